@@ -1,0 +1,85 @@
+# The tools that building and testing need, installed where they are missing.
+#
+#   . scripts/toolchain.sh wasm leptos node browser cluster
+#
+# Sourced by the Makefile's recipes. Each argument names a group; a group that is there costs a few
+# milliseconds. Every group first tries the ordinary way of its ecosystem (rustup's target, a download by
+# the tool itself) and falls back to building from the package registries, so that the same command works on
+# a laptop, in an image build and on a machine that reaches nothing but registries.
+# shellcheck shell=bash
+
+CARGO_LEPTOS_VERSION=0.3.11
+RUST_VERSION=1.96
+
+note() { printf 'toolchain: %s\n' "$*" >&2; }
+
+fail() { note "$*"; return 1; }
+
+# Debian packages, for the fallbacks. Needs root, as in an image build.
+debian() {
+    command -v apt-get >/dev/null || fail "cannot install $*: there is no apt-get here; install them yourself" || return
+    [ "$(id -u)" = 0 ] || fail "cannot install $*: run once as root, or install them yourself" || return
+    note "installing $*"
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 ||
+        { apt-get update -qq >/dev/null && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null; }
+}
+
+has_wasm_target() { [ -e "$("$@" --print sysroot 2>/dev/null)/lib/rustlib/wasm32-unknown-unknown/lib" ]; }
+
+rust_is_recent() {
+    [ "$(printf '%s\n%s\n' "$RUST_VERSION" "$("$@" --version | cut -d' ' -f2)" | sort -V | head -n1)" = "$RUST_VERSION" ]
+}
+
+# A Rust that is recent enough and has the wasm32 target: the default one, else rustup's, else Debian's with
+# the target's standard library built from Debian's own sources.
+need_wasm() {
+    if has_wasm_target rustc && rust_is_recent rustc; then return; fi
+    if command -v rustup >/dev/null; then
+        for name in debian "$RUST_VERSION"; do
+            if has_wasm_target rustc "+$name"; then export RUSTUP_TOOLCHAIN=$name; return; fi
+        done
+        if rust_is_recent rustc && rustup target add wasm32-unknown-unknown >/dev/null 2>&1; then return; fi
+        if rustup toolchain install "$RUST_VERSION" --profile minimal -c clippy -c rustfmt -t wasm32-unknown-unknown >/dev/null 2>&1; then
+            export RUSTUP_TOOLCHAIN=$RUST_VERSION
+            return
+        fi
+    fi
+    note "rustup cannot give a wasm32 target here; building its standard library from Debian's sources"
+    debian rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web lld-19 || return
+    local build target=wasm32-unknown-unknown sysroot
+    build=$(mktemp -d)
+    sysroot=$(/usr/bin/rustc --print sysroot)
+    (
+        cd "$build" && export PATH=/usr/bin:$PATH RUSTC_BOOTSTRAP=1 && unset RUSTUP_TOOLCHAIN RUSTFLAGS CARGO_TARGET_DIR
+        /usr/bin/cargo init --quiet --lib --name empty_crate .
+        /usr/bin/cargo build --quiet --release -Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test --target $target
+        mkdir -p "$sysroot/lib/rustlib/$target/lib"
+        rm -f target/$target/release/deps/libempty_crate-*
+        cp target/$target/release/deps/*.rlib "$sysroot/lib/rustlib/$target/lib/"
+    ) || return
+    mkdir -p "$sysroot/lib/rustlib/x86_64-unknown-linux-gnu/bin"
+    ln -sf /usr/bin/lld-19 "$sysroot/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld"
+    rm -rf "$build"
+    rustup toolchain link debian /usr
+    export RUSTUP_TOOLCHAIN=debian
+}
+
+# A tool of our build from crates.io. Quick to build rather than quick to run.
+crate() {
+    note "building $1 $2 (some minutes, once)"
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        CARGO_TARGET_DIR="${TMPDIR:-/tmp}/unidler-tools" cargo install --quiet "$1" --version "$2" "${@:3}"
+}
+
+# cargo-leptos, and the two programs that it calls. It downloads them if they are not in PATH; where that
+# cannot work they come from the registries.
+need_leptos() {
+    need_wasm || return
+    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    [ "$(cargo-leptos --version 2>/dev/null)" = "cargo-leptos $CARGO_LEPTOS_VERSION" ] ||
+        crate cargo-leptos "$CARGO_LEPTOS_VERSION" --locked || return
+    local bindgen
+    bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
+    [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] || crate wasm-bindgen-cli "$bindgen" --force || return
+    need_node
+}

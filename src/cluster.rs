@@ -1,0 +1,139 @@
+//! The only door to a cluster, and what is observed through it.
+
+use std::fmt;
+
+use futures::{future::BoxFuture, stream::BoxStream};
+
+use crate::{
+    host::Host,
+    progress::{Reason, Step},
+};
+
+/// What the engine needs of a cluster. It decides nothing and remembers nothing about a wake-up.
+pub trait Cluster: fmt::Debug + Send + Sync + 'static {
+    /// What is known of an app at this moment. From memory: no request, no waiting.
+    fn observe(&self, host: &Host) -> Observation;
+
+    /// What is known of an app, now and after every change. It never ends by itself: a lost connection to the
+    /// cluster is a [`Observed::connected`] that is false.
+    fn watch(&self, host: &Host) -> BoxStream<'static, Observation>;
+
+    /// Does one write, on the condition that the object still has the version that the write was decided on.
+    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>>;
+
+    /// Hosts of apps that somebody began to wake and nobody finished: with replicas, but still marked as idled
+    /// or with a Service that still points at us.
+    fn unfinished(&self) -> Vec<Host>;
+}
+
+/// An app as observed, or why there is no telling which app it is.
+pub type Observation = Result<Observed, Reason>;
+
+/// An app as observed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Observed {
+    /// Whether this is current as far as anybody can know.
+    pub connected: bool,
+    /// Its Deployment.
+    pub deployment: Deployment,
+    /// Its Service.
+    pub service: Service,
+    /// Its pods, where they may be read.
+    pub pods: Pods,
+}
+
+/// What matters of a Deployment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    /// The version that this is.
+    pub version: Version,
+    /// Whether it is marked as idled.
+    pub idled: bool,
+    /// The replicas that are asked for.
+    pub replicas: u32,
+    /// The replicas it had before it was idled: at least 1, at most the configured maximum.
+    pub replicas_when_unidled: u32,
+    /// The replicas that are available, or 0 while the status is that of an older generation.
+    pub available: u32,
+    /// What its conditions complain of.
+    pub trouble: Option<Reason>,
+}
+
+/// Where a Service points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// At us: the app is idled.
+    Idled {
+        /// The version that this is.
+        version: Version,
+        /// Whether it is known what it has to point at instead.
+        restorable: bool,
+    },
+    /// At pods.
+    Serving {
+        /// Whether one of them is a ready endpoint. `None` where that cannot be read.
+        ready: Option<bool>,
+    },
+    /// At something that is neither.
+    Elsewhere,
+}
+
+/// How far the pods are, taken together. All of it is optional detail.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pods {
+    /// The step of the pod that is furthest.
+    pub step: Option<Step>,
+    /// What they complain of.
+    pub trouble: Option<Reason>,
+}
+
+/// One write. Each is minimal, and carries the version of the object that it was decided on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Give the Deployment its replicas back.
+    Scale {
+        /// The Deployment's version.
+        version: Version,
+        /// The replicas, at least 1.
+        replicas: u32,
+    },
+    /// Take the idle label and the idle annotations off the Deployment.
+    ClearIdled {
+        /// The Deployment's version.
+        version: Version,
+    },
+    /// Point the Service at the app again.
+    RestoreService {
+        /// The Service's version.
+        version: Version,
+    },
+}
+
+/// The version of an object, compared for equality only.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Version(pub String);
+
+/// Why a write was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// The object has changed meanwhile. Observe again and decide again.
+    #[error("the object has changed meanwhile")]
+    Conflict,
+    /// A permission is missing.
+    #[error("the cluster forbids it: {0}")]
+    Forbidden(String),
+    /// The cluster does not answer, or asks for patience.
+    #[error("the cluster does not answer: {0}")]
+    Unreachable(String),
+}
+
+impl ApplyError {
+    /// What a visitor is told if it goes on like this.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Forbidden(_) => Reason::PermissionMissing,
+            Self::Conflict | Self::Unreachable(_) => Reason::ApiUnreachable,
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! One driver for each waking app, however many visitors wait for it.
+//!
+//! A driver is a task that belongs to the hub and not to a visitor: a visitor who leaves cancels nothing. It
+//! looks at what is observed, does the [next step](crate::step::next_step) and publishes a snapshot through a
+//! [`watch`] channel, of which only the latest value counts. So a slow reader costs one snapshot and not a
+//! queue, and who comes late sees the present state at once.
+//!
+//! A driver ends when the app is up, when there is nothing to watch, or at the deadline; and always with a
+//! terminal snapshot. A failure that somebody could mend does not end it: it watches on, and says so when the
+//! app recovers. Nothing is remembered after that: whoever joins next gets the truth from the cluster.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{
+    Stream, StreamExt,
+    stream::{self, BoxStream},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    cluster::{ApplyError, Cluster, Observation, Write},
+    host::Host,
+    progress::{Mark, Notice, Phase, Progress, Reason, Step},
+    step::{Next, next_step},
+};
+
+/// The limits of a [`Hub`].
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// How long a wake-up may take before its visitors are told that it failed.
+    pub deadline: Duration,
+    /// How many apps may be waking at the same time.
+    pub max_wakes: usize,
+}
+
+impl Default for Settings {
+    /// Ten minutes, as long as a Deployment's own `progressDeadlineSeconds`; a hundred apps.
+    fn default() -> Self {
+        Self { deadline: Duration::from_mins(10), max_wakes: 100 }
+    }
+}
+
+/// Too many apps are waking already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many apps are waking up at the moment; try again in a few seconds")]
+pub struct Busy;
+
+/// Lets visitors start, join and look at wake-ups. Cheap to clone; all clones are one hub.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Arc<dyn Cluster>,
+    settings: Settings,
+    /// The wake-ups under way. A std mutex: it is never held across an await.
+    wakes: Mutex<HashMap<Host, Arc<Wake>>>,
+    /// The drivers' tasks.
+    tasks: TaskTracker,
+    /// Ends all drivers.
+    shutdown: CancellationToken,
+}
+
+/// One wake-up.
+struct Wake {
+    host: Host,
+    reference: String,
+    started: Instant,
+    /// What its visitors see. The sender lives here, so that a snapshot outlives the driver.
+    state: watch::Sender<State>,
+    /// Ends its driver: at shutdown, or when it is replaced by a retry.
+    cancelled: CancellationToken,
+}
+
+/// A [`Progress`] without what is the same for the whole wake-up.
+#[derive(Clone, Debug)]
+struct State {
+    revision: u64,
+    phase: Phase,
+    timeline: Vec<Mark>,
+}
+
+/// How long the effect of a write may take to be observed, before it is tried again. It carries the version that
+/// it was decided on, so that costs nothing but a conflict.
+const EFFECT: Duration = Duration::from_secs(5);
+
+/// How long to wait after a write that failed: doubled each time.
+const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+
+impl Hub {
+    /// A hub for the apps of `cluster`.
+    #[must_use]
+    pub fn new(cluster: Arc<dyn Cluster>, settings: Settings) -> Self {
+        let inner = Inner {
+            cluster,
+            settings,
+            wakes: Mutex::default(),
+            tasks: TaskTracker::new(),
+            shutdown: CancellationToken::new(),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Starts the wake-up of an app, or joins the one under way.
+    ///
+    /// The stream yields the present snapshot at once, then each later one, and ends after a terminal one or
+    /// at [shutdown](Self::shutdown).
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if this would be one wake-up too many.
+    pub fn join(&self, host: &Host) -> Result<impl Stream<Item = Progress> + Send + use<>, Busy> {
+        Ok(self.start_or_join(host)?.snapshots())
+    }
+
+    /// Begins again if the wake-up under way has failed; else the same as [`join`](Self::join) without
+    /// listening.
+    ///
+    /// # Errors
+    ///
+    /// [`Busy`] if this would be one wake-up too many.
+    pub fn retry(&self, host: &Host) -> Result<(), Busy> {
+        let failed = {
+            let mut wakes = self.inner.wakes();
+            let has_failed = wakes.get(host).is_some_and(|wake| wake.state.borrow().phase.is_terminal());
+            if has_failed { wakes.remove(host) } else { None }
+        };
+        if let Some(failed) = failed {
+            failed.cancelled.cancel();
+        }
+        self.start_or_join(host).map(drop)
+    }
+
+    /// Where an app stands. Starts nothing.
+    #[must_use]
+    pub fn look(&self, host: &Host) -> Progress {
+        if let Some(wake) = self.inner.wakes().get(host) {
+            return wake.snapshot(wake.state.borrow().clone());
+        }
+        let phase = match next_step(&self.inner.cluster.observe(host)) {
+            Next::Done => Phase::Ready { reason: Some(Notice::AlreadyAwake) },
+            Next::Fail(reason) => Phase::Failed { reason },
+            Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
+        };
+        Progress { reference: new_reference(), host: host.to_string(), revision: 0, elapsed_ms: 0, phase, timeline: Vec::new() }
+    }
+
+    /// Takes up every wake-up that somebody began and nobody finished, and answers how many there are.
+    pub fn finish_unfinished(&self) -> usize {
+        let hosts = self.inner.cluster.unfinished();
+        hosts.iter().filter(|host| self.start_or_join(host).is_ok()).count()
+    }
+
+    /// Ends all drivers and streams. What is half done is taken up by another replica or after a restart.
+    pub async fn shutdown(&self) {
+        self.inner.shutdown.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+    }
+
+    fn start_or_join(&self, host: &Host) -> Result<Arc<Wake>, Busy> {
+        let mut wakes = self.inner.wakes();
+        if let Some(wake) = wakes.get(host) {
+            return Ok(Arc::clone(wake));
+        }
+        if wakes.len() >= self.inner.settings.max_wakes {
+            return Err(Busy);
+        }
+        let wake = Arc::new(Wake::new(host.clone(), self.inner.shutdown.child_token()));
+        wakes.insert(host.clone(), Arc::clone(&wake));
+        info!(%host, reference = wake.reference, "wake-up begins");
+        let driver = Driver { inner: Arc::clone(&self.inner), wake: Arc::clone(&wake) };
+        self.inner.tasks.spawn(driver.run());
+        Ok(wake)
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("cluster", &self.inner.cluster).field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// A panic elsewhere cannot leave the map half changed, so a poisoned lock is as good as any.
+    fn wakes(&self) -> MutexGuard<'_, HashMap<Host, Arc<Wake>>> {
+        self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Wake {
+    fn new(host: Host, cancelled: CancellationToken) -> Self {
+        let (state, _) = watch::channel(State {
+            revision: 1,
+            phase: Phase::Waking { step: Step::Finding, reason: None },
+            timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
+        });
+        Self { host, reference: new_reference(), started: Instant::now(), state, cancelled }
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn snapshot(&self, state: State) -> Progress {
+        let State { revision, phase, timeline } = state;
+        Progress {
+            reference: self.reference.clone(),
+            host: self.host.to_string(),
+            revision,
+            elapsed_ms: self.elapsed_ms(),
+            phase,
+            timeline,
+        }
+    }
+
+    fn snapshots(self: Arc<Self>) -> impl Stream<Item = Progress> + Send + use<> {
+        let mut states = self.state.subscribe();
+        states.mark_changed();
+        let cancelled = self.cancelled.clone().cancelled_owned();
+        stream::unfold(Some((self, states)), async |listening| {
+            let (wake, mut states) = listening?;
+            states.changed().await.ok()?;
+            let progress = wake.snapshot(states.borrow_and_update().clone());
+            let listening = (!progress.phase.is_terminal()).then_some((wake, states));
+            Some((progress, listening))
+        })
+        .take_until(cancelled)
+    }
+
+    /// Whether visitors are being told of something that stands in the way.
+    fn is_troubled(&self) -> bool {
+        !matches!(self.state.borrow().phase, Phase::Waking { reason: None, .. })
+    }
+
+    /// Publishes a phase if it is news. Steps are marked when they are first reached, and never go back: a pod
+    /// that is replaced does not undo what the visitor has seen.
+    fn publish(&self, phase: Phase) {
+        let at_ms = self.elapsed_ms();
+        let is_news = self.state.send_if_modified(|state| {
+            let phase = match (phase, state.timeline.last()) {
+                (Phase::Waking { step, reason }, Some(last)) => Phase::Waking { step: step.max(last.step), reason },
+                (phase, _) => phase,
+            };
+            if state.phase == phase {
+                return false;
+            }
+            if let Phase::Waking { step, .. } = phase
+                && state.timeline.last().is_none_or(|last| last.step < step)
+            {
+                state.timeline.push(Mark { step, at_ms });
+            }
+            state.phase = phase;
+            state.revision += 1;
+            true
+        });
+        if is_news {
+            let Self { host, reference, .. } = self;
+            match phase {
+                Phase::Failed { reason } => warn!(%host, reference, ?reason, elapsed_ms = at_ms, "wake-up fails"),
+                Phase::Waking { step, reason } => info!(%host, reference, ?step, ?reason, elapsed_ms = at_ms, "wake-up goes on"),
+                Phase::Ready { .. } => info!(%host, reference, elapsed_ms = at_ms, "app is ready"),
+                Phase::Asleep => {}
+            }
+        }
+    }
+}
+
+/// The task that wakes one app.
+struct Driver {
+    inner: Arc<Inner>,
+    wake: Arc<Wake>,
+}
+
+impl Driver {
+    async fn run(self) {
+        let cancelled = self.wake.cancelled.clone();
+        cancelled.run_until_cancelled(self.drive()).await;
+    }
+
+    async fn drive(&self) {
+        let Wake { host, reference, started, .. } = &*self.wake;
+        let cluster = &self.inner.cluster;
+        let mut observations: BoxStream<'static, Observation> = cluster.watch(host);
+        let mut latest: Option<Observation> = None;
+        let mut wrote_nothing = true;
+        // The last write, until it is time to consider the same one again: to decide it again on the same
+        // version is to have seen nothing new.
+        let mut decided: Option<Write> = None;
+        // Whether the last write failed for a reason that concerns the next one as well.
+        let mut holding = false;
+        let mut pause = *BACKOFF.start();
+        let mut reconsider_at: Option<Instant> = None;
+        let deadline = *started + self.inner.settings.deadline;
+        loop {
+            tokio::select! {
+                () = sleep_until(deadline) => return self.give_up(),
+                () = at(reconsider_at) => (decided, holding, reconsider_at) = (None, false, None),
+                Some(observation) = observations.next() => latest = Some(observation),
+            }
+            let Some(observation) = &latest else { continue };
+            match next_step(observation) {
+                Next::Write(write) if holding || decided.as_ref() == Some(&write) => {}
+                Next::Write(write) => {
+                    if !self.wake.is_troubled() {
+                        self.wake.publish(Phase::Waking { step: step_of(&write), reason: None });
+                    }
+                    let result = cluster.apply(host, &write).await;
+                    match &result {
+                        Ok(()) => info!(%host, reference, ?write, "written"),
+                        Err(error) => warn!(%host, reference, ?write, %error, "not written"),
+                    }
+                    let wait = match result {
+                        Ok(()) => {
+                            (wrote_nothing, pause) = (false, *BACKOFF.start());
+                            EFFECT
+                        }
+                        Err(ApplyError::Conflict) => *BACKOFF.start(),
+                        Err(error) => {
+                            holding = true;
+                            self.wake.publish(match error.reason() {
+                                reason if reason.may_pass() => Phase::Waking { step: step_of(&write), reason: Some(reason) },
+                                reason => Phase::Failed { reason },
+                            });
+                            let doubled = (pause * 2).min(*BACKOFF.end());
+                            std::mem::replace(&mut pause, doubled)
+                        }
+                    };
+                    reconsider_at = Some(Instant::now() + wait);
+                    decided = Some(write);
+                }
+                Next::Wait { step, reason } => self.wake.publish(Phase::Waking { step, reason }),
+                Next::Done => {
+                    let reason = wrote_nothing.then_some(Notice::AlreadyAwake);
+                    return self.wake.publish(Phase::Ready { reason });
+                }
+                Next::Fail(reason) => {
+                    self.wake.publish(Phase::Failed { reason });
+                    if reason.is_discovery() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The deadline has passed: what stood in the way last is the reason, if anything did.
+    fn give_up(&self) {
+        let phase = self.wake.state.borrow().phase;
+        match phase {
+            Phase::Waking { reason, .. } => {
+                self.wake.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
+            }
+            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => {}
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
+    fn drop(&mut self) {
+        let mut wakes = self.inner.wakes();
+        if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+            wakes.remove(&self.wake.host);
+        }
+        drop(wakes);
+        let has_ended = self.wake.cancelled.is_cancelled() || self.wake.state.borrow().phase.is_terminal();
+        if !has_ended {
+            self.wake.publish(Phase::Failed { reason: Reason::Internal });
+        }
+    }
+}
+
+fn step_of(write: &Write) -> Step {
+    match write {
+        Write::Scale { .. } => Step::Restoring,
+        Write::ClearIdled { .. } | Write::RestoreService { .. } => Step::Connecting,
+    }
+}
+
+async fn at(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Eight characters that are easy to read out: no vowels, nothing that looks like something else. Random enough
+/// to find a line in a log, which is all it is for.
+fn new_reference() -> String {
+    const ALPHABET: &[u8] = b"23456789bcdfghjkmnpqrstvwxz";
+    let mut bits = RandomState::new().hash_one(());
+    let mut reference = String::with_capacity(9);
+    for position in 0..8 {
+        if position == 4 {
+            reference.push('-');
+        }
+        let size = ALPHABET.len() as u64;
+        reference.push(char::from(ALPHABET[usize::try_from(bits % size).unwrap_or_default()]));
+        bits /= size;
+    }
+    reference
+}
+
+#[cfg(test)]
+mod tests;

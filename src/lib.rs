@@ -1,0 +1,37 @@
+//! The wake-up itself: what is told to a visitor, what is decided from what is observed, and who drives it.
+//!
+//! No HTTP, no Kubernetes client and no HTML live here, and nothing but [`tokio::time`] touches the world.
+//!
+//! # Layout
+//!
+//! Always there, and compiled to wasm as well:
+//! - [`progress`]: the wire types, one complete snapshot per event.
+//!
+//! Behind feature `engine`, for the server:
+//! - [`host`]: the host that a visitor typed, parsed once.
+//! - [`cluster`]: the only door to a cluster, and what is observed through it.
+//! - [`step`]: what to do next about what is observed. Pure.
+//! - [`hub`]: one driver for each waking app, however many visitors wait for it.
+//! - [`demo`]: a cluster that is played, for `unidler demo` and for tests.
+//!
+//! ```text
+//! visitors ──join──> Hub ──one driver per app──┐
+//!    ^                                         │ observe ┌──────────────────────┐
+//!    │                                         ├────────>│ trait Cluster        │
+//!    └── watch channel: latest Progress <──────┤         │  KubernetesCluster   │
+//!                                   next_step  │<────────│  DemoCluster         │
+//!                                              └─ apply ─>──────────────────────┘
+//! ```
+
+pub mod progress;
+
+#[cfg(feature = "engine")]
+pub mod cluster;
+#[cfg(feature = "engine")]
+pub mod demo;
+#[cfg(feature = "engine")]
+pub mod host;
+#[cfg(feature = "engine")]
+pub mod hub;
+#[cfg(feature = "engine")]
+pub mod step;

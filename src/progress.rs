@@ -1,0 +1,276 @@
+//! The wire types: what the server tells and the page shows.
+//!
+//! Every event and every JSON status is one [`Progress`]: a complete snapshot, so a visitor who comes late or
+//! reconnects needs exactly one of them. The vocabulary is closed. No name of a pod, node, image or namespace
+//! and no text of the cluster fits into these types, so none can reach a page.
+
+use serde::{Deserialize, Serialize};
+
+/// Where the wake-up of one app stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The id a visitor can give to whoever runs the app. It is in the log as well.
+    pub reference: String,
+    /// The host that the visitor typed.
+    pub host: String,
+    /// Increases with each snapshot of a wake-up. The `id:` of the event.
+    pub revision: u64,
+    /// Milliseconds since the wake-up began.
+    pub elapsed_ms: u64,
+    /// What holds now.
+    #[serde(flatten)]
+    pub phase: Phase,
+    /// The steps reached so far, in order, the present one last.
+    pub timeline: Vec<Mark>,
+}
+
+/// When a step was reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mark {
+    /// The step.
+    pub step: Step,
+    /// Milliseconds from the beginning of the wake-up.
+    pub at_ms: u64,
+}
+
+/// The state of a wake-up. In JSON, `phase` is the tag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "phase", rename_all = "snake_case")]
+pub enum Phase {
+    /// Nobody is waking the app. Only a page or a JSON status says this, never an event.
+    Asleep,
+    /// Under way.
+    Waking {
+        /// What is being done or waited for.
+        step: Step,
+        /// What stands in the way, where waiting may well be enough.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Reason>,
+    },
+    /// The cluster reports the app as ready. Terminal.
+    Ready {
+        /// [`Notice::AlreadyAwake`] if there was nothing to do.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<Notice>,
+    },
+    /// It cannot be done as things are. Terminal for an event stream.
+    Failed {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl Phase {
+    /// Whether an event stream ends with this.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Failed { .. })
+    }
+
+    /// The name of the event that carries it. A failure is never called `error`, since that is the name that
+    /// browsers use for a lost connection.
+    #[must_use]
+    pub fn event_name(self) -> &'static str {
+        match self {
+            Self::Asleep | Self::Waking { .. } => "progress",
+            Self::Ready { .. } => "success",
+            Self::Failed { .. } => "failure",
+        }
+    }
+
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asleep => "asleep",
+            Self::Waking { .. } => "waking",
+            Self::Ready { .. } => "ready",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+/// The steps of a wake-up, in the order in which they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Looking the app up.
+    Finding,
+    /// Giving the Deployment its replicas back.
+    Restoring,
+    /// A pod waits for a node.
+    Scheduling,
+    /// A node fetches the image.
+    Pulling,
+    /// The containers start.
+    Starting,
+    /// The containers run; the readiness probe has not passed yet.
+    Checking,
+    /// The Service points at the app again; waiting for a ready endpoint.
+    Connecting,
+    /// The browser waits until the app answers at its own address. Only the page knows this step.
+    Opening,
+}
+
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 8] = [
+        Self::Finding,
+        Self::Restoring,
+        Self::Scheduling,
+        Self::Pulling,
+        Self::Starting,
+        Self::Checking,
+        Self::Connecting,
+        Self::Opening,
+    ];
+}
+
+/// Something worth knowing about a success.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Notice {
+    /// The app was not idled: nothing was written.
+    AlreadyAwake,
+}
+
+/// Why an app does not wake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No Ingress carries the app's key.
+    NoIngress,
+    /// An Ingress carries the app's key, but none of its rules serves this host.
+    HostNotServed,
+    /// More than one Ingress carries the key and serves this host.
+    AmbiguousIngress,
+    /// No Deployment carries the app's key in the namespace of its Ingress.
+    NoDeployment,
+    /// More than one Deployment does.
+    AmbiguousDeployment,
+    /// No Service carries the app's key in the namespace of its Ingress.
+    NoService,
+    /// More than one Service does.
+    AmbiguousService,
+    /// The Service is an `ExternalName` that points at something else.
+    ServiceElsewhere,
+    /// Nothing tells which pods the Service selected before the app was idled.
+    ServiceUnknown,
+    /// The app has no replicas and is not marked as idled: somebody else switched it off.
+    SwitchedOff,
+    /// A container's image cannot be pulled.
+    ImageUnavailable,
+    /// A container keeps ending after its start.
+    CrashLoop,
+    /// A container's configuration refers to something that is not there.
+    BadConfiguration,
+    /// No node has room for a pod.
+    NoRoom,
+    /// A pod's volume is not there yet.
+    VolumePending,
+    /// A quota or an admission rule refuses the pods.
+    PodsRefused,
+    /// The containers run, but the readiness probe does not pass.
+    NotPassingChecks,
+    /// The Deployment did not make progress within its own deadline.
+    RolloutStuck,
+    /// The unidler lacks a permission in the cluster.
+    PermissionMissing,
+    /// The cluster's API does not answer.
+    ApiUnreachable,
+    /// It took longer than the unidler waits.
+    DeadlinePassed,
+    /// Something broke in the unidler itself.
+    Internal,
+}
+
+impl Reason {
+    /// Whether the app could not even be found for sure. Nothing is watched then.
+    #[must_use]
+    pub fn is_discovery(self) -> bool {
+        matches!(
+            self,
+            Self::NoIngress
+                | Self::HostNotServed
+                | Self::AmbiguousIngress
+                | Self::NoDeployment
+                | Self::AmbiguousDeployment
+                | Self::NoService
+                | Self::AmbiguousService
+        )
+    }
+
+    /// Whether it often passes without anybody's doing. Such a reason is told while the wake-up goes on; the
+    /// others are a failure at once.
+    #[must_use]
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::NoRoom | Self::VolumePending | Self::NotPassingChecks | Self::ApiUnreachable)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn progress(phase: Phase) -> Progress {
+        Progress {
+            reference: "k3v9-2m7q".into(),
+            host: "app.example".into(),
+            revision: 3,
+            elapsed_ms: 1200,
+            phase,
+            timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
+        }
+    }
+
+    fn json_of(phase: Phase) -> Value {
+        serde_json::to_value(progress(phase)).expect("a snapshot is JSON")
+    }
+
+    #[test]
+    fn a_failure_has_phase_reason_and_reference() {
+        assert_eq!(
+            json_of(Phase::Failed { reason: Reason::ImageUnavailable }),
+            json!({
+                "reference": "k3v9-2m7q", "host": "app.example", "revision": 3, "elapsed_ms": 1200,
+                "phase": "failed", "reason": "image_unavailable",
+                "timeline": [{ "step": "finding", "at_ms": 0 }],
+            })
+        );
+    }
+
+    #[test]
+    fn a_reason_is_absent_where_there_is_none() {
+        let json = json_of(Phase::Waking { step: Step::Pulling, reason: None });
+        assert_eq!(json["phase"], "waking");
+        assert_eq!(json["step"], "pulling");
+        assert!(json.get("reason").is_none());
+    }
+
+    #[test]
+    fn every_phase_survives_the_wire() {
+        for phase in [
+            Phase::Asleep,
+            Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) },
+            Phase::Ready { reason: Some(Notice::AlreadyAwake) },
+            Phase::Ready { reason: None },
+            Phase::Failed { reason: Reason::NoIngress },
+        ] {
+            let sent = progress(phase);
+            let received: Progress = serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON")).expect("from JSON");
+            assert_eq!(received, sent);
+            assert_eq!(json_of(phase)["phase"], phase.name());
+        }
+    }
+
+    #[test]
+    fn a_failure_event_is_never_called_error() {
+        assert_eq!(Phase::Failed { reason: Reason::Internal }.event_name(), "failure");
+    }
+
+    #[test]
+    fn steps_are_in_their_order() {
+        assert!(Step::ALL.is_sorted());
+    }
+}
