@@ -83,3 +83,45 @@ need_leptos() {
     [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] || crate wasm-bindgen-cli "$bindgen" --force || return
     need_node
 }
+
+# The packages of end2end/: Playwright, and binaryen's wasm-opt, which the build calls as well.
+need_node() {
+    command -v npm >/dev/null || fail "needs Node.js 20 or newer with npm: install it from https://nodejs.org" || return
+    if [ ! end2end/node_modules/.package-lock.json -nt end2end/package-lock.json ]; then
+        note "installing the packages of end2end/"
+        npm ci --prefix end2end --no-audit --no-fund --loglevel=error >/dev/null || return
+    fi
+    PATH=$PWD/end2end/node_modules/.bin:$PATH
+}
+
+# A Chromium for the browser tests: the one that CHROMIUM names, the system's, or Playwright's own.
+need_browser() {
+    need_node || return
+    if [ -z "${CHROMIUM:-}" ]; then
+        CHROMIUM=$(command -v chromium || command -v chromium-browser || command -v google-chrome || true)
+    fi
+    if [ -z "$CHROMIUM" ] && ! (cd end2end && npx playwright install chromium >/dev/null 2>&1); then
+        debian chromium || return
+        CHROMIUM=$(command -v chromium)
+    fi
+    export CHROMIUM
+}
+
+# The control plane for the cluster tests.
+need_cluster() {
+    need_node && bash end2end/cluster/build.sh
+}
+
+# A shell that builds for the machine itself, with a C library that is linked in: the program then runs on an
+# empty image.
+need_static() {
+    need_leptos || return
+    HOST=$(rustc -vV | sed -n 's/^host: //p')
+    local variable
+    variable=CARGO_TARGET_$(printf %s "$HOST" | tr 'a-z-' 'A-Z_')_RUSTFLAGS
+    export HOST "$variable=-Ctarget-feature=+crt-static"
+}
+
+for group in "$@"; do
+    "need_$group" || exit
+done

@@ -24,6 +24,11 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// Hosts of apps that somebody began to wake and nobody finished: with replicas, but still marked as idled
     /// or with a Service that still points at us.
     fn unfinished(&self) -> Vec<Host>;
+
+    /// Why nothing can be said of any app yet; `None` when it can.
+    fn not_ready(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An app as observed, or why there is no telling which app it is.
@@ -42,10 +47,19 @@ pub struct Observed {
     pub pods: Pods,
 }
 
+impl Observed {
+    /// Whether somebody began to wake the app and did not finish.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let Self { deployment, service, .. } = self;
+        deployment.replicas > 0 && (deployment.idled || matches!(service, Service::Idled { .. }))
+    }
+}
+
 /// What matters of a Deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
-    /// The version that this is.
+    /// The version of what is decided on.
     pub version: Version,
     /// Whether it is marked as idled.
     pub idled: bool,

@@ -12,7 +12,6 @@
 use std::{
     collections::HashMap,
     fmt,
-    hash::{BuildHasher, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -155,6 +154,12 @@ impl Hub {
             Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
         };
         Progress { reference: new_reference(), host: host.to_string(), revision: 0, elapsed_ms: 0, phase, timeline: Vec::new() }
+    }
+
+    /// Why nothing can be said of any app yet; `None` when it can.
+    #[must_use]
+    pub fn not_ready(&self) -> Option<String> {
+        if self.inner.shutdown.is_cancelled() { Some("shutting down".to_owned()) } else { self.inner.cluster.not_ready() }
     }
 
     /// Takes up every wake-up that somebody began and nobody finished, and answers how many there are.
@@ -400,18 +405,12 @@ async fn at(instant: Option<Instant>) {
 /// Eight characters that are easy to read out: no vowels, nothing that looks like something else. Random enough
 /// to find a line in a log, which is all it is for.
 fn new_reference() -> String {
-    const ALPHABET: &[u8] = b"23456789bcdfghjkmnpqrstvwxz";
-    let mut bits = RandomState::new().hash_one(());
-    let mut reference = String::with_capacity(9);
-    for position in 0..8 {
-        if position == 4 {
-            reference.push('-');
-        }
-        let size = ALPHABET.len() as u64;
-        reference.push(char::from(ALPHABET[usize::try_from(bits % size).unwrap_or_default()]));
-        bits /= size;
-    }
-    reference
+    const ALPHABET: [char; 27] = [
+        '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w',
+        'x', 'z',
+    ];
+    let part = || fastrand::choose_multiple(ALPHABET, 4).into_iter().collect::<String>();
+    format!("{}-{}", part(), part())
 }
 
 #[cfg(test)]

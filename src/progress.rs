@@ -204,7 +204,7 @@ impl Reason {
     /// others are a failure at once.
     #[must_use]
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::NoRoom | Self::VolumePending | Self::NotPassingChecks | Self::ApiUnreachable)
+        matches!(self, Self::NoRoom | Self::VolumePending | Self::NotPassingChecks | Self::RolloutStuck | Self::ApiUnreachable)
     }
 }
 

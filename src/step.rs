@@ -31,7 +31,7 @@ pub enum Next {
 pub fn next_step(observation: &Observation) -> Next {
     match observation {
         Ok(observed) => next_of_app(observed),
-        Err(reason) => Next::Fail(*reason),
+        Err(reason) => wait(true, Step::Finding, Some(*reason)),
     }
 }
 
@@ -173,6 +173,12 @@ mod tests {
             o.connected = false;
         };
         assert_eq!(observed(lost), Next::Wait { step: Step::Connecting, reason: Some(Reason::ApiUnreachable) });
+    }
+
+    #[test]
+    fn a_cluster_that_cannot_be_asked_yet_is_waited_for() {
+        let unknown = Err(Reason::ApiUnreachable);
+        assert_eq!(next_step(&unknown), Next::Wait { step: Step::Finding, reason: Some(Reason::ApiUnreachable) });
     }
 
     #[test]

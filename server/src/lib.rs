@@ -1,0 +1,24 @@
+//! The unidler's server.
+//!
+//! ```text
+//!  main ── config ── serve ──┬── router ──┬── page       every path of the app: the page, or a problem
+//!                            │            ├── sse        /events: starts or joins
+//!                            │            └── …          status, server function, files, health
+//!                            ├── kubernetes              the real cluster
+//!                            └── demo                    the stand-in for the ingress, on the played cluster
+//! ```
+//!
+//! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer.
+
+pub mod app_host;
+pub mod config;
+pub mod demo;
+pub mod headers;
+pub mod kubernetes;
+mod page;
+pub mod problem;
+pub mod router;
+pub mod serve;
+pub mod site;
+mod sse;
+pub mod start_rule;

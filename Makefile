@@ -1,0 +1,49 @@
+# Every recipe does its own set-up, and is quick when that is done.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DEFAULT_GOAL := help
+
+PORT ?= 8080
+IMAGE ?= unidler
+with = . scripts/toolchain.sh
+
+##@ Use
+run: build ## the product on a built-in demo cluster: open http://localhost:8080
+	PORT=$(PORT) dist/unidler demo
+
+build static: ## the deployable, in dist/
+	scripts/build.sh
+
+docker-image: ## the container image, from scratch
+	docker build --tag $(IMAGE) .
+
+docker-run: docker-image ## the demo in a container
+	docker run --rm --publish $(PORT):8080 $(IMAGE) demo
+
+##@ Test
+test: build ## everything that needs no cluster, browser tests included
+	$(with) wasm browser
+	cargo test --quiet --workspace --exclude unidler-frontend --features unidler/engine
+	cd end2end && npx playwright test
+
+test-cluster: build ## the same product against a real Kubernetes control plane
+	$(with) browser cluster
+	cd end2end && npx playwright test --config playwright.cluster.config.ts
+
+lint: ## formatting, clippy, types of the tests
+	$(with) wasm node
+	cargo fmt --all --check
+	cargo clippy --quiet -p unidler --no-default-features --all-targets -- --deny warnings
+	cargo clippy --quiet -p unidler --features engine -p unidler-server --all-targets -- --deny warnings
+	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
+	cd end2end && npx tsc --noEmit
+
+weight: build ## the first load by part, brotli; fails above its budget
+	node scripts/weight.mjs
+
+##@ Help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run build static docker-image docker-run test test-cluster lint weight help

@@ -1,0 +1,219 @@
+//! What happens in the browser: the event stream, polling where that fails, the probe and the handover.
+//!
+//! ```text
+//!          ┌──────────────── lost: again, with backoff ────────────────┐
+//!          v                                                           │
+//!   listen to /events ── failure ──> poll until it heals ── waking ──> ┘
+//!          │                              │
+//!          └── success ──> probe <────────┘ ready, or answered by the app itself
+//!                            │ twice in a row the app and not us
+//!                            v
+//!                         handover
+//! ```
+
+use futures::{
+    StreamExt,
+    future::{Either, select},
+    stream::select_all,
+};
+use gloo_net::{
+    eventsource::{State, futures::EventSource},
+    http::{Request, Response},
+};
+use gloo_timers::future::TimeoutFuture;
+use leptos::{prelude::*, task::spawn_local};
+use unidler::progress::{Phase, Progress, Reason, Step};
+use web_sys::{RequestCache, RequestRedirect, ResponseType};
+
+use crate::{api::wake, wake::Live};
+
+const EVENTS: &str = "/events/";
+const STATUS: &str = "/_unidler/status";
+
+/// How often the page looks at the clock, and at the state of its connection.
+const TICK_MS: u32 = 1_000;
+/// After how many ticks without any event the page polls as well: a proxy may be swallowing the stream.
+const SILENT_TICKS: u32 = 5;
+/// How often a page that polls does so.
+const POLL_MS: u32 = 2_000;
+/// How often the app's address is probed.
+const PROBE_MS: u32 = 400;
+/// So many answers in a row have to be the app's: with several ingress pods, one may be ahead of the others.
+const PROBES: u32 = 2;
+/// How long to wait before a dead stream is created anew: doubled each time.
+const BACKOFF_MS: std::ops::RangeInclusive<u32> = 1_000..=30_000;
+
+/// Starts to follow the wake-up, until the app is there.
+pub(crate) fn follow(live: Live) {
+    spawn_local(async move {
+        let mut backoff = *BACKOFF_MS.start();
+        // A page that was rendered as failed did not come here to start anything.
+        let mut end = match live.progress.get_untracked().phase {
+            Phase::Failed { reason } => End::Failed(reason),
+            _ => listen(live).await,
+        };
+        loop {
+            end = match end {
+                End::AppIsUp => return hand_over(live).await,
+                End::Failed(reason) => heal(live, reason).await,
+                End::Lost => {
+                    live.connected.set(false);
+                    TimeoutFuture::new(backoff).await;
+                    backoff = (backoff * 2).min(*BACKOFF_MS.end());
+                    listen(live).await
+                }
+                End::Waking => {
+                    backoff = *BACKOFF_MS.start();
+                    listen(live).await
+                }
+            };
+        }
+    });
+}
+
+/// Begins again after a failure, without leaving the page: its fragment would be lost.
+pub(crate) fn retry(live: Live) {
+    live.progress.update(|progress| progress.phase = Phase::Waking { step: Step::Finding, reason: None });
+    // Whoever polls after the failure sees what comes of it.
+    spawn_local(async { drop(wake().await) });
+}
+
+/// How listening or polling ended.
+enum End {
+    /// The cluster, or the app itself, says that it is up.
+    AppIsUp,
+    Failed(Reason),
+    /// It is waking: there is something to listen to.
+    Waking,
+    /// The stream is gone without a result.
+    Lost,
+}
+
+impl Live {
+    /// Shows a snapshot, and tells whether it is the end.
+    fn show(self, progress: Progress) -> Option<End> {
+        let phase = progress.phase;
+        self.connected.set(true);
+        self.age_ms.set(0);
+        self.progress.set(progress);
+        match phase {
+            Phase::Ready { .. } => Some(End::AppIsUp),
+            Phase::Failed { reason } => Some(End::Failed(reason)),
+            Phase::Asleep | Phase::Waking { .. } => None,
+        }
+    }
+}
+
+/// Listens to the stream, which starts the wake-up or joins it.
+async fn listen(live: Live) -> End {
+    let Ok(mut source) = EventSource::new(EVENTS) else { return End::Lost };
+    let subscriptions = ["progress", "success", "failure"].map(|name| source.subscribe(name));
+    let mut events = select_all(subscriptions.into_iter().flatten());
+    let mut arrived = now_ms();
+    let mut silent_ticks = 0;
+    let mut heard = false;
+    loop {
+        match select(events.next(), TimeoutFuture::new(TICK_MS)).await {
+            Either::Left((Some(Ok((_, message))), _)) => {
+                (heard, arrived) = (true, now_ms());
+                let snapshot = message.data().as_string().and_then(|data| serde_json::from_str(&data).ok());
+                if let Some(end) = snapshot.and_then(|snapshot| live.show(snapshot)) {
+                    return end;
+                }
+            }
+            Either::Left(_) => return End::Lost,
+            Either::Right(_) => {
+                // From the clock and not from the number of ticks: a hidden tab gets few of them.
+                live.age_ms.set(now_ms() - arrived);
+                live.connected.set(source.state() == State::Open);
+                silent_ticks = if heard && source.state() == State::Open { 0 } else { silent_ticks + 1 };
+                if silent_ticks >= SILENT_TICKS {
+                    match poll().await {
+                        Answer::Ours(progress) if progress.phase != Phase::Asleep => {
+                            arrived = now_ms();
+                            if let Some(end) = live.show(progress) {
+                                return end;
+                            }
+                        }
+                        Answer::Apps => return End::AppIsUp,
+                        Answer::Ours(_) | Answer::None => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Polls after a failure until there is something better to say. To poll starts nothing.
+async fn heal(live: Live, failure: Reason) -> End {
+    loop {
+        TimeoutFuture::new(POLL_MS).await;
+        match poll().await {
+            Answer::Apps => return End::AppIsUp,
+            Answer::None => live.connected.set(false),
+            Answer::Ours(progress) => match progress.phase {
+                Phase::Waking { .. } => return End::Waking,
+                // Whatever made the app impossible to find has been mended.
+                Phase::Asleep if failure.is_discovery() => return End::Waking,
+                // Given up. To try again is the visitor's choice.
+                Phase::Asleep => live.connected.set(true),
+                Phase::Failed { reason } if reason == failure => live.connected.set(true),
+                Phase::Failed { .. } | Phase::Ready { .. } => {
+                    if let Some(end) = live.show(progress) {
+                        return end;
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// Waits until the app answers at the visitor's own address, and goes there.
+async fn hand_over(live: Live) {
+    let since = now_ms();
+    let mut answers = 0;
+    while answers < PROBES {
+        let probe = Request::get(&here()).cache(RequestCache::NoStore).redirect(RequestRedirect::Manual).send();
+        answers = if probe.await.is_ok_and(|answer| is_apps(&answer)) { answers + 1 } else { 0 };
+        live.opening_ms.set(Some(now_ms() - since));
+        TimeoutFuture::new(PROBE_MS).await;
+    }
+    // Not `replace`: with a fragment in the address that would only scroll. A reload keeps the whole address as
+    // well and leaves no entry of this page to go back to.
+    drop(window().location().reload());
+}
+
+/// Who answered a request of ours, and what.
+enum Answer {
+    Ours(Progress),
+    Apps,
+    None,
+}
+
+async fn poll() -> Answer {
+    match Request::get(STATUS).cache(RequestCache::NoStore).redirect(RequestRedirect::Manual).send().await {
+        Ok(response) if is_apps(&response) => Answer::Apps,
+        Ok(response) => {
+            let text = response.text().await.unwrap_or_default();
+            serde_json::from_str(&text).map_or(Answer::None, Answer::Ours)
+        }
+        Err(_) => Answer::None,
+    }
+}
+
+/// Whether the app gave this answer: it is not marked as ours, and not what a proxy says for an app that it does
+/// not reach. A redirect is an answer: many apps send a visitor to their login first.
+fn is_apps(response: &Response) -> bool {
+    response.type_() == ResponseType::Opaqueredirect
+        || (response.headers().get("x-unidler").is_none() && ![502, 503, 504].contains(&response.status()))
+}
+
+fn here() -> String {
+    window().location().href().unwrap_or_default()
+}
+
+/// Milliseconds on a clock that only goes forward.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the page was opened")]
+fn now_ms() -> u64 {
+    window().performance().map_or(0, |clock| clock.now() as u64)
+}

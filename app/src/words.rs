@@ -1,0 +1,135 @@
+//! What the page says, by language.
+//!
+//! A language is one file with one [`Words`]; a message that is missing there does not compile.
+
+mod en;
+
+use serde::{Deserialize, Serialize};
+use unidler::progress::{Reason, Step};
+
+/// A language that the page speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Language {
+    /// English, and what everybody gets whose language we do not speak.
+    #[default]
+    English,
+}
+
+impl Language {
+    /// Its tag for `html[lang]` ([BCP 47](https://www.rfc-editor.org/info/bcp47)).
+    #[must_use]
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::English => "en",
+        }
+    }
+
+    /// Its messages.
+    #[must_use]
+    pub fn words(self) -> &'static Words {
+        match self {
+            Self::English => &en::WORDS,
+        }
+    }
+}
+
+/// All that the page says.
+#[derive(Debug)]
+pub struct Words {
+    /// The heading while nobody has started anything yet.
+    pub asleep: &'static str,
+    /// What to expect then.
+    pub asleep_lead: &'static str,
+    /// The heading while the app wakes.
+    pub waking: &'static str,
+    /// What to expect then.
+    pub waking_lead: &'static str,
+    /// The heading while the browser waits for the app to answer.
+    pub ready: &'static str,
+    /// What to expect then.
+    pub ready_lead: &'static str,
+    /// What to expect then if the app was awake all the time.
+    pub already_awake_lead: &'static str,
+    /// What to expect when the app's address still does not lead to it after a minute.
+    pub not_reachable_lead: &'static str,
+    /// The heading when it failed.
+    pub failed: &'static str,
+    /// Said while there is no connection.
+    pub reconnecting: &'static str,
+    /// The name of the list of steps.
+    pub steps: &'static str,
+    /// The name of the progress bar.
+    pub bar: &'static str,
+    /// The button that starts, for browsers without scripts.
+    pub start: &'static str,
+    /// The button that tries again.
+    pub retry: &'static str,
+    /// The link that tries the app's address.
+    pub open: &'static str,
+    /// What precedes the reference id.
+    pub reference: &'static str,
+    /// What precedes the host.
+    pub host: &'static str,
+    /// What is being done.
+    pub step: fn(Step) -> &'static str,
+    /// What stands in the way.
+    pub reason: fn(Reason) -> Explanation,
+    /// A length of time, in seconds.
+    pub duration: fn(u64) -> String,
+}
+
+/// What stands in the way, in plain words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explanation {
+    /// What happened.
+    pub what: &'static str,
+    /// What to do, and whether waiting helps.
+    pub advice: &'static str,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_words() {
+        let reasons = [
+            Reason::NoIngress,
+            Reason::HostNotServed,
+            Reason::AmbiguousIngress,
+            Reason::NoDeployment,
+            Reason::AmbiguousDeployment,
+            Reason::NoService,
+            Reason::AmbiguousService,
+            Reason::ServiceElsewhere,
+            Reason::ServiceUnknown,
+            Reason::SwitchedOff,
+            Reason::ImageUnavailable,
+            Reason::CrashLoop,
+            Reason::BadConfiguration,
+            Reason::NoRoom,
+            Reason::VolumePending,
+            Reason::PodsRefused,
+            Reason::NotPassingChecks,
+            Reason::RolloutStuck,
+            Reason::PermissionMissing,
+            Reason::ApiUnreachable,
+            Reason::DeadlinePassed,
+            Reason::Internal,
+        ];
+        let words = Language::English.words();
+        for (index, reason) in reasons.iter().enumerate() {
+            for other in &reasons[..index] {
+                assert_ne!((words.reason)(*reason).what, (words.reason)(*other).what, "{reason:?} and {other:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn durations_are_readable() {
+        let duration = Language::English.words().duration;
+        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (754, "12 min 34 s")] {
+            assert_eq!(duration(seconds), text);
+        }
+    }
+}

@@ -1,0 +1,147 @@
+/** A small client of the Kubernetes API. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { type IncomingMessage } from "node:http";
+import { Agent, request } from "node:https";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { type Kind, type Kinds, type KubeObject, pathOf } from "./objects";
+
+/** Where an API server is, and as whom to speak to it. */
+export interface Access {
+    server: string;
+    caFile: string;
+    token: string;
+}
+
+export class ApiError extends Error {
+    constructor(
+        readonly status: number,
+        message: string,
+    ) {
+        super(message);
+    }
+}
+
+export type Change = "ADDED" | "MODIFIED" | "DELETED";
+
+export class Api {
+    private readonly agent: Agent;
+
+    constructor(private readonly access: Access) {
+        this.agent = new Agent({ ca: readFileSync(access.caFile), keepAlive: true });
+    }
+
+    async get<K extends Kind>(kind: K, namespace: string, name: string): Promise<Kinds[K]> {
+        return await this.json("GET", pathOf(kind, namespace, name));
+    }
+
+    /** Creates an object, or makes it what is given. Unknown fields are an error. */
+    async apply(object: KubeObject): Promise<void> {
+        const path = pathOf(object.kind as Kind, object.metadata.namespace, object.metadata.name);
+        await this.json("PATCH", `${path}?fieldManager=tests&force=true&fieldValidation=Strict`, object, "application/apply-patch+yaml");
+    }
+
+    /** Changes some fields of an object (JSON merge patch). */
+    async patch(kind: Kind, namespace: string, name: string, change: object): Promise<void> {
+        await this.json("PATCH", pathOf(kind, namespace, name), change, "application/merge-patch+json");
+    }
+
+    /** Deletes an object, if it is there. */
+    async delete(kind: Kind, namespace: string, name: string): Promise<void> {
+        try {
+            await this.json("DELETE", pathOf(kind, namespace, name));
+        } catch (error) {
+            if (!(error instanceof ApiError && error.status === 404)) throw error;
+        }
+    }
+
+    async isThere(kind: Kind, namespace: string, name: string): Promise<boolean> {
+        try {
+            await this.get(kind, namespace, name);
+            return true;
+        } catch (error) {
+            if (error instanceof ApiError && error.status === 404) return false;
+            throw error;
+        }
+    }
+
+    async ready(): Promise<boolean> {
+        return (await this.send("GET", "/readyz")).statusCode === 200;
+    }
+
+    /** Whether somebody may do something anywhere in the cluster, as RBAC sees it now. */
+    async may(user: string, verb: string, group: string, resource: string): Promise<boolean> {
+        const spec = { user, resourceAttributes: { verb, group, resource } };
+        const review = { apiVersion: "authorization.k8s.io/v1", kind: "SubjectAccessReview", spec };
+        const answer: { status: { allowed: boolean } } = await this.json("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", review);
+        return answer.status.allowed;
+    }
+
+    /** A token of a ServiceAccount, good for longer than any test run. */
+    async tokenOf(namespace: string, serviceAccount: string): Promise<string> {
+        const review = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", spec: { expirationSeconds: 24 * 3600 } };
+        const answer: { status: { token: string } } = await this.json("POST", `${pathOf("ServiceAccount", namespace, serviceAccount)}/token`, review);
+        return answer.status.token;
+    }
+
+    /**
+     * Tells of every object of a kind, and of every change, until the signal. Resolves when all that are there
+     * have been told.
+     */
+    async follow<K extends Kind>(kind: K, signal: AbortSignal, tell: (change: Change, object: Kinds[K]) => void): Promise<void> {
+        const list: { items: Kinds[K][]; metadata: { resourceVersion: string } } = await this.json("GET", pathOf(kind));
+        for (const object of list.items) tell("ADDED", object);
+        void this.watch(kind, list.metadata.resourceVersion, signal, tell);
+    }
+
+    private async watch<K extends Kind>(kind: K, start: string, signal: AbortSignal, tell: (change: Change, object: Kinds[K]) => void): Promise<void> {
+        let version = start;
+        while (!signal.aborted) {
+            try {
+                const response = await this.send("GET", `${pathOf(kind)}?watch=1&resourceVersion=${version}`, undefined, undefined, signal);
+                for await (const line of createInterface({ input: response })) {
+                    const { type, object }: { type: Change | "ERROR"; object: Kinds[K] } = JSON.parse(line);
+                    if (type === "ERROR") throw new Error(line);
+                    version = object.metadata.resourceVersion ?? version;
+                    tell(type, object);
+                }
+            } catch (error) {
+                if (!signal.aborted) console.error(`the tests' watch of ${kind} was lost`, error);
+            }
+            if (!signal.aborted) await sleep(500);
+        }
+    }
+
+    private async json<T>(method: string, path: string, body?: object, contentType?: string): Promise<T> {
+        const response = await this.send(method, path, body, contentType);
+        let text = "";
+        for await (const part of response.setEncoding("utf8")) text += part;
+        const status = response.statusCode ?? 0;
+        if (status >= 300) throw new ApiError(status, `${method} ${path}: ${status} ${text}`);
+        return JSON.parse(text);
+    }
+
+    private send(method: string, path: string, body?: object, contentType = "application/json", signal?: AbortSignal): Promise<IncomingMessage> {
+        return new Promise((resolve, reject) => {
+            const headers = { authorization: `Bearer ${this.access.token}`, ...(body && { "content-type": contentType }) };
+            const sent = request(new URL(path, this.access.server), { method, headers, agent: this.agent, ...(signal && { signal }) }, resolve);
+            sent.on("error", reject);
+            sent.end(body && JSON.stringify(body));
+        });
+    }
+}
+
+/** Writes a kubeconfig. JSON is YAML. */
+export function writeKubeconfig(file: string, { server, caFile, token }: Access): void {
+    const ca = readFileSync(caFile).toString("base64");
+    const kubeconfig = {
+        apiVersion: "v1",
+        kind: "Config",
+        clusters: [{ name: "tests", cluster: { server, "certificate-authority-data": ca } }],
+        users: [{ name: "tests", user: { token } }],
+        contexts: [{ name: "tests", context: { cluster: "tests", user: "tests" } }],
+        "current-context": "tests",
+    };
+    writeFileSync(file, JSON.stringify(kubeconfig), { mode: 0o600 });
+}

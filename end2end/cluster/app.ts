@@ -1,0 +1,90 @@
+/** Apps as the idler leaves them, and as it should not. */
+import { randomBytes } from "node:crypto";
+
+import { type Api } from "./api";
+import { type KubeObject } from "./objects";
+
+export const IDLED = "mojanalytics.xyz/idled";
+export const IDLED_AT = "mojanalytics.xyz/idled-at";
+export const REPLICAS_WHEN_UNIDLED = "mojanalytics.xyz/replicas-when-unidled";
+
+/** How long the pods of an app take from their node's acceptance to their readiness. */
+const START_SECONDS = 5;
+
+export interface App {
+    /** Also the name of its Deployment, of its Service, and the value of their label `app`. */
+    name: string;
+    namespace: string;
+    host: string;
+}
+
+/** What is not as it should be, where something is not. */
+export type Flaw = "no Ingress" | "two Ingresses" | "Ingress serves another host" | "no Deployment" | "no Service" | "not idled";
+
+export async function createIdledApp(api: Api, flaw?: Flaw): Promise<App> {
+    const name = `tool-${randomBytes(3).toString("hex")}`;
+    const app = { name, namespace: name, host: `${name}.localhost` };
+    const objects = [
+        ...(flaw === "no Ingress" ? [] : [ingress(app, app.name, flaw === "Ingress serves another host" ? `other-${app.host}` : app.host)]),
+        ...(flaw === "two Ingresses" ? [ingress(app, `${app.name}-again`, app.host)] : []),
+        ...(flaw === "no Deployment" ? [] : [deployment(app, flaw !== "not idled")]),
+        ...(flaw === "no Service" ? [] : [service(app)]),
+    ];
+    await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
+    for (const object of objects) await api.apply(object);
+    return app;
+}
+
+/** Its objects go one after the other, as they do when somebody deletes the namespace. */
+export async function deleteApp(api: Api, app: App): Promise<void> {
+    await api.delete("Namespace", "", app.namespace);
+}
+
+function ingress({ name, namespace, host }: App, ingressName: string, servedHost: string): KubeObject {
+    const backend = { service: { name, port: { name: "http" } } };
+    return {
+        apiVersion: "networking.k8s.io/v1",
+        kind: "Ingress",
+        metadata: { name: ingressName, namespace, labels: { host } },
+        spec: { rules: [{ host: servedHost, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }] },
+    } as KubeObject;
+}
+
+function deployment({ name, namespace, host }: App, isIdled: boolean): KubeObject {
+    const delay = `${START_SECONDS}s`;
+    const annotations = { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" };
+    return {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: { name, namespace, labels: { host, ...(isIdled && { [IDLED]: "true" }) }, ...(isIdled && { annotations }) },
+        spec: {
+            replicas: 0,
+            selector: { matchLabels: { app: name } },
+            template: {
+                metadata: {
+                    labels: { app: name },
+                    annotations: {
+                        "pod-create.stage.kwok.x-k8s.io/delay": "0s",
+                        "pod-create.stage.kwok.x-k8s.io/jitter-delay": "0s",
+                        "pod-ready.stage.kwok.x-k8s.io/delay": delay,
+                        "pod-ready.stage.kwok.x-k8s.io/jitter-delay": delay,
+                    },
+                },
+                spec: { containers: [{ name: "app", image: "app.invalid/app:1" }] },
+            },
+        },
+    } as KubeObject;
+}
+
+function service({ name, namespace, host }: App): KubeObject {
+    return {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: { name, namespace, labels: { host, app: name } },
+        spec: {
+            type: "ExternalName",
+            externalName: "unidler.unidler.svc.cluster.local",
+            ports: [{ name: "http", port: 80, targetPort: 80 }],
+        },
+    } as KubeObject;
+}

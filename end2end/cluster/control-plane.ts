@@ -1,0 +1,142 @@
+/** A real Kubernetes control plane on this machine, without nodes: kwok plays them. */
+import { execFileSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type Access, Api, writeKubeconfig } from "./api";
+import { Child, atOurEnd, freePort } from "./child";
+import { until } from "./wait";
+
+/** Where build.sh leaves the programs. */
+const PROGRAMS = join(__dirname, "../../target/cluster");
+
+/** What kwok lets happen to nodes and pods: pods become ready after the delay that their annotations give. */
+const STAGES = [
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    ...["pod-create", "pod-ready", "pod-complete", "pod-delete"].map((name) => `pod/general/${name}.yaml`),
+];
+
+/** Every request, when it comes in and when it is answered. */
+const AUDIT_POLICY = {
+    apiVersion: "audit.k8s.io/v1",
+    kind: "Policy",
+    omitStages: ["ResponseStarted"],
+    rules: [{ level: "Metadata" }],
+};
+
+const ADMIN_TOKEN = "admin-of-the-tests";
+
+export interface ControlPlane {
+    /** Of an administrator. */
+    access: Access;
+    auditLog: string;
+    /** Temporary, gone when the control plane stops. */
+    dir: string;
+    stop: () => Promise<void>;
+}
+
+/** Builds the control plane if need be, and starts it. */
+export async function startControlPlane(): Promise<ControlPlane> {
+    execFileSync(join(__dirname, "build.sh"), { stdio: ["ignore", "inherit", "inherit"] });
+    const dir = mkdtempSync(join(tmpdir(), "unidler-cluster-"));
+    const cleaner = atOurEnd('sleep 1; rm -rf "$1"', dir);
+    const children: Child[] = [];
+    const stop = async () => {
+        await Promise.all(children.map((child) => child.kill()));
+        rmSync(dir, { recursive: true, force: true });
+        cleaner.kill("SIGKILL");
+    };
+    const start = (program: string, options: Record<string, string | number | boolean>) => {
+        const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
+        children.push(Child.start(join(PROGRAMS, program), args, join(dir, `${program}.log`)));
+    };
+    try {
+        const { access, auditLog } = await startApiServer(dir, start, () => children.forEach((child) => child.assertRunning()));
+        await startControllers(dir, access, start);
+        return { access, auditLog, dir, stop };
+    } catch (error) {
+        await stop();
+        throw error;
+    }
+}
+
+type Start = (program: string, options: Record<string, string | number | boolean>) => void;
+
+async function startApiServer(dir: string, start: Start, assertRunning: () => void): Promise<{ access: Access; auditLog: string }> {
+    const [etcdPort, etcdPeerPort, port] = [await freePort(), await freePort(), await freePort()];
+    const etcd = `http://127.0.0.1:${etcdPort}`;
+    start("etcd", {
+        "data-dir": join(dir, "etcd"),
+        "listen-client-urls": etcd,
+        "advertise-client-urls": etcd,
+        "listen-peer-urls": `http://127.0.0.1:${etcdPeerPort}`,
+        "unsafe-no-fsync": true,
+        "log-level": "warn",
+    });
+
+    const file = (name: string, content: string) => {
+        writeFileSync(join(dir, name), content, { mode: 0o600 });
+        return join(dir, name);
+    };
+    const key = generateKeyPairSync("rsa", { modulusLength: 2048, privateKeyEncoding: { type: "pkcs1", format: "pem" }, publicKeyEncoding: { type: "spki", format: "pem" } });
+    const keyFile = file("service-accounts.key", key.privateKey);
+    const auditLog = file("audit.log", "");
+    start("kube-apiserver", {
+        "etcd-servers": etcd,
+        "bind-address": "127.0.0.1",
+        "advertise-address": "127.0.0.1",
+        "secure-port": port,
+        "cert-dir": join(dir, "certificates"),
+        "service-account-issuer": "https://kubernetes.default.svc",
+        "service-account-key-file": keyFile,
+        "service-account-signing-key-file": keyFile,
+        "token-auth-file": file("tokens.csv", `${ADMIN_TOKEN},admin,admin,"system:masters"\n`),
+        "authorization-mode": "RBAC",
+        "service-cluster-ip-range": "10.96.0.0/16",
+        // Nobody runs here who would need the ServiceAccount's files, or who would take the taint off a new node.
+        "disable-admission-plugins": "ServiceAccount,TaintNodesByCondition",
+        "endpoint-reconciler-type": "none",
+        "audit-policy-file": file("audit-policy.json", JSON.stringify(AUDIT_POLICY)),
+        "audit-log-path": auditLog,
+        "audit-log-maxsize": 10_000,
+    });
+
+    // It makes its own certificate, and keeps the authority's beside it in the same file.
+    const caFile = join(dir, "certificates/apiserver.crt");
+    const access = { server: `https://127.0.0.1:${port}`, caFile, token: ADMIN_TOKEN };
+    await until("kube-apiserver is ready", 60, async () => existsSync(caFile) && (await new Api(access).ready()), assertRunning);
+    return { access, auditLog };
+}
+
+async function startControllers(dir: string, access: Access, start: Start): Promise<void> {
+    const kubeconfig = join(dir, "admin.kubeconfig");
+    writeKubeconfig(kubeconfig, access);
+    const authentication = { kubeconfig, "authentication-kubeconfig": kubeconfig, "authorization-kubeconfig": kubeconfig };
+    start("kube-controller-manager", {
+        ...authentication,
+        "leader-elect": false,
+        "secure-port": 0,
+        controllers: [
+            "deployment-controller",
+            "replicaset-controller",
+            "endpointslice-controller",
+            "namespace-controller",
+            "garbage-collector-controller",
+        ].join(","),
+    });
+    start("kube-scheduler", { ...authentication, "leader-elect": false, "secure-port": 0 });
+
+    const kwok = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], { cwd: __dirname, encoding: "utf8" }).trim();
+    const stages = STAGES.map((stage) => readFileSync(join(kwok, "kustomize/stage", stage), "utf8"));
+    writeFileSync(join(dir, "stages.yaml"), stages.join("\n---\n"));
+    start("kwok", { kubeconfig, "manage-all-nodes": true, cidr: "10.244.0.0/16", config: join(dir, "stages.yaml") });
+
+    await new Api(access).apply({
+        apiVersion: "v1",
+        kind: "Node",
+        metadata: { name: "node-0", annotations: { "kwok.x-k8s.io/node": "fake" } },
+    });
+}

@@ -1,0 +1,72 @@
+/** The few kinds of Kubernetes objects that the tests touch: what they read of them, and where the API has them. */
+
+export interface KubeObject {
+    apiVersion: string;
+    kind: string;
+    metadata: {
+        name: string;
+        namespace?: string;
+        labels?: Record<string, string>;
+        annotations?: Record<string, string>;
+        resourceVersion?: string;
+    };
+}
+
+export interface Deployment extends KubeObject {
+    spec: { replicas: number; selector: object; template: object };
+    status?: { replicas?: number; availableReplicas?: number };
+}
+
+export interface Service extends KubeObject {
+    spec: {
+        type: "ClusterIP" | "ExternalName";
+        externalName?: string;
+        selector?: Record<string, string>;
+        ports: { name?: string; port: number; targetPort?: number | string; protocol?: string }[];
+    };
+}
+
+export interface Ingress extends KubeObject {
+    spec: {
+        rules: { host: string; http: { paths: { path: string; pathType: string; backend: { service: { name: string; port: object } } }[] } }[];
+    };
+}
+
+export interface EndpointSlice extends KubeObject {
+    endpoints: { conditions?: { ready?: boolean } }[] | null;
+}
+
+export interface Kinds {
+    ClusterRole: KubeObject;
+    ClusterRoleBinding: KubeObject;
+    Deployment: Deployment;
+    EndpointSlice: EndpointSlice;
+    Ingress: Ingress;
+    Namespace: KubeObject;
+    Node: KubeObject;
+    Service: Service;
+    ServiceAccount: KubeObject;
+}
+
+export type Kind = keyof Kinds;
+
+const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolean }> = {
+    ClusterRole: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterroles", isNamespaced: false },
+    ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
+    Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
+    EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },
+    Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
+    Namespace: { group: "/api/v1", plural: "namespaces", isNamespaced: false },
+    Node: { group: "/api/v1", plural: "nodes", isNamespaced: false },
+    Service: { group: "/api/v1", plural: "services", isNamespaced: true },
+    ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
+};
+
+/** Where the API has the objects of a kind: all of them, those of a namespace, or one. */
+export function pathOf(kind: Kind, namespace?: string, name?: string): string {
+    const found = GROUPS[kind];
+    if (!found) throw new Error(`nobody said where ${kind} is`);
+    const { group, plural, isNamespaced } = found;
+    const inNamespace = isNamespaced && namespace ? `/namespaces/${namespace}` : "";
+    return `${group}${inNamespace}/${plural}${name ? `/${name}` : ""}`;
+}

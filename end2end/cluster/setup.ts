@@ -1,0 +1,44 @@
+/** Once per test run: the control plane, with the unidler's rights in it as we ship them. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { parseAllDocuments } from "yaml";
+
+import { type Access, Api, writeKubeconfig } from "./api";
+import { startControlPlane } from "./control-plane";
+import { type KubeObject } from "./objects";
+
+/** What the tests know of the cluster. */
+export interface ClusterFacts {
+    access: Access;
+    auditLog: string;
+    /** The unidler's, with the token of its ServiceAccount. */
+    kubeconfig: string;
+}
+
+const VARIABLE = "CLUSTER_FACTS";
+
+export default async function setup(): Promise<() => Promise<void>> {
+    const { access, auditLog, dir, stop } = await startControlPlane();
+    try {
+        const api = new Api(access);
+        for (const object of shipped("rbac.yaml")) await api.apply(object);
+        const kubeconfig = join(dir, "unidler.kubeconfig");
+        writeKubeconfig(kubeconfig, { ...access, token: await api.tokenOf("unidler", "unidler") });
+        process.env[VARIABLE] = JSON.stringify({ access, auditLog, kubeconfig } satisfies ClusterFacts);
+    } catch (error) {
+        await stop();
+        throw error;
+    }
+    return stop;
+}
+
+export function clusterFacts(): ClusterFacts {
+    return JSON.parse(process.env[VARIABLE] ?? "");
+}
+
+/** The objects of a manifest in `deploy/`. */
+export function shipped(name: string): KubeObject[] {
+    const text = readFileSync(join(__dirname, "../../deploy", name), "utf8");
+    return parseAllDocuments(text).map((document) => document.toJS());
+}

@@ -1,0 +1,64 @@
+/** The product itself, as a process beside the control plane. */
+import { existsSync } from "node:fs";
+import { get } from "node:http";
+import { join, resolve } from "node:path";
+
+import { Child, freePort } from "./child";
+import { until } from "./wait";
+
+const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../../dist/unidler"));
+
+export class Unidler {
+    private constructor(
+        readonly port: number,
+        private readonly kubeconfig: string,
+        private readonly logFile: string,
+        private child: Child,
+    ) {}
+
+    /** Starts it, and waits until it knows the cluster. */
+    static async start(kubeconfig: string, logFile: string): Promise<Unidler> {
+        const port = await freePort();
+        const unidler = new Unidler(port, kubeconfig, logFile, run(port, kubeconfig, logFile));
+        await unidler.ready();
+        return unidler;
+    }
+
+    get log(): string {
+        return this.child.log;
+    }
+
+    /** Without any warning, as a lost node would. */
+    async kill(): Promise<void> {
+        await this.child.kill();
+    }
+
+    async startAgain(): Promise<void> {
+        this.child = run(this.port, this.kubeconfig, this.logFile);
+        await this.ready();
+    }
+
+    async stop(): Promise<void> {
+        await this.child.stop();
+    }
+
+    private async ready(): Promise<void> {
+        const url = `http://127.0.0.1:${this.port}/_unidler/readyz`;
+        await until(`${PROGRAM} is ready`, 30, async () => (await statusOf(url)) === 200, () => this.child.assertRunning());
+    }
+}
+
+/** Nothing of our own environment: a kubeconfig is all that it needs, and a cluster around us would outweigh it. */
+function run(port: number, kubeconfig: string, logFile: string): Child {
+    if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is not there: run \`make build\` first, or say where it is in UNIDLER_BIN`);
+    return Child.start(PROGRAM, [], logFile, { PORT: String(port), KUBECONFIG: kubeconfig });
+}
+
+function statusOf(url: string): Promise<number | undefined> {
+    return new Promise((resolve, reject) => {
+        get(url, { agent: false }, (response) => {
+            response.resume();
+            resolve(response.statusCode);
+        }).on("error", reject);
+    });
+}

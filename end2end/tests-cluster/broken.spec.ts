@@ -1,0 +1,40 @@
+/** Apps that cannot be woken as things are: the visitor is told why, and nothing is written. */
+import { type Flaw } from "../cluster/app";
+import { events, status } from "../cluster/visitor";
+import { expect, test } from "./fixtures";
+
+const BROKEN: { flaw: Flaw; reason: string; message: string }[] = [
+    { flaw: "no Ingress", reason: "no_ingress", message: "No app has this address." },
+    { flaw: "two Ingresses", reason: "ambiguous_ingress", message: "More than one app claims this address." },
+    {
+        flaw: "Ingress serves another host",
+        reason: "host_not_served",
+        message: "There is an app of this name, but it does not answer at this address.",
+    },
+    { flaw: "no Deployment", reason: "no_deployment", message: "The app behind this address is gone." },
+    { flaw: "no Service", reason: "no_service", message: "The app behind this address cannot be connected." },
+    { flaw: "not idled", reason: "switched_off", message: "This app was switched off, and not just put to sleep." },
+];
+
+for (const { flaw, reason, message } of BROKEN) {
+    test.describe(flaw, () => {
+        test.use({ flaw });
+
+        test("is told to the visitor, and nothing is written", async ({ page, app, ingress, asked }) => {
+            await expect.poll(() => status(ingress.port, app.host)).toMatchObject({ phase: "failed", reason, host: app.host });
+
+            await page.goto(ingress.url(app.host, "/reports"));
+            await expect(page.locator("main")).toHaveAttribute("data-phase", "failed");
+            await expect(page.locator("main .lead")).toHaveText(message);
+
+            const told = await events(ingress.port, app.host);
+            expect(told.at(-1)).toMatchObject({ event: "failure", progress: { phase: "failed", reason } });
+            expect(asked.writes()).toEqual([]);
+        });
+    });
+}
+
+test("each of them is told in its own words", () => {
+    expect(new Set(BROKEN.map(({ message }) => message)).size).toBe(BROKEN.length);
+    expect(new Set(BROKEN.map(({ reason }) => reason)).size).toBe(BROKEN.length);
+});

@@ -1,0 +1,98 @@
+/** What each test finds: an unidler, an ingress in front of it, an idled app, and who asked the API for what. */
+import { test as base, expect } from "@playwright/test";
+
+import { Api } from "../cluster/api";
+import { type App, type Flaw, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, createIdledApp, deleteApp } from "../cluster/app";
+import { AuditLog, type Request, isSharedWatch, isWrite } from "../cluster/audit";
+import { StandInIngress } from "../cluster/ingress";
+import { clusterFacts } from "../cluster/setup";
+import { Unidler } from "../cluster/unidler";
+import { status } from "../cluster/visitor";
+
+export { expect };
+
+/** As whom the API server knows the unidler. */
+export const UNIDLER_USER = "system:serviceaccount:unidler:unidler";
+
+/** What the unidler has asked of the API for the sake of visitors, since the test began. */
+export interface Asked {
+    /** Such as `patch deployments`. */
+    writes: () => string[];
+    /** Everything else, but for the watches that all apps share. A write that was refused is here. */
+    others: () => Request[];
+}
+
+interface Fixtures {
+    flaw: Flaw | undefined;
+    unidler: Unidler;
+    ingress: StandInIngress;
+    app: App;
+    asked: Asked;
+}
+
+interface WorkerFixtures {
+    api: Api;
+}
+
+export const test = base.extend<Fixtures, WorkerFixtures>({
+    api: [async ({}, use) => use(new Api(clusterFacts().access)), { scope: "worker" }],
+
+    flaw: [undefined, { option: true }],
+
+    unidler: async ({}, use, testInfo) => {
+        const logFile = testInfo.outputPath("unidler.log");
+        const unidler = await Unidler.start(clusterFacts().kubeconfig, logFile);
+        await use(unidler);
+        await unidler.stop();
+        if (testInfo.status !== testInfo.expectedStatus) await testInfo.attach("unidler.log", { path: logFile });
+    },
+
+    ingress: async ({ api, unidler }, use) => {
+        const ingress = await StandInIngress.start(api, unidler.port);
+        await use(ingress);
+        await ingress.stop();
+    },
+
+    app: async ({ api, flaw, unidler }, use) => {
+        const app = await createIdledApp(api, flaw);
+        if (!flaw) await expect.poll(async () => (await status(unidler.port, app.host)).phase).toBe("asleep");
+        await use(app);
+        await deleteApp(api, app);
+    },
+
+    // After `app`: what it took to notice the app is not counted.
+    asked: async ({ app: _ }, use) => {
+        const log = new AuditLog(clusterFacts().auditLog);
+        const mark = log.mark();
+        const requests = () => log.since(mark, UNIDLER_USER);
+        await use({
+            writes: () => requests().filter(isWrite).map(({ verb, resource }) => `${verb} ${resource}`),
+            others: () => requests().filter((request) => !isWrite(request) && !isSharedWatch(request)),
+        });
+    },
+});
+
+/** The three writes of a wake-up. */
+export const THREE_WRITES = ["patch deployments", "patch deployments", "patch services"];
+
+/** Waits until an app is as it was before it was idled. */
+export async function expectAwake(api: Api, app: App, { replicas = 2, timeout = 30_000 } = {}): Promise<void> {
+    await expect.poll(() => stateOf(api, app), { timeout }).toEqual({
+        replicas,
+        marks: [],
+        type: "ClusterIP",
+        externalName: undefined,
+        selector: { app: app.name },
+        ports: [{ name: "http", port: 80, targetPort: 3000, protocol: "TCP" }],
+    });
+}
+
+/** Whatever a wake-up changes of an app. */
+export async function stateOf(api: Api, app: App): Promise<object> {
+    const deployment = await api.get("Deployment", app.namespace, app.name);
+    const service = await api.get("Service", app.namespace, app.name);
+    const { labels = {}, annotations = {} } = deployment.metadata;
+    const { type, externalName, selector, ports } = service.spec;
+    const marks = Object.keys({ ...labels, ...annotations }).filter((key) => [IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED].includes(key));
+    return { replicas: deployment.spec.replicas, marks, type, externalName, selector, ports };
+}

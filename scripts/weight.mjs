@@ -1,0 +1,40 @@
+// What a visitor's browser loads at first, by part, as brotli: the HTML with its style as the server sends it, the
+// module and the WASM. Fails above the budget. Starts the demo, and asks it for the page as a browser would.
+
+import { spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { get } from "node:http";
+import { brotliCompressSync } from "node:zlib";
+
+const KIB = 1024;
+const BUDGET = { wasm: 100 * KIB, total: 130 * KIB };
+const files = "dist/site/_unidler/pkg/";
+
+const demo = spawn("dist/unidler", ["demo"], { env: { ...process.env, PORT: "127.0.0.1:0", RUST_LOG: "info" } });
+const port = await new Promise((found, failed) => {
+  let log = "";
+  demo.stderr.on("data", (data) => {
+    log += data;
+    const port = /localhost:(\d+)/.exec(log)?.[1];
+    if (port) found(port);
+  });
+  demo.on("exit", () => failed(new Error(`the demo did not start: ${log}`)));
+});
+const html = await new Promise((done, failed) => {
+  const headers = { host: `quick.localhost:${port}`, accept: "text/html" };
+  get({ host: "127.0.0.1", port, headers }, async (answer) => done(Buffer.concat(await answer.toArray()))).on("error", failed);
+});
+demo.kill();
+
+const part = (extension) => readFileSync(files + readdirSync(files).find((name) => name.endsWith(`.${extension}.br`))).length;
+const parts = { html: brotliCompressSync(html).length, js: part("js"), wasm: part("wasm") };
+parts.total = parts.html + parts.js + parts.wasm;
+for (const [name, bytes] of Object.entries(parts)) {
+  const limit = BUDGET[name] ? `  of at most ${BUDGET[name] / KIB} KiB` : "";
+  console.log(`${name.padEnd(6)}${(bytes / KIB).toFixed(1).padStart(7)} KiB${limit}`);
+}
+const foreign = [...html.toString().matchAll(/(?:src|href)="?(https?:\/\/[^" >]+)/g)].map((match) => match[1]);
+if (foreign.length > 0) console.log(`requests to others: ${foreign.join(" ")}`);
+const above = Object.keys(BUDGET).filter((name) => parts[name] > BUDGET[name]);
+if (above.length > 0) console.log(`above the budget: ${above.join(", ")}`);
+process.exit(above.length + foreign.length > 0 ? 1 : 0);

@@ -1,0 +1,41 @@
+//! The headers of every answer of ours.
+//!
+//! We speak on the app's own origin, so nothing may stay behind in the visitor's browser: no cookie, no cached copy,
+//! no HSTS.
+
+use axum::{
+    extract::Request,
+    http::{HeaderName, HeaderValue, header},
+    middleware::Next,
+    response::Response,
+};
+
+/// The mark of our answers. The page probes its own address until the answer lacks it.
+pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
+
+const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+    (X_UNIDLER, HeaderValue::from_static(env!("CARGO_PKG_VERSION"))),
+    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// Adds them.
+pub(crate) async fn add(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in ALWAYS {
+        headers.insert(name, value);
+    }
+    // Only the files with a hash in their names may be kept, and they have said so.
+    let is_immutable = headers.get(header::CACHE_CONTROL).is_some_and(|value| *value == IMMUTABLE);
+    if !is_immutable {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+/// Says that a file may be kept for ever.
+pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

@@ -1,0 +1,231 @@
+//! A shared watch cache of one kind of object, filled by one watch for the whole process.
+//!
+//! Look-ups are from memory and by the app's key. The watch asks only for objects that carry the key label.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use futures::{StreamExt, pin_mut};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::watcher::{self, Event, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+use tracing::{debug, warn};
+
+/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
+const WATCH_SECONDS: u32 = 30;
+/// How long to wait before a failed watch is begun again: doubled each time.
+const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
+
+/// An object as kept in a [`Cache`].
+#[derive(Debug)]
+pub(super) struct Cached<T> {
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) key: String,
+    pub(super) value: T,
+}
+
+/// The cache. Its writer is the one task that runs [`fill`](Self::fill).
+#[derive(Debug)]
+pub(super) struct Cache<T> {
+    state: RwLock<State<T>>,
+    /// Told after every change.
+    changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    objects: Objects<T>,
+    /// What an initial list has brought so far.
+    listing: Objects<T>,
+    /// Whether a list was complete once.
+    synced: bool,
+    /// Whether the watch is established, as far as anybody can know.
+    connected: bool,
+}
+
+#[derive(Debug)]
+struct Objects<T> {
+    by_key: HashMap<String, Vec<Arc<Cached<T>>>>,
+    /// The key that each object has in `by_key`, by namespace and name.
+    keys: HashMap<(String, String), String>,
+}
+
+impl<T> Default for Objects<T> {
+    fn default() -> Self {
+        Self { by_key: HashMap::new(), keys: HashMap::new() }
+    }
+}
+
+impl<T> Objects<T> {
+    fn insert(&mut self, object: Cached<T>) {
+        let id = (object.namespace.clone(), object.name.clone());
+        self.remove(&id);
+        self.keys.insert(id, object.key.clone());
+        self.by_key.entry(object.key.clone()).or_default().push(Arc::new(object));
+    }
+
+    fn remove(&mut self, id: &(String, String)) {
+        let Some(key) = self.keys.remove(id) else { return };
+        if let Some(same_key) = self.by_key.get_mut(&key) {
+            same_key.retain(|object| (&object.namespace, &object.name) != (&id.0, &id.1));
+            if same_key.is_empty() {
+                self.by_key.remove(&key);
+            }
+        }
+    }
+}
+
+impl<T> Cache<T> {
+    pub(super) fn new(changed: watch::Sender<()>) -> Self {
+        let state = State { objects: Objects::default(), listing: Objects::default(), synced: false, connected: false };
+        Self { state: RwLock::new(state), changed }
+    }
+
+    /// The objects that carry a key.
+    pub(super) fn get(&self, key: &str) -> Vec<Arc<Cached<T>>> {
+        self.read().objects.by_key.get(key).cloned().unwrap_or_default()
+    }
+
+    /// All objects.
+    pub(super) fn all(&self) -> Vec<Arc<Cached<T>>> {
+        self.read().objects.by_key.values().flatten().cloned().collect()
+    }
+
+    /// Whether it has been complete once.
+    pub(super) fn is_synced(&self) -> bool {
+        self.read().synced
+    }
+
+    /// Whether it is current as far as anybody can know.
+    pub(super) fn is_connected(&self) -> bool {
+        self.read().connected
+    }
+
+    /// Watches for ever, and keeps what `parse` makes of each object that carries `key_label`.
+    ///
+    /// Every interruption is followed by a new list, so nothing that happened meanwhile is missed.
+    pub(super) async fn fill<K>(&self, api: Api<K>, key_label: &str, parse: impl Fn(K) -> T)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+    {
+        let kind = K::kind(&());
+        let config = watcher::Config::default().labels(key_label).timeout(WATCH_SECONDS);
+        let mut pause = *BACKOFF.start();
+        loop {
+            let begun = Instant::now();
+            let events = watcher(api.clone(), config.clone());
+            pin_mut!(events);
+            while let Some(event) = events.next().await {
+                match event {
+                    Ok(event) => self.take(event, key_label, &parse),
+                    Err(error) if is_expired(&error) => {
+                        debug!(%kind, "watch expired");
+                        break;
+                    }
+                    Err(error) => {
+                        warn!(%kind, %error, "cannot watch; trying again");
+                        self.write().connected = false;
+                        self.changed.send_replace(());
+                        pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
+                        sleep(pause).await;
+                        pause = (pause * 2).min(*BACKOFF.end());
+                        break;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
+        let cached = |object: K| {
+            let key = object.labels().get(key_label).cloned().unwrap_or_default();
+            Cached { namespace: object.namespace().unwrap_or_default(), name: object.name_any(), key, value: parse(object) }
+        };
+        {
+            let mut state = self.write();
+            match event {
+                Event::Init => state.listing = Objects::default(),
+                Event::InitApply(object) => state.listing.insert(cached(object)),
+                Event::InitDone => {
+                    state.objects = mem::take(&mut state.listing);
+                    (state.synced, state.connected) = (true, true);
+                }
+                Event::Apply(object) => state.objects.insert(cached(object)),
+                Event::Delete(object) => state.objects.remove(&(object.namespace().unwrap_or_default(), object.name_any())),
+            }
+        }
+        self.changed.send_replace(());
+    }
+
+    /// A panic elsewhere cannot leave the state half changed, so a poisoned lock is as good as any.
+    fn read(&self) -> RwLockReadGuard<'_, State<T>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<T>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.
+fn is_expired(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchError(status) => status.code == 410,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::networking::v1::Ingress;
+    use serde_json::json;
+
+    use super::*;
+
+    fn ingress(name: &str, key: &str) -> Ingress {
+        let metadata = json!({ "name": name, "namespace": "ns", "labels": { "host": key } });
+        serde_json::from_value(json!({ "metadata": metadata })).expect("an Ingress")
+    }
+
+    fn names(cache: &Cache<()>, key: &str) -> Vec<String> {
+        let mut names: Vec<_> = cache.get(key).iter().map(|object| object.name.clone()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn objects_are_found_by_their_present_key() {
+        let cache = Cache::new(watch::channel(()).0);
+        let take = |event| cache.take(event, "host", |_| ());
+        assert!(!cache.is_synced());
+        take(Event::Init);
+        take(Event::InitApply(ingress("one", "a")));
+        assert_eq!(names(&cache, "a"), [""; 0], "a list that is under way is not shown");
+        take(Event::InitDone);
+        assert!(cache.is_synced() && cache.is_connected());
+        assert_eq!(names(&cache, "a"), ["one"]);
+
+        take(Event::Apply(ingress("two", "a")));
+        assert_eq!(names(&cache, "a"), ["one", "two"]);
+        take(Event::Apply(ingress("one", "b")));
+        assert_eq!((names(&cache, "a"), names(&cache, "b")), (vec!["two".into()], vec!["one".into()]));
+        take(Event::Delete(ingress("two", "a")));
+        assert_eq!(names(&cache, "a"), [""; 0]);
+
+        take(Event::Init);
+        take(Event::InitDone);
+        assert_eq!(cache.all().len(), 0, "what a new list does not have is gone");
+    }
+}

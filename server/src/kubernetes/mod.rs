@@ -1,0 +1,242 @@
+//! A real cluster.
+//!
+//! ```text
+//!  API server ──3 watches──> cache::Cache<Ingress|Deployment|Service>     shared, trimmed, by key
+//!             ──2 watches──> detail::Detail (pods, endpoints)             per app, only while it wakes
+//!                                │
+//!                 discovery::find, objects, pods                          pure: which app, how far it is
+//!                                │
+//!                 KubernetesCluster: observe / watch / apply ──> write    three conditional patches
+//! ```
+
+mod cache;
+mod detail;
+mod discovery;
+mod objects;
+mod pods;
+mod write;
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context;
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join3},
+    stream::{self, BoxStream},
+};
+use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress};
+use kube::{Api, Client, Config, config::KubeConfigOptions};
+use tokio::{sync::watch, time::sleep};
+use unidler::{
+    cluster::{self, ApplyError, Cluster, Observation, Observed, Pods, Write},
+    host::Host,
+    progress::Reason,
+};
+
+use self::{
+    cache::Cache,
+    detail::Detail,
+    discovery::{Found, find, hosts_of, key_of},
+    objects::{Deployment, Ingress, PointsAt, Service},
+};
+
+/// How long a connection to the API server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a wake-up looks again without any event: the time a container has been running is news, too.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What the idled state looks like in this cluster.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The label whose value is the app's key.
+    pub key_label: String,
+    /// The name of the Service of ours that idled apps' Services point at.
+    pub service_name: String,
+    /// The most replicas that an app is given back.
+    pub max_replicas: u32,
+}
+
+/// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct KubernetesCluster {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    settings: Settings,
+    ingresses: Cache<Ingress>,
+    deployments: Cache<Deployment>,
+    services: Cache<Service>,
+    /// Told after every change of a cache.
+    changed: watch::Sender<()>,
+}
+
+impl std::fmt::Debug for Inner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KubernetesCluster").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl KubernetesCluster {
+    /// Connects to the cluster that the process runs in, else to the one that a kubeconfig names.
+    ///
+    /// # Errors
+    ///
+    /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
+    /// tried again, and readiness tells.
+    pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
+        let mut config = match Config::incluster() {
+            Ok(config) => config,
+            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.context(
+                "found no Kubernetes cluster: run the unidler inside one, or name a kubeconfig with KUBECONFIG, \
+                 or try it without a cluster with `unidler demo`",
+            )?,
+        };
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // The engine has its own idea of patience, and tells the visitors.
+        config.default_retry = false;
+        let client = Client::try_from(config).context("cannot use the configuration of the Kubernetes cluster")?;
+        let (changed, _) = watch::channel(());
+        let inner = Inner {
+            client,
+            settings,
+            ingresses: Cache::new(changed.clone()),
+            deployments: Cache::new(changed.clone()),
+            services: Cache::new(changed.clone()),
+            changed,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Fills the caches, for ever.
+    pub async fn run(&self) {
+        let Inner { client, settings, ingresses, deployments, services, .. } = &*self.inner;
+        let Settings { key_label, service_name, .. } = settings;
+        join3(
+            ingresses.fill(Api::<KubeIngress>::all(client.clone()), key_label, Ingress::parse),
+            deployments.fill(Api::<KubeDeployment>::all(client.clone()), key_label, Deployment::parse),
+            services.fill(Api::<KubeService>::all(client.clone()), key_label, |service| Service::parse(service, service_name)),
+        )
+        .await;
+    }
+
+    fn find(&self, host: &Host) -> Result<Found, Reason> {
+        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+        if self.not_ready().is_some() {
+            return Err(Reason::ApiUnreachable);
+        }
+        find(host, key_of(host, &settings.key_label), ingresses, deployments, services)
+    }
+
+    fn observed(&self, found: &Found, detail: Option<&Detail>) -> Observed {
+        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+        let (deployment, service) = (&found.deployment.value, &found.service.value);
+        Observed {
+            connected: ingresses.is_connected() && deployments.is_connected() && services.is_connected(),
+            deployment: cluster::Deployment {
+                version: deployment.version(),
+                idled: deployment.idled,
+                replicas: deployment.replicas,
+                replicas_when_unidled: deployment.replicas_to_restore(settings.max_replicas),
+                available: deployment.available,
+                trouble: deployment.trouble,
+            },
+            service: match service.points_at {
+                PointsAt::Unidler => cluster::Service::Idled {
+                    version: service.version(),
+                    restorable: service.when_unidled(deployment).is_some(),
+                },
+                PointsAt::Pods => cluster::Service::Serving { ready: detail.and_then(Detail::has_ready_endpoint) },
+                PointsAt::Elsewhere => cluster::Service::Elsewhere,
+            },
+            pods: detail.map_or_else(Pods::default, Detail::pods),
+        }
+    }
+}
+
+impl Cluster for KubernetesCluster {
+    fn observe(&self, host: &Host) -> Observation {
+        self.find(host).map(|found| self.observed(&found, None))
+    }
+
+    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
+        let watching = Watching {
+            cluster: self.clone(),
+            host: host.clone(),
+            changes: self.inner.changed.subscribe(),
+            detail: None,
+            latest: None,
+        };
+        stream::unfold(watching, Watching::next).boxed()
+    }
+
+    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+        async move {
+            let found = self.find(host).map_err(|_| ApplyError::Conflict)?;
+            write::apply(&self.inner.client, &found, write).await
+        }
+        .boxed()
+    }
+
+    fn unfinished(&self) -> Vec<Host> {
+        let Inner { settings, ingresses, .. } = &*self.inner;
+        let hosts = ingresses.all().into_iter().flat_map(|ingress| hosts_of(&ingress, &settings.key_label));
+        let is_unfinished = |host: &Host| self.observe(host).is_ok_and(|observed| observed.is_unfinished());
+        hosts.filter(is_unfinished).collect()
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        let Inner { ingresses, deployments, services, .. } = &*self.inner;
+        let caches = [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
+        let missing: Vec<&str> = caches.iter().filter(|(_, synced)| !synced).map(|(name, _)| *name).collect();
+        (!missing.is_empty()).then(|| format!("the first list of {} is not complete yet", missing.join(", ")))
+    }
+}
+
+/// The observations of one app, as a stream.
+struct Watching {
+    cluster: KubernetesCluster,
+    host: Host,
+    changes: watch::Receiver<()>,
+    /// Watched from when the app has replicas.
+    detail: Option<Detail>,
+    latest: Option<Observation>,
+}
+
+impl Watching {
+    /// Waits for an observation that is different from the latest one.
+    async fn next(mut self) -> Option<(Observation, Self)> {
+        loop {
+            let observation = self.observe();
+            if self.latest.as_ref() != Some(&observation) {
+                self.latest = Some(observation.clone());
+                return Some((observation, self));
+            }
+            let of_detail = async {
+                match &mut self.detail {
+                    Some(detail) => detail.changed().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // The sender lives as long as the cluster, which this has.
+                _ = self.changes.changed() => {}
+                () = of_detail => {}
+                () = sleep(LOOK_AGAIN) => {}
+            }
+        }
+    }
+
+    fn observe(&mut self) -> Observation {
+        self.changes.mark_unchanged();
+        let found = self.cluster.find(&self.host).inspect_err(|_| self.detail = None)?;
+        if self.detail.as_ref().is_some_and(|detail| !detail.is_of(&found)) {
+            self.detail = None;
+        }
+        if self.detail.is_none() && found.deployment.value.replicas > 0 {
+            self.detail = Some(Detail::watch(&self.cluster.inner.client, &found));
+        }
+        Ok(self.cluster.observed(&found, self.detail.as_ref()))
+    }
+}

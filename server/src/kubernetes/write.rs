@@ -1,0 +1,185 @@
+//! The three writes of a wake-up, as conditional patches.
+//!
+//! A patch of the Deployment tests what it was decided on (its uid, its generation and the idle marks) and the API
+//! server refuses it with 422 if one of them is different. Its `resourceVersion` would be the wrong condition: the
+//! status of a Deployment that wakes changes many times a second. Nothing but what it means changes a Service, so
+//! its patch carries the `resourceVersion`, and the API server answers 409.
+
+use std::time::Duration;
+
+use json_patch::{
+    Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+    jsonptr::{PointerBuf, Token},
+};
+use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
+use kube::{
+    Api, Client,
+    api::{Patch, PatchParams},
+    core::Status,
+};
+use serde_json::{Value, json};
+use unidler::cluster::{ApplyError, Write};
+
+use super::{
+    discovery::Found,
+    objects::{Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled},
+};
+
+/// The name under which the API server notes our changes in `managedFields`.
+const FIELD_MANAGER: &str = "unidler";
+/// How long the API server may take for a write.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Does a write, if what it was decided on still holds.
+pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Result<(), ApplyError> {
+    let Found { deployment, service } = found;
+    let is_current = match write {
+        Write::Scale { version, .. } | Write::ClearIdled { version } => *version == deployment.value.version(),
+        Write::RestoreService { version } => *version == service.value.version(),
+    };
+    if !is_current {
+        return Err(ApplyError::Conflict);
+    }
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let request = async {
+        match write {
+            Write::Scale { .. } | Write::ClearIdled { .. } => {
+                let api: Api<KubeDeployment> = Api::namespaced(client.clone(), &deployment.namespace);
+                let patch = match write {
+                    Write::Scale { replicas, .. } => scale(&deployment.value, *replicas),
+                    _ => clear_idled(&deployment.value),
+                };
+                api.patch(&deployment.name, &params, &Patch::<()>::Json(patch)).await.map(drop)
+            }
+            Write::RestoreService { .. } => {
+                let restored = service.value.when_unidled(&deployment.value);
+                let restored = restored.ok_or_else(|| kube::Error::Api(Box::new(Status::failure("nothing to restore", "Gone").with_code(409))))?;
+                let api: Api<KubeService> = Api::namespaced(client.clone(), &service.namespace);
+                api.patch(&service.name, &params, &Patch::Merge(restore_service(&service.value, &restored))).await.map(drop)
+            }
+        }
+    };
+    match tokio::time::timeout(TIMEOUT, request).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(classify(error)),
+        Err(_) => Err(ApplyError::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
+    }
+}
+
+fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
+    let mut operations = conditions(deployment);
+    operations.push(PatchOperation::Replace(ReplaceOperation { path: pointer(["spec", "replicas"]), value: json!(replicas) }));
+    JsonPatch(operations)
+}
+
+fn clear_idled(deployment: &Deployment) -> JsonPatch {
+    let mut operations = conditions(deployment);
+    operations.push(remove(["metadata", "labels", IDLED]));
+    if deployment.idled_at.is_some() {
+        operations.push(remove(["metadata", "annotations", IDLED_AT]));
+    }
+    if deployment.replicas_when_unidled.is_some() {
+        operations.push(remove(["metadata", "annotations", REPLICAS_WHEN_UNIDLED]));
+    }
+    JsonPatch(operations)
+}
+
+/// What has to be true of a Deployment that is written to.
+fn conditions(deployment: &Deployment) -> Vec<PatchOperation> {
+    let mut operations = vec![
+        test(["metadata", "uid"], json!(deployment.uid)),
+        test(["metadata", "generation"], json!(deployment.generation)),
+        test(["metadata", "labels", IDLED], json!("true")),
+    ];
+    if let Some(idled_at) = &deployment.idled_at {
+        operations.push(test(["metadata", "annotations", IDLED_AT], json!(idled_at)));
+    }
+    operations
+}
+
+fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
+    let mut metadata = json!({ "uid": service.uid, "resourceVersion": service.resource_version });
+    if service.has_saved() {
+        metadata["annotations"] = json!({ SERVICE_WHEN_UNIDLED: null });
+    }
+    let ServiceWhenUnidled { selector, ports } = restored;
+    json!({ "metadata": metadata, "spec": { "type": "ClusterIP", "externalName": null, "selector": selector, "ports": ports } })
+}
+
+fn classify(error: kube::Error) -> ApplyError {
+    let kube::Error::Api(status) = error else { return ApplyError::Unreachable(error.to_string()) };
+    match status.code {
+        // Not there any more, or not any more what it was.
+        404 | 409 => ApplyError::Conflict,
+        // A JSON Patch whose test fails is refused in these words; an object that would be invalid, in others.
+        422 if status.message.starts_with("the server rejected our request") => ApplyError::Conflict,
+        400..=428 | 430..=499 => ApplyError::Forbidden(status.message),
+        _ => ApplyError::Unreachable(status.message),
+    }
+}
+
+fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
+    PointerBuf::from_tokens(path.map(Token::new))
+}
+
+fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+    PatchOperation::Test(TestOperation { path: pointer(path), value })
+}
+
+fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation { path: pointer(path) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn idled() -> Deployment {
+        let json = json!({
+            "metadata": {
+                "uid": "u1", "generation": 7,
+                "labels": { IDLED: "true" },
+                "annotations": { IDLED_AT: "2026-01-01T00:00:00Z", REPLICAS_WHEN_UNIDLED: "2" },
+            },
+            "spec": { "replicas": 0, "selector": {}, "template": {} },
+        });
+        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    }
+
+    #[test]
+    fn a_deployment_is_patched_on_the_condition_of_what_was_seen() {
+        let conditions = json!([
+            { "op": "test", "path": "/metadata/uid", "value": "u1" },
+            { "op": "test", "path": "/metadata/generation", "value": 7 },
+            { "op": "test", "path": "/metadata/labels/mojanalytics.xyz~1idled", "value": "true" },
+            { "op": "test", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at", "value": "2026-01-01T00:00:00Z" },
+        ]);
+        let with = |changes: Value| {
+            let operations = [&conditions, &changes].map(|list| list.as_array().expect("a list").clone());
+            Value::from(operations.concat())
+        };
+        assert_eq!(json!(scale(&idled(), 2)), with(json!([{ "op": "replace", "path": "/spec/replicas", "value": 2 }])));
+        assert_eq!(
+            json!(clear_idled(&idled())),
+            with(json!([
+                { "op": "remove", "path": "/metadata/labels/mojanalytics.xyz~1idled" },
+                { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at" },
+                { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1replicas-when-unidled" },
+            ]))
+        );
+    }
+
+    #[test]
+    fn answers_of_the_api_server_are_told_apart() {
+        let answer = |code: u16, message: &str| classify(kube::Error::Api(Box::new(Status::failure(message, "").with_code(code))));
+        assert_eq!(answer(409, "the object has been modified"), ApplyError::Conflict);
+        assert_eq!(answer(422, "the server rejected our request due to an error in our request"), ApplyError::Conflict);
+        assert_eq!(answer(404, "not found"), ApplyError::Conflict);
+        for code in [403, 422] {
+            assert_eq!(answer(code, "denied by policy"), ApplyError::Forbidden("denied by policy".into()));
+        }
+        for code in [429, 500, 503] {
+            assert_eq!(answer(code, "later"), ApplyError::Unreachable("later".into()));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Every path that is not one of ours: the page for a browser that navigates, a problem for everybody else.
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use leptos::{context::provide_context, view};
+use unidler_app::{
+    page::{Page, PageContext},
+    words::Language,
+};
+
+use crate::{app_host::AppHost, problem::Problem, router::AppState};
+
+/// What the choice between page and problem depends on.
+const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language");
+
+/// The page, or the problem. Starts nothing.
+pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<AppState>, request: Request<Body>) -> Response {
+    let progress = state.hub.look(&host);
+    let mut response = if is_navigation(request.method(), request.headers()) {
+        let context = PageContext { progress, language: Language::default(), assets: state.site.assets.clone() };
+        let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), || view! { <Page/> });
+        let mut response = render(request).await;
+        *response.status_mut() = state.page_status;
+        response
+    } else {
+        Problem::not_up(progress).into_response()
+    };
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response.headers_mut().insert(header::VARY, VARY);
+    response
+}
+
+/// Whether a browser wants to show the answer as a document. An `Accept` that merely allows anything does not say so.
+fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    let accepts_html = text("accept").is_some_and(|accept| accept.contains("text/html"));
+    reads && accepts_html && text("upgrade").is_none() && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    #[test]
+    fn only_a_navigation_gets_html() {
+        let chromium = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (method, headers, navigation) in [
+            (Method::GET, &[("accept", chromium), ("sec-fetch-mode", "navigate")][..], true),
+            (Method::GET, &[("accept", chromium)], true),
+            (Method::HEAD, &[("accept", chromium)], true),
+            (Method::GET, &[], false),
+            (Method::GET, &[("accept", "*/*")], false),
+            (Method::GET, &[("accept", "application/json")], false),
+            (Method::GET, &[("accept", "*/*"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")], false),
+            (Method::GET, &[("accept", chromium), ("sec-fetch-mode", "cors")], false),
+            (Method::GET, &[("accept", chromium), ("upgrade", "websocket")], false),
+            (Method::POST, &[("accept", chromium), ("sec-fetch-mode", "navigate")], false),
+        ] {
+            let map = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            assert_eq!(is_navigation(&method, &map), navigation, "{method} {headers:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Answers for everybody who does not want a page: problem details ([RFC 9457]).
+//!
+//! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use unidler::progress::{Phase, Progress};
+
+use crate::start_rule::Refusal;
+
+/// What is said to whoever should come again: in seconds.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+
+/// An answer that is not what was asked for.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    #[serde(skip)]
+    status_code: StatusCode,
+    status: u16,
+    title: &'static str,
+    detail: &'static str,
+    /// The state of the app, where that is the reason.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, title: &'static str, detail: &'static str) -> Self {
+        Self { status_code: status, status: status.as_u16(), title, detail, progress: None }
+    }
+
+    /// The request does not name a host that an app can have.
+    #[must_use]
+    pub fn bad_host() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            "Not the address of an app",
+            "The unidler answers at the host names of idled apps. The Host header of this request is not a DNS name.",
+        )
+    }
+
+    /// The app is not up, and the request cannot show a page.
+    #[must_use]
+    pub fn not_up(progress: Progress) -> Self {
+        let detail = match progress.phase {
+            Phase::Asleep => "Nobody used the app for a while, so it was put to sleep. Open its address in a browser to wake it.",
+            Phase::Waking { .. } => "The app is being woken. Try again in a few seconds.",
+            Phase::Ready { .. } => "The app is up, but its address does not lead to it yet. Try again in a few seconds.",
+            Phase::Failed { .. } => "The app cannot be woken as things are. Its address in a browser shows more.",
+        };
+        Self { progress: Some(progress), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "The app is not up", detail) }
+    }
+
+    /// The request may not start anything.
+    #[must_use]
+    pub fn refused(refusal: Refusal) -> Self {
+        let detail = match refusal {
+            Refusal::CrossSite => "Only the app's own address may start it, and this request comes from another site.",
+            Refusal::Prefetch => "A prefetch starts nothing.",
+        };
+        Self::new(StatusCode::FORBIDDEN, "Nothing was started", detail)
+    }
+
+    /// There is no room for it at the moment.
+    #[must_use]
+    pub fn busy() -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too much at once", "Too many apps are waking at the moment. Try again in a few seconds.")
+    }
+
+    /// There is nothing at this path.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not found", "The unidler has nothing at this path.")
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response = (self.status_code, body).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if matches!(self.status_code, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        response
+    }
+}

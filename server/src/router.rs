@@ -1,0 +1,93 @@
+//! The whole URL table.
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{FromRef, Request, State},
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse, Json, Response},
+    routing::{get, post},
+};
+use leptos::{context::provide_context, server_fn::ServerFn};
+use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
+use unidler::{hub::Hub, progress::Progress};
+use unidler_app::api::Wake;
+
+use crate::{
+    app_host::AppHost,
+    headers,
+    page::page_or_problem,
+    problem::Problem,
+    site::{FILES_PATH, Site},
+    sse::events,
+    start_rule::may_start,
+};
+
+/// What the handlers share.
+#[derive(Clone, Debug, FromRef)]
+pub struct AppState {
+    /// Starts, joins and looks at wake-ups.
+    pub hub: Hub,
+    /// The page's files.
+    #[from_ref(skip)]
+    pub site: Site,
+    /// The status of the page.
+    #[from_ref(skip)]
+    pub page_status: StatusCode,
+}
+
+/// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app
+/// is not there.
+pub fn router(state: AppState) -> Router {
+    let files = ServeDir::new(&state.site.files).precompressed_br().precompressed_gzip();
+    let files = Router::new()
+        .fallback_service(files)
+        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, |response: &Response| {
+            response.status().is_success().then_some(headers::IMMUTABLE)
+        }));
+    let ours = Router::new()
+        .route("/readyz", get(readyz))
+        .route("/status", get(status))
+        .route(Wake::PATH.trim_start_matches(PREFIX), post(server_function))
+        .nest(FILES_PATH.trim_start_matches(PREFIX), files)
+        .fallback(async || Problem::not_found());
+    // Without a handler of its own, HEAD would be a GET whose body is thrown away, and start a wake-up.
+    let events = get(events).head(async || StatusCode::NO_CONTENT);
+    Router::new()
+        .route("/healthz", get(async || "Still OK"))
+        .route("/events", events.clone())
+        .route("/events/", events)
+        .nest(PREFIX, ours)
+        .fallback(page_or_problem)
+        .with_state(state)
+        .layer(middleware::from_fn(headers::add))
+}
+
+/// The one prefix that is reserved for us.
+const PREFIX: &str = "/_unidler";
+
+/// Whether visitors can be served, and if not, why.
+async fn readyz(State(hub): State<Hub>) -> Response {
+    match hub.not_ready() {
+        None => "ready".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")).into_response(),
+    }
+}
+
+/// Where the app stands, as JSON. Starts nothing.
+async fn status(AppHost(host): AppHost, State(hub): State<Hub>) -> Json<Progress> {
+    Json(hub.look(&host))
+}
+
+/// The server function, behind the rule about who may start.
+async fn server_function(AppHost(host): AppHost, State(hub): State<Hub>, request: Request<Body>) -> Response {
+    if let Err(refusal) = may_start(&host, request.headers()) {
+        return Problem::refused(refusal).into_response();
+    }
+    let context = move || {
+        provide_context(hub.clone());
+        provide_context(host.clone());
+    };
+    leptos_axum::handle_server_fns_with_context(context, request).await.into_response()
+}

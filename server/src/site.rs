@@ -1,0 +1,55 @@
+//! The page's files, as the build left them beside the program.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use unidler_app::page::Assets;
+
+/// Where the files are served.
+pub const FILES_PATH: &str = "/_unidler/pkg";
+
+/// The page's files.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The folder that is served at [`FILES_PATH`].
+    pub files: PathBuf,
+    /// What the page refers to.
+    pub assets: Arc<Assets>,
+}
+
+impl Site {
+    /// Looks through a folder, by default the folder `site` beside the program.
+    ///
+    /// # Errors
+    ///
+    /// If the files are not there.
+    pub fn open(folder: Option<PathBuf>) -> anyhow::Result<Self> {
+        let folder = match folder {
+            Some(folder) => folder,
+            None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("site"),
+        };
+        let files = folder.join(FILES_PATH.trim_start_matches('/'));
+        Self::of(files).with_context(|| {
+            format!("the page's files are not in {}: build them with `make build`, or name their folder with --site", folder.display())
+        })
+    }
+
+    fn of(files: PathBuf) -> anyhow::Result<Self> {
+        let named = |extension: &str| -> anyhow::Result<PathBuf> {
+            let mut found = fs::read_dir(&files)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+            let found = found.find(|path| path.extension().is_some_and(|found| found == extension));
+            found.with_context(|| format!("there is no .{extension} file"))
+        };
+        let address = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) => Ok(format!("{FILES_PATH}/{name}")),
+            None => bail!("a file has no name"),
+        };
+        let css = fs::read_to_string(named("css")?)?;
+        let assets = Assets { js: address(&named("js")?)?, wasm: address(&named("wasm")?)?, css };
+        Ok(Self { files, assets: Arc::new(assets) })
+    }
+}

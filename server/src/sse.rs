@@ -1,0 +1,43 @@
+//! The event stream ([HTML: server-sent events]).
+//!
+//! Each event is a complete snapshot, so whoever comes late or again needs exactly one; a `Last-Event-ID` is
+//! therefore nothing to look at.
+//!
+//! [HTML: server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, HeaderName},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, KeepAlive, Sse},
+    },
+};
+use futures::{Stream, StreamExt};
+use unidler::{hub::Hub, progress::Progress};
+
+use crate::{app_host::AppHost, problem::Problem, start_rule::may_start};
+
+/// How often a comment keeps a quiet stream alive: proxies cut those, nginx after a minute.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// After how many milliseconds a browser reconnects: spread, so that not all come at once.
+const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
+
+/// `GET /events` and `GET /events/`: starts the wake-up of the app, or joins the one under way.
+pub(crate) async fn events(AppHost(host): AppHost, State(hub): State<Hub>, headers: HeaderMap) -> Result<Response, Problem> {
+    may_start(&host, &headers).map_err(Problem::refused)?;
+    let snapshots = hub.join(&host).map_err(|_| Problem::busy())?;
+    let stream = Sse::new(encode(snapshots)).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
+    // nginx would hold the events back until it has a bufferful.
+    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], stream).into_response())
+}
+
+fn encode(snapshots: impl Stream<Item = Progress>) -> impl Stream<Item = Result<Event, axum::Error>> {
+    let retry = Duration::from_millis(fastrand::u64(RETRY_MS));
+    snapshots.map(move |progress| {
+        let event = Event::default().event(progress.phase.event_name()).id(progress.revision.to_string()).retry(retry);
+        event.json_data(&progress)
+    })
+}

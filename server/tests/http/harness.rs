@@ -1,0 +1,227 @@
+//! A server for one test, and a client that reads real event streams.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, Method, Request, Response, StatusCode, Uri},
+};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use unidler::{
+    demo::DemoCluster,
+    host::Host,
+    hub::{Hub, Settings},
+    progress::{Phase, Progress},
+};
+use unidler_server::{demo, router::AppState, serve::serve, site::Site};
+
+/// The header that a browser sends when somebody opens a page.
+pub(crate) const NAVIGATE: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+type Body = hyper::body::Incoming;
+
+pub(crate) struct Server {
+    address: String,
+    cluster: DemoCluster,
+    client: Client<HttpConnector, Empty<Bytes>>,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<anyhow::Result<()>>,
+    _site: TempDir,
+}
+
+impl Server {
+    pub(crate) async fn start() -> Self {
+        Self::with_max_wakes(100).await
+    }
+
+    pub(crate) async fn with_max_wakes(max_wakes: usize) -> Self {
+        let site = tempfile::tempdir().expect("a folder");
+        let files = site.path().join("_unidler/pkg");
+        fs::create_dir_all(&files).expect("a folder");
+        for name in ["unidler.abc.js", "unidler.abc.js.br", "unidler.abc.wasm", "unidler.abc.css"] {
+            fs::write(files.join(name), "/* */").expect("a file");
+        }
+        let cluster = DemoCluster::default();
+        let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
+        let opened = Site::open(Some(site.path().to_owned())).expect("a site");
+        let state = AppState { hub: hub.clone(), site: opened, page_status: StatusCode::OK };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address").to_string();
+        let (stop, stopped) = oneshot::channel();
+        let router = demo::router(cluster.clone(), state);
+        let task = tokio::spawn(serve(listener, router, hub, async { drop(stopped.await) }));
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        Self { address, cluster, client, stop: Some(stop), task, _site: site }
+    }
+
+    pub(crate) async fn send(&self, method: Method, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        Answer::read(request(&self.client, &self.address, method, host, path, headers).await).await
+    }
+
+    pub(crate) async fn get(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        self.send(Method::GET, host, path, headers).await
+    }
+
+    pub(crate) async fn events(&self, host: &str, path: &str) -> EventStream {
+        self.stream(host, path, &[]).await
+    }
+
+    pub(crate) async fn stream(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> EventStream {
+        let (parts, body) = request(&self.client, &self.address, Method::GET, host, path, headers).await.into_parts();
+        EventStream { status: parts.status, headers: parts.headers, body, text: String::new() }
+    }
+
+    pub(crate) async fn http2_status(&self, host: &str, path: &str) -> String {
+        // On HTTP/2 the host is in the URI, which is where the client connects to as well.
+        let port = self.address.rsplit(':').next().expect("a port");
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build_http();
+        let answer = request(&client, &format!("{host}:{port}"), Method::GET, host, path, &[]).await;
+        Answer::read(answer).await.text().to_owned()
+    }
+
+    /// Asks until an answer is as it should be.
+    pub(crate) async fn until(&self, host: &str, path: &str, good: impl Fn(&Answer) -> bool) -> Answer {
+        let asking = async {
+            loop {
+                let answer = self.get(host, path, &[NAVIGATE]).await;
+                if good(&answer) {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(PATIENCE, asking).await.expect("an answer as it should be")
+    }
+
+    pub(crate) async fn phase(&self, host: &str) -> Phase {
+        let status = self.get(host, "/_unidler/status", &[]).await;
+        serde_json::from_str::<Progress>(status.text()).expect("a snapshot").phase
+    }
+
+    pub(crate) fn writes(&self, host: &str) -> u64 {
+        self.cluster.writes(&Host::parse(host).expect("a host"))
+    }
+
+    pub(crate) fn shut_down(&mut self) {
+        self.stop.take();
+    }
+
+    pub(crate) async fn ended(self) {
+        drop(self.client);
+        timeout(PATIENCE, self.task).await.expect("an end").expect("no panic").expect("no error");
+    }
+}
+
+async fn request(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    address: &str,
+    method: Method,
+    host: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Response<Body> {
+    let uri: Uri = format!("http://{address}{path}").parse().expect("a URI");
+    let mut request = Request::builder().method(method).uri(uri);
+    if !address.starts_with(host) {
+        request = request.header("host", host);
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Empty::new()).expect("a request");
+    timeout(PATIENCE, client.request(request)).await.expect("an answer in time").expect("an answer")
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let body = timeout(PATIENCE, body.collect()).await.expect("a body in time").expect("a body").to_bytes();
+        Self { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(self.text()).expect("JSON")
+    }
+}
+
+pub(crate) struct EventStream {
+    pub(crate) status: StatusCode,
+    headers: HeaderMap,
+    body: Body,
+    text: String,
+}
+
+/// An event of the stream.
+#[derive(Debug)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: u64,
+    pub(crate) retry_ms: u64,
+    pub(crate) progress: Progress,
+}
+
+impl EventStream {
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+    }
+
+    /// The next event; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.text.split_once("\n\n") {
+                let event = Event::parse(block);
+                self.text = rest.to_owned();
+                match event {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            let frame = timeout(PATIENCE, self.body.frame()).await.expect("an event in time")?.expect("a whole stream");
+            let data = frame.into_data().expect("data");
+            self.text.push_str(std::str::from_utf8(&data).expect("text"));
+        }
+    }
+
+    pub(crate) async fn rest(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        while let Some(event) = self.next().await {
+            events.push(event);
+        }
+        events
+    }
+}
+
+impl Event {
+    /// Parses the lines of one event; a comment is none.
+    fn parse(block: &str) -> Option<Self> {
+        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        Some(Self {
+            name: field("event")?.to_owned(),
+            id: field("id")?.parse().expect("a number"),
+            retry_ms: field("retry")?.parse().expect("a number"),
+            progress: serde_json::from_str(field("data")?).expect("a snapshot"),
+        })
+    }
+}

@@ -1,0 +1,244 @@
+//! The server over real HTTP, on the played cluster and a port of its own.
+
+mod harness;
+
+use std::{collections::HashSet, time::Duration};
+
+use axum::http::{Method, StatusCode};
+use unidler::progress::{Phase, Progress, Reason};
+
+use self::harness::{NAVIGATE, Server};
+
+#[tokio::test]
+async fn a_navigation_gets_the_page_and_starts_nothing() {
+    let server = Server::start().await;
+    let page = server.get("quick.localhost", "/reports?year=2026", &[NAVIGATE]).await;
+    assert_eq!(page.status, StatusCode::OK);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    for (name, value) in [
+        ("x-unidler", env!("CARGO_PKG_VERSION")),
+        ("cache-control", "no-store"),
+        ("x-robots-tag", "noindex"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "same-origin"),
+        ("vary", "Sec-Fetch-Mode, Accept, Accept-Language"),
+    ] {
+        assert_eq!(page.header(name), value, "{name}");
+    }
+    assert!(page.text().contains("This app is asleep"), "{}", page.text());
+    assert!(!page.headers.contains_key("set-cookie"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.phase("quick.localhost").await, Phase::Asleep);
+    assert_eq!(server.writes("quick.localhost"), 0);
+}
+
+#[tokio::test]
+async fn the_policy_of_the_page_allows_nothing_that_is_not_ours() {
+    let server = Server::start().await;
+    let page = server.get("quick.localhost", "/", &[NAVIGATE]).await;
+    let policy = page.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    for word in ["unsafe-inline", "unsafe-eval'", "strict-dynamic", "http:", "https:", "*"] {
+        assert!(!policy.replace("wasm-unsafe-eval", "").contains(word), "{word} in {policy}");
+    }
+    let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
+    assert_eq!(page.text().matches(&format!("nonce=\"{nonce}\"")).count(), 2, "on the style and the loader, nowhere else");
+    let other = server.get("quick.localhost", "/", &[NAVIGATE]).await;
+    assert_ne!(policy, other.header("content-security-policy"), "a nonce is used once");
+}
+
+#[tokio::test]
+async fn what_is_no_navigation_gets_a_problem_and_never_html() {
+    let server = Server::start().await;
+    for (method, headers) in [
+        (Method::GET, &[("accept", "application/json")][..]),
+        (Method::GET, &[("accept", "*/*"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]),
+        (Method::POST, &[("accept", "text/html")]),
+        (Method::GET, &[("upgrade", "websocket"), ("connection", "upgrade")]),
+        (Method::DELETE, &[]),
+    ] {
+        let answer = server.send(method.clone(), "quick.localhost", "/api/thing.js", headers).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE, "{method} {headers:?}");
+        assert_eq!(answer.header("content-type"), "application/problem+json");
+        assert!(!answer.header("retry-after").is_empty());
+        assert_eq!(answer.json()["progress"]["phase"], "asleep");
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    assert_eq!(server.writes("quick.localhost"), 0);
+}
+
+#[tokio::test]
+async fn the_stream_tells_every_step_and_ends_with_success() {
+    let server = Server::start().await;
+    let mut stream = server.events("quick.localhost", "/events/").await;
+    assert_eq!(stream.status, StatusCode::OK);
+    assert_eq!(stream.header("content-type"), "text/event-stream");
+    assert_eq!(stream.header("x-accel-buffering"), "no");
+    assert_eq!(stream.header("cache-control"), "no-store");
+
+    let events = stream.rest().await;
+    let (last, before) = events.split_last().expect("events");
+    assert!(before.iter().all(|event| event.name == "progress"));
+    assert_eq!((last.name.as_str(), last.progress.phase), ("success", Phase::Ready { reason: None }));
+    assert!(events.is_sorted_by(|a, b| a.id < b.id), "ids increase");
+    assert!(events.iter().all(|event| (2000..=5000).contains(&event.retry_ms)));
+    assert!(events.iter().all(|event| event.progress.reference == last.progress.reference));
+    assert!(last.progress.timeline.len() >= 6, "each snapshot is complete");
+    assert_eq!(server.writes("quick.localhost"), 3);
+}
+
+#[tokio::test]
+async fn visitors_join_the_wake_up_under_way_on_either_path() {
+    let server = Server::start().await;
+    let mut first = server.events("quick.localhost", "/events").await;
+    let begun = first.next().await.expect("an event");
+    let mut second = server.events("quick.localhost", "/events/").await;
+    let joined = second.next().await.expect("an event");
+    assert_eq!(begun.progress.reference, joined.progress.reference);
+    drop(first);
+    assert_eq!(second.rest().await.last().expect("an event").name, "success");
+    assert_eq!(server.writes("quick.localhost"), 3);
+}
+
+#[tokio::test]
+async fn who_comes_again_gets_the_present_state_whatever_the_last_event_id() {
+    let server = Server::start().await;
+    for id in ["-1", "99999999999999999999", "abc", ""] {
+        let mut stream = server.stream("slow.localhost", "/events/", &[("last-event-id", id)]).await;
+        assert_eq!(stream.next().await.expect("an event").name, "progress", "{id:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_starts_anything_who_may_not() {
+    let server = Server::start().await;
+    for (method, path, headers, status) in [
+        (Method::HEAD, "/events/", &[][..], StatusCode::NO_CONTENT),
+        (Method::HEAD, "/", &[NAVIGATE], StatusCode::OK),
+        (Method::GET, "/", &[NAVIGATE, ("sec-purpose", "prefetch")], StatusCode::OK),
+        (Method::GET, "/favicon.ico", &[], StatusCode::SERVICE_UNAVAILABLE),
+        (Method::OPTIONS, "/events/", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::POST, "/events/", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/events/", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (Method::GET, "/events/", &[("sec-fetch-site", "same-site")], StatusCode::FORBIDDEN),
+        (Method::GET, "/events/", &[("sec-fetch-site", "none")], StatusCode::FORBIDDEN),
+        (Method::GET, "/events/", &[("origin", "https://evil.example")], StatusCode::FORBIDDEN),
+        (Method::GET, "/events/", &[("referer", "https://evil.example/")], StatusCode::FORBIDDEN),
+        (Method::GET, "/events/", &[("sec-purpose", "prefetch;prerender")], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/api/wake", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/api/wake", &[("origin", "null")], StatusCode::FORBIDDEN),
+        (Method::GET, "/_unidler/api/wake", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/_unidler/status", &[], StatusCode::OK),
+        (Method::GET, "/_unidler/nothing", &[], StatusCode::NOT_FOUND),
+    ] {
+        let answer = server.send(method.clone(), "quick.localhost", path, headers).await;
+        assert_eq!(answer.status, status, "{method} {path} {headers:?}");
+    }
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(server.writes("quick.localhost"), 0);
+    assert_eq!(server.phase("quick.localhost").await, Phase::Asleep);
+}
+
+#[tokio::test]
+async fn a_plain_form_starts_the_app_and_leads_back_to_the_page() {
+    let server = Server::start().await;
+    let page = "http://quick.localhost/reports?year=2026";
+    let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded"), ("referer", page)];
+    let answer = server.send(Method::POST, "quick.localhost", "/_unidler/api/wake", &headers).await;
+    assert_eq!((answer.status, answer.header("location")), (StatusCode::FOUND, page));
+    let page = server.get("quick.localhost", "/reports?year=2026", &[NAVIGATE]).await;
+    assert!(page.text().contains("http-equiv=\"refresh\""), "the page looks again by itself");
+}
+
+#[tokio::test]
+async fn each_way_of_not_finding_an_app_has_a_reason_of_its_own() {
+    let server = Server::start().await;
+    for (host, reason) in [
+        ("not-found.localhost", Reason::NoIngress),
+        ("elsewhere.example", Reason::NoIngress),
+        ("ambiguous.localhost", Reason::AmbiguousIngress),
+        ("switched-off.localhost", Reason::SwitchedOff),
+    ] {
+        let events = server.events(host, "/events/").await.rest().await;
+        let last = events.last().expect("an event");
+        assert_eq!((last.name.as_str(), last.progress.phase), ("failure", Phase::Failed { reason }), "{host}");
+        assert!(!last.progress.reference.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_host_that_is_no_name_is_refused_everywhere() {
+    let server = Server::start().await;
+    for host in ["[::1]", "127.0.0.1", "a..b", "a@b", "-a.example"] {
+        for path in ["/", "/events/", "/_unidler/status"] {
+            let answer = server.get(host, path, &[NAVIGATE]).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{host} {path}");
+            assert_eq!(answer.header("content-type"), "application/problem+json");
+        }
+    }
+    assert_eq!(server.get("anything at all", "/healthz", &[]).await.text(), "Still OK", "liveness asks for no host");
+}
+
+#[tokio::test]
+async fn one_wake_up_too_many_is_told_when_to_come_again() {
+    let server = Server::with_max_wakes(1).await;
+    let _slow = server.events("slow.localhost", "/events/").await;
+    let answer = server.get("quick.localhost", "/events/", &[]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn files_with_a_hash_may_be_kept_for_ever_and_nothing_else() {
+    let server = Server::start().await;
+    let file = server.get("quick.localhost", "/_unidler/pkg/unidler.abc.js", &[("accept-encoding", "br")]).await;
+    assert_eq!((file.status, file.header("content-encoding")), (StatusCode::OK, "br"));
+    assert!(file.header("cache-control").contains("immutable"));
+    let missing = server.get("quick.localhost", "/_unidler/pkg/unidler.old.js", &[]).await;
+    assert_eq!((missing.status, missing.header("cache-control")), (StatusCode::NOT_FOUND, "no-store"));
+    for path in ["/_unidler/pkg/../../secret", "/_unidler/pkg/%2e%2e/%2e%2e/secret"] {
+        assert_ne!(server.get("quick.localhost", path, &[]).await.status, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_app_answers_in_our_place_once_it_is_up() {
+    let server = Server::start().await;
+    server.events("quick.localhost", "/events/").await.rest().await;
+    let app = server.until("quick.localhost", "/reports?year=2026", |answer| !answer.headers.contains_key("x-unidler")).await;
+    assert_eq!(app.status, StatusCode::OK);
+    assert!(app.text().contains("/reports?year=2026"), "{}", app.text());
+
+    server.send(Method::POST, "quick.localhost", "/idle", &[]).await;
+    assert_eq!(server.phase("quick.localhost").await, Phase::Asleep);
+}
+
+#[tokio::test]
+async fn shutdown_turns_readiness_off_and_ends_every_stream() {
+    let mut server = Server::start().await;
+    assert_eq!(server.get("x.localhost", "/_unidler/readyz", &[]).await.text(), "ready");
+    let mut stream = server.events("slow.localhost", "/events/").await;
+    stream.next().await.expect("an event");
+    server.shut_down();
+    assert!(stream.rest().await.iter().all(|event| event.name == "progress"), "nobody sees a failure");
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn http2_without_tls_is_spoken_as_well() {
+    let server = Server::start().await;
+    let status = server.http2_status("quick.localhost", "/_unidler/status").await;
+    let progress: Progress = serde_json::from_str(&status).expect("a snapshot");
+    assert_eq!((progress.host.as_str(), progress.phase), ("quick.localhost", Phase::Asleep));
+}
+
+#[tokio::test]
+async fn every_page_has_a_reference_of_its_own() {
+    let server = Server::start().await;
+    let mut references = HashSet::new();
+    for _ in 0..20 {
+        let status = server.get("not-found.localhost", "/_unidler/status", &[]).await;
+        references.insert(status.json()["reference"].to_string());
+    }
+    assert_eq!(references.len(), 20);
+}
