@@ -25,7 +25,7 @@ use leptos::{prelude::*, task::spawn_local};
 use unidler::progress::{Phase, Progress, Reason, Step};
 use web_sys::{RequestCache, RequestRedirect, ResponseType};
 
-use crate::{api::wake, wake::Live};
+use crate::{api::WAKE_URL, wake::Live};
 
 const EVENTS: &str = "/events/";
 const STATUS: &str = "/_unidler/status";
@@ -74,8 +74,9 @@ pub(crate) fn follow(live: Live) {
 /// Begins again after a failure, without leaving the page: its fragment would be lost.
 pub(crate) fn retry(live: Live) {
     live.progress.update(|progress| progress.phase = Phase::Waking { step: Step::Finding, reason: None });
-    // Whoever polls after the failure sees what comes of it.
-    spawn_local(async { drop(wake().await) });
+    // Whoever polls after the failure sees what comes of it. A plain request: leptos' own client for server functions
+    // would weigh a quarter of the module.
+    spawn_local(async { drop(Request::post(WAKE_URL).send().await) });
 }
 
 /// How listening or polling ended.
@@ -157,7 +158,8 @@ async fn heal(live: Live, failure: Reason) -> End {
                 Phase::Asleep if failure.is_discovery() => return End::Waking,
                 // Given up. To try again is the visitor's choice.
                 Phase::Asleep => live.connected.set(true),
-                Phase::Failed { reason } if reason == failure => live.connected.set(true),
+                // Still, or again after another try.
+                Phase::Failed { reason } if reason == failure => drop(live.show(progress)),
                 Phase::Failed { .. } | Phase::Ready { .. } => {
                     if let Some(end) = live.show(progress) {
                         return end;

@@ -7,12 +7,12 @@ use axum::{
     http::{StatusCode, header},
     middleware,
     response::{IntoResponse, Json, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
-use leptos::{context::provide_context, server_fn::ServerFn};
+use leptos::context::provide_context;
 use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
 use unidler::{hub::Hub, progress::Progress};
-use unidler_app::api::Wake;
+use unidler_app::api::WAKE_URL;
 
 use crate::{
     app_host::AppHost,
@@ -40,32 +40,30 @@ pub struct AppState {
 /// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app
 /// is not there.
 pub fn router(state: AppState) -> Router {
+    // What leptos spawns goes to tokio. Only the first call does anything; later ones, in tests, may fail.
+    drop(any_spawner::Executor::init_tokio());
     let files = ServeDir::new(&state.site.files).precompressed_br().precompressed_gzip();
     let files = Router::new()
         .fallback_service(files)
         .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, |response: &Response| {
             response.status().is_success().then_some(headers::IMMUTABLE)
         }));
-    let ours = Router::new()
-        .route("/readyz", get(readyz))
-        .route("/status", get(status))
-        .route(Wake::PATH.trim_start_matches(PREFIX), post(server_function))
-        .nest(FILES_PATH.trim_start_matches(PREFIX), files)
-        .fallback(async || Problem::not_found());
     // Without a handler of its own, HEAD would be a GET whose body is thrown away, and start a wake-up.
     let events = get(events).head(async || StatusCode::NO_CONTENT);
     Router::new()
         .route("/healthz", get(async || "Still OK"))
         .route("/events", events.clone())
         .route("/events/", events)
-        .nest(PREFIX, ours)
+        .route("/_unidler/readyz", get(readyz))
+        .route("/_unidler/status", get(status))
+        .route(WAKE_URL, post(server_function))
+        .nest_service(FILES_PATH, files)
+        // The rest of the one prefix that is reserved for us.
+        .route("/_unidler/{*rest}", any(async || Problem::not_found()))
         .fallback(page_or_problem)
         .with_state(state)
         .layer(middleware::from_fn(headers::add))
 }
-
-/// The one prefix that is reserved for us.
-const PREFIX: &str = "/_unidler";
 
 /// Whether visitors can be served, and if not, why.
 async fn readyz(State(hub): State<Hub>) -> Response {

@@ -1,0 +1,85 @@
+/** What each test finds: a demo of its own, and nothing that went wrong in the browser. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { resolve } from "node:path";
+import { type Page, test as base, expect } from "@playwright/test";
+
+export { expect };
+
+const PROGRAM = process.env.UNIDLER_BIN ?? resolve(__dirname, "../../dist/unidler");
+
+/** A running `unidler demo`. */
+export class Demo {
+    private constructor(
+        private readonly process: ChildProcess,
+        readonly port: number,
+    ) {}
+
+    /** Starts one, by default at a port that is free. */
+    static async start(port = 0): Promise<Demo> {
+        const process = spawn(PROGRAM, ["demo"], { env: { PORT: `127.0.0.1:${port}` }, stdio: ["ignore", "ignore", "pipe"] });
+        const log: string[] = [];
+        for await (const line of createInterface(process.stderr)) {
+            log.push(line);
+            const port = /http:\/\/localhost:(\d+)/.exec(line)?.[1];
+            if (port) {
+                process.stderr.resume();
+                return new Demo(process, Number(port));
+            }
+        }
+        throw new Error(`the demo did not start: ${log.join("\n")}`);
+    }
+
+    /** The address of a scene, or of the start page. */
+    url(scene: string, path = "/"): string {
+        return `http://${scene ? `${scene}.` : ""}localhost:${this.port}${path}`;
+    }
+
+    stop(): void {
+        this.process.kill("SIGKILL");
+    }
+}
+
+interface Fixtures {
+    demo: Demo;
+    /** The documents that the browser has navigated to, in order. */
+    documents: { url: string; status: number; ours: boolean }[];
+    /** Complaints of the browser: violations of the policy, errors of scripts. */
+    complaints: string[];
+}
+
+export const test = base.extend<Fixtures>({
+    demo: async ({}, use) => {
+        const demo = await Demo.start();
+        await use(demo);
+        demo.stop();
+    },
+
+    documents: async ({ page }, use) => {
+        const documents: Fixtures["documents"] = [];
+        page.on("response", (response) => {
+            if (!response.request().isNavigationRequest()) return;
+            documents.push({ url: response.url(), status: response.status(), ours: "x-unidler" in response.headers() });
+        });
+        await use(documents);
+    },
+
+    complaints: [
+        async ({ page }, use) => {
+            const complaints: string[] = [];
+            page.on("pageerror", (error) => complaints.push(error.message));
+            page.on("console", (message) => {
+                if (/Content Security Policy|panicked|hydrat/i.test(message.text())) complaints.push(message.text());
+            });
+            await use(complaints);
+            expect(complaints).toEqual([]);
+        },
+        { auto: true },
+    ],
+});
+
+/** The page's state. */
+export const phase = (page: Page) => page.locator("main[data-phase]");
+
+/** The app that a scene ends in. */
+export const app = (page: Page) => page.getByRole("heading", { name: "Hello from the app" });

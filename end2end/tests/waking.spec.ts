@@ -1,0 +1,82 @@
+/** The main job: from an idled app to the app itself. */
+import { app, expect, phase, test } from "./fixtures";
+
+test("a visitor sees each step and ends on the app at the address they typed", async ({ page, demo, documents }) => {
+    const address = demo.url("quick", "/reports?year=2026&q=a%20b#table");
+    const steps = new Set<string>();
+    await page.exposeFunction("underWay", (step: string) => steps.add(step));
+    await page.addInitScript(() => {
+        new MutationObserver(() => {
+            const step = document.querySelector("[aria-current=step] span")?.textContent;
+            if (step) (window as unknown as { underWay: (step: string) => void }).underWay(step);
+        }).observe(document, { subtree: true, attributes: true, childList: true });
+    });
+    await page.goto(address);
+    await expect(page.getByRole("heading", { name: "Waking the app up" })).toBeVisible();
+    await expect(app(page)).toBeVisible();
+    expect(page.url()).toBe(address);
+    await expect(page.locator("code")).toHaveText("/reports?year=2026&q=a%20b");
+    expect(documents.map(({ ours, status }) => [ours, status])).toEqual([
+        [true, 200],
+        [false, 200],
+    ]);
+    for (const step of ["Fetching its files", "Starting", "Passing its checks", "Opening"]) expect([...steps]).toContain(step);
+});
+
+test("the Back button does not return to the waiting page", async ({ page, demo }) => {
+    await page.goto(demo.url(""));
+    await page.getByRole("link", { name: "quick.localhost" }).click();
+    await expect(app(page)).toBeVisible();
+    await page.goBack();
+    await expect(page.getByRole("heading", { name: "unidler demo" })).toBeVisible();
+});
+
+test("an app can be put to sleep and woken again", async ({ page, demo }) => {
+    await page.goto(demo.url("quick"));
+    await page.getByRole("button", { name: "Put it to sleep again" }).click();
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await expect(app(page)).toBeVisible();
+});
+
+test("the bar never goes back", async ({ page, demo }) => {
+    await page.goto(demo.url("quick"));
+    await page.evaluate(() => {
+        const bar = document.querySelector("progress")!;
+        const values: number[] = [];
+        (window as unknown as { values: number[] }).values = values;
+        new MutationObserver(() => values.push(bar.value)).observe(document, { subtree: true, attributes: true, childList: true, characterData: true });
+    });
+    await expect(phase(page)).toHaveAttribute("data-phase", "ready");
+    const values = await page.evaluate(() => (window as unknown as { values: number[] }).values);
+    expect(values.length).toBeGreaterThan(3);
+    expect(values).toEqual(values.toSorted((a, b) => a - b));
+    expect(Math.max(...values)).toBeLessThan(100);
+});
+
+test("with an ingress that lags nobody sees an error nor the waiting page again", async ({ page, demo, documents }) => {
+    await page.goto(demo.url("ingress-lags", "/deep/link"));
+    await expect(page.getByRole("heading", { name: "Almost there" })).toBeVisible();
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
+});
+
+test("seven tabs of one browser all end on the app", async ({ context, demo }) => {
+    const tabs = await Promise.all(Array.from({ length: 7 }, () => context.newPage()));
+    await Promise.all(tabs.map((tab) => tab.goto(demo.url("ingress-lags"), { waitUntil: "commit" })));
+    for (const tab of tabs) await expect(app(tab)).toBeVisible({ timeout: 40_000 });
+});
+
+test("nothing stays behind in the browser, and nobody else is asked", async ({ page, demo }) => {
+    const requests: string[] = [];
+    page.on("request", (request) => requests.push(request.url()));
+    await page.goto(demo.url("slow"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    const kept = await page.evaluate(async () => ({
+        cookies: document.cookie,
+        storage: localStorage.length + sessionStorage.length,
+        workers: (await navigator.serviceWorker.getRegistrations()).length,
+    }));
+    expect(kept).toEqual({ cookies: "", storage: 0, workers: 0 });
+    expect(requests.filter((url) => !url.startsWith("data:") && !url.startsWith(demo.url("slow", "")))).toEqual([]);
+    expect(requests.filter((url) => !url.startsWith("data:")).length).toBeLessThanOrEqual(6);
+});

@@ -1,0 +1,75 @@
+/** The page without what it usually has. */
+import AxeBuilder from "@axe-core/playwright";
+
+import { app, expect, phase, test } from "./fixtures";
+
+test.describe("without scripts", () => {
+    test.use({ javaScriptEnabled: false });
+
+    test("one button starts the app, and the page leads there", async ({ page, demo }) => {
+        await page.goto(demo.url("quick", "/reports?year=2026"));
+        await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
+        await page.getByRole("button", { name: "Wake it up" }).click();
+        await expect(page.getByRole("heading", { name: "Waking the app up" })).toBeVisible();
+        await expect(app(page)).toBeVisible({ timeout: 30_000 });
+        expect(page.url()).toBe(demo.url("quick", "/reports?year=2026"));
+    });
+
+    test("a failure is told, and can be tried again", async ({ page, demo }) => {
+        await page.goto(demo.url("image-missing"));
+        await page.getByRole("button", { name: "Wake it up" }).click();
+        await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+        const reference = await page.locator(".reference dd").first().textContent();
+        await page.getByRole("button", { name: "Try again" }).click();
+        await expect(page.locator(".reference dd").first()).not.toHaveText(reference ?? "");
+    });
+});
+
+for (const missing of ["wasm", "js"]) {
+    test(`without the .${missing} file the visitor gets there all the same`, async ({ page, demo }) => {
+        await page.route(`**/*.${missing}`, (route) => route.fulfill({ status: 404, body: "this is the app" }));
+        await page.goto(demo.url("quick", "/a?b#c"));
+        await expect(app(page)).toBeVisible({ timeout: 30_000 });
+        expect(page.url()).toBe(demo.url("quick", "/a?b#c"));
+    });
+}
+
+test("where a proxy swallows the stream the page polls", async ({ page, demo }) => {
+    // Answers that never come: what a proxy does that waits for a bufferful.
+    await page.route("**/events/", () => {});
+    await page.goto(demo.url("quick", "/deep"));
+    // The request itself has come through, and has started the app.
+    await page.evaluate(() => fetch("/_unidler/api/wake", { method: "POST" }));
+    await expect(app(page)).toBeVisible({ timeout: 40_000 });
+});
+
+for (const scheme of ["light", "dark"] as const) {
+    test(`nobody is kept out, in ${scheme}`, async ({ page, demo }) => {
+        await page.emulateMedia({ colorScheme: scheme });
+        for (const [scene, state] of [
+            ["slow", "waking"],
+            ["ingress-lags", "ready"],
+            ["image-missing", "failed"],
+        ] as const) {
+            await page.goto(demo.url(scene));
+            await expect(phase(page)).toHaveAttribute("data-phase", state);
+            expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
+        }
+        await page.goto(demo.url(""));
+        expect((await new AxeBuilder({ page }).analyze()).violations).toEqual([]);
+    });
+}
+
+test("nothing moves where motion is not wanted", async ({ page, demo }) => {
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await page.goto(demo.url("slow"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    expect(await page.evaluate(() => document.getAnimations().length)).toBe(0);
+});
+
+test("it fits into 320 pixels", async ({ page, demo }) => {
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.goto(demo.url("image-missing"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(320);
+});
