@@ -1,6 +1,8 @@
 /** The product against a real Kubernetes API server: `make test-cluster`. */
 import { defineConfig } from "@playwright/test";
 
+import { browser } from "./browser";
+
 export default defineConfig({
     testDir: "tests-cluster",
     outputDir: "../test-results/cluster",
@@ -11,21 +13,5 @@ export default defineConfig({
     expect: { timeout: 30_000 },
     forbidOnly: !!process.env.CI,
     reporter: "list",
-    use: {
-        locale: "en-GB",
-        trace: "retain-on-failure",
-        launchOptions: {
-            // Playwright's own browser, unless this says where another one is.
-            ...(process.env.CHROMIUM && { executablePath: process.env.CHROMIUM }),
-            args: [
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        },
-    },
+    use: browser,
 });

@@ -160,11 +160,7 @@ pub const SCENES: &[Scene] = &[
         summary: "The namespace's quota leaves no room for its pods.",
         plot: Plot::Wakes { acts: &[(ms(800), Trouble(Step::Scheduling, Reason::PodsRefused))], ingress_lag: SOON },
     },
-    Scene {
-        name: "switched-off",
-        summary: "Somebody scaled it to zero on purpose: it is left alone.",
-        plot: Plot::SwitchedOff,
-    },
+    Scene { name: "switched-off", summary: "Somebody scaled it to zero on purpose: it is left alone.", plot: Plot::SwitchedOff },
     Scene { name: "not-found", summary: "No app has this address.", plot: Plot::Lost(Reason::NoIngress) },
     Scene { name: "ambiguous", summary: "Two apps claim this address.", plot: Plot::Lost(Reason::AmbiguousIngress) },
 ];

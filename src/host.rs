@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn a_host_is_lower_case_without_port_and_trailing_dot() {
-        for header in ["tool.example.org", "TOOL.Example.org", "tool.example.org:8080", "tool.example.org.", "tool.example.org.:80"] {
+        for header in
+            ["tool.example.org", "TOOL.Example.org", "tool.example.org:8080", "tool.example.org.", "tool.example.org.:80"]
+        {
             assert_eq!(Host::parse(header).map(|h| h.to_string()).as_deref(), Ok("tool.example.org"), "{header}");
         }
     }
@@ -93,8 +95,28 @@ mod tests {
         let long_label = format!("{}.example", "a".repeat(64));
         let long_name = format!("{}example", "a.".repeat(124));
         for header in [
-            "", ".", "..", ":80", "a..b", "-a.example", "a-.example", "a_b.example", "a b", "a@b", "a/b", "a.example:80:90", "a.example:x",
-            "[::1]", "[::1]:80", "127.0.0.1", "10.0.0.1:80", "ä.example", "a\r\nb", "*.example", &long_label, &long_name,
+            "",
+            ".",
+            "..",
+            ":80",
+            "a..b",
+            "-a.example",
+            "a-.example",
+            "a_b.example",
+            "a b",
+            "a@b",
+            "a/b",
+            "a.example:80:90",
+            "a.example:x",
+            "[::1]",
+            "[::1]:80",
+            "127.0.0.1",
+            "10.0.0.1:80",
+            "ä.example",
+            "a\r\nb",
+            "*.example",
+            &long_label,
+            &long_name,
         ] {
             assert_eq!(Host::parse(header), Err(InvalidHost), "{header:?}");
         }

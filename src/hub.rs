@@ -102,13 +102,8 @@ impl Hub {
     /// A hub for the apps of `cluster`.
     #[must_use]
     pub fn new(cluster: Arc<dyn Cluster>, settings: Settings) -> Self {
-        let inner = Inner {
-            cluster,
-            settings,
-            wakes: Mutex::default(),
-            tasks: TaskTracker::new(),
-            shutdown: CancellationToken::new(),
-        };
+        let inner =
+            Inner { cluster, settings, wakes: Mutex::default(), tasks: TaskTracker::new(), shutdown: CancellationToken::new() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -194,7 +189,10 @@ impl Hub {
 
 impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Hub").field("cluster", &self.inner.cluster).field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Hub")
+            .field("cluster", &self.inner.cluster)
+            .field("settings", &self.inner.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -406,8 +404,8 @@ async fn at(instant: Option<Instant>) {
 /// to find a line in a log, which is all it is for.
 fn new_reference() -> String {
     const ALPHABET: [char; 27] = [
-        '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v', 'w',
-        'x', 'z',
+        '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v',
+        'w', 'x', 'z',
     ];
     let part = || fastrand::choose_multiple(ALPHABET, 4).into_iter().collect::<String>();
     format!("{}-{}", part(), part())

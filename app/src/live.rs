@@ -37,7 +37,7 @@ const SILENT_TICKS: u32 = 5;
 /// How often a page that polls does so.
 const POLL_MS: u32 = 2_000;
 /// How often the app's address is probed.
-const PROBE_MS: u32 = 400;
+const PROBE_MS: u32 = 300;
 /// So many answers in a row have to be the app's: with several ingress pods, one may be ahead of the others.
 const PROBES: u32 = 2;
 /// How long to wait before a dead stream is created anew: doubled each time.
@@ -158,8 +158,7 @@ async fn heal(live: Live, failure: Reason) -> End {
                 Phase::Asleep if failure.is_discovery() => return End::Waking,
                 // Given up. To try again is the visitor's choice.
                 Phase::Asleep => live.connected.set(true),
-                // Still, or again after another try.
-                Phase::Failed { reason } if reason == failure => drop(live.show(progress)),
+                // Ready; or failed still, again after another try, or for another reason.
                 Phase::Failed { .. } | Phase::Ready { .. } => {
                     if let Some(end) = live.show(progress) {
                         return end;
@@ -174,9 +173,12 @@ async fn heal(live: Live, failure: Reason) -> End {
 async fn hand_over(live: Live) {
     let since = now_ms();
     let mut answers = 0;
-    while answers < PROBES {
+    loop {
         let probe = Request::get(&here()).cache(RequestCache::NoStore).redirect(RequestRedirect::Manual).send();
         answers = if probe.await.is_ok_and(|answer| is_apps(&answer)) { answers + 1 } else { 0 };
+        if answers == PROBES {
+            break;
+        }
         live.opening_ms.set(Some(now_ms() - since));
         TimeoutFuture::new(PROBE_MS).await;
     }

@@ -96,7 +96,9 @@ impl FromStr for Listen {
         if let Ok(port) = text.strip_prefix(':').unwrap_or(text).parse() {
             return Ok(Self::Everywhere { port });
         }
-        text.parse().map(Self::At).map_err(|_| "write a port from 0 to 65535, such as 8080 or :8080, or 127.0.0.1:8080".to_owned())
+        text.parse()
+            .map(Self::At)
+            .map_err(|_| "write a port from 0 to 65535, such as 8080 or :8080, or 127.0.0.1:8080".to_owned())
     }
 }
 
@@ -180,7 +182,10 @@ mod tests {
             let flag = argument.get_long().unwrap_or_default();
             let row = format!("| `--{flag}` | `{variable}` | {}", if default.is_empty() { "" } else { "`" });
             let line = readme.lines().find(|line| line.starts_with(&row));
-            assert!(line.is_some_and(|line| line.contains(&format!("`{default}`")) || default.is_empty()), "no row {row}{default}");
+            assert!(
+                line.is_some_and(|line| line.contains(&format!("`{default}`")) || default.is_empty()),
+                "no row {row}{default}"
+            );
         }
     }
 }

@@ -27,7 +27,12 @@ pub fn router(cluster: DemoCluster, state: AppState) -> Router {
     crate::router::router(state).layer(middleware::from_fn_with_state(ingress, route))
 }
 
-async fn route(State(ingress): State<Ingress>, host: Result<AppHost, crate::problem::Problem>, request: Request, next: Next) -> Response {
+async fn route(
+    State(ingress): State<Ingress>,
+    host: Result<AppHost, crate::problem::Problem>,
+    request: Request,
+    next: Next,
+) -> Response {
     let Ingress { cluster, css } = ingress;
     let Ok(AppHost(host)) = host else { return next.run(request).await };
     if host.as_str() == "localhost" && request.uri().path() == "/" {

@@ -65,7 +65,8 @@ mod tests {
             (Method::GET, &[("accept", chromium), ("upgrade", "websocket")], false),
             (Method::POST, &[("accept", chromium), ("sec-fetch-mode", "navigate")], false),
         ] {
-            let map = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            let map =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
             assert_eq!(is_navigation(&method, &map), navigation, "{method} {headers:?}");
         }
     }

@@ -67,7 +67,11 @@ impl Problem {
     /// There is no room for it at the moment.
     #[must_use]
     pub fn busy() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "Too much at once", "Too many apps are waking at the moment. Try again in a few seconds.")
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too much at once",
+            "Too many apps are waking at the moment. Try again in a few seconds.",
+        )
     }
 
     /// There is nothing at this path.

@@ -30,7 +30,11 @@ const FIRST_SWEEP: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// If it cannot start: no cluster, no files, no port.
-pub async fn run(command: Option<Command>, config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+pub async fn run(
+    command: Option<Command>,
+    config: Config,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let site = Site::open(config.site.clone())?;
     match command {
         Some(Command::Demo) => {

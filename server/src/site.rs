@@ -34,7 +34,10 @@ impl Site {
         };
         let files = folder.join(FILES_PATH.trim_start_matches('/'));
         Self::of(files).with_context(|| {
-            format!("the page's files are not in {}: build them with `make build`, or name their folder with --site", folder.display())
+            format!(
+                "the page's files are not in {}: build them with `make build`, or name their folder with --site",
+                folder.display()
+            )
         })
     }
 

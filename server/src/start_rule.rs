@@ -28,7 +28,8 @@ const PURPOSES: [HeaderName; 3] =
 /// [`Refusal`] if a header of the request objects.
 pub fn may_start(host: &Host, headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: &HeaderName| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-    if PURPOSES.iter().any(|name| text(name).is_some_and(|purpose| purpose.contains("prefetch") || purpose.contains("prerender"))) {
+    if PURPOSES.iter().any(|name| text(name).is_some_and(|purpose| purpose.contains("prefetch") || purpose.contains("prerender")))
+    {
         return Err(Refusal::Prefetch);
     }
     let same_origin = text(&HeaderName::from_static("sec-fetch-site")).is_none_or(|site| site == "same-origin");
@@ -73,10 +74,8 @@ mod tests {
             (&[("purpose", "prefetch")], ahead),
             (&[("x-moz", "prefetch")], ahead),
         ] {
-            let map: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value")))
-                .collect();
+            let map: HeaderMap =
+                headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value"))).collect();
             assert_eq!(may_start(&host, &map), verdict, "{headers:?}");
         }
     }

@@ -187,8 +187,7 @@ struct Faulty {
 
 impl Faulty {
     fn hub(faults: Vec<ApplyError>) -> (Hub, Arc<Self>) {
-        let cluster =
-            Arc::new(Self { cluster: DemoCluster::default(), faults: Mutex::new(faults), attempts: Mutex::default() });
+        let cluster = Arc::new(Self { cluster: DemoCluster::default(), faults: Mutex::new(faults), attempts: Mutex::default() });
         (Hub::new(Arc::clone(&cluster) as Arc<dyn Cluster>, Settings::default()), cluster)
     }
 }

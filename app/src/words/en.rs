@@ -42,22 +42,19 @@ fn step(step: Step) -> &'static str {
 
 fn reason(reason: Reason) -> Explanation {
     let (what, advice) = match reason {
-        Reason::NoIngress => (
-            "No app has this address.",
-            "Check the address for a typing mistake. If it is right, tell whoever gave it to you.",
-        ),
+        Reason::NoIngress => {
+            ("No app has this address.", "Check the address for a typing mistake. If it is right, tell whoever gave it to you.")
+        }
         Reason::HostNotServed => (
             "There is an app of this name, but it does not answer at this address.",
             "Check the address for a typing mistake. If it is right, tell the team that runs the app.",
         ),
-        Reason::AmbiguousIngress => (
-            "More than one app claims this address.",
-            "Waiting does not help. The team that runs the app has to sort this out.",
-        ),
-        Reason::NoDeployment => (
-            "The app behind this address is gone.",
-            "It may have been removed. The team that runs it will know.",
-        ),
+        Reason::AmbiguousIngress => {
+            ("More than one app claims this address.", "Waiting does not help. The team that runs the app has to sort this out.")
+        }
+        Reason::NoDeployment => {
+            ("The app behind this address is gone.", "It may have been removed. The team that runs it will know.")
+        }
         Reason::AmbiguousDeployment => (
             "It is not clear which program belongs to this address.",
             "Waiting does not help. The team that runs the app has to sort this out.",
@@ -70,10 +67,9 @@ fn reason(reason: Reason) -> Explanation {
             "It is not clear how to connect the app behind this address.",
             "Waiting does not help. The team that runs the app has to sort this out.",
         ),
-        Reason::ServiceElsewhere => (
-            "This address was pointed at something else.",
-            "Waiting does not help. Please tell the team that runs the app.",
-        ),
+        Reason::ServiceElsewhere => {
+            ("This address was pointed at something else.", "Waiting does not help. Please tell the team that runs the app.")
+        }
         Reason::ServiceUnknown => (
             "It is not known any more how this address was connected to the app.",
             "Waiting does not help. Please tell the team that runs the app.",
@@ -106,10 +102,9 @@ fn reason(reason: Reason) -> Explanation {
             "The app is not allowed to start: a limit has been reached.",
             "Waiting rarely helps. Please tell the team that runs the app; this page goes on by itself when it is mended.",
         ),
-        Reason::NotPassingChecks => (
-            "The app runs, but does not say yet that it is ready.",
-            "Waiting often helps: some apps need a while to warm up.",
-        ),
+        Reason::NotPassingChecks => {
+            ("The app runs, but does not say yet that it is ready.", "Waiting often helps: some apps need a while to warm up.")
+        }
         Reason::RolloutStuck => (
             "The app does not get anywhere.",
             "It was given the time it should need. Please tell the team that runs it; this page goes on by itself when it is mended.",
@@ -122,14 +117,12 @@ fn reason(reason: Reason) -> Explanation {
             "The platform that runs the app does not answer at the moment.",
             "We are still trying, and this page goes on by itself.",
         ),
-        Reason::DeadlinePassed => (
-            "It took too long.",
-            "You can try again. If that does not help, tell the team that runs the app.",
-        ),
-        Reason::Internal => (
-            "Something broke on this page's side.",
-            "Please try again. If that does not help, tell the team that runs the app.",
-        ),
+        Reason::DeadlinePassed => {
+            ("It took too long.", "You can try again. If that does not help, tell the team that runs the app.")
+        }
+        Reason::Internal => {
+            ("Something broke on this page's side.", "Please try again. If that does not help, tell the team that runs the app.")
+        }
     };
     Explanation { what, advice }
 }

@@ -119,7 +119,7 @@ where
     async fn changed(&mut self) {
         if self.latest.changed().await.is_err() {
             // The task ends only with this; without it there is nothing to wait for.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -24,7 +24,9 @@ use futures::{
     future::{BoxFuture, join3},
     stream::{self, BoxStream},
 };
-use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress};
+use k8s_openapi::api::{
+    apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress,
+};
 use kube::{Api, Client, Config, config::KubeConfigOptions};
 use tokio::{sync::watch, time::sleep};
 use unidler::{
@@ -143,10 +145,9 @@ impl KubernetesCluster {
                 trouble: deployment.trouble,
             },
             service: match service.points_at {
-                PointsAt::Unidler => cluster::Service::Idled {
-                    version: service.version(),
-                    restorable: service.when_unidled(deployment).is_some(),
-                },
+                PointsAt::Unidler => {
+                    cluster::Service::Idled { version: service.version(), restorable: service.when_unidled(deployment).is_some() }
+                }
                 PointsAt::Pods => cluster::Service::Serving { ready: detail.and_then(Detail::has_ready_endpoint) },
                 PointsAt::Elsewhere => cluster::Service::Elsewhere,
             },
@@ -188,7 +189,8 @@ impl Cluster for KubernetesCluster {
 
     fn not_ready(&self) -> Option<String> {
         let Inner { ingresses, deployments, services, .. } = &*self.inner;
-        let caches = [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
+        let caches =
+            [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
         let missing: Vec<&str> = caches.iter().filter(|(_, synced)| !synced).map(|(name, _)| *name).collect();
         (!missing.is_empty()).then(|| format!("the first list of {} is not complete yet", missing.join(", ")))
     }

@@ -73,7 +73,9 @@ impl Deployment {
         let is_current = status.observed_generation.unwrap_or_default() >= generation;
         let condition = |kind: &str, value: &str, reason: Option<&str>| {
             status.conditions.iter().flatten().any(|condition| {
-                condition.type_ == kind && condition.status == value && (reason.is_none() || condition.reason.as_deref() == reason)
+                condition.type_ == kind
+                    && condition.status == value
+                    && (reason.is_none() || condition.reason.as_deref() == reason)
             })
         };
         // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
@@ -157,7 +159,9 @@ impl Service {
         let points_at = match spec.type_.as_deref() {
             // An address of its own outside the cluster would follow the change of type: hands off (CVE-2020-8554).
             Some("ExternalName") if spec.external_ips.is_some_and(|ips| !ips.is_empty()) => PointsAt::Elsewhere,
-            Some("ExternalName") if spec.external_name.as_deref().is_some_and(|name| is_own_address(name, own_name)) => PointsAt::Unidler,
+            Some("ExternalName") if spec.external_name.as_deref().is_some_and(|name| is_own_address(name, own_name)) => {
+                PointsAt::Unidler
+            }
             Some("ExternalName") => PointsAt::Elsewhere,
             _ => PointsAt::Pods,
         };
@@ -213,7 +217,9 @@ pub(super) struct ServiceWhenUnidled {
 /// Whether a name is `<own_name>.<namespace>.svc[.<domain>]`.
 fn is_own_address(name: &str, own_name: &str) -> bool {
     let mut labels = name.trim_end_matches('.').split('.');
-    labels.next() == Some(own_name) && labels.next().is_some_and(|namespace| !namespace.is_empty()) && labels.next() == Some("svc")
+    labels.next() == Some(own_name)
+        && labels.next().is_some_and(|namespace| !namespace.is_empty())
+        && labels.next() == Some("svc")
 }
 
 fn count(replicas: i32) -> u32 {
@@ -229,6 +235,7 @@ fn annotation(metadata: &ObjectMeta, name: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "so that `json!` can stand in the call")]
 mod tests {
     use serde_json::{Value, json};
 
@@ -252,7 +259,9 @@ mod tests {
 
     #[test]
     fn replicas_are_restored_as_they_were_and_garbage_means_one() {
-        for (text, replicas) in [("2", 2), ("10", 10), ("1000000", 10), ("0", 1), ("-1", 1), ("abc", 1), ("", 1), ("99999999999999999999", 1)] {
+        for (text, replicas) in
+            [("2", 2), ("10", 10), ("1000000", 10), ("0", 1), ("-1", 1), ("abc", 1), ("", 1), ("99999999999999999999", 1)]
+        {
             assert_eq!(idled(json!({ REPLICAS_WHEN_UNIDLED: text })).replicas_to_restore(10), replicas, "{text:?}");
         }
         assert_eq!(idled(json!({})).replicas_to_restore(10), 1);

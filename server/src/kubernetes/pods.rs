@@ -61,11 +61,18 @@ fn of_pod(status: &PodStatus, now: Timestamp) -> Pods {
 fn trouble_of(container: &ContainerStatus) -> Option<(Step, Reason)> {
     let waiting = container.state.as_ref().and_then(|state| state.waiting.as_ref()).and_then(|waiting| waiting.reason.as_deref());
     match waiting {
-        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable" | "ImageInspectError") => {
-            Some((Step::Pulling, Reason::ImageUnavailable))
-        }
+        Some(
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable"
+            | "ImageInspectError",
+        ) => Some((Step::Pulling, Reason::ImageUnavailable)),
         Some("CrashLoopBackOff") => Some((Step::Starting, Reason::CrashLoop)),
-        Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => Some((Step::Starting, Reason::BadConfiguration)),
+        Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+            Some((Step::Starting, Reason::BadConfiguration))
+        }
         _ if !container.ready && container.restart_count >= RESTARTS => Some((Step::Starting, Reason::CrashLoop)),
         _ => None,
     }
@@ -115,9 +122,7 @@ mod tests {
 
     #[test]
     fn each_state_of_a_pod_is_a_step_and_perhaps_a_reason() {
-        let unschedulable = |message: &str| {
-            json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }] })
-        };
+        let unschedulable = |message: &str| json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message }] });
         for (status, step, trouble) in [
             (json!({ "phase": "Pending" }), Step::Scheduling, None),
             (unschedulable("0/3 nodes are available: 3 Insufficient memory."), Step::Scheduling, Some(Reason::NoRoom)),

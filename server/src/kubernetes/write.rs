@@ -53,7 +53,8 @@ pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Resu
             }
             Write::RestoreService { .. } => {
                 let restored = service.value.when_unidled(&deployment.value);
-                let restored = restored.ok_or_else(|| kube::Error::Api(Box::new(Status::failure("nothing to restore", "Gone").with_code(409))))?;
+                let restored = restored
+                    .ok_or_else(|| kube::Error::Api(Box::new(Status::failure("nothing to restore", "Gone").with_code(409))))?;
                 let api: Api<KubeService> = Api::namespaced(client.clone(), &service.namespace);
                 api.patch(&service.name, &params, &Patch::Merge(restore_service(&service.value, &restored))).await.map(drop)
             }
@@ -171,7 +172,8 @@ mod tests {
 
     #[test]
     fn answers_of_the_api_server_are_told_apart() {
-        let answer = |code: u16, message: &str| classify(kube::Error::Api(Box::new(Status::failure(message, "").with_code(code))));
+        let answer =
+            |code: u16, message: &str| classify(kube::Error::Api(Box::new(Status::failure(message, "").with_code(code))));
         assert_eq!(answer(409, "the object has been modified"), ApplyError::Conflict);
         assert_eq!(answer(422, "the server rejected our request due to an error in our request"), ApplyError::Conflict);
         assert_eq!(answer(404, "not found"), ApplyError::Conflict);

@@ -13,7 +13,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
 };
 use tempfile::TempDir;
-use tokio::{net::{TcpListener, TcpStream}, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::oneshot,
+    task::JoinHandle,
+    time::timeout,
+};
 use unidler::{
     demo::DemoCluster,
     host::Host,
