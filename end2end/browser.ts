@@ -1,5 +1,7 @@
 /** How the browser is started, here and on a real control plane. */
-export const browser = {
+import type { PlaywrightTestConfig } from "@playwright/test";
+
+export const browser: PlaywrightTestConfig["use"] = {
     locale: "en-GB",
     trace: "retain-on-failure",
     launchOptions: {
@@ -15,4 +17,4 @@ export const browser = {
             "--disable-sync",
         ],
     },
-} as const;
+};

@@ -49,12 +49,7 @@ impl Server {
     }
 
     pub(crate) async fn with_max_wakes(max_wakes: usize) -> Self {
-        let site = tempfile::tempdir().expect("a folder");
-        let files = site.path().join("_unidler/pkg");
-        fs::create_dir_all(&files).expect("a folder");
-        for name in ["unidler.abc.js", "unidler.abc.js.br", "unidler.abc.wasm", "unidler.abc.css"] {
-            fs::write(files.join(name), "/* */").expect("a file");
-        }
+        let site = site();
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
         let opened = Site::open(Some(site.path().to_owned())).expect("a site");
@@ -125,6 +120,17 @@ impl Server {
         drop(self.client);
         timeout(PATIENCE, self.task).await.expect("an end").expect("no panic").expect("no error");
     }
+}
+
+/// A folder with files as the build leaves them.
+pub(crate) fn site() -> TempDir {
+    let site = tempfile::tempdir().expect("a folder");
+    let files = site.path().join("_unidler/pkg");
+    fs::create_dir_all(&files).expect("a folder");
+    for name in ["unidler.abc.js", "unidler.abc.js.br", "unidler.abc.wasm", "unidler.abc.css"] {
+        fs::write(files.join(name), "/* */").expect("a file");
+    }
+    site
 }
 
 async fn request(

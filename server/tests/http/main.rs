@@ -1,6 +1,7 @@
 //! The server over real HTTP, on the played cluster and a port of its own.
 
 mod harness;
+mod program;
 
 use std::{collections::HashSet, time::Duration};
 

@@ -1,0 +1,13 @@
+/** The pictures of the README: `make screenshots`. */
+import { defineConfig } from "@playwright/test";
+
+import { browser } from "./browser";
+
+export default defineConfig({
+    testDir: "screenshots",
+    outputDir: "../test-results/screenshots",
+    timeout: 60_000,
+    expect: { timeout: 15_000 },
+    reporter: "list",
+    use: { ...browser, viewport: { width: 560, height: 640 }, deviceScaleFactor: 1.5 },
+});
