@@ -16,14 +16,17 @@ export interface App {
     name: string;
     namespace: string;
     host: string;
+    /** What tells which objects are those of the host. */
+    key: Record<string, string>;
 }
 
 /** What is not as it should be, where something is not. */
 export type Flaw = "no Ingress" | "two Ingresses" | "Ingress serves another host" | "no Deployment" | "no Service" | "not idled";
 
-export async function createIdledApp(api: Api, flaw?: Flaw): Promise<App> {
+export async function createIdledApp(api: Api, keyLabel: string, flaw?: Flaw): Promise<App> {
     const name = `tool-${randomBytes(3).toString("hex")}`;
-    const app = { name, namespace: name, host: `${name}.localhost` };
+    const host = `${name}.localhost`;
+    const app = { name, namespace: name, host, key: { [keyLabel]: keyLabel === "host" ? host : name } };
     const objects = [
         ...(flaw === "no Ingress" ? [] : [ingress(app, app.name, flaw === "Ingress serves another host" ? `other-${app.host}` : app.host)]),
         ...(flaw === "two Ingresses" ? [ingress(app, `${app.name}-again`, app.host)] : []),
@@ -40,23 +43,23 @@ export async function deleteApp(api: Api, app: App): Promise<void> {
     await api.delete("Namespace", "", app.namespace);
 }
 
-function ingress({ name, namespace, host }: App, ingressName: string, servedHost: string): KubeObject {
+function ingress({ name, namespace, key }: App, ingressName: string, servedHost: string): KubeObject {
     const backend = { service: { name, port: { name: "http" } } };
     return {
         apiVersion: "networking.k8s.io/v1",
         kind: "Ingress",
-        metadata: { name: ingressName, namespace, labels: { host } },
+        metadata: { name: ingressName, namespace, labels: key },
         spec: { rules: [{ host: servedHost, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }] },
     } as KubeObject;
 }
 
-function deployment({ name, namespace, host }: App, isIdled: boolean): KubeObject {
+function deployment({ name, namespace, key }: App, isIdled: boolean): KubeObject {
     const delay = `${START_SECONDS}s`;
     const annotations = { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" };
     return {
         apiVersion: "apps/v1",
         kind: "Deployment",
-        metadata: { name, namespace, labels: { host, ...(isIdled && { [IDLED]: "true" }) }, ...(isIdled && { annotations }) },
+        metadata: { name, namespace, labels: { ...key, ...(isIdled && { [IDLED]: "true" }) }, ...(isIdled && { annotations }) },
         spec: {
             replicas: 0,
             selector: { matchLabels: { app: name } },
@@ -76,11 +79,11 @@ function deployment({ name, namespace, host }: App, isIdled: boolean): KubeObjec
     } as KubeObject;
 }
 
-function service({ name, namespace, host }: App): KubeObject {
+function service({ name, namespace, key }: App): KubeObject {
     return {
         apiVersion: "v1",
         kind: "Service",
-        metadata: { name, namespace, labels: { host, app: name } },
+        metadata: { name, namespace, labels: { ...key, app: name } },
         spec: {
             type: "ExternalName",
             externalName: "unidler.unidler.svc.cluster.local",

@@ -11,15 +11,15 @@ const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../../dist/u
 export class Unidler {
     private constructor(
         readonly port: number,
-        private readonly kubeconfig: string,
+        private readonly variables: Record<string, string>,
         private readonly logFile: string,
         private child: Child,
     ) {}
 
-    /** Starts it, and waits until it knows the cluster. */
-    static async start(kubeconfig: string, logFile: string): Promise<Unidler> {
+    /** Starts it with these variables, and waits until it knows the cluster. */
+    static async start(variables: Record<string, string>, logFile: string): Promise<Unidler> {
         const port = await freePort();
-        const unidler = new Unidler(port, kubeconfig, logFile, run(port, kubeconfig, logFile));
+        const unidler = new Unidler(port, variables, logFile, run(port, variables, logFile));
         await unidler.ready();
         return unidler;
     }
@@ -34,7 +34,7 @@ export class Unidler {
     }
 
     async startAgain(): Promise<void> {
-        this.child = run(this.port, this.kubeconfig, this.logFile);
+        this.child = run(this.port, this.variables, this.logFile);
         await this.ready();
     }
 
@@ -49,9 +49,9 @@ export class Unidler {
 }
 
 /** Nothing of our own environment: a kubeconfig is all that it needs, and a cluster around us would outweigh it. */
-function run(port: number, kubeconfig: string, logFile: string): Child {
+function run(port: number, variables: Record<string, string>, logFile: string): Child {
     if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is not there: run \`make build\` first, or say where it is in UNIDLER_BIN`);
-    return Child.start(PROGRAM, [], logFile, { PORT: String(port), KUBECONFIG: kubeconfig });
+    return Child.start(PROGRAM, [], logFile, { PORT: String(port), ...variables });
 }
 
 function statusOf(url: string): Promise<number | undefined> {

@@ -24,6 +24,7 @@ export interface Asked {
 
 interface Fixtures {
     flaw: Flaw | undefined;
+    keyLabel: string;
     unidler: Unidler;
     ingress: StandInIngress;
     app: App;
@@ -38,10 +39,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     api: [async ({}, use) => use(new Api(clusterFacts().access)), { scope: "worker" }],
 
     flaw: [undefined, { option: true }],
+    keyLabel: ["host", { option: true }],
 
-    unidler: async ({}, use, testInfo) => {
+    unidler: async ({ keyLabel }, use, testInfo) => {
         const logFile = testInfo.outputPath("unidler.log");
-        const unidler = await Unidler.start(clusterFacts().kubeconfig, logFile);
+        const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLE_KEY_LABEL: keyLabel }, logFile);
         await use(unidler);
         await unidler.stop();
         if (testInfo.status !== testInfo.expectedStatus) await testInfo.attach("unidler.log", { path: logFile });
@@ -53,8 +55,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         await ingress.stop();
     },
 
-    app: async ({ api, flaw, unidler }, use) => {
-        const app = await createIdledApp(api, flaw);
+    app: async ({ api, flaw, keyLabel, unidler }, use) => {
+        const app = await createIdledApp(api, keyLabel, flaw);
         if (!flaw) await expect.poll(async () => (await status(unidler.port, app.host)).phase).toBe("asleep");
         await use(app);
         await deleteApp(api, app);

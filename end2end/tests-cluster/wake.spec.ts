@@ -95,3 +95,13 @@ test("a wake-up that a killed unidler began is finished by the next one, without
     await expectAwake(api, app, { timeout: 60_000 });
     await expect.poll(asked.writes).toEqual(THREE_WRITES);
 });
+
+test.describe("with another key label", () => {
+    test.use({ keyLabel: "unidle-key" });
+
+    test("the key is the first part of the host", async ({ api, app, ingress, asked }) => {
+        expect((await events(ingress.port, app.host)).at(-1)?.event).toBe("success");
+        await expectAwake(api, app);
+        await expect.poll(asked.writes).toEqual(THREE_WRITES);
+    });
+});
