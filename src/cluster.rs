@@ -1,6 +1,6 @@
 //! The only door to a cluster, and what is observed through it.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 
@@ -99,6 +99,8 @@ pub struct Pods {
     pub step: Option<Step>,
     /// What they complain of.
     pub trouble: Option<Reason>,
+    /// How often their containers have been started again.
+    pub restarts: u32,
 }
 
 /// One write. Each is minimal, and carries the version of the object that it was decided on.
@@ -137,8 +139,13 @@ pub enum ApplyError {
     #[error("the cluster forbids it: {0}")]
     Forbidden(String),
     /// The cluster does not answer, or asks for patience.
-    #[error("the cluster does not answer: {0}")]
-    Unreachable(String),
+    #[error("the cluster does not answer: {message}")]
+    Unreachable {
+        /// What it said, or what happened instead.
+        message: String,
+        /// How long it wants to be left alone.
+        retry_after: Option<Duration>,
+    },
 }
 
 impl ApplyError {
@@ -147,7 +154,7 @@ impl ApplyError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Forbidden(_) => Reason::PermissionMissing,
-            Self::Conflict | Self::Unreachable(_) => Reason::ApiUnreachable,
+            Self::Conflict | Self::Unreachable { .. } => Reason::ApiUnreachable,
         }
     }
 }

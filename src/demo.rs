@@ -257,8 +257,8 @@ impl App {
             acts.iter().rev().find(|(from, _)| *from <= age).map(|(_, act)| *act)
         });
         let pods = match act {
-            Some(At(step)) => Pods { step: Some(step), trouble: None },
-            Some(Trouble(step, reason)) => Pods { step: Some(step), trouble: Some(reason) },
+            Some(At(step)) => Pods { step: Some(step), trouble: None, restarts: 0 },
+            Some(Trouble(step, reason)) => Pods { step: Some(step), trouble: Some(reason), restarts: 0 },
             Some(Available) | None => Pods::default(),
         };
         let deployment = Deployment {

@@ -9,28 +9,28 @@
 //! terminal snapshot. A failure that somebody could mend does not end it: it watches on, and says so when the
 //! app recovers. Nothing is remembered after that: whoever joins next gets the truth from the cluster.
 
+mod driver;
+
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use futures::{
-    Stream, StreamExt,
-    stream::{self, BoxStream},
-};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep_until},
-};
+use futures::{Stream, StreamExt, stream};
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
+use self::driver::Driver;
 use crate::{
-    cluster::{ApplyError, Cluster, Observation, Write},
+    cluster::Cluster,
     host::Host,
-    progress::{Mark, Notice, Phase, Progress, Reason, Step},
+    progress::{Mark, Notice, Phase, Progress, Step},
     step::{Next, next_step},
 };
 
@@ -68,6 +68,8 @@ struct Inner {
     wakes: Mutex<HashMap<Host, Arc<Wake>>>,
     /// The drivers' tasks.
     tasks: TaskTracker,
+    /// Whether this process is about to end, so that visitors should be sent elsewhere.
+    draining: AtomicBool,
     /// Ends all drivers.
     shutdown: CancellationToken,
 }
@@ -88,22 +90,22 @@ struct Wake {
 struct State {
     revision: u64,
     phase: Phase,
+    restarts: u32,
     timeline: Vec<Mark>,
 }
-
-/// How long the effect of a write may take to be observed, before it is tried again. It carries the version that
-/// it was decided on, so that costs nothing but a conflict.
-const EFFECT: Duration = Duration::from_secs(5);
-
-/// How long to wait after a write that failed: doubled each time.
-const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 
 impl Hub {
     /// A hub for the apps of `cluster`.
     #[must_use]
     pub fn new(cluster: Arc<dyn Cluster>, settings: Settings) -> Self {
-        let inner =
-            Inner { cluster, settings, wakes: Mutex::default(), tasks: TaskTracker::new(), shutdown: CancellationToken::new() };
+        let inner = Inner {
+            cluster,
+            settings,
+            wakes: Mutex::default(),
+            tasks: TaskTracker::new(),
+            draining: AtomicBool::new(false),
+            shutdown: CancellationToken::new(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -148,13 +150,21 @@ impl Hub {
             Next::Fail(reason) => Phase::Failed { reason },
             Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
         };
-        Progress { reference: new_reference(), host: host.to_string(), revision: 0, elapsed_ms: 0, phase, timeline: Vec::new() }
+        Progress {
+            reference: new_reference(),
+            host: host.to_string(),
+            revision: 0,
+            elapsed_ms: 0,
+            phase,
+            restarts: 0,
+            timeline: Vec::new(),
+        }
     }
 
     /// Why nothing can be said of any app yet; `None` when it can.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        if self.inner.shutdown.is_cancelled() { Some("shutting down".to_owned()) } else { self.inner.cluster.not_ready() }
+        if self.is_draining() { Some("shutting down".to_owned()) } else { self.inner.cluster.not_ready() }
     }
 
     /// Takes up every wake-up that somebody began and nobody finished, and answers how many there are.
@@ -163,8 +173,20 @@ impl Hub {
         hosts.iter().filter(|host| self.start_or_join(host).is_ok()).count()
     }
 
+    /// Turns readiness off. Everything goes on as before.
+    pub fn drain(&self) {
+        self.inner.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether this process is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
     /// Ends all drivers and streams. What is half done is taken up by another replica or after a restart.
     pub async fn shutdown(&self) {
+        self.drain();
         self.inner.shutdown.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
@@ -208,6 +230,7 @@ impl Wake {
         let (state, _) = watch::channel(State {
             revision: 1,
             phase: Phase::Waking { step: Step::Finding, reason: None },
+            restarts: 0,
             timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
         });
         Self { host, reference: new_reference(), started: Instant::now(), state, cancelled }
@@ -218,13 +241,14 @@ impl Wake {
     }
 
     fn snapshot(&self, state: State) -> Progress {
-        let State { revision, phase, timeline } = state;
+        let State { revision, phase, restarts, timeline } = state;
         Progress {
             reference: self.reference.clone(),
             host: self.host.to_string(),
             revision,
             elapsed_ms: self.elapsed_ms(),
             phase,
+            restarts,
             timeline,
         }
     }
@@ -246,6 +270,18 @@ impl Wake {
     /// Whether visitors are being told of something that stands in the way.
     fn is_troubled(&self) -> bool {
         !matches!(self.state.borrow().phase, Phase::Waking { reason: None, .. })
+    }
+
+    /// Publishes how often the app's containers were started again, if that is news.
+    fn publish_restarts(&self, restarts: u32) {
+        self.state.send_if_modified(|state| {
+            let is_news = state.restarts < restarts;
+            if is_news {
+                state.restarts = restarts;
+                state.revision += 1;
+            }
+            is_news
+        });
     }
 
     /// Publishes a phase if it is news. Steps are marked when they are first reached, and never go back: a pod
@@ -281,125 +317,6 @@ impl Wake {
     }
 }
 
-/// The task that wakes one app.
-struct Driver {
-    inner: Arc<Inner>,
-    wake: Arc<Wake>,
-}
-
-impl Driver {
-    async fn run(self) {
-        let cancelled = self.wake.cancelled.clone();
-        cancelled.run_until_cancelled(self.drive()).await;
-    }
-
-    async fn drive(&self) {
-        let Wake { host, reference, started, .. } = &*self.wake;
-        let cluster = &self.inner.cluster;
-        let mut observations: BoxStream<'static, Observation> = cluster.watch(host);
-        let mut latest: Option<Observation> = None;
-        let mut wrote_nothing = true;
-        // The last write, until it is time to consider the same one again: to decide it again on the same
-        // version is to have seen nothing new.
-        let mut decided: Option<Write> = None;
-        // Whether the last write failed for a reason that concerns the next one as well.
-        let mut holding = false;
-        let mut pause = *BACKOFF.start();
-        let mut reconsider_at: Option<Instant> = None;
-        let deadline = *started + self.inner.settings.deadline;
-        loop {
-            tokio::select! {
-                () = sleep_until(deadline) => return self.give_up(),
-                () = at(reconsider_at) => (decided, holding, reconsider_at) = (None, false, None),
-                Some(observation) = observations.next() => latest = Some(observation),
-            }
-            let Some(observation) = &latest else { continue };
-            match next_step(observation) {
-                Next::Write(write) if holding || decided.as_ref() == Some(&write) => {}
-                Next::Write(write) => {
-                    if !self.wake.is_troubled() {
-                        self.wake.publish(Phase::Waking { step: step_of(&write), reason: None });
-                    }
-                    let result = cluster.apply(host, &write).await;
-                    match &result {
-                        Ok(()) => info!(%host, reference, ?write, "written"),
-                        Err(error) => warn!(%host, reference, ?write, %error, "not written"),
-                    }
-                    let wait = match result {
-                        Ok(()) => {
-                            (wrote_nothing, pause) = (false, *BACKOFF.start());
-                            EFFECT
-                        }
-                        Err(ApplyError::Conflict) => *BACKOFF.start(),
-                        Err(error) => {
-                            holding = true;
-                            self.wake.publish(match error.reason() {
-                                reason if reason.may_pass() => Phase::Waking { step: step_of(&write), reason: Some(reason) },
-                                reason => Phase::Failed { reason },
-                            });
-                            let doubled = (pause * 2).min(*BACKOFF.end());
-                            std::mem::replace(&mut pause, doubled)
-                        }
-                    };
-                    reconsider_at = Some(Instant::now() + wait);
-                    decided = Some(write);
-                }
-                Next::Wait { step, reason } => self.wake.publish(Phase::Waking { step, reason }),
-                Next::Done => {
-                    let reason = wrote_nothing.then_some(Notice::AlreadyAwake);
-                    return self.wake.publish(Phase::Ready { reason });
-                }
-                Next::Fail(reason) => {
-                    self.wake.publish(Phase::Failed { reason });
-                    if reason.is_discovery() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// The deadline has passed: what stood in the way last is the reason, if anything did.
-    fn give_up(&self) {
-        let phase = self.wake.state.borrow().phase;
-        match phase {
-            Phase::Waking { reason, .. } => {
-                self.wake.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
-            }
-            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => {}
-        }
-    }
-}
-
-impl Drop for Driver {
-    /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
-    fn drop(&mut self) {
-        let mut wakes = self.inner.wakes();
-        if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
-            wakes.remove(&self.wake.host);
-        }
-        drop(wakes);
-        let has_ended = self.wake.cancelled.is_cancelled() || self.wake.state.borrow().phase.is_terminal();
-        if !has_ended {
-            self.wake.publish(Phase::Failed { reason: Reason::Internal });
-        }
-    }
-}
-
-fn step_of(write: &Write) -> Step {
-    match write {
-        Write::Scale { .. } => Step::Restoring,
-        Write::ClearIdled { .. } | Write::RestoreService { .. } => Step::Connecting,
-    }
-}
-
-async fn at(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => sleep_until(instant).await,
-        None => std::future::pending().await,
-    }
-}
-
 /// Eight characters that are easy to read out: no vowels, nothing that looks like something else. Random enough
 /// to find a line in a log, which is all it is for.
 fn new_reference() -> String {
@@ -411,5 +328,7 @@ fn new_reference() -> String {
     format!("{}-{}", part(), part())
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -20,8 +20,16 @@ pub struct Progress {
     /// What holds now.
     #[serde(flatten)]
     pub phase: Phase,
+    /// How often the app's containers have been started again so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub restarts: u32,
     /// The steps reached so far, in order, the present one last.
     pub timeline: Vec<Mark>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// When a step was reached.
@@ -158,6 +166,8 @@ pub enum Reason {
     ServiceUnknown,
     /// The app has no replicas and is not marked as idled: somebody else switched it off.
     SwitchedOff,
+    /// Something else scaled it down again, more than once.
+    ScaledDown,
     /// A container's image cannot be pulled.
     ImageUnavailable,
     /// A container keeps ending after its start.
@@ -220,6 +230,7 @@ mod tests {
             revision: 3,
             elapsed_ms: 1200,
             phase,
+            restarts: 0,
             timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
         }
     }

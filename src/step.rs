@@ -186,7 +186,7 @@ mod tests {
         let with = |reason| {
             move |o: &mut Observed| {
                 scaled(o);
-                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(reason) };
+                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(reason), restarts: 0 };
             }
         };
         assert_eq!(observed(with(Reason::NoRoom)), Next::Wait { step: Step::Pulling, reason: Some(Reason::NoRoom) });

@@ -42,6 +42,8 @@ const PROBE_MS: u32 = 300;
 const PROBES: u32 = 2;
 /// How long to wait before a dead stream is created anew: doubled each time.
 const BACKOFF_MS: std::ops::RangeInclusive<u32> = 1_000..=30_000;
+/// For how long the connection may be gone before the page says so: an ordinary reconnection is not worth a word.
+const GRACE_MS: u64 = 4_000;
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
@@ -57,8 +59,10 @@ pub(crate) fn follow(live: Live) {
                 End::AppIsUp => return hand_over(live).await,
                 End::Failed(reason) => heal(live, reason).await,
                 End::Lost => {
-                    live.connected.set(false);
-                    TimeoutFuture::new(backoff).await;
+                    for _ in 0..backoff / TICK_MS {
+                        live.note_contact(false);
+                        TimeoutFuture::new(TICK_MS).await;
+                    }
                     backoff = (backoff * 2).min(*BACKOFF_MS.end());
                     listen(live).await
                 }
@@ -91,10 +95,19 @@ enum End {
 }
 
 impl Live {
+    /// Notes whether there is a connection at this moment.
+    fn note_contact(self, connected: bool) {
+        let now = now_ms();
+        if connected {
+            self.last_contact_ms.set_value(now);
+        }
+        self.connected.set(now - self.last_contact_ms.get_value() < GRACE_MS);
+    }
+
     /// Shows a snapshot, and tells whether it is the end.
     fn show(self, progress: Progress) -> Option<End> {
         let phase = progress.phase;
-        self.connected.set(true);
+        self.note_contact(true);
         self.age_ms.set(0);
         self.progress.set(progress);
         match phase {
@@ -126,7 +139,7 @@ async fn listen(live: Live) -> End {
             Either::Right(_) => {
                 // From the clock and not from the number of ticks: a hidden tab gets few of them.
                 live.age_ms.set(now_ms() - arrived);
-                live.connected.set(source.state() == State::Open);
+                live.note_contact(source.state() == State::Open);
                 silent_ticks = if heard && source.state() == State::Open { 0 } else { silent_ticks + 1 };
                 if silent_ticks >= SILENT_TICKS {
                     match poll().await {
@@ -151,13 +164,13 @@ async fn heal(live: Live, failure: Reason) -> End {
         TimeoutFuture::new(POLL_MS).await;
         match poll().await {
             Answer::Apps => return End::AppIsUp,
-            Answer::None => live.connected.set(false),
+            Answer::None => live.note_contact(false),
             Answer::Ours(progress) => match progress.phase {
                 Phase::Waking { .. } => return End::Waking,
                 // Whatever made the app impossible to find has been mended.
                 Phase::Asleep if failure.is_discovery() => return End::Waking,
                 // Given up. To try again is the visitor's choice.
-                Phase::Asleep => live.connected.set(true),
+                Phase::Asleep => live.note_contact(true),
                 // Ready; or failed still, again after another try, or for another reason.
                 Phase::Failed { .. } | Phase::Ready { .. } => {
                     if let Some(end) = live.show(progress) {

@@ -18,8 +18,10 @@ pub struct Live {
     pub progress: RwSignal<Progress>,
     /// Milliseconds that have passed since that snapshot arrived.
     pub age_ms: RwSignal<u64>,
-    /// Whether there is a connection to the server.
+    /// Whether there is a connection to the server, or was one until just now.
     pub connected: RwSignal<bool>,
+    /// When there was one last, on the clock of the page.
+    pub last_contact_ms: StoredValue<u64>,
     /// Since how many milliseconds the browser has been probing the app's address.
     pub opening_ms: RwSignal<Option<u64>>,
 }
@@ -39,6 +41,7 @@ pub fn Wake(
         progress: RwSignal::new(initial),
         age_ms: RwSignal::new(0),
         connected: RwSignal::new(true),
+        last_contact_ms: StoredValue::new(0),
         opening_ms: RwSignal::new(None),
     };
     #[cfg(feature = "hydrate")]
@@ -48,6 +51,10 @@ pub fn Wake(
     let phase = move || live.progress.read().phase;
     let lead = move || lead(words, phase(), live.opening_ms.get());
     let advice = move || advice(words, phase());
+    let restarts = move || match live.progress.read().restarts {
+        0 => String::new(),
+        count => (words.restarts)(count),
+    };
 
     view! {
         <main data-phase=move || phase().name() aria-busy=move || (!phase().is_terminal()).to_string()>
@@ -55,6 +62,7 @@ pub fn Wake(
             <h1>{move || heading(words, phase())}</h1>
             <p class="lead" role="status">{lead}</p>
             <p class="advice" hidden=move || advice().is_empty()>{advice}</p>
+            <p class="restarts" hidden=move || restarts().is_empty()>{restarts}</p>
             <progress max="100" aria-label=words.bar prop:value=move || percent(phase()) value=percent(phase())></progress>
             <ol class="steps" aria-label=words.steps>
                 {Step::ALL.map(|step| view! { <StepItem live step words/> })}

@@ -76,6 +76,8 @@ pub struct Words {
     pub reason: fn(Reason) -> Explanation,
     /// A length of time, in seconds.
     pub duration: fn(u64) -> String,
+    /// How often it was started again.
+    pub restarts: fn(u32) -> String,
 }
 
 /// What stands in the way, in plain words.
@@ -104,6 +106,7 @@ mod tests {
             Reason::ServiceElsewhere,
             Reason::ServiceUnknown,
             Reason::SwitchedOff,
+            Reason::ScaledDown,
             Reason::ImageUnavailable,
             Reason::CrashLoop,
             Reason::BadConfiguration,

@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
+use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Wakes idled Kubernetes apps when somebody visits them, and shows the visitor how it goes.
@@ -55,6 +56,35 @@ pub struct Config {
     #[arg(long, env = "UNIDLER_MAX_WAKES", default_value = "100", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_wakes: u32,
+
+    /// Most event streams at the same time.
+    #[arg(long, env = "UNIDLER_MAX_STREAMS", default_value = "20000", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub max_streams: u32,
+
+    /// Most event streams of one app at the same time.
+    #[arg(long, env = "UNIDLER_MAX_STREAMS_PER_APP", default_value = "5000", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub max_streams_per_app: u32,
+
+    /// Most event streams of one client at the same time, if --client-header tells who that is.
+    #[arg(long, env = "UNIDLER_MAX_STREAMS_PER_CLIENT", default_value = "50", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub max_streams_per_client: u32,
+
+    /// Header in which the ingress tells the client's address, such as X-Forwarded-For. Name one only if the ingress
+    /// sets it itself.
+    #[arg(long, env = "UNIDLER_CLIENT_HEADER", value_name = "HEADER", global = true)]
+    pub client_header: Option<HeaderName>,
+
+    /// Most connections at the same time.
+    #[arg(long, env = "UNIDLER_MAX_CONNECTIONS", default_value = "25000", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub max_connections: u32,
+
+    /// Seconds from the signal to stop, when readiness goes off, to the end of the streams.
+    #[arg(long, env = "UNIDLER_SHUTDOWN_DELAY", default_value = "3", value_name = "SECONDS", global = true)]
+    pub shutdown_delay: u64,
 
     /// HTTP status of the page. Some proxies replace pages that come with 503 by their own.
     #[arg(long, env = "UNIDLER_PAGE_STATUS", default_value = "200", value_name = "STATUS", global = true)]

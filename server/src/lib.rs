@@ -1,7 +1,8 @@
 //! The unidler's server.
 //!
 //! ```text
-//!  main ── config ── serve ──┬── router ──┬── page       every path of the app: the page, or a problem
+//!  main ── config ── serve ──┬── connections             HTTP/1.1 and h2c, with limits
+//!                            ├── router ──┬── page       every path of the app: the page, or a problem
 //!                            │            ├── sse        /events: starts or joins
 //!                            │            └── …          status, server function, files, health
 //!                            ├── kubernetes              the real cluster
@@ -12,9 +13,11 @@
 
 pub mod app_host;
 pub mod config;
+mod connections;
 pub mod demo;
 pub mod headers;
 pub mod kubernetes;
+pub mod limits;
 mod page;
 pub mod problem;
 pub mod router;

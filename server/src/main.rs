@@ -4,7 +4,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::error;
+use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 use unidler_server::{
     config::{Cli, LogFormat},
@@ -15,6 +15,10 @@ use unidler_server::{
 async fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse();
     start_log(config.log_format);
+    // Each visitor is a file descriptor, and many systems begin with as few as a thousand.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        warn!(%error, "cannot raise the limit of open files");
+    }
     match serve::run(command, config, told_to_stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

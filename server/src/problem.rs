@@ -74,6 +74,16 @@ impl Problem {
         )
     }
 
+    /// There are too many event streams already.
+    #[must_use]
+    pub fn crowded() -> Self {
+        Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "Too much at once",
+            "Too many are waiting at the moment. Try again in a few seconds.",
+        )
+    }
+
     /// There is nothing at this path.
     #[must_use]
     pub fn not_found() -> Self {

@@ -10,13 +10,14 @@ use axum::{
     routing::{any, get, post},
 };
 use leptos::context::provide_context;
-use tower_http::{services::ServeDir, set_header::SetResponseHeaderLayer};
+use tower_http::{limit::RequestBodyLimitLayer, services::ServeDir, set_header::SetResponseHeaderLayer};
 use unidler::{hub::Hub, progress::Progress};
 use unidler_app::api::WAKE_URL;
 
 use crate::{
     app_host::AppHost,
     headers,
+    limits::Streams,
     page::page_or_problem,
     problem::Problem,
     site::{FILES_PATH, Site},
@@ -35,6 +36,8 @@ pub struct AppState {
     /// The status of the page.
     #[from_ref(skip)]
     pub page_status: StatusCode,
+    /// The event streams that are open.
+    pub streams: Streams,
 }
 
 /// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app
@@ -56,7 +59,7 @@ pub fn router(state: AppState) -> Router {
         .route("/events/", events)
         .route("/_unidler/readyz", get(readyz))
         .route("/_unidler/status", get(status))
-        .route(WAKE_URL, post(server_function))
+        .route(WAKE_URL, post(server_function).layer(RequestBodyLimitLayer::new(MAX_BODY)))
         .nest_service(FILES_PATH, files)
         // The rest of the one prefix that is reserved for us.
         .route("/_unidler/{*rest}", any(async || Problem::not_found()))
@@ -64,6 +67,9 @@ pub fn router(state: AppState) -> Router {
         .with_state(state)
         .layer(middleware::from_fn(headers::add))
 }
+
+/// The most bytes that a form may post. It has no fields.
+const MAX_BODY: usize = 4 * 1024;
 
 /// Whether visitors can be served, and if not, why.
 async fn readyz(State(hub): State<Hub>) -> Response {

@@ -4,7 +4,12 @@ use std::{future::Future, net::Ipv6Addr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode};
-use tokio::{net::TcpListener, time::interval};
+use futures::future::join;
+use tokio::{
+    net::TcpListener,
+    time::{interval, sleep},
+};
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 use unidler::{
     cluster::Cluster,
@@ -14,8 +19,9 @@ use unidler::{
 
 use crate::{
     config::{Command, Config, Listen, PageStatus},
-    demo,
+    connections, demo,
     kubernetes::{self, KubernetesCluster},
+    limits::Streams,
     router::{AppState, router},
     site::Site,
 };
@@ -43,7 +49,9 @@ pub async fn run(
             let port = listener.local_addr()?.port();
             info!("the demo is at http://localhost:{port}/");
             let hub = hub(Arc::new(cluster.clone()), &config);
-            serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, shutdown).await
+            let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
+            serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
+            Ok(())
         }
         None => {
             let Config { unidle_key_label, service, max_replicas, .. } = config.clone();
@@ -57,36 +65,47 @@ pub async fn run(
             });
             let hub = hub(Arc::new(cluster), &config);
             let sweeping = tokio::spawn(sweep(hub.clone()));
-            let result = serve(listener, router(state(hub.clone(), site, &config)), hub, shutdown).await;
+            serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
             watching.abort();
             sweeping.abort();
-            result
+            Ok(())
         }
     }
 }
 
-/// Serves until `shutdown` is done, then ends the streams and lets the rest finish.
-///
-/// # Errors
-///
-/// If the listener fails.
+/// Serves until `shutdown` is done. Then readiness is off for `delay`, so that visitors are led elsewhere, before
+/// the streams are told to come again and everything ends.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     hub: Hub,
+    limits: Limits,
     shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
-    let shutdown = async move {
+) {
+    let Limits { max_connections, delay } = limits;
+    let stop = CancellationToken::new();
+    let ending = async {
         shutdown.await;
         info!("shutting down");
+        hub.drain();
+        sleep(delay).await;
         hub.shutdown().await;
+        stop.cancel();
     };
-    axum::serve(listener, router).with_graceful_shutdown(shutdown).await.context("cannot serve")
+    join(connections::serve(listener, router, max_connections, stop.clone()), ending).await;
+}
+
+/// The limits of [`serve`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections at the same time.
+    pub max_connections: usize,
+    /// How long readiness is off before the end begins.
+    pub delay: Duration,
 }
 
 fn hub(cluster: Arc<dyn Cluster>, config: &Config) -> Hub {
-    let max_wakes = usize::try_from(config.max_wakes).unwrap_or(usize::MAX);
-    Hub::new(cluster, hub::Settings { deadline: config.deadline(), max_wakes })
+    Hub::new(cluster, hub::Settings { deadline: config.deadline(), max_wakes: size(config.max_wakes) })
 }
 
 fn state(hub: Hub, site: Site, config: &Config) -> AppState {
@@ -94,7 +113,21 @@ fn state(hub: Hub, site: Site, config: &Config) -> AppState {
         PageStatus::Ok => StatusCode::OK,
         PageStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
-    AppState { hub, site, page_status }
+    let streams = Streams::new(crate::limits::Limits {
+        in_all: size(config.max_streams),
+        per_app: size(config.max_streams_per_app),
+        per_client: size(config.max_streams_per_client),
+        client_header: config.client_header.clone(),
+    });
+    AppState { hub, site, page_status, streams }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits { max_connections: size(config.max_connections), delay: Duration::from_secs(config.shutdown_delay) }
+}
+
+fn size(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// Finishes what a crash left half done: at the start, and every minute.

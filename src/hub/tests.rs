@@ -1,11 +1,15 @@
 //! The hub on the played cluster, in paused time.
 
-use futures::future::{BoxFuture, join_all};
+use futures::{
+    future::{BoxFuture, join_all},
+    stream::BoxStream,
+};
 
 use super::*;
 use crate::{
-    cluster::{ApplyError, Observed},
+    cluster::{ApplyError, Observation, Observed, Write},
     demo::DemoCluster,
+    progress::Reason,
 };
 
 fn host(name: &str) -> Host {
@@ -214,7 +218,7 @@ impl Cluster for Faulty {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_that_does_not_answer_is_tried_at_most_once_a_second_and_visitors_are_told() {
-    let (hub, cluster) = Faulty::hub(vec![ApplyError::Unreachable("refused".into()); 3]);
+    let (hub, cluster) = Faulty::hub(vec![unreachable_for(None); 3]);
     let snapshots = all_snapshots(&hub, "quick").await;
     let told = Phase::Waking { step: Step::Restoring, reason: Some(Reason::ApiUnreachable) };
     assert!(snapshots.iter().any(|progress| progress.phase == told && progress.elapsed_ms < 5_000));
@@ -237,6 +241,48 @@ async fn a_missing_permission_is_told_at_once_and_heals() {
     assert_eq!(last_phase(&hub, "quick").await, Phase::Failed { reason: Reason::PermissionMissing });
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(matches!(hub.look(&host("quick")).phase, Phase::Ready { .. }));
+}
+
+fn unreachable_for(retry_after: Option<Duration>) -> ApplyError {
+    ApplyError::Unreachable { message: "refused".into(), retry_after }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_api_that_asks_for_patience_gets_it() {
+    let (hub, cluster) = Faulty::hub(vec![unreachable_for(Some(Duration::from_secs(30)))]);
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: None });
+    let attempts = cluster.attempts.lock().expect("no panic");
+    assert!(attempts[1] - attempts[0] >= Duration::from_secs(30));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_conflicts_is_tried_at_most_once_a_second() {
+    let (hub, cluster) = Faulty::hub(vec![ApplyError::Conflict; 5]);
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: None });
+    let attempts = cluster.attempts.lock().expect("no panic");
+    assert_eq!(attempts.len(), 8);
+    assert!(attempts[..6].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_switched_off_again_and_again_is_not_fought_over() {
+    let cluster = DemoCluster::default();
+    let hub = hub_of(&cluster);
+    let rival = tokio::spawn({
+        let cluster = cluster.clone();
+        async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                cluster.idle(&host("slow"));
+            }
+        }
+    });
+    let snapshots = all_snapshots(&hub, "slow").await;
+    rival.abort();
+    let told = Phase::Waking { step: Step::Pulling, reason: Some(Reason::ScaledDown) };
+    let told_at_first = Phase::Waking { step: Step::Scheduling, reason: Some(Reason::ScaledDown) };
+    assert!(snapshots.iter().any(|progress| [told, told_at_first].contains(&progress.phase)), "{snapshots:?}");
+    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Failed { reason: Reason::ScaledDown }));
 }
 
 /// A cluster that panics.

@@ -25,6 +25,7 @@ pub(super) const WORDS: Words = Words {
     step,
     reason,
     duration,
+    restarts,
 };
 
 fn step(step: Step) -> &'static str {
@@ -77,6 +78,10 @@ fn reason(reason: Reason) -> Explanation {
         Reason::SwitchedOff => (
             "This app was switched off, and not just put to sleep.",
             "Somebody did that on purpose. Ask the team that runs it when it will be back.",
+        ),
+        Reason::ScaledDown => (
+            "Something switches the app off again as soon as we switch it on.",
+            "Trying again rarely helps. Please tell the team that runs the app.",
         ),
         Reason::ImageUnavailable => (
             "The app's files cannot be fetched.",
@@ -132,5 +137,12 @@ fn duration(seconds: u64) -> String {
         (0, seconds) => format!("{seconds} s"),
         (minutes, 0) => format!("{minutes} min"),
         (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+fn restarts(count: u32) -> String {
+    match count {
+        1 => "It was started again once so far.".to_owned(),
+        count => format!("It was started again {count} times so far."),
     }
 }

@@ -44,6 +44,8 @@ use self::{
 
 /// How long a connection to the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API server may be silent while a cache is filled: longer than a watch request lasts.
+const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a wake-up looks again without any event: the time a container has been running is news, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -65,7 +67,10 @@ pub struct KubernetesCluster {
 }
 
 struct Inner {
+    /// For writes and for the watches of single apps, which may be quiet for long.
     client: Client,
+    /// For the caches, whose requests are known to end.
+    watching_client: Client,
     settings: Settings,
     ingresses: Cache<Ingress>,
     deployments: Cache<Deployment>,
@@ -98,10 +103,14 @@ impl KubernetesCluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // The engine has its own idea of patience, and tells the visitors.
         config.default_retry = false;
-        let client = Client::try_from(config).context("cannot use the configuration of the Kubernetes cluster")?;
+        let unusable = "cannot use the configuration of the Kubernetes cluster";
+        let client = Client::try_from(config.clone()).context(unusable)?;
+        config.read_timeout = Some(READ_TIMEOUT);
+        let watching_client = Client::try_from(config).context(unusable)?;
         let (changed, _) = watch::channel(());
         let inner = Inner {
             client,
+            watching_client,
             settings,
             ingresses: Cache::new(changed.clone()),
             deployments: Cache::new(changed.clone()),
@@ -113,7 +122,7 @@ impl KubernetesCluster {
 
     /// Fills the caches, for ever.
     pub async fn run(&self) {
-        let Inner { client, settings, ingresses, deployments, services, .. } = &*self.inner;
+        let Inner { watching_client: client, settings, ingresses, deployments, services, .. } = &*self.inner;
         let Settings { key_label, service_name, .. } = settings;
         join3(
             ingresses.fill(Api::<KubeIngress>::all(client.clone()), key_label, Ingress::parse),

@@ -35,11 +35,12 @@ fn of_pod(status: &PodStatus, now: Timestamp) -> Pods {
             message if message.contains("PersistentVolumeClaim") || message.contains("volume") => Reason::VolumePending,
             _ => Reason::NoRoom,
         });
-        return Pods { step: Some(Step::Scheduling), trouble };
+        return Pods { step: Some(Step::Scheduling), trouble, restarts: 0 };
     }
     let containers = || status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
+    let restarts = containers().map(|container| u32::try_from(container.restart_count).unwrap_or_default()).sum();
     if let Some((step, reason)) = containers().find_map(trouble_of) {
-        return Pods { step: Some(step), trouble: Some(reason) };
+        return Pods { step: Some(step), trouble: Some(reason), restarts };
     }
     let main = status.container_statuses.as_deref().unwrap_or_default();
     let running = |container: &ContainerStatus| container.state.as_ref().and_then(|state| state.running.as_ref()).is_some();
@@ -53,7 +54,7 @@ fn of_pod(status: &PodStatus, now: Timestamp) -> Pods {
     let ready = condition("Ready").is_some_and(|condition| condition.status == "True");
     let trouble = (step == Step::Checking && !ready && main.iter().any(|container| is_slow(container, now)))
         .then_some(Reason::NotPassingChecks);
-    Pods { step: Some(step), trouble }
+    Pods { step: Some(step), trouble, restarts }
 }
 
 /// What the kubelet says of a container that cannot go on
@@ -116,7 +117,7 @@ mod tests {
     fn read_at_noon(statuses: &[Value]) -> (Option<Step>, Option<Reason>) {
         let pods: Vec<Pod> = statuses.iter().map(pod).collect();
         let noon = "2026-01-01T12:00:00Z".parse().expect("a time");
-        let Pods { step, trouble } = read(&pods, noon);
+        let Pods { step, trouble, .. } = read(&pods, noon);
         (step, trouble)
     }
 
@@ -143,6 +144,14 @@ mod tests {
         ] {
             assert_eq!(read_at_noon(std::slice::from_ref(&status)), (Some(step), trouble), "{status}");
         }
+    }
+
+    #[test]
+    fn restarts_of_all_containers_are_counted() {
+        let backing_off = json!({ "waiting": { "reason": "CrashLoopBackOff" } });
+        let status = scheduled(&json!([container(false, 3, &backing_off), container(true, 1, &json!({}))]));
+        let noon = "2026-01-01T12:00:00Z".parse().expect("a time");
+        assert_eq!(read(&[pod(&status)], noon).restarts, 4);
     }
 
     #[test]

@@ -27,8 +27,8 @@ use super::{
 
 /// The name under which the API server notes our changes in `managedFields`.
 const FIELD_MANAGER: &str = "unidler";
-/// How long the API server may take for a write.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
+const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Does a write, if what it was decided on still holds.
 pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Result<(), ApplyError> {
@@ -63,7 +63,7 @@ pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Resu
     match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) => Err(classify(error)),
-        Err(_) => Err(ApplyError::Unreachable(format!("no answer within {} s", TIMEOUT.as_secs()))),
+        Err(_) => Err(unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None)),
     }
 }
 
@@ -108,15 +108,23 @@ fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
 }
 
 fn classify(error: kube::Error) -> ApplyError {
-    let kube::Error::Api(status) = error else { return ApplyError::Unreachable(error.to_string()) };
+    let kube::Error::Api(status) = error else { return unreachable(error.to_string(), None) };
     match status.code {
         // Not there any more, or not any more what it was.
         404 | 409 => ApplyError::Conflict,
         // A JSON Patch whose test fails is refused in these words; an object that would be invalid, in others.
         422 if status.message.starts_with("the server rejected our request") => ApplyError::Conflict,
         400..=428 | 430..=499 => ApplyError::Forbidden(status.message),
-        _ => ApplyError::Unreachable(status.message),
+        _ => {
+            // Absent is 0.
+            let seconds = status.details.map_or(0, |details| details.retry_after_seconds);
+            unreachable(status.message, (seconds > 0).then(|| Duration::from_secs(seconds.into())))
+        }
     }
+}
+
+fn unreachable(message: String, retry_after: Option<Duration>) -> ApplyError {
+    ApplyError::Unreachable { message, retry_after }
 }
 
 fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
@@ -181,7 +189,7 @@ mod tests {
             assert_eq!(answer(code, "denied by policy"), ApplyError::Forbidden("denied by policy".into()));
         }
         for code in [429, 500, 503] {
-            assert_eq!(answer(code, "later"), ApplyError::Unreachable("later".into()));
+            assert_eq!(answer(code, "later"), unreachable("later".into(), None));
         }
     }
 }

@@ -25,7 +25,13 @@ use unidler::{
     hub::{Hub, Settings},
     progress::{Phase, Progress},
 };
-use unidler_server::{demo, router::AppState, serve::serve, site::Site};
+use unidler_server::{
+    demo,
+    limits::{Limits, Streams},
+    router::AppState,
+    serve::{self, serve},
+    site::Site,
+};
 
 /// The header that a browser sends when somebody opens a page.
 pub(crate) const NAVIGATE: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
@@ -35,30 +41,33 @@ const PATIENCE: Duration = Duration::from_secs(30);
 type Body = hyper::body::Incoming;
 
 pub(crate) struct Server {
-    address: String,
+    pub(crate) address: String,
     cluster: DemoCluster,
     client: Client<HttpConnector, Empty<Bytes>>,
     stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
     _site: TempDir,
 }
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        Self::with_max_wakes(100).await
+        Self::with(100, Limits::default()).await
     }
 
-    pub(crate) async fn with_max_wakes(max_wakes: usize) -> Self {
+    pub(crate) async fn with(max_wakes: usize, limits: Limits) -> Self {
         let site = site();
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
         let opened = Site::open(Some(site.path().to_owned())).expect("a site");
-        let state = AppState { hub: hub.clone(), site: opened, page_status: StatusCode::OK };
+        let state = AppState { hub: hub.clone(), site: opened, page_status: StatusCode::OK, streams: Streams::new(limits) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (stop, stopped) = oneshot::channel();
         let router = demo::router(cluster.clone(), state);
-        let task = tokio::spawn(serve(listener, router, hub, async { drop(stopped.await) }));
+        let task =
+            tokio::spawn(serve(listener, router, hub, serve::Limits { max_connections: 2_000, delay: Duration::ZERO }, async {
+                drop(stopped.await);
+            }));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { address, cluster, client, stop: Some(stop), task, _site: site }
     }
@@ -77,7 +86,7 @@ impl Server {
 
     pub(crate) async fn stream(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> EventStream {
         let (parts, body) = request(&self.client, &self.address, Method::GET, host, path, headers).await.into_parts();
-        EventStream { status: parts.status, headers: parts.headers, body, text: String::new() }
+        EventStream { status: parts.status, headers: parts.headers, body, text: String::new(), last_retry_ms: 0 }
     }
 
     /// An answer over HTTP/2 without TLS, on a connection of its own: there the host is part of the URI.
@@ -118,7 +127,7 @@ impl Server {
 
     pub(crate) async fn ended(self) {
         drop(self.client);
-        timeout(PATIENCE, self.task).await.expect("an end").expect("no panic").expect("no error");
+        timeout(PATIENCE, self.task).await.expect("an end").expect("no panic");
     }
 }
 
@@ -181,6 +190,8 @@ pub(crate) struct EventStream {
     headers: HeaderMap,
     body: Body,
     text: String,
+    /// What was said last of when to come again; 0 if nothing was.
+    pub(crate) last_retry_ms: u64,
 }
 
 /// An event of the stream.
@@ -202,6 +213,8 @@ impl EventStream {
         loop {
             if let Some((block, rest)) = self.text.split_once("\n\n") {
                 let event = Event::parse(block);
+                let retry = field(block, "retry").map(|retry| retry.parse().expect("a number"));
+                self.last_retry_ms = retry.unwrap_or(self.last_retry_ms);
                 self.text = rest.to_owned();
                 match event {
                     Some(event) => return Some(event),
@@ -226,12 +239,15 @@ impl EventStream {
 impl Event {
     /// Parses the lines of one event; a comment is none.
     fn parse(block: &str) -> Option<Self> {
-        let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         Some(Self {
-            name: field("event")?.to_owned(),
-            id: field("id")?.parse().expect("a number"),
-            retry_ms: field("retry")?.parse().expect("a number"),
-            progress: serde_json::from_str(field("data")?).expect("a snapshot"),
+            name: field(block, "event")?.to_owned(),
+            id: field(block, "id")?.parse().expect("a number"),
+            retry_ms: field(block, "retry")?.parse().expect("a number"),
+            progress: serde_json::from_str(field(block, "data")?).expect("a snapshot"),
         })
     }
+}
+
+fn field<'a>(block: &'a str, name: &str) -> Option<&'a str> {
+    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

@@ -1,5 +1,6 @@
 //! The server over real HTTP, on the played cluster and a port of its own.
 
+mod connections;
 mod harness;
 mod program;
 
@@ -7,6 +8,8 @@ use std::{collections::HashSet, time::Duration};
 
 use axum::http::{Method, StatusCode};
 use unidler::progress::{Phase, Progress, Reason};
+
+use unidler_server::limits::Limits;
 
 use self::harness::{NAVIGATE, Server};
 
@@ -183,11 +186,28 @@ async fn a_host_that_is_no_name_is_refused_everywhere() {
 
 #[tokio::test]
 async fn one_wake_up_too_many_is_told_when_to_come_again() {
-    let server = Server::with_max_wakes(1).await;
+    let server = Server::with(1, Limits::default()).await;
     let _slow = server.events("slow.localhost", "/events/").await;
     let answer = server.get("quick.localhost", "/events/", &[]).await;
     assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(!answer.header("retry-after").is_empty());
+}
+
+#[tokio::test]
+async fn one_stream_too_many_is_told_when_to_come_again() {
+    let server = Server::with(100, Limits { per_app: 1, ..Limits::default() }).await;
+    let first = server.events("slow.localhost", "/events/").await;
+    let answer = server.get("slow.localhost", "/events/", &[]).await;
+    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
+    assert!(!answer.header("retry-after").is_empty());
+    assert_eq!(server.events("quick.localhost", "/events/").await.status, StatusCode::OK, "another app has its own places");
+    drop(first);
+    let place = async {
+        while server.events("slow.localhost", "/events/").await.status != StatusCode::OK {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), place).await.expect("a place is given back");
 }
 
 #[tokio::test]

@@ -1,0 +1,92 @@
+//! Connections that are not as they should be, and a thousand at once.
+
+use std::time::{Duration, Instant};
+
+use axum::http::StatusCode;
+use futures::future::join_all;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+use unidler_server::limits::Limits;
+
+use crate::harness::Server;
+
+/// Says something and answers what comes until the end, if that comes in time.
+async fn say(server: &Server, words: &[u8]) -> Option<Vec<u8>> {
+    let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+    stream.write_all(words).await.expect("it is sent");
+    let mut answer = Vec::new();
+    // A reset is an end as well.
+    let reading = async { stream.read_to_end(&mut answer).await.map_or(0, |read| read) };
+    timeout(Duration::from_secs(15), reading).await.ok()?;
+    Some(answer)
+}
+
+#[tokio::test]
+async fn who_never_ends_a_request_is_closed_and_nobody_else_waits_for_that() {
+    let server = Server::start().await;
+    let half: Vec<&[u8]> = vec![b"", b"G", b"PRI * HT", b"GET / HTTP/1.1\r\nHost: quick.localhost\r\nX-Slow: "];
+    let lingering = join_all(half.iter().cycle().take(200).map(|words| say(&server, words)));
+    let others = async {
+        for _ in 0..20 {
+            let begun = Instant::now();
+            assert_eq!(server.get("quick.localhost", "/healthz", &[]).await.status, StatusCode::OK);
+            assert!(begun.elapsed() < Duration::from_secs(2), "others are answered meanwhile");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let (lingering, ()) = tokio::join!(lingering, others);
+    assert!(lingering.iter().all(Option::is_some), "each was closed in time");
+}
+
+#[tokio::test]
+async fn a_head_that_is_too_large_is_refused() {
+    let server = Server::start().await;
+    let large = [b"GET / HTTP/1.1\r\nHost: quick.localhost\r\nX-Large: ".as_slice(), &[b'a'; 64 * 1024], b"\r\n\r\n"].concat();
+    let answer = say(&server, &large).await.expect("an end");
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
+    let many = (0..1000).map(|n| format!("X-{n}: 1\r\n")).collect::<String>();
+    let answer = say(&server, format!("GET / HTTP/1.1\r\nHost: quick.localhost\r\n{many}\r\n").as_bytes()).await.expect("an end");
+    assert!(answer.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_large_is_refused() {
+    let server = Server::start().await;
+    let head =
+        "POST /_unidler/api/wake HTTP/1.1\r\nHost: quick.localhost\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n";
+    let answer = say(&server, head.as_bytes()).await.expect("an end");
+    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.writes("quick.localhost"), 0);
+}
+
+#[tokio::test]
+async fn two_hosts_in_one_request_are_refused() {
+    let server = Server::start().await;
+    let request = "GET / HTTP/1.1\r\nHost: quick.localhost\r\nHost: slow.localhost\r\nConnection: close\r\n\r\n";
+    let answer = say(&server, request.as_bytes()).await.expect("an end");
+    assert!(answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_streams_end_with_the_process_and_are_told_when_to_come_again() {
+    let mut server = Server::with(100, Limits::default()).await;
+    let mut streams = join_all((0..1_000).map(|_| server.events("slow.localhost", "/events/"))).await;
+    for stream in &mut streams {
+        stream.next().await.expect("an event");
+    }
+    let begun = Instant::now();
+    server.shut_down();
+    let mut retries = Vec::new();
+    for mut stream in streams {
+        assert!(stream.rest().await.iter().all(|event| event.name == "progress"), "nobody sees a failure");
+        retries.push(stream.last_retry_ms);
+    }
+    server.ended().await;
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(retries.iter().all(|retry| (1_000..=5_000).contains(retry)));
+    let (least, most) = (retries.iter().min().expect("some"), retries.iter().max().expect("some"));
+    assert!(most - least > 2_000, "not all at once: {least} to {most}");
+}

@@ -1,0 +1,210 @@
+//! The task that wakes one app.
+
+use std::{
+    mem,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream::BoxStream};
+use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::{Inner, Wake};
+use crate::{
+    cluster::{ApplyError, Observation, Write},
+    progress::{Notice, Phase, Reason, Step},
+    step::{Next, next_step},
+};
+
+/// How often a wake-up gives an app its replicas, if something else takes them away again.
+const MAX_SCALES: u32 = 3;
+/// How long the effect of a write may take to be observed, before it is tried again. It carries the version that
+/// it was decided on, so that costs nothing but a conflict.
+const EFFECT: Duration = Duration::from_secs(5);
+/// How long to wait after a write that failed: doubled each time.
+const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+/// The longest that an API server can ask us to wait.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+
+/// What drives one wake-up.
+pub(super) struct Driver {
+    pub(super) inner: Arc<Inner>,
+    pub(super) wake: Arc<Wake>,
+}
+
+impl Driver {
+    pub(super) async fn run(self) {
+        let cancelled = self.wake.cancelled.clone();
+        cancelled.run_until_cancelled(self.drive()).await;
+    }
+
+    async fn drive(&self) {
+        let mut observations: BoxStream<'static, Observation> = self.inner.cluster.watch(&self.wake.host);
+        let mut latest: Option<Observation> = None;
+        let mut pace = Pace::new();
+        let deadline = self.wake.started + self.inner.settings.deadline;
+        loop {
+            tokio::select! {
+                () = sleep_until(deadline) => return self.give_up(),
+                () = pace.reconsider() => {}
+                Some(observation) = observations.next() => latest = Some(observation),
+            }
+            let Some(observation) = &latest else { continue };
+            if let Ok(observed) = observation {
+                self.wake.publish_restarts(observed.pods.restarts);
+            }
+            match next_step(observation) {
+                Next::Write(write) if !pace.allows(&write) => {}
+                Next::Write(Write::Scale { .. }) if pace.scales == MAX_SCALES => {
+                    return self.wake.publish(Phase::Failed { reason: Reason::ScaledDown });
+                }
+                Next::Write(write) => self.write(write, &mut pace).await,
+                Next::Wait { step, reason } => self.wake.publish(Phase::Waking { step, reason }),
+                Next::Done => {
+                    let reason = (!pace.has_written).then_some(Notice::AlreadyAwake);
+                    return self.wake.publish(Phase::Ready { reason });
+                }
+                Next::Fail(reason) => {
+                    self.wake.publish(Phase::Failed { reason });
+                    if reason.is_discovery() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn write(&self, write: Write, pace: &mut Pace) {
+        let Wake { host, reference, .. } = &*self.wake;
+        let step = step_of(&write);
+        if matches!(write, Write::Scale { .. }) && pace.scales > 0 {
+            self.wake.publish(Phase::Waking { step, reason: Some(Reason::ScaledDown) });
+        } else if !self.wake.is_troubled() {
+            self.wake.publish(Phase::Waking { step, reason: None });
+        }
+        let result = self.inner.cluster.apply(host, &write).await;
+        match &result {
+            Ok(()) => info!(%host, reference, ?write, "written"),
+            Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
+            Err(error) => {
+                warn!(%host, reference, ?write, %error, "not written");
+                self.wake.publish(match error.reason() {
+                    reason if reason.may_pass() => Phase::Waking { step, reason: Some(reason) },
+                    reason => Phase::Failed { reason },
+                });
+            }
+        }
+        pace.note(write, &result);
+    }
+
+    /// The deadline has passed: what stood in the way last is the reason, if anything did.
+    fn give_up(&self) {
+        let phase = self.wake.state.borrow().phase;
+        match phase {
+            Phase::Waking { reason, .. } => {
+                self.wake.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
+            }
+            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => {}
+        }
+    }
+}
+
+impl Drop for Driver {
+    /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
+    fn drop(&mut self) {
+        let mut wakes = self.inner.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+            wakes.remove(&self.wake.host);
+        }
+        drop(wakes);
+        let has_ended = self.wake.cancelled.is_cancelled() || self.wake.state.borrow().phase.is_terminal();
+        if !has_ended {
+            self.wake.publish(Phase::Failed { reason: Reason::Internal });
+        }
+    }
+}
+
+/// When to write: not twice on the same sight, and seldom if it fails.
+struct Pace {
+    /// Whether anything was written.
+    has_written: bool,
+    /// How often the app was given its replicas.
+    scales: u32,
+    /// The last write, until it is time to consider the same one again: to decide it again on the same version is
+    /// to have seen nothing new.
+    decided: Option<Write>,
+    /// Whether the last write failed for a reason that concerns any other one as well.
+    holding: bool,
+    /// Whether the last write met a conflict. One is decided again at once; a run of them is not.
+    in_conflict: bool,
+    /// How long to wait after the next failure.
+    pause: Duration,
+    /// Until when the above holds.
+    until: Option<Instant>,
+}
+
+impl Pace {
+    fn new() -> Self {
+        Self {
+            has_written: false,
+            scales: 0,
+            decided: None,
+            holding: false,
+            in_conflict: false,
+            pause: *BACKOFF.start(),
+            until: None,
+        }
+    }
+
+    fn allows(&self, write: &Write) -> bool {
+        !self.holding && self.decided.as_ref() != Some(write)
+    }
+
+    fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {
+        let was_in_conflict = mem::replace(&mut self.in_conflict, matches!(result, Err(ApplyError::Conflict)));
+        let wait = match result {
+            Ok(()) => {
+                self.has_written = true;
+                self.scales += u32::from(matches!(write, Write::Scale { .. }));
+                self.pause = *BACKOFF.start();
+                EFFECT
+            }
+            Err(ApplyError::Conflict) => {
+                self.holding = was_in_conflict;
+                *BACKOFF.start()
+            }
+            Err(ApplyError::Forbidden(_)) => {
+                self.holding = true;
+                self.doubled()
+            }
+            Err(ApplyError::Unreachable { retry_after, .. }) => {
+                self.holding = true;
+                self.doubled().max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
+            }
+        };
+        self.until = Some(Instant::now() + wait);
+        self.decided = Some(write);
+    }
+
+    fn doubled(&mut self) -> Duration {
+        let doubled = (self.pause * 2).min(*BACKOFF.end());
+        mem::replace(&mut self.pause, doubled)
+    }
+
+    /// Waits until it is time to consider the last write again.
+    async fn reconsider(&mut self) {
+        match self.until {
+            Some(until) => sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+        (self.decided, self.holding, self.until) = (None, false, None);
+    }
+}
+
+fn step_of(write: &Write) -> Step {
+    match write {
+        Write::Scale { .. } => Step::Restoring,
+        Write::ClearIdled { .. } | Write::RestoreService { .. } => Step::Connecting,
+    }
+}
