@@ -87,9 +87,11 @@ need_leptos() {
 # The packages of end2end/: Playwright, and binaryen's wasm-opt, which the build calls as well.
 need_node() {
     command -v npm >/dev/null || fail "needs Node.js 20 or newer with npm: install it from https://nodejs.org" || return
-    if [ ! end2end/node_modules/.package-lock.json -nt end2end/package-lock.json ]; then
+    local stamp=end2end/node_modules/.installed
+    if ! cmp -s end2end/package-lock.json "$stamp"; then
         note "installing the packages of end2end/"
         npm ci --prefix end2end --no-audit --no-fund --loglevel=error >/dev/null || return
+        cp end2end/package-lock.json "$stamp"
     fi
     PATH=$PWD/end2end/node_modules/.bin:$PATH
 }

@@ -146,7 +146,7 @@ impl Hub {
             return wake.snapshot(wake.state.borrow().clone());
         }
         let phase = match next_step(&self.inner.cluster.observe(host)) {
-            Next::Done => Phase::Ready { reason: Some(Notice::AlreadyAwake) },
+            Next::Done => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
             Next::Fail(reason) => Phase::Failed { reason },
             Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
         };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where the wake-up of one app stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Wire", into = "Wire")]
 pub struct Progress {
     /// The id a visitor can give to whoever runs the app. It is in the log as well.
     pub reference: String,
@@ -18,18 +19,11 @@ pub struct Progress {
     /// Milliseconds since the wake-up began.
     pub elapsed_ms: u64,
     /// What holds now.
-    #[serde(flatten)]
     pub phase: Phase,
     /// How often the app's containers have been started again so far.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub restarts: u32,
     /// The steps reached so far, in order, the present one last.
     pub timeline: Vec<Mark>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it like this")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 /// When a step was reached.
@@ -41,9 +35,8 @@ pub struct Mark {
     pub at_ms: u64,
 }
 
-/// The state of a wake-up. In JSON, `phase` is the tag.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "phase", rename_all = "snake_case")]
+/// The state of a wake-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Nobody is waking the app. Only a page or a JSON status says this, never an event.
     Asleep,
@@ -52,14 +45,12 @@ pub enum Phase {
         /// What is being done or waited for.
         step: Step,
         /// What stands in the way, where waiting may well be enough.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         reason: Option<Reason>,
     },
     /// The cluster reports the app as ready. Terminal.
     Ready {
         /// [`Notice::AlreadyAwake`] if there was nothing to do.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        reason: Option<Notice>,
+        notice: Option<Notice>,
     },
     /// It cannot be done as things are. Terminal for an event stream.
     Failed {
@@ -218,6 +209,65 @@ impl Reason {
     }
 }
 
+/// The JSON of a [`Progress`]: flat, with `phase` as a word and beside it what that phase has. Written out, since
+/// what serde derives for a flattened enum would weigh more in the browser than all the rest of the wire.
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    reference: String,
+    host: String,
+    revision: u64,
+    elapsed_ms: u64,
+    phase: PhaseName,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    step: Option<Step>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    notice: Option<Notice>,
+    #[serde(default)]
+    restarts: u32,
+    timeline: Vec<Mark>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PhaseName {
+    Asleep,
+    Waking,
+    Ready,
+    Failed,
+}
+
+impl From<Progress> for Wire {
+    fn from(progress: Progress) -> Self {
+        let Progress { reference, host, revision, elapsed_ms, phase, restarts, timeline } = progress;
+        let (phase, step, reason, notice) = match phase {
+            Phase::Asleep => (PhaseName::Asleep, None, None, None),
+            Phase::Waking { step, reason } => (PhaseName::Waking, Some(step), reason, None),
+            Phase::Ready { notice } => (PhaseName::Ready, None, None, notice),
+            Phase::Failed { reason } => (PhaseName::Failed, None, Some(reason), None),
+        };
+        Self { reference, host, revision, elapsed_ms, phase, step, reason, notice, restarts, timeline }
+    }
+}
+
+impl TryFrom<Wire> for Progress {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        let Wire { reference, host, revision, elapsed_ms, phase, step, reason, notice, restarts, timeline } = wire;
+        let phase = match (phase, step, reason) {
+            (PhaseName::Asleep, ..) => Phase::Asleep,
+            (PhaseName::Waking, Some(step), reason) => Phase::Waking { step, reason },
+            (PhaseName::Ready, ..) => Phase::Ready { notice },
+            (PhaseName::Failed, _, Some(reason)) => Phase::Failed { reason },
+            (PhaseName::Waking, None, _) => return Err("waking, without a step"),
+            (PhaseName::Failed, _, None) => return Err("failed, without a reason"),
+        };
+        Ok(Self { reference, host, revision, elapsed_ms, phase, restarts, timeline })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +295,7 @@ mod tests {
             json_of(Phase::Failed { reason: Reason::ImageUnavailable }),
             json!({
                 "reference": "k3v9-2m7q", "host": "app.example", "revision": 3, "elapsed_ms": 1200,
-                "phase": "failed", "reason": "image_unavailable",
+                "phase": "failed", "reason": "image_unavailable", "restarts": 0,
                 "timeline": [{ "step": "finding", "at_ms": 0 }],
             })
         );
@@ -264,14 +314,23 @@ mod tests {
         for phase in [
             Phase::Asleep,
             Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) },
-            Phase::Ready { reason: Some(Notice::AlreadyAwake) },
-            Phase::Ready { reason: None },
+            Phase::Ready { notice: Some(Notice::AlreadyAwake) },
+            Phase::Ready { notice: None },
             Phase::Failed { reason: Reason::NoIngress },
         ] {
             let sent = progress(phase);
             let received: Progress = serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON")).expect("from JSON");
             assert_eq!(received, sent);
             assert_eq!(json_of(phase)["phase"], phase.name());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_cannot_be_is_refused() {
+        for missing in ["reason", "timeline", "phase"] {
+            let mut json = json_of(Phase::Failed { reason: Reason::NoRoom });
+            json.as_object_mut().expect("an object").remove(missing);
+            assert!(serde_json::from_value::<Progress>(json).is_err(), "without {missing}");
         }
     }
 

@@ -178,8 +178,8 @@ fn lead(words: &Words, phase: Phase, opening_ms: Option<u64>) -> &'static str {
         Phase::Waking { reason: None, .. } => words.waking_lead,
         Phase::Waking { reason: Some(reason), .. } | Phase::Failed { reason } => (words.reason)(reason).what,
         Phase::Ready { .. } if is_slow(opening_ms) => words.not_reachable_lead,
-        Phase::Ready { reason: Some(_) } => words.already_awake_lead,
-        Phase::Ready { reason: None } => words.ready_lead,
+        Phase::Ready { notice: Some(_) } => words.already_awake_lead,
+        Phase::Ready { notice: None } => words.ready_lead,
     }
 }
 

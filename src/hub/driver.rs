@@ -62,8 +62,8 @@ impl Driver {
                 Next::Write(write) => self.write(write, &mut pace).await,
                 Next::Wait { step, reason } => self.wake.publish(Phase::Waking { step, reason }),
                 Next::Done => {
-                    let reason = (!pace.has_written).then_some(Notice::AlreadyAwake);
-                    return self.wake.publish(Phase::Ready { reason });
+                    let notice = (!pace.has_written).then_some(Notice::AlreadyAwake);
+                    return self.wake.publish(Phase::Ready { notice });
                 }
                 Next::Fail(reason) => {
                     self.wake.publish(Phase::Failed { reason });

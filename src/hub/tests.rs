@@ -34,7 +34,7 @@ async fn a_visitor_sees_each_step_and_the_end() {
     let snapshots = all_snapshots(&hub, "quick").await;
 
     let last = snapshots.last().expect("a snapshot");
-    assert_eq!(last.phase, Phase::Ready { reason: None });
+    assert_eq!(last.phase, Phase::Ready { notice: None });
     let steps: Vec<Step> = last.timeline.iter().map(|mark| mark.step).collect();
     assert_eq!(
         steps,
@@ -50,7 +50,7 @@ async fn fifty_visitors_cost_as_many_writes_as_one() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     let visits = join_all((0..50).map(|_| last_phase(&hub, "quick"))).await;
-    assert!(visits.iter().all(|phase| *phase == Phase::Ready { reason: None }));
+    assert!(visits.iter().all(|phase| *phase == Phase::Ready { notice: None }));
     assert_eq!(cluster.writes(&host("quick")), 3);
 }
 
@@ -68,7 +68,7 @@ async fn an_app_that_is_awake_is_told_so_and_nothing_is_written() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     last_phase(&hub, "quick").await;
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: Some(Notice::AlreadyAwake) });
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: Some(Notice::AlreadyAwake) });
     assert_eq!(cluster.writes(&host("quick")), 3);
 }
 
@@ -134,7 +134,7 @@ async fn trouble_that_may_pass_is_told_while_the_wake_up_goes_on() {
     let snapshots = all_snapshots(&hub, "no-room").await;
     let told = Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) };
     assert!(snapshots.iter().any(|progress| progress.phase == told));
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { reason: None }));
+    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,7 +222,7 @@ async fn an_api_that_does_not_answer_is_tried_at_most_once_a_second_and_visitors
     let snapshots = all_snapshots(&hub, "quick").await;
     let told = Phase::Waking { step: Step::Restoring, reason: Some(Reason::ApiUnreachable) };
     assert!(snapshots.iter().any(|progress| progress.phase == told && progress.elapsed_ms < 5_000));
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { reason: None }));
+    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
     let attempts = cluster.attempts.lock().expect("no panic");
     assert_eq!(attempts.len(), 6);
     assert!(attempts[..4].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)));
@@ -231,7 +231,7 @@ async fn an_api_that_does_not_answer_is_tried_at_most_once_a_second_and_visitors
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_decided_again() {
     let (hub, cluster) = Faulty::hub(vec![ApplyError::Conflict; 2]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: None });
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
     assert_eq!(cluster.cluster.writes(&host("quick")), 3);
 }
 
@@ -250,7 +250,7 @@ fn unreachable_for(retry_after: Option<Duration>) -> ApplyError {
 #[tokio::test(start_paused = true)]
 async fn an_api_that_asks_for_patience_gets_it() {
     let (hub, cluster) = Faulty::hub(vec![unreachable_for(Some(Duration::from_secs(30)))]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: None });
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
     let attempts = cluster.attempts.lock().expect("no panic");
     assert!(attempts[1] - attempts[0] >= Duration::from_secs(30));
 }
@@ -258,7 +258,7 @@ async fn an_api_that_asks_for_patience_gets_it() {
 #[tokio::test(start_paused = true)]
 async fn a_run_of_conflicts_is_tried_at_most_once_a_second() {
     let (hub, cluster) = Faulty::hub(vec![ApplyError::Conflict; 5]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { reason: None });
+    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
     let attempts = cluster.attempts.lock().expect("no panic");
     assert_eq!(attempts.len(), 8);
     assert!(attempts[..6].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)));

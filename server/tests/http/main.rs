@@ -84,7 +84,7 @@ async fn the_stream_tells_every_step_and_ends_with_success() {
     let events = stream.rest().await;
     let (last, before) = events.split_last().expect("events");
     assert!(before.iter().all(|event| event.name == "progress"));
-    assert_eq!((last.name.as_str(), last.progress.phase), ("success", Phase::Ready { reason: None }));
+    assert_eq!((last.name.as_str(), last.progress.phase), ("success", Phase::Ready { notice: None }));
     assert!(events.is_sorted_by(|a, b| a.id < b.id), "ids increase");
     assert!(events.iter().all(|event| (2000..=5000).contains(&event.retry_ms)));
     assert!(events.iter().all(|event| event.progress.reference == last.progress.reference));
