@@ -21,7 +21,9 @@ const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Acce
 pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<AppState>, request: Request<Body>) -> Response {
     let progress = state.hub.look(&host);
     let mut response = if is_navigation(request.method(), request.headers()) {
-        let context = PageContext { progress, language: Language::default(), assets: state.site.assets.clone() };
+        let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let language = language.map_or_else(Language::default, Language::accepted);
+        let context = PageContext { progress, language, assets: state.site.assets.clone() };
         let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), || view! { <Page/> });
         let mut response = render(request).await;
         *response.status_mut() = state.page_status;

@@ -37,6 +37,17 @@ async fn a_navigation_gets_the_page_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn the_page_speaks_the_language_that_the_visitor_likes_best() {
+    let server = Server::start().await;
+    for (accepted, tag, words) in [("cy-GB,cy;q=0.9,en;q=0.5", "cy", "Mae'r ap hwn yn cysgu"), ("fr", "en", "This app is asleep")]
+    {
+        let page = server.get("quick.localhost", "/", &[NAVIGATE, ("accept-language", accepted)]).await;
+        assert!(page.text().contains(&format!("<html lang=\"{tag}\">")), "{}", page.text());
+        assert!(page.text().contains(words), "{}", page.text());
+    }
+}
+
+#[tokio::test]
 async fn the_policy_of_the_page_allows_nothing_that_is_not_ours() {
     let server = Server::start().await;
     let page = server.get("quick.localhost", "/", &[NAVIGATE]).await;
