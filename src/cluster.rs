@@ -71,6 +71,8 @@ pub struct Deployment {
     pub available: u32,
     /// What its conditions complain of.
     pub trouble: Option<Reason>,
+    /// How long its last wake-ups took, taken together; `None` before the first.
+    pub usual: Option<Duration>,
 }
 
 /// Where a Service points.
@@ -117,6 +119,9 @@ pub enum Write {
     ClearIdled {
         /// The Deployment's version.
         version: Version,
+        /// How long the app took from its replicas to its availability, to be remembered for the next visitor;
+        /// `None` if nobody has seen the whole of it.
+        took: Option<Duration>,
     },
     /// Point the Service at the app again.
     RestoreService {

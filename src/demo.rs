@@ -231,7 +231,7 @@ impl DemoCluster {
 
     fn write(&self, host: &Host, write: &Write) -> Result<(), ApplyError> {
         let (scene, mut app) = self.find(host).ok_or(ApplyError::Conflict)?;
-        let (Write::Scale { version, .. } | Write::ClearIdled { version } | Write::RestoreService { version }) = write;
+        let (Write::Scale { version, .. } | Write::ClearIdled { version, .. } | Write::RestoreService { version }) = write;
         if *version != app.version() {
             return Err(ApplyError::Conflict);
         }
@@ -268,6 +268,7 @@ impl App {
             replicas_when_unidled: 1,
             available: u32::from(matches!(act, Some(Available))),
             trouble: None,
+            usual: usual_of(acts),
         };
         let service = match self.serving {
             Some(_) => Service::Serving { ready: Some(true) },
@@ -275,6 +276,12 @@ impl App {
         };
         Observed { connected: true, deployment, service, pods }
     }
+}
+
+/// The scenes have been seen before: each takes as long as always. What never comes up has no history.
+fn usual_of(acts: &[(Duration, Act)]) -> Option<Duration> {
+    let troubled = acts.iter().any(|(_, act)| matches!(act, Trouble(..)));
+    acts.iter().find(|(_, act)| matches!(act, Available) && !troubled).map(|(at, _)| *at)
 }
 
 impl Cluster for DemoCluster {

@@ -91,6 +91,7 @@ struct State {
     revision: u64,
     phase: Phase,
     restarts: u32,
+    usual: Option<Duration>,
     timeline: Vec<Mark>,
 }
 
@@ -145,7 +146,8 @@ impl Hub {
         if let Some(wake) = self.inner.wakes().get(host) {
             return wake.snapshot(wake.state.borrow().clone());
         }
-        let phase = match next_step(&self.inner.cluster.observe(host)) {
+        let observation = self.inner.cluster.observe(host);
+        let phase = match next_step(&observation) {
             Next::Done => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
             Next::Fail(reason) => Phase::Failed { reason },
             Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
@@ -155,6 +157,7 @@ impl Hub {
             host: host.to_string(),
             revision: 0,
             elapsed_ms: 0,
+            usual_ms: observation.ok().and_then(|observed| observed.deployment.usual).map(milliseconds),
             phase,
             restarts: 0,
             timeline: Vec::new(),
@@ -231,22 +234,24 @@ impl Wake {
             revision: 1,
             phase: Phase::Waking { step: Step::Finding, reason: None },
             restarts: 0,
+            usual: None,
             timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
         });
         Self { host, reference: new_reference(), started: Instant::now(), state, cancelled }
     }
 
     fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+        milliseconds(self.started.elapsed())
     }
 
     fn snapshot(&self, state: State) -> Progress {
-        let State { revision, phase, restarts, timeline } = state;
+        let State { revision, phase, restarts, usual, timeline } = state;
         Progress {
             reference: self.reference.clone(),
             host: self.host.to_string(),
             revision,
             elapsed_ms: self.elapsed_ms(),
+            usual_ms: usual.map(milliseconds),
             phase,
             restarts,
             timeline,
@@ -284,6 +289,18 @@ impl Wake {
         });
     }
 
+    /// Publishes how long the app usually takes, if that is news.
+    fn publish_usual(&self, usual: Option<Duration>) {
+        self.state.send_if_modified(|state| {
+            let is_news = usual.is_some() && state.usual.is_none();
+            if is_news {
+                state.usual = usual;
+                state.revision += 1;
+            }
+            is_news
+        });
+    }
+
     /// Publishes a phase if it is news. Steps are marked when they are first reached, and never go back: a pod
     /// that is replaced does not undo what the visitor has seen.
     fn publish(&self, phase: Phase) {
@@ -315,6 +332,10 @@ impl Wake {
             }
         }
     }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Eight characters that are easy to read out: no vowels, nothing that looks like something else. Random enough

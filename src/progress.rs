@@ -18,6 +18,8 @@ pub struct Progress {
     pub revision: u64,
     /// Milliseconds since the wake-up began.
     pub elapsed_ms: u64,
+    /// How many milliseconds a wake-up of this app usually takes; `None` without history.
+    pub usual_ms: Option<u64>,
     /// What holds now.
     pub phase: Phase,
     /// How often the app's containers have been started again so far.
@@ -217,6 +219,8 @@ struct Wire {
     host: String,
     revision: u64,
     elapsed_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual_ms: Option<u64>,
     phase: PhaseName,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     step: Option<Step>,
@@ -240,14 +244,14 @@ enum PhaseName {
 
 impl From<Progress> for Wire {
     fn from(progress: Progress) -> Self {
-        let Progress { reference, host, revision, elapsed_ms, phase, restarts, timeline } = progress;
+        let Progress { reference, host, revision, elapsed_ms, usual_ms, phase, restarts, timeline } = progress;
         let (phase, step, reason, notice) = match phase {
             Phase::Asleep => (PhaseName::Asleep, None, None, None),
             Phase::Waking { step, reason } => (PhaseName::Waking, Some(step), reason, None),
             Phase::Ready { notice } => (PhaseName::Ready, None, None, notice),
             Phase::Failed { reason } => (PhaseName::Failed, None, Some(reason), None),
         };
-        Self { reference, host, revision, elapsed_ms, phase, step, reason, notice, restarts, timeline }
+        Self { reference, host, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline }
     }
 }
 
@@ -255,7 +259,7 @@ impl TryFrom<Wire> for Progress {
     type Error = &'static str;
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let Wire { reference, host, revision, elapsed_ms, phase, step, reason, notice, restarts, timeline } = wire;
+        let Wire { reference, host, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline } = wire;
         let phase = match (phase, step, reason) {
             (PhaseName::Asleep, ..) => Phase::Asleep,
             (PhaseName::Waking, Some(step), reason) => Phase::Waking { step, reason },
@@ -264,7 +268,7 @@ impl TryFrom<Wire> for Progress {
             (PhaseName::Waking, None, _) => return Err("waking, without a step"),
             (PhaseName::Failed, _, None) => return Err("failed, without a reason"),
         };
-        Ok(Self { reference, host, revision, elapsed_ms, phase, restarts, timeline })
+        Ok(Self { reference, host, revision, elapsed_ms, usual_ms, phase, restarts, timeline })
     }
 }
 
@@ -279,6 +283,7 @@ mod tests {
             host: "app.example".into(),
             revision: 3,
             elapsed_ms: 1200,
+            usual_ms: None,
             phase,
             restarts: 0,
             timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],

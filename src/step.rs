@@ -54,7 +54,7 @@ fn next_of_app(observed: &Observed) -> Next {
         return wait(*connected, step, pods.trouble.or(deployment.trouble));
     }
     if deployment.idled {
-        return Next::Write(Write::ClearIdled { version: deployment.version.clone() });
+        return Next::Write(Write::ClearIdled { version: deployment.version.clone(), took: None });
     }
     match service {
         Service::Idled { version, .. } => Next::Write(Write::RestoreService { version: version.clone() }),
@@ -87,6 +87,7 @@ mod tests {
                 replicas_when_unidled: 2,
                 available: 0,
                 trouble: None,
+                usual: None,
             },
             service: Service::Idled { version: Version("s1".into()), restorable: true },
             pods: Pods::default(),
@@ -125,7 +126,7 @@ mod tests {
         let d1 = || Version("d1".into());
         assert_eq!(observed(|_| ()), Next::Write(Write::Scale { version: d1(), replicas: 2 }));
         assert_eq!(observed(scaled), Next::Wait { step: Step::Scheduling, reason: None });
-        assert_eq!(observed(available), Next::Write(Write::ClearIdled { version: d1() }));
+        assert_eq!(observed(available), Next::Write(Write::ClearIdled { version: d1(), took: None }));
         assert_eq!(observed(cleared), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
         assert_eq!(observed(serving(Some(false))), Next::Wait { step: Step::Connecting, reason: None });
         assert_eq!(observed(serving(Some(true))), Next::Done);

@@ -231,6 +231,6 @@ fn here() -> String {
 
 /// Milliseconds on a clock that only goes forward.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the page was opened")]
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     window().performance().map_or(0, |clock| clock.now() as u64)
 }

@@ -12,8 +12,9 @@ use unidler::progress::{Phase, Progress};
 
 use crate::{
     api::WAKE_URL,
-    wake::Wake,
-    words::{Language, Words},
+    icon::icon,
+    wake::{Wake, heading},
+    words::Language,
 };
 
 /// What the server puts into the context of a page.
@@ -23,6 +24,8 @@ pub struct PageContext {
     pub progress: Progress,
     /// The language of the visitor.
     pub language: Language,
+    /// The time, for people.
+    pub now: String,
     /// The files that the page needs.
     pub assets: Arc<Assets>,
 }
@@ -41,18 +44,16 @@ pub struct Assets {
 /// How often a page without scripts looks again, in seconds.
 const REFRESH_SECONDS: &str = "3";
 
-const MOON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 32 32'%3E%3Cpath fill='%236d6ae8' d='M21 3a13 13 0 1 0 8 18A11 11 0 0 1 21 3z'/%3E%3C/svg%3E";
-
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
-    let PageContext { progress, language, assets } = expect_context();
+    let PageContext { progress, language, now, assets } = expect_context();
     let words = language.words();
     let nonce = use_nonce();
     if let Some(nonce) = &nonce {
         set_content_security_policy(nonce);
     }
-    let title = format!("{} – {}", title(words, progress.phase), progress.host);
+    let title = format!("{} – {}", heading(words, progress.phase), progress.host);
     // Only a page whose app is waking looks again by itself: to look starts nothing.
     let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. });
     let starts = progress.phase == Phase::Asleep;
@@ -67,7 +68,7 @@ pub fn Page() -> impl IntoView {
                 <meta name="robots" content="noindex"/>
                 <meta name="color-scheme" content="light dark"/>
                 <title>{title}</title>
-                <link rel="icon" href=MOON/>
+                <link rel="icon" href=icon(progress.phase)/>
                 <style nonce=nonce.clone()>{css.clone()}</style>
                 <link rel="modulepreload" href=js.clone()/>
                 <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm.clone()/>
@@ -75,7 +76,7 @@ pub fn Page() -> impl IntoView {
                 {refreshes.then(|| view! { <noscript><meta http-equiv="refresh" content=REFRESH_SECONDS/></noscript> })}
             </head>
             <body>
-                <Wake initial=progress language/>
+                <Wake initial=progress language now/>
                 {starts.then(|| view! {
                     <noscript>
                         <form class="start" method="post" action=WAKE_URL><button>{words.start}</button></form>
@@ -95,14 +96,5 @@ fn set_content_security_policy(nonce: &str) {
     );
     if let (Some(options), Ok(policy)) = (use_context::<ResponseOptions>(), policy.parse()) {
         options.insert_header(http::header::CONTENT_SECURITY_POLICY, policy);
-    }
-}
-
-fn title(words: &Words, phase: Phase) -> &'static str {
-    match phase {
-        Phase::Asleep => words.asleep,
-        Phase::Waking { .. } => words.waking,
-        Phase::Ready { .. } => words.ready,
-        Phase::Failed { .. } => words.failed,
     }
 }

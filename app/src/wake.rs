@@ -36,6 +36,8 @@ pub fn Wake(
     initial: Progress,
     /// The language to speak.
     language: Language,
+    /// The time, for people.
+    now: String,
 ) -> impl IntoView {
     let live = Live {
         progress: RwSignal::new(initial),
@@ -44,13 +46,19 @@ pub fn Wake(
         last_contact_ms: StoredValue::new(0),
         opening_ms: RwSignal::new(None),
     };
-    #[cfg(feature = "hydrate")]
-    crate::live::follow(live);
-
     let words = language.words();
+    let announced = RwSignal::new(String::new());
+    #[cfg(feature = "hydrate")]
+    {
+        crate::live::follow(live);
+        crate::surroundings::keep_up(live, words, announced);
+    }
+
     let phase = move || live.progress.read().phase;
     let lead = move || lead(words, phase(), live.opening_ms.get());
     let advice = move || advice(words, phase());
+    let estimate = move || estimate(words, &live.progress.read(), live.age_ms.get());
+    let bar = move || percent(&live.progress.read(), live.age_ms.get());
     let restarts = move || match live.progress.read().restarts {
         0 => String::new(),
         count => (words.restarts)(count),
@@ -60,21 +68,44 @@ pub fn Wake(
         <main data-phase=move || phase().name() aria-busy=move || (!phase().is_terminal()).to_string()>
             <div class="moon" aria-hidden="true"></div>
             <h1>{move || heading(words, phase())}</h1>
-            <p class="lead" role="status">{lead}</p>
+            <p class="announced" role="status">{announced}</p>
+            <p class="lead">{lead}</p>
+            <p class="estimate" hidden=move || estimate().is_empty()>{estimate}</p>
             <p class="advice" hidden=move || advice().is_empty()>{advice}</p>
             <p class="restarts" hidden=move || restarts().is_empty()>{restarts}</p>
-            <progress max="100" aria-label=words.bar prop:value=move || percent(phase()) value=percent(phase())></progress>
+            <progress max="100" aria-label=words.bar prop:value=bar value=bar()></progress>
             <ol class="steps" aria-label=words.steps>
                 {Step::ALL.map(|step| view! { <StepItem live step words/> })}
             </ol>
             <p class="connection" role="status">{move || if live.connected.get() { "" } else { words.reconnecting }}</p>
             <Retry live words/>
             <p class="open" hidden=move || !is_slow(live.opening_ms.get())><a href="">{words.open}</a></p>
-            <dl class="reference" hidden=move || phase() == Phase::Asleep>
-                <div><dt>{words.reference}</dt><dd>{move || live.progress.read().reference.clone()}</dd></div>
-                <div><dt>{words.host}</dt><dd>{move || live.progress.read().host.clone()}</dd></div>
-            </dl>
+            <Details live words now/>
         </main>
+    }
+}
+
+/// What to tell whoever runs the app. The button is there only where it works.
+#[component]
+fn Details(live: Live, words: &'static Words, now: String) -> impl IntoView {
+    let time = RwSignal::new(now);
+    let (can_copy, copied) = (RwSignal::new(false), RwSignal::new(false));
+    #[cfg(feature = "hydrate")]
+    let copy = crate::surroundings::copies(live, time, can_copy, copied);
+    #[cfg(not(feature = "hydrate"))]
+    let copy = |_: leptos::ev::MouseEvent| {};
+
+    let is_asleep = move || live.progress.read().phase == Phase::Asleep;
+    let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
+    view! {
+        <dl class="reference" hidden=is_asleep>
+            <div><dt>{words.reference}</dt><dd>{move || live.progress.read().reference.clone()}</dd></div>
+            <div><dt>{words.host}</dt><dd>{move || live.progress.read().host.clone()}</dd></div>
+            <div hidden=move || !has_failed()><dt>{words.time}</dt><dd>{time}</dd></div>
+        </dl>
+        <button type="button" class="copy" hidden=move || !(can_copy.get() && has_failed()) on:click=copy>
+            {move || if copied.get() { words.copied } else { words.copy }}
+        </button>
     }
 }
 
@@ -159,7 +190,7 @@ fn spent_ms(step: Step, progress: &Progress, age_ms: u64) -> Option<u64> {
     Some(end.saturating_sub(progress.timeline[index].at_ms))
 }
 
-fn heading(words: &Words, phase: Phase) -> &'static str {
+pub(crate) fn heading(words: &Words, phase: Phase) -> &'static str {
     match phase {
         Phase::Asleep => words.asleep,
         Phase::Waking { .. } => words.waking,
@@ -172,7 +203,7 @@ fn is_slow(opening_ms: Option<u64>) -> bool {
     opening_ms.is_some_and(|ms| ms >= OPENING_IS_SLOW_MS)
 }
 
-fn lead(words: &Words, phase: Phase, opening_ms: Option<u64>) -> &'static str {
+pub(crate) fn lead(words: &Words, phase: Phase, opening_ms: Option<u64>) -> &'static str {
     match phase {
         Phase::Asleep => words.asleep_lead,
         Phase::Waking { reason: None, .. } => words.waking_lead,
@@ -190,21 +221,119 @@ fn advice(words: &Words, phase: Phase) -> &'static str {
     }
 }
 
-/// How full the bar is. Only the app's own answer fills it, and then the page is gone.
-fn percent(phase: Phase) -> u32 {
-    let step = match phase {
+/// How long without history is long, in milliseconds.
+const LONG_MS: u64 = 60_000;
+
+/// How long it usually takes; and when it takes longer, that.
+fn estimate(words: &Words, progress: &Progress, age_ms: u64) -> String {
+    let elapsed_ms = progress.elapsed_ms + age_ms;
+    let long_ms = progress.usual_ms.map_or(LONG_MS, |usual| usual + usual / 2);
+    match (progress.phase, progress.usual_ms) {
+        // What stands in the way is said already.
+        (Phase::Waking { reason: Some(_), .. } | Phase::Ready { .. } | Phase::Failed { .. }, _) => String::new(),
+        (Phase::Waking { step, .. }, _) if elapsed_ms >= long_ms => (words.longer)(step).to_owned(),
+        (Phase::Asleep | Phase::Waking { .. }, Some(usual)) => (words.usually)(rounded(usual.div_ceil(1000))),
+        (Phase::Asleep | Phase::Waking { .. }, None) => String::new(),
+    }
+}
+
+/// Seconds as people say them.
+fn rounded(seconds: u64) -> u64 {
+    match seconds {
+        0..10 => seconds.max(1),
+        10..60 => seconds.div_ceil(5) * 5,
+        _ => seconds.div_ceil(30) * 30,
+    }
+}
+
+/// How full the bar is: within the part that belongs to the present step it moves with the time. Only the app's own
+/// answer fills it, and then the page is gone.
+fn percent(progress: &Progress, age_ms: u64) -> u64 {
+    let step = match progress.phase {
         Phase::Asleep | Phase::Failed { .. } => return 0,
         Phase::Waking { step, .. } => step,
-        Phase::Ready { .. } => Step::Opening,
+        Phase::Ready { .. } => return part_of(Step::Opening).0,
     };
+    let (from, to) = part_of(step);
+    match progress.usual_ms {
+        Some(usual) => ((progress.elapsed_ms + age_ms) * 90 / usual.max(1)).clamp(from, to),
+        None => {
+            let next = Step::ALL.into_iter().find(|other| *other > step).map_or(to, |next| part_of(next).0);
+            let spent_ms = spent_ms(step, progress, age_ms).unwrap_or_default();
+            from + (next - from) * spent_ms / (spent_ms + 15_000)
+        }
+    }
+}
+
+/// From where to where the bar may be in a step. They overlap, since an app may be quicker in one than in another.
+fn part_of(step: Step) -> (u64, u64) {
     match step {
-        Step::Finding => 3,
-        Step::Restoring => 8,
-        Step::Scheduling => 15,
-        Step::Pulling => 30,
-        Step::Starting => 55,
-        Step::Checking => 75,
-        Step::Connecting => 88,
-        Step::Opening => 94,
+        Step::Finding => (2, 5),
+        Step::Restoring => (5, 10),
+        Step::Scheduling => (10, 30),
+        Step::Pulling => (20, 60),
+        Step::Starting => (40, 75),
+        Step::Checking => (60, 88),
+        Step::Connecting => (88, 94),
+        Step::Opening => (95, 95),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use unidler::progress::{Mark, Reason};
+
+    use super::*;
+
+    fn waking(step: Step, elapsed_ms: u64, usual_ms: Option<u64>) -> Progress {
+        let timeline =
+            Step::ALL.into_iter().filter(|other| *other <= step).map(|step| Mark { step, at_ms: elapsed_ms }).collect();
+        Progress {
+            reference: String::new(),
+            host: String::new(),
+            revision: 1,
+            elapsed_ms,
+            usual_ms,
+            phase: Phase::Waking { step, reason: None },
+            restarts: 0,
+            timeline,
+        }
+    }
+
+    #[test]
+    fn the_estimate_is_what_is_usual_until_it_is_longer() {
+        let words = Language::English.words();
+        for (elapsed, usual, text) in [
+            (0, Some(38_000), "Usually about 40 seconds."),
+            (56_000, Some(38_000), "Usually about 40 seconds."),
+            (57_000, Some(38_000), "This takes longer than usual: its files are still being fetched."),
+            (0, Some(100_000), "Usually about 2 min."),
+            (0, Some(300), "Usually about a second."),
+            (59_000, None, ""),
+            (60_000, None, "This takes longer than usual: its files are still being fetched."),
+        ] {
+            assert_eq!(estimate(words, &waking(Step::Pulling, elapsed, usual), 0), text, "{elapsed} of {usual:?}");
+        }
+        let troubled = Progress {
+            phase: Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) },
+            ..waking(Step::Scheduling, 99_000, None)
+        };
+        assert_eq!(estimate(words, &troubled, 0), "", "the reason is said already");
+    }
+
+    #[test]
+    fn the_bar_never_goes_back_and_is_never_full() {
+        for usual in [None, Some(1_000), Some(30_000), Some(600_000)] {
+            let mut last = 0;
+            let mut elapsed = 0;
+            for step in Step::ALL {
+                for age in [0, 500, 5_000, 60_000] {
+                    let now = percent(&waking(step, elapsed, usual), age);
+                    assert!((last..100).contains(&now), "{step:?} after {elapsed} + {age} of {usual:?}: {now} after {last}");
+                    last = now;
+                }
+                elapsed += 60_000;
+            }
+        }
     }
 }

@@ -106,6 +106,16 @@ pub struct Words {
     pub reason: fn(Reason) -> Explanation,
     /// A length of time, in seconds.
     pub duration: fn(u64) -> String,
+    /// How long it usually takes, in seconds.
+    pub usually: fn(u64) -> String,
+    /// Said when it takes longer than usual, with what is still under way.
+    pub longer: fn(Step) -> &'static str,
+    /// The button that copies the reference, the address and the time.
+    pub copy: &'static str,
+    /// What it says afterwards.
+    pub copied: &'static str,
+    /// What precedes the time.
+    pub time: &'static str,
     /// How often it was started again.
     pub restarts: fn(u32) -> String,
 }

@@ -6,6 +6,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
 use unidler_app::{
     page::{Page, PageContext},
@@ -23,7 +24,8 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
     let mut response = if is_navigation(request.method(), request.headers()) {
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = language.map_or_else(Language::default, Language::accepted);
-        let context = PageContext { progress, language, assets: state.site.assets.clone() };
+        let now = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+        let context = PageContext { progress, language, now, assets: state.site.assets.clone() };
         let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), || view! { <Page/> });
         let mut response = render(request).await;
         *response.status_mut() = state.page_status;

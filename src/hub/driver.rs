@@ -53,6 +53,7 @@ impl Driver {
             let Some(observation) = &latest else { continue };
             if let Ok(observed) = observation {
                 self.wake.publish_restarts(observed.pods.restarts);
+                self.wake.publish_usual(observed.deployment.usual);
             }
             match next_step(observation) {
                 Next::Write(write) if !pace.allows(&write) => {}
@@ -83,7 +84,7 @@ impl Driver {
         } else if !self.wake.is_troubled() {
             self.wake.publish(Phase::Waking { step, reason: None });
         }
-        let result = self.inner.cluster.apply(host, &write).await;
+        let result = self.inner.cluster.apply(host, &pace.with_time(write.clone())).await;
         match &result {
             Ok(()) => info!(%host, reference, ?write, "written"),
             Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
@@ -131,6 +132,8 @@ struct Pace {
     has_written: bool,
     /// How often the app was given its replicas.
     scales: u32,
+    /// When that was last.
+    scaled_at: Option<Instant>,
     /// The last write, until it is time to consider the same one again: to decide it again on the same version is
     /// to have seen nothing new.
     decided: Option<Write>,
@@ -149,6 +152,7 @@ impl Pace {
         Self {
             has_written: false,
             scales: 0,
+            scaled_at: None,
             decided: None,
             holding: false,
             in_conflict: false,
@@ -161,12 +165,26 @@ impl Pace {
         !self.holding && self.decided.as_ref() != Some(write)
     }
 
+    /// The write, with the time that the app took if this has seen the whole of it.
+    fn with_time(&self, write: Write) -> Write {
+        match write {
+            Write::ClearIdled { version, .. } => {
+                let took = self.scaled_at.filter(|_| self.scales == 1).map(|at| at.elapsed());
+                Write::ClearIdled { version, took }
+            }
+            write => write,
+        }
+    }
+
     fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {
         let was_in_conflict = mem::replace(&mut self.in_conflict, matches!(result, Err(ApplyError::Conflict)));
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
-                self.scales += u32::from(matches!(write, Write::Scale { .. }));
+                if let Write::Scale { .. } = write {
+                    self.scales += 1;
+                    self.scaled_at = Some(Instant::now());
+                }
                 self.pause = *BACKOFF.start();
                 EFFECT
             }

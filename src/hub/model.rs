@@ -144,7 +144,7 @@ impl World {
             Fault::Lost => return Err(lost()),
             Fault::Forbidden => return Err(ApplyError::Forbidden("for once".into())),
         }
-        let (Write::Scale { version, .. } | Write::ClearIdled { version } | Write::RestoreService { version }) = write;
+        let (Write::Scale { version, .. } | Write::ClearIdled { version, .. } | Write::RestoreService { version }) = write;
         if *version != truth.app.version() {
             return Err(ApplyError::Conflict);
         }
@@ -206,6 +206,7 @@ impl Cluster for World {
                 replicas_when_unidled: REPLICAS,
                 available: if app.available() { app.replicas } else { 0 },
                 trouble: None,
+                usual: None,
             },
             service,
             pods: Pods::default(),

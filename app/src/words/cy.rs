@@ -22,10 +22,15 @@ pub(super) const WORDS: Words = Words {
     open: "Agor yr ap",
     reference: "Cyfeirnod",
     host: "Cyfeiriad",
+    time: "Amser",
+    copy: "Copïo'r manylion hyn",
+    copied: "Wedi'u copïo",
     step,
     reason,
     duration,
     restarts,
+    usually,
+    longer,
 };
 
 fn step(step: Step) -> &'static str {
@@ -148,5 +153,20 @@ fn restarts(count: u32) -> String {
     match count {
         1 => "Cafodd ei gychwyn eto unwaith hyd yma.".to_owned(),
         count => format!("Cafodd ei gychwyn eto {count} gwaith hyd yma."),
+    }
+}
+
+fn usually(seconds: u64) -> String {
+    format!("Fel arfer tua {}.", duration(seconds))
+}
+
+fn longer(step: Step) -> &'static str {
+    match step {
+        Step::Finding | Step::Restoring => "Mae hyn yn cymryd mwy o amser nag arfer: mae'r ap yn dal i gael ei droi ymlaen.",
+        Step::Scheduling => "Mae hyn yn cymryd mwy o amser nag arfer: nid oes lle i'w redeg eto.",
+        Step::Pulling => "Mae hyn yn cymryd mwy o amser nag arfer: mae ei ffeiliau'n dal i gael eu nôl.",
+        Step::Starting => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n dal i gychwyn.",
+        Step::Checking => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n rhedeg, ond nid yw'n pasio ei wiriadau eto.",
+        Step::Connecting | Step::Opening => "Mae hyn yn cymryd mwy o amser nag arfer: nid yw ei gyfeiriad yn arwain ato eto.",
     }
 }

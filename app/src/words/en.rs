@@ -22,10 +22,15 @@ pub(super) const WORDS: Words = Words {
     open: "Open the app",
     reference: "Reference",
     host: "Address",
+    time: "Time",
+    copy: "Copy these details",
+    copied: "Copied",
     step,
     reason,
     duration,
     restarts,
+    usually,
+    longer,
 };
 
 fn step(step: Step) -> &'static str {
@@ -144,5 +149,24 @@ fn restarts(count: u32) -> String {
     match count {
         1 => "It was started again once so far.".to_owned(),
         count => format!("It was started again {count} times so far."),
+    }
+}
+
+fn usually(seconds: u64) -> String {
+    match seconds {
+        1 => "Usually about a second.".to_owned(),
+        2..60 => format!("Usually about {seconds} seconds."),
+        _ => format!("Usually about {}.", duration(seconds)),
+    }
+}
+
+fn longer(step: Step) -> &'static str {
+    match step {
+        Step::Finding | Step::Restoring => "This takes longer than usual: the app is still being switched on.",
+        Step::Scheduling => "This takes longer than usual: there is no place to run it yet.",
+        Step::Pulling => "This takes longer than usual: its files are still being fetched.",
+        Step::Starting => "This takes longer than usual: it is still starting.",
+        Step::Checking => "This takes longer than usual: it runs, but does not pass its checks yet.",
+        Step::Connecting | Step::Opening => "This takes longer than usual: its address does not lead to it yet.",
     }
 }

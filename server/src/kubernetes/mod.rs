@@ -152,6 +152,7 @@ impl KubernetesCluster {
                 replicas_when_unidled: deployment.replicas_to_restore(settings.max_replicas),
                 available: deployment.available,
                 trouble: deployment.trouble,
+                usual: deployment.usual(),
             },
             service: match service.points_at {
                 PointsAt::Unidler => {

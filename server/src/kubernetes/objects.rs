@@ -2,7 +2,7 @@
 //!
 //! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter, time::Duration};
 
 use k8s_openapi::{
     api::{
@@ -24,6 +24,14 @@ pub(super) const IDLED_AT: &str = "mojanalytics.xyz/idled-at";
 pub(super) const REPLICAS_WHEN_UNIDLED: &str = "mojanalytics.xyz/replicas-when-unidled";
 /// The annotation of an idled Service that holds its selector and ports from before, as JSON.
 pub(super) const SERVICE_WHEN_UNIDLED: &str = "mojanalytics.xyz/service-when-unidled";
+
+/// The annotation of a Deployment that remembers how long its last wake-ups took: seconds, the latest first, with
+/// commas between.
+pub(super) const WAKE_SECONDS: &str = "mojanalytics.xyz/wake-seconds";
+/// How many wake-ups it remembers.
+const REMEMBERED: usize = 5;
+/// The longest time that is believed, in seconds.
+const MAX_WAKE_SECONDS: u64 = 3600;
 
 /// The port of a container that the original idler's apps listen at. Used where nothing says better.
 const DEFAULT_TARGET_PORT: i32 = 3000;
@@ -51,6 +59,8 @@ pub(super) struct Deployment {
     pub(super) idled_at: Option<String>,
     /// The text of the annotation, whatever it is.
     pub(super) replicas_when_unidled: Option<String>,
+    /// How long its last wake-ups took, in seconds, the latest first.
+    wake_seconds: Vec<u64>,
     pub(super) replicas: u32,
     /// 0 while the status is that of an older generation.
     pub(super) available: u32,
@@ -106,6 +116,7 @@ impl Deployment {
             idled: label(&metadata, IDLED).as_deref() == Some("true"),
             idled_at: annotation(&metadata, IDLED_AT),
             replicas_when_unidled: annotation(&metadata, REPLICAS_WHEN_UNIDLED),
+            wake_seconds: annotation(&metadata, WAKE_SECONDS).as_deref().map(wake_seconds).unwrap_or_default(),
             // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
             replicas: spec.replicas.map_or(1, count),
             available: if is_current { status.available_replicas.map_or(0, count) } else { 0 },
@@ -122,6 +133,20 @@ impl Deployment {
     pub(super) fn version(&self) -> Version {
         let Self { uid, generation, idled, idled_at, replicas_when_unidled, .. } = self;
         Version(format!("{uid}/{generation}/{idled}/{idled_at:?}/{replicas_when_unidled:?}"))
+    }
+
+    /// How long a wake-up usually takes: the median of the last ones.
+    pub(super) fn usual(&self) -> Option<Duration> {
+        let mut sorted = self.wake_seconds.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().map(Duration::from_secs)
+    }
+
+    /// The text of [`WAKE_SECONDS`] after one more wake-up.
+    pub(super) fn wake_seconds_with(&self, took: Duration) -> String {
+        let latest = took.as_secs().clamp(1, MAX_WAKE_SECONDS);
+        let all = iter::once(&latest).chain(&self.wake_seconds).take(REMEMBERED);
+        all.map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// The replicas to give back: at least 1, at most `max`. What cannot be read means 1.
@@ -222,6 +247,12 @@ fn is_own_address(name: &str, own_name: &str) -> bool {
         && labels.next() == Some("svc")
 }
 
+/// Whoever may annotate a Deployment may write this, so what makes no sense is skipped.
+fn wake_seconds(text: &str) -> Vec<u64> {
+    let times = text.split(',').filter_map(|seconds| seconds.trim().parse().ok());
+    times.filter(|seconds| (1..=MAX_WAKE_SECONDS).contains(seconds)).take(REMEMBERED).collect()
+}
+
 fn count(replicas: i32) -> u32 {
     u32::try_from(replicas).unwrap_or_default()
 }
@@ -265,6 +296,21 @@ mod tests {
             assert_eq!(idled(json!({ REPLICAS_WHEN_UNIDLED: text })).replicas_to_restore(10), replicas, "{text:?}");
         }
         assert_eq!(idled(json!({})).replicas_to_restore(10), 1);
+    }
+
+    #[test]
+    fn the_usual_time_is_the_median_of_the_last_ones() {
+        for (text, usual, then) in [
+            ("", None, "7"),
+            ("40", Some(40), "7,40"),
+            ("30,50,40", Some(40), "7,30,50,40"),
+            ("1,2,3,4,5,6,7", Some(3), "7,1,2,3,4"),
+            ("x,-1,0,99999999,40", Some(40), "7,40"),
+        ] {
+            let deployment = idled(json!({ WAKE_SECONDS: text }));
+            assert_eq!(deployment.usual(), usual.map(Duration::from_secs), "{text}");
+            assert_eq!(deployment.wake_seconds_with(Duration::from_millis(7_400)), then, "{text}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use json_patch::{
-    Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
+    AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
     jsonptr::{PointerBuf, Token},
 };
 use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
@@ -21,8 +21,11 @@ use serde_json::{Value, json};
 use unidler::cluster::{ApplyError, Write};
 
 use super::{
+    cache::Cached,
     discovery::Found,
-    objects::{Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled},
+    objects::{
+        Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled, WAKE_SECONDS,
+    },
 };
 
 /// The name under which the API server notes our changes in `managedFields`.
@@ -34,7 +37,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Result<(), ApplyError> {
     let Found { deployment, service } = found;
     let is_current = match write {
-        Write::Scale { version, .. } | Write::ClearIdled { version } => *version == deployment.value.version(),
+        Write::Scale { version, .. } | Write::ClearIdled { version, .. } => *version == deployment.value.version(),
         Write::RestoreService { version } => *version == service.value.version(),
     };
     if !is_current {
@@ -43,13 +46,11 @@ pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Resu
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     let request = async {
         match write {
-            Write::Scale { .. } | Write::ClearIdled { .. } => {
-                let api: Api<KubeDeployment> = Api::namespaced(client.clone(), &deployment.namespace);
-                let patch = match write {
-                    Write::Scale { replicas, .. } => scale(&deployment.value, *replicas),
-                    _ => clear_idled(&deployment.value),
-                };
-                api.patch(&deployment.name, &params, &Patch::<()>::Json(patch)).await.map(drop)
+            Write::Scale { replicas, .. } => {
+                patch_deployment(client, deployment, &params, scale(&deployment.value, *replicas)).await
+            }
+            Write::ClearIdled { took, .. } => {
+                patch_deployment(client, deployment, &params, clear_idled(&deployment.value, *took)).await
             }
             Write::RestoreService { .. } => {
                 let restored = service.value.when_unidled(&deployment.value);
@@ -67,14 +68,29 @@ pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Resu
     }
 }
 
+async fn patch_deployment(
+    client: &Client,
+    deployment: &Cached<Deployment>,
+    params: &PatchParams,
+    patch: JsonPatch,
+) -> Result<(), kube::Error> {
+    let api: Api<KubeDeployment> = Api::namespaced(client.clone(), &deployment.namespace);
+    api.patch(&deployment.name, params, &Patch::<()>::Json(patch)).await.map(drop)
+}
+
 fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
     let mut operations = conditions(deployment);
     operations.push(PatchOperation::Replace(ReplaceOperation { path: pointer(["spec", "replicas"]), value: json!(replicas) }));
     JsonPatch(operations)
 }
 
-fn clear_idled(deployment: &Deployment) -> JsonPatch {
+fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> JsonPatch {
     let mut operations = conditions(deployment);
+    // There is a place for an annotation only where there are some already.
+    if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
+        let value = json!(deployment.wake_seconds_with(took));
+        operations.push(PatchOperation::Add(AddOperation { path: pointer(["metadata", "annotations", WAKE_SECONDS]), value }));
+    }
     operations.push(remove(["metadata", "labels", IDLED]));
     if deployment.idled_at.is_some() {
         operations.push(remove(["metadata", "annotations", IDLED_AT]));
@@ -169,8 +185,9 @@ mod tests {
         };
         assert_eq!(json!(scale(&idled(), 2)), with(json!([{ "op": "replace", "path": "/spec/replicas", "value": 2 }])));
         assert_eq!(
-            json!(clear_idled(&idled())),
+            json!(clear_idled(&idled(), Some(Duration::from_secs(40)))),
             with(json!([
+                { "op": "add", "path": "/metadata/annotations/mojanalytics.xyz~1wake-seconds", "value": "40" },
                 { "op": "remove", "path": "/metadata/labels/mojanalytics.xyz~1idled" },
                 { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at" },
                 { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1replicas-when-unidled" },

@@ -1,0 +1,83 @@
+//! What is around the island in the browser, and follows its state: the title, the icon, what a screen reader is
+//! told, the clipboard.
+
+use leptos::{ev::MouseEvent, prelude::*, task::spawn_local};
+use unidler::progress::Phase;
+
+use crate::{
+    icon::icon,
+    live::now_ms,
+    wake::{Live, heading, lead},
+    words::Words,
+};
+
+/// The least time between two announcements, except for the last.
+const QUIET_MS: u64 = 5_000;
+/// How long the button says that it has copied.
+const COPIED_MS: u32 = 2_000;
+
+/// Keeps title, icon and announcements up with the state.
+pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<String>) {
+    let phase = Memo::new(move |_| live.progress.read().phase);
+    Effect::new(move || {
+        let phase = phase.get();
+        let document = document();
+        document.set_title(&format!("{} – {}", heading(words, phase), live.progress.read_untracked().host));
+        if let Ok(Some(link)) = document.query_selector("link[rel=icon]") {
+            drop(link.set_attribute("href", icon(phase)));
+        }
+    });
+    // What is rendered at first is read out anyway.
+    let said_at = StoredValue::new(now_ms());
+    let said = StoredValue::new(announcement(words, phase.get_untracked(), None));
+    Effect::new(move || {
+        let phase = phase.get();
+        // Whatever became due meanwhile is said with a tick of the clock.
+        live.age_ms.track();
+        let text = announcement(words, phase, live.opening_ms.get());
+        let is_due = phase.is_terminal() || now_ms() - said_at.get_value() >= QUIET_MS;
+        if is_due && said.get_value() != text {
+            said_at.set_value(now_ms());
+            said.set_value(text.clone());
+            announced.set(text);
+        }
+    });
+}
+
+fn announcement(words: &Words, phase: Phase, opening_ms: Option<u64>) -> String {
+    let detail = match phase {
+        Phase::Waking { step, reason: None } => (words.step)(step),
+        _ => lead(words, phase, opening_ms),
+    };
+    format!("{}. {detail}", heading(words, phase))
+}
+
+/// Makes the button for the clipboard work, where there is one: only in a secure context.
+pub(crate) fn copies(
+    live: Live,
+    time: RwSignal<String>,
+    can_copy: RwSignal<bool>,
+    copied: RwSignal<bool>,
+) -> impl Fn(MouseEvent) + Copy + 'static {
+    let phase = Memo::new(move |_| live.progress.read().phase);
+    Effect::new(move || {
+        can_copy.set(window().is_secure_context());
+        if let Phase::Failed { .. } = phase.get() {
+            // As the server writes it.
+            let iso = String::from(js_sys::Date::new_0().to_iso_string());
+            time.set(format!("{} UTC", iso.get(..16).unwrap_or_default().replace('T', " ")));
+        }
+    });
+    move |_| {
+        let text =
+            live.progress.with_untracked(|progress| format!("{} {} {}", progress.reference, progress.host, time.get_untracked()));
+        let writing = window().navigator().clipboard().write_text(&text);
+        spawn_local(async move {
+            if wasm_bindgen_futures::JsFuture::from(writing).await.is_ok() {
+                copied.set(true);
+                gloo_timers::future::TimeoutFuture::new(COPIED_MS).await;
+                copied.set(false);
+            }
+        });
+    }
+}
