@@ -58,7 +58,8 @@ pub fn Wake(
     let lead = move || lead(words, phase(), live.opening_ms.get());
     let advice = move || advice(words, phase());
     let estimate = move || estimate(words, &live.progress.read(), live.age_ms.get());
-    let bar = move || percent(&live.progress.read(), live.age_ms.get());
+    // Not as a u64, which JavaScript would get as a BigInt, and refuse.
+    let bar = move || f64::from(percent(&live.progress.read(), live.age_ms.get()));
     let restarts = move || match live.progress.read().restarts {
         0 => String::new(),
         count => (words.restarts)(count),
@@ -248,21 +249,22 @@ fn rounded(seconds: u64) -> u64 {
 
 /// How full the bar is: within the part that belongs to the present step it moves with the time. Only the app's own
 /// answer fills it, and then the page is gone.
-fn percent(progress: &Progress, age_ms: u64) -> u64 {
+fn percent(progress: &Progress, age_ms: u64) -> u8 {
     let step = match progress.phase {
         Phase::Asleep | Phase::Failed { .. } => return 0,
         Phase::Waking { step, .. } => step,
-        Phase::Ready { .. } => return part_of(Step::Opening).0,
+        Phase::Ready { .. } => Step::Opening,
     };
     let (from, to) = part_of(step);
-    match progress.usual_ms {
+    let percent = match progress.usual_ms {
         Some(usual) => ((progress.elapsed_ms + age_ms) * 90 / usual.max(1)).clamp(from, to),
         None => {
             let next = Step::ALL.into_iter().find(|other| *other > step).map_or(to, |next| part_of(next).0);
             let spent_ms = spent_ms(step, progress, age_ms).unwrap_or_default();
             from + (next - from) * spent_ms / (spent_ms + 15_000)
         }
-    }
+    };
+    u8::try_from(percent).unwrap_or_default()
 }
 
 /// From where to where the bar may be in a step. They overlap, since an app may be quicker in one than in another.

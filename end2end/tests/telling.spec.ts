@@ -1,0 +1,109 @@
+/** What the page tells, and how: the estimate, the title, what is read aloud, languages, the details to pass on. */
+import { app, expect, phase, test } from "./fixtures";
+
+test("it is said how long it usually takes", async ({ page, demo }) => {
+    await page.goto(demo.url("slow"));
+    await expect(page.locator(".estimate")).toHaveText("Usually about 30 seconds.");
+});
+
+test("title and icon follow the state", async ({ page, demo }) => {
+    const icon = () => page.locator("link[rel=icon]").getAttribute("href");
+    await page.goto(demo.url("ingress-lags"));
+    await expect(page).toHaveTitle("Waking the app up – ingress-lags.localhost");
+    const moon = await icon();
+    await expect(page).toHaveTitle("Almost there – ingress-lags.localhost");
+    const sun = await icon();
+    await page.goto(demo.url("crash-loop"));
+    await expect(page).toHaveTitle("The app cannot start – crash-loop.localhost");
+    expect(new Set([moon, sun, await icon()]).size).toBe(3);
+});
+
+test("a screen reader is told seldom, and always the end", async ({ page, demo }) => {
+    const told: { text: string; at: number }[] = [];
+    await page.exposeFunction("tell", (text: string) => told.push({ text, at: Date.now() }));
+    await page.addInitScript(() => {
+        let last = "";
+        new MutationObserver(() => {
+            const text = document.querySelector(".announced")?.textContent?.trim() ?? "";
+            if (text && text !== last) (window as unknown as { tell: (text: string) => void }).tell(text);
+            last = text;
+        }).observe(document, { subtree: true, childList: true, characterData: true });
+    });
+    await page.goto(demo.url("mended"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    const texts = told.map(({ text }) => text);
+    expect(texts).toContain("The app cannot start. The app's files cannot be fetched.");
+    expect(texts.at(-1)).toBe("Almost there. The app is up. Your browser is waiting for it to answer.");
+    for (const [index, { text, at }] of told.entries()) {
+        const isEnd = /^(Almost|The app cannot)/.test(text);
+        const before = told[index - 1]?.at ?? 0;
+        expect(isEnd || at - before >= 4_900, `${text} after ${at - before} ms`).toBe(true);
+    }
+});
+
+test("what a screen reader finds is what there is to see", async ({ page, demo }) => {
+    await page.goto(demo.url("image-missing"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+    await expect(page.getByRole("main")).toMatchAriaSnapshot(`
+      - main:
+        - heading "The app cannot start" [level=1]
+        - status: The app cannot start. The app's files cannot be fetched.
+        - paragraph: The app's files cannot be fetched.
+        - paragraph: /Waiting rarely helps/
+        - list "Progress":
+          - listitem: Finding the app
+          - listitem: Switching it back on
+          - listitem: Finding a place to run
+          - listitem: Fetching its files
+          - listitem: Starting
+          - listitem: Passing its checks
+          - listitem: Connecting its address
+          - listitem: Opening
+        - status
+        - button "Try again"
+        - term: Reference
+    `);
+});
+
+test.describe("in Welsh", () => {
+    test.use({ locale: "cy-GB" });
+
+    test("the page speaks Welsh from beginning to end", async ({ page, demo }) => {
+        await page.goto(demo.url("quick"));
+        await expect(page.locator("html")).toHaveAttribute("lang", "cy");
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText("Yn deffro'r ap");
+        await expect(page).toHaveTitle("Yn deffro'r ap – quick.localhost");
+        await expect(app(page)).toBeVisible();
+        await page.goto(demo.url("image-missing"));
+        await expect(page.getByRole("button", { name: "Ceisio eto" })).toBeVisible();
+    });
+});
+
+test("the details can be copied, and are what is printed", async ({ page, demo, context }) => {
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.goto(demo.url("image-missing", "/deep"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+    await page.getByRole("button", { name: "Copy these details" }).click();
+    await expect(page.getByRole("button", { name: "Copied" })).toBeVisible();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    const reference = await page.locator(".reference dd").first().textContent();
+    expect(copied).toMatch(new RegExp(`^${reference} image-missing.localhost \\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d UTC$`));
+
+    await page.emulateMedia({ media: "print" });
+    await expect(page.locator(".reference")).toBeVisible();
+    await expect(page.locator(".lead")).toBeVisible();
+    await expect(page.locator(".steps")).toBeHidden();
+    await expect(page.getByRole("button", { name: "Try again" })).toBeHidden();
+});
+
+test("nothing on the page moves what the visitor reads", async ({ page, demo }) => {
+    await page.addInitScript(() => {
+        (window as unknown as { shift: number }).shift = 0;
+        new PerformanceObserver((list) => {
+            for (const entry of list.getEntries()) (window as unknown as { shift: number }).shift += (entry as unknown as { value: number }).value;
+        }).observe({ type: "layout-shift", buffered: true });
+    });
+    await page.goto(demo.url("ingress-lags"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "ready");
+    expect(await page.evaluate(() => (window as unknown as { shift: number }).shift)).toBeLessThan(0.05);
+});
