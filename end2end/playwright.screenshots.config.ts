@@ -9,5 +9,5 @@ export default defineConfig({
     timeout: 60_000,
     expect: { timeout: 15_000 },
     reporter: "list",
-    use: { ...browser, viewport: { width: 560, height: 760 }, deviceScaleFactor: 1.5 },
+    use: { ...browser, viewport: { width: 560, height: 800 }, deviceScaleFactor: 1.5 },
 });

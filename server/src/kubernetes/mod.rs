@@ -93,20 +93,28 @@ impl KubernetesCluster {
     /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
     /// tried again, and readiness tells.
     pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
-        let mut config = match Config::incluster() {
+        let config = match Config::incluster() {
             Ok(config) => config,
             Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.context(
                 "found no Kubernetes cluster: run the unidler inside one, or name a kubeconfig with KUBECONFIG, \
                  or try it without a cluster with `unidler demo`",
             )?,
         };
+        Self::new(config, settings).context("cannot use the configuration of the Kubernetes cluster")
+    }
+
+    /// The cluster of a configuration. Nothing is asked of it before [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used, such as for a certificate that cannot be read.
+    pub fn new(mut config: Config, settings: Settings) -> Result<Self, kube::Error> {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // The engine has its own idea of patience, and tells the visitors.
         config.default_retry = false;
-        let unusable = "cannot use the configuration of the Kubernetes cluster";
-        let client = Client::try_from(config.clone()).context(unusable)?;
+        let client = Client::try_from(config.clone())?;
         config.read_timeout = Some(READ_TIMEOUT);
-        let watching_client = Client::try_from(config).context(unusable)?;
+        let watching_client = Client::try_from(config)?;
         let (changed, _) = watch::channel(());
         let inner = Inner {
             client,

@@ -2,6 +2,7 @@
 
 mod connections;
 mod harness;
+mod kubernetes;
 mod program;
 
 use std::{collections::HashSet, time::Duration};
