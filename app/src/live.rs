@@ -58,14 +58,18 @@ pub(crate) fn follow(live: Live) {
             end = match end {
                 End::AppIsUp => return hand_over(live).await,
                 End::Failed(reason) => heal(live, reason).await,
-                End::Lost => {
-                    for _ in 0..backoff / TICK_MS {
-                        live.note_contact(false);
-                        TimeoutFuture::new(TICK_MS).await;
+                // The stream may be gone because the app has taken its address over.
+                End::Lost => match look(live).await {
+                    Some(end) => end,
+                    None => {
+                        for _ in 0..backoff / TICK_MS {
+                            live.note_contact(false);
+                            TimeoutFuture::new(TICK_MS).await;
+                        }
+                        backoff = (backoff * 2).min(*BACKOFF_MS.end());
+                        listen(live).await
                     }
-                    backoff = (backoff * 2).min(*BACKOFF_MS.end());
-                    listen(live).await
-                }
+                },
                 End::Waking => {
                     backoff = *BACKOFF_MS.start();
                     listen(live).await
@@ -108,6 +112,7 @@ impl Live {
     fn show(self, progress: Progress) -> Option<End> {
         let phase = progress.phase;
         self.note_contact(true);
+        self.arrived_ms.set_value(now_ms());
         self.age_ms.set(0);
         self.progress.set(progress);
         match phase {
@@ -123,13 +128,12 @@ async fn listen(live: Live) -> End {
     let Ok(mut source) = EventSource::new(EVENTS) else { return End::Lost };
     let subscriptions = ["progress", "success", "failure"].map(|name| source.subscribe(name));
     let mut events = select_all(subscriptions.into_iter().flatten());
-    let mut arrived = now_ms();
     let mut silent_ticks = 0;
     let mut heard = false;
     loop {
         match select(events.next(), TimeoutFuture::new(TICK_MS)).await {
             Either::Left((Some(Ok((_, message))), _)) => {
-                (heard, arrived) = (true, now_ms());
+                heard = true;
                 let snapshot = message.data().as_string().and_then(|data| serde_json::from_str(&data).ok());
                 if let Some(end) = snapshot.and_then(|snapshot| live.show(snapshot)) {
                     return end;
@@ -138,23 +142,27 @@ async fn listen(live: Live) -> End {
             Either::Left(_) => return End::Lost,
             Either::Right(_) => {
                 // From the clock and not from the number of ticks: a hidden tab gets few of them.
-                live.age_ms.set(now_ms() - arrived);
+                live.age_ms.set(now_ms() - live.arrived_ms.get_value());
                 live.note_contact(source.state() == State::Open);
                 silent_ticks = if heard && source.state() == State::Open { 0 } else { silent_ticks + 1 };
-                if silent_ticks >= SILENT_TICKS {
-                    match poll().await {
-                        Answer::Ours(progress) if progress.phase != Phase::Asleep => {
-                            arrived = now_ms();
-                            if let Some(end) = live.show(progress) {
-                                return end;
-                            }
-                        }
-                        Answer::Apps => return End::AppIsUp,
-                        Answer::Ours(_) | Answer::None => {}
-                    }
+                if silent_ticks >= SILENT_TICKS
+                    && let Some(end) = look(live).await
+                {
+                    return end;
                 }
             }
         }
+    }
+}
+
+/// Polls once, shows what comes of it, and tells whether that is the end.
+async fn look(live: Live) -> Option<End> {
+    match poll().await {
+        Answer::Apps => Some(End::AppIsUp),
+        // Nobody is waking it at this moment; the next stream starts that.
+        Answer::Ours(progress) if progress.phase == Phase::Asleep => None,
+        Answer::Ours(progress) => live.show(progress),
+        Answer::None => None,
     }
 }
 

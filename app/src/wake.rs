@@ -16,7 +16,9 @@ use crate::{
 pub struct Live {
     /// The last snapshot.
     pub progress: RwSignal<Progress>,
-    /// Milliseconds that have passed since that snapshot arrived.
+    /// When that arrived, on the clock of the page.
+    pub arrived_ms: StoredValue<u64>,
+    /// Milliseconds that have passed since then.
     pub age_ms: RwSignal<u64>,
     /// Whether there is a connection to the server, or was one until just now.
     pub connected: RwSignal<bool>,
@@ -41,6 +43,7 @@ pub fn Wake(
 ) -> impl IntoView {
     let live = Live {
         progress: RwSignal::new(initial),
+        arrived_ms: StoredValue::new(0),
         age_ms: RwSignal::new(0),
         connected: RwSignal::new(true),
         last_contact_ms: StoredValue::new(0),

@@ -43,6 +43,13 @@ test("where a proxy swallows the stream the page polls", async ({ page, demo }) 
     await expect(app(page)).toBeVisible({ timeout: 40_000 });
 });
 
+test("where something else answers in the stream's place the page polls", async ({ page, demo }) => {
+    await page.route("**/events/", (route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found</h1>" }));
+    await page.goto(demo.url("quick", "/deep"));
+    await page.evaluate(() => fetch("/_unidler/api/wake", { method: "POST" }));
+    await expect(app(page)).toBeVisible({ timeout: 20_000 });
+});
+
 for (const scheme of ["light", "dark"] as const) {
     test(`nobody is kept out, in ${scheme}`, async ({ page, demo }) => {
         await page.emulateMedia({ colorScheme: scheme });
