@@ -111,7 +111,10 @@ need_browser() {
 
 # The control plane for the cluster tests.
 need_cluster() {
-    need_node && bash end2end/cluster/build.sh
+    need_node || return
+    PATH=$PATH:/usr/sbin
+    command -v nginx >/dev/null || debian nginx-light || return
+    bash end2end/cluster/build.sh
 }
 
 # A shell that builds for the machine itself, with a C library that is linked in: the program then runs on an

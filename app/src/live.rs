@@ -40,6 +40,8 @@ const POLL_MS: u32 = 2_000;
 const PROBE_MS: u32 = 300;
 /// So many answers in a row have to be the app's: with several ingress pods, one may be ahead of the others.
 const PROBES: u32 = 2;
+/// After how many probes it is looked whether the app is still up.
+const PROBES_A_LOOK: u32 = 7;
 /// How long to wait before a dead stream is created anew: doubled each time.
 const BACKOFF_MS: std::ops::RangeInclusive<u32> = 1_000..=30_000;
 /// For how long the connection may be gone before the page says so: an ordinary reconnection is not worth a word.
@@ -56,7 +58,10 @@ pub(crate) fn follow(live: Live) {
         };
         loop {
             end = match end {
-                End::AppIsUp => return hand_over(live).await,
+                End::AppIsUp => match hand_over(live).await {
+                    Some(end) => end,
+                    None => return,
+                },
                 End::Failed(reason) => heal(live, reason).await,
                 // The stream may be gone because the app has taken its address over.
                 End::Lost => match look(live).await {
@@ -190,15 +195,30 @@ async fn heal(live: Live, failure: Reason) -> End {
     }
 }
 
-/// Waits until the app answers at the visitor's own address, and goes there.
-async fn hand_over(live: Live) {
+/// Waits until the app answers at the visitor's own address, and goes there. Answers what to do instead if the app
+/// is not up any more.
+async fn hand_over(live: Live) -> Option<End> {
     let since = now_ms();
     let mut answers = 0;
-    loop {
+    for probes in 1_u32.. {
         let probe = Request::get(&here()).cache(RequestCache::NoStore).redirect(RequestRedirect::Manual).send();
         answers = if probe.await.is_ok_and(|answer| is_apps(&answer)) { answers + 1 } else { 0 };
         if answers == PROBES {
             break;
+        }
+        // It may have been put to sleep again meanwhile.
+        if answers == 0
+            && probes.is_multiple_of(PROBES_A_LOOK)
+            && let Answer::Ours(progress) = poll().await
+        {
+            match progress.phase {
+                Phase::Asleep | Phase::Waking { .. } => {
+                    live.opening_ms.set(None);
+                    return Some(End::Waking);
+                }
+                Phase::Failed { reason } => return Some(End::Failed(reason)),
+                Phase::Ready { .. } => {}
+            }
         }
         live.opening_ms.set(Some(now_ms() - since));
         TimeoutFuture::new(PROBE_MS).await;
@@ -206,6 +226,7 @@ async fn hand_over(live: Live) {
     // Not `replace`: with a fragment in the address that would only scroll. A reload keeps the whole address as
     // well and leaves no entry of this page to go back to.
     drop(window().location().reload());
+    None
 }
 
 /// Who answered a request of ours, and what.

@@ -8,11 +8,17 @@ export const IDLED = "mojanalytics.xyz/idled";
 export const IDLED_AT = "mojanalytics.xyz/idled-at";
 export const REPLICAS_WHEN_UNIDLED = "mojanalytics.xyz/replicas-when-unidled";
 
-/** How long the pods of an app take from their node's acceptance to their readiness. */
-const START_SECONDS = 5;
+export const IMAGE = "app.invalid/app:1";
+
+/** Where the Service of an idled app points. */
+const TO_UNIDLER = {
+    type: "ExternalName",
+    externalName: "unidler.unidler.svc.cluster.local",
+    ports: [{ name: "http", port: 80, targetPort: 80 }],
+};
 
 export interface App {
-    /** Also the name of its Deployment, of its Service, and the value of their label `app`. */
+    /** The name of its Deployment and of its Service, and the value of their label `app`. */
     name: string;
     namespace: string;
     host: string;
@@ -23,19 +29,34 @@ export interface App {
 /** What is not as it should be, where something is not. */
 export type Flaw = "no Ingress" | "two Ingresses" | "Ingress serves another host" | "no Deployment" | "no Service" | "not idled";
 
-export async function createIdledApp(api: Api, keyLabel: string, flaw?: Flaw): Promise<App> {
-    const name = `tool-${randomBytes(3).toString("hex")}`;
-    const host = `${name}.localhost`;
-    const app = { name, namespace: name, host, key: { [keyLabel]: keyLabel === "host" ? host : name } };
+export interface Wishes {
+    keyLabel: string;
+    /** How long its pods take from their node's acceptance to their readiness. */
+    startSeconds: number;
+    flaw?: Flaw | undefined;
+}
+
+/** What a visitor knows of it, its host, has nothing in common with its names inside the cluster. */
+export async function createIdledApp(api: Api, { keyLabel, startSeconds, flaw }: Wishes): Promise<App> {
+    const id = randomBytes(3).toString("hex");
+    const host = `www-${id}.localhost`;
+    const app = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { [keyLabel]: keyLabel === "host" ? host : `www-${id}` } };
     const objects = [
         ...(flaw === "no Ingress" ? [] : [ingress(app, app.name, flaw === "Ingress serves another host" ? `other-${app.host}` : app.host)]),
         ...(flaw === "two Ingresses" ? [ingress(app, `${app.name}-again`, app.host)] : []),
-        ...(flaw === "no Deployment" ? [] : [deployment(app, flaw !== "not idled")]),
+        ...(flaw === "no Deployment" ? [] : [deployment(app, startSeconds, flaw !== "not idled")]),
         ...(flaw === "no Service" ? [] : [service(app)]),
     ];
     await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
     for (const object of objects) await api.apply(object);
     return app;
+}
+
+/** What the idler does to an app that is awake, or half awake. */
+export async function idle(api: Api, { name, namespace }: App): Promise<void> {
+    const metadata = { labels: { [IDLED]: "true" }, annotations: { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" } };
+    await api.patch("Deployment", namespace, name, { metadata, spec: { replicas: 0 } });
+    await api.patch("Service", namespace, name, { spec: { ...TO_UNIDLER, selector: null } });
 }
 
 /** Its objects go one after the other, as they do when somebody deletes the namespace. */
@@ -53,8 +74,8 @@ function ingress({ name, namespace, key }: App, ingressName: string, servedHost:
     } as KubeObject;
 }
 
-function deployment({ name, namespace, key }: App, isIdled: boolean): KubeObject {
-    const delay = `${START_SECONDS}s`;
+function deployment({ name, namespace, key }: App, startSeconds: number, isIdled: boolean): KubeObject {
+    const delay = `${startSeconds}s`;
     const annotations = { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" };
     return {
         apiVersion: "apps/v1",
@@ -73,7 +94,7 @@ function deployment({ name, namespace, key }: App, isIdled: boolean): KubeObject
                         "pod-ready.stage.kwok.x-k8s.io/jitter-delay": delay,
                     },
                 },
-                spec: { containers: [{ name: "app", image: "app.invalid/app:1" }] },
+                spec: { containers: [{ name: "app", image: IMAGE }] },
             },
         },
     } as KubeObject;
@@ -84,10 +105,6 @@ function service({ name, namespace, key }: App): KubeObject {
         apiVersion: "v1",
         kind: "Service",
         metadata: { name, namespace, labels: { ...key, app: name } },
-        spec: {
-            type: "ExternalName",
-            externalName: "unidler.unidler.svc.cluster.local",
-            ports: [{ name: "http", port: 80, targetPort: 80 }],
-        },
+        spec: TO_UNIDLER,
     } as KubeObject;
 }

@@ -12,7 +12,10 @@ import { until } from "./wait";
 /** Where build.sh leaves the programs. */
 const PROGRAMS = join(__dirname, "../../target/cluster");
 
-/** What kwok lets happen to nodes and pods: pods become ready after the delay that their annotations give. */
+/**
+ * What kwok lets happen to nodes and pods: pods become ready after the delay that their annotations give. Those of
+ * our own are in stages.yaml.
+ */
 const STAGES = [
     "node/fast/node-initialize.yaml",
     "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
@@ -26,6 +29,9 @@ const AUDIT_POLICY = {
     omitStages: ["ResponseStarted"],
     rules: [{ level: "Metadata" }],
 };
+
+/** The only one. It has 1,000 cores. */
+export const NODE = "node-0";
 
 const ADMIN_TOKEN = "admin-of-the-tests";
 
@@ -125,18 +131,19 @@ async function startControllers(dir: string, access: Access, start: Start): Prom
             "endpointslice-controller",
             "namespace-controller",
             "garbage-collector-controller",
+            "resourcequota-controller",
         ].join(","),
     });
     start("kube-scheduler", { ...authentication, "leader-elect": false, "secure-port": 0 });
 
     const kwok = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], { cwd: __dirname, encoding: "utf8" }).trim();
-    const stages = STAGES.map((stage) => readFileSync(join(kwok, "kustomize/stage", stage), "utf8"));
-    writeFileSync(join(dir, "stages.yaml"), stages.join("\n---\n"));
+    const stages = [...STAGES.map((stage) => join(kwok, "kustomize/stage", stage)), join(__dirname, "stages.yaml")];
+    writeFileSync(join(dir, "stages.yaml"), stages.map((file) => readFileSync(file, "utf8")).join("\n---\n"));
     start("kwok", { kubeconfig, "manage-all-nodes": true, cidr: "10.244.0.0/16", config: join(dir, "stages.yaml") });
 
     await new Api(access).apply({
         apiVersion: "v1",
         kind: "Node",
-        metadata: { name: "node-0", annotations: { "kwok.x-k8s.io/node": "fake" } },
+        metadata: { name: NODE, annotations: { "kwok.x-k8s.io/node": "fake" } },
     });
 }

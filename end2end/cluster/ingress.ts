@@ -25,6 +25,8 @@ export interface Visit {
     status: number;
     /** Whether the answer is marked as the unidler's. */
     isMarked: boolean;
+    /** What the unidler has answered so far, head and body. */
+    told: string;
 }
 
 /** A moment at which the ingress noticed that a Service points elsewhere. */
@@ -37,6 +39,8 @@ export interface Switch {
 export class StandInIngress {
     /** How long a change of a Service goes unnoticed. */
     lagMs = 0;
+    /** The ports of the unidlers, which get the requests in turn. */
+    unidlers: number[];
     readonly visits: Visit[] = [];
     readonly switches: Switch[] = [];
 
@@ -46,7 +50,9 @@ export class StandInIngress {
     private readonly services = new Map<string, Service>();
     private readonly slices = new Map<string, EndpointSlice>();
 
-    private constructor(private readonly unidlerPort: number) {}
+    private constructor(unidlerPort: number) {
+        this.unidlers = [unidlerPort];
+    }
 
     static async start(api: Api, unidlerPort: number): Promise<StandInIngress> {
         const ingress = new StandInIngress(unidlerPort);
@@ -124,6 +130,7 @@ export class StandInIngress {
             by: !isApps ? "unidler" : this.hasReadyEndpoint(service) ? "app" : "ingress",
             status: 0,
             isMarked: false,
+            told: "",
         };
         this.visits.push(visit);
         if (visit.by === "unidler") this.proxy(visit, incoming, response);
@@ -133,9 +140,12 @@ export class StandInIngress {
 
     private proxy(visit: Visit, incoming: IncomingMessage, response: ServerResponse): void {
         const { method, url: path, headers } = incoming;
-        const upstream = request({ host: "127.0.0.1", port: this.unidlerPort, method, path, headers, agent: false }, (answer) => {
+        const port = this.unidlers[this.visits.length % this.unidlers.length];
+        const upstream = request({ host: "127.0.0.1", port, method, path, headers, agent: false }, (answer) => {
             visit.status = answer.statusCode ?? 0;
             visit.isMarked = "x-unidler" in answer.headers;
+            visit.told = answer.rawHeaders.join("\n");
+            answer.on("data", (part: Buffer) => (visit.told += part.toString("latin1")));
             const { connection: _, "keep-alive": __, "transfer-encoding": ___, ...endToEnd } = answer.headers;
             response.writeHead(visit.status, endToEnd);
             response.flushHeaders();

@@ -14,7 +14,25 @@ export interface KubeObject {
 
 export interface Deployment extends KubeObject {
     spec: { replicas: number; selector: object; template: object };
-    status?: { replicas?: number; availableReplicas?: number };
+    status?: { replicas?: number; availableReplicas?: number; conditions?: Condition[] };
+}
+
+export interface Pod extends KubeObject {
+    status?: {
+        conditions?: Condition[];
+        containerStatuses?: { restartCount: number; state?: { waiting?: { reason?: string }; running?: object } }[];
+    };
+}
+
+export interface Condition {
+    type: string;
+    status: string;
+    reason?: string;
+    message?: string;
+}
+
+export interface ResourceQuota extends KubeObject {
+    status?: { hard?: Record<string, string> };
 }
 
 export interface Service extends KubeObject {
@@ -44,6 +62,10 @@ export interface Kinds {
     Ingress: Ingress;
     Namespace: KubeObject;
     Node: KubeObject;
+    PersistentVolume: KubeObject;
+    PersistentVolumeClaim: KubeObject;
+    Pod: Pod;
+    ResourceQuota: ResourceQuota;
     Service: Service;
     ServiceAccount: KubeObject;
 }
@@ -58,6 +80,10 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
     Namespace: { group: "/api/v1", plural: "namespaces", isNamespaced: false },
     Node: { group: "/api/v1", plural: "nodes", isNamespaced: false },
+    PersistentVolume: { group: "/api/v1", plural: "persistentvolumes", isNamespaced: false },
+    PersistentVolumeClaim: { group: "/api/v1", plural: "persistentvolumeclaims", isNamespaced: true },
+    Pod: { group: "/api/v1", plural: "pods", isNamespaced: true },
+    ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },
     ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
 };

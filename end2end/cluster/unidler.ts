@@ -33,6 +33,11 @@ export class Unidler {
         await this.child.kill();
     }
 
+    /** Whether it wants to be sent visitors. */
+    async isReady(): Promise<boolean> {
+        return (await statusOf(`http://127.0.0.1:${this.port}/_unidler/readyz`)) === 200;
+    }
+
     async startAgain(): Promise<void> {
         this.child = run(this.port, this.variables, this.logFile);
         await this.ready();
@@ -43,8 +48,7 @@ export class Unidler {
     }
 
     private async ready(): Promise<void> {
-        const url = `http://127.0.0.1:${this.port}/_unidler/readyz`;
-        await until(`${PROGRAM} is ready`, 30, async () => (await statusOf(url)) === 200, () => this.child.assertRunning());
+        await until(`${PROGRAM} is ready`, 30, () => this.isReady(), () => this.child.assertRunning());
     }
 }
 

@@ -6,12 +6,15 @@ export interface Progress {
     phase: "asleep" | "waking" | "ready" | "failed";
     step?: string;
     reason?: string;
+    restarts?: number;
     reference: string;
     host: string;
     revision: number;
 }
 
 export interface ServerEvent {
+    /** When it came, in milliseconds of `Date.now()`. */
+    at: number;
     event: string;
     progress: Progress;
 }
@@ -23,12 +26,24 @@ export async function status(port: number, host: string): Promise<Progress> {
 
 /** Starts the wake-up of an app or joins it, and gives all that is told, once the stream has ended. */
 export async function events(port: number, host: string): Promise<ServerEvent[]> {
-    const blocks = (await text(await ask(port, host, "/events/"))).split("\n\n");
-    return blocks.flatMap((block) => {
-        const event = /^event: ?(.+)$/m.exec(block)?.[1];
-        const data = /^data: ?(.+)$/m.exec(block)?.[1];
-        return event && data ? [{ event, progress: JSON.parse(data) }] : [];
-    });
+    const told: ServerEvent[] = [];
+    await listen(port, host, (event) => told.push(event));
+    return told;
+}
+
+/** Starts the wake-up of an app or joins it, and tells of each event as it comes, until the stream ends. */
+export async function listen(port: number, host: string, tell: (event: ServerEvent) => void): Promise<void> {
+    const response = await ask(port, host, "/events/");
+    let text = "";
+    for await (const part of response.setEncoding("utf8")) {
+        const blocks = (text + part).split("\n\n");
+        text = blocks.pop() ?? "";
+        for (const block of blocks) {
+            const event = /^event: ?(.+)$/m.exec(block)?.[1];
+            const data = /^data: ?(.+)$/m.exec(block)?.[1];
+            if (event && data) tell({ at: Date.now(), event, progress: JSON.parse(data) });
+        }
+    }
 }
 
 /** Starts the wake-up of an app and listens no further than to the beginning of the answer. */

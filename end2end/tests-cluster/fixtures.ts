@@ -1,10 +1,14 @@
 /** What each test finds: an unidler, an ingress in front of it, an idled app, and who asked the API for what. */
+import { basename } from "node:path";
+
 import { test as base, expect } from "@playwright/test";
 
 import { Api } from "../cluster/api";
 import { type App, type Flaw, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, createIdledApp, deleteApp } from "../cluster/app";
 import { AuditLog, type Request, isSharedWatch, isWrite } from "../cluster/audit";
+import { FaultyProxy } from "../cluster/faulty-proxy";
 import { StandInIngress } from "../cluster/ingress";
+import { type Service } from "../cluster/objects";
 import { clusterFacts } from "../cluster/setup";
 import { Unidler } from "../cluster/unidler";
 import { status } from "../cluster/visitor";
@@ -25,6 +29,11 @@ export interface Asked {
 interface Fixtures {
     flaw: Flaw | undefined;
     keyLabel: string;
+    startSeconds: number;
+    /** How the unidlers reach the API server. */
+    kubeconfig: string;
+    /** Starts an unidler, which is stopped after the test. */
+    startUnidler: (variables?: Record<string, string>) => Promise<Unidler>;
     unidler: Unidler;
     ingress: StandInIngress;
     app: App;
@@ -41,13 +50,25 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     flaw: [undefined, { option: true }],
     keyLabel: ["host", { option: true }],
 
-    unidler: async ({ keyLabel }, use, testInfo) => {
-        const logFile = testInfo.outputPath("unidler.log");
-        const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLE_KEY_LABEL: keyLabel }, logFile);
-        await use(unidler);
-        await unidler.stop();
-        if (testInfo.status !== testInfo.expectedStatus) await testInfo.attach("unidler.log", { path: logFile });
+    startSeconds: [5, { option: true }],
+
+    kubeconfig: async ({}, use) => await use(clusterFacts().kubeconfig),
+
+    startUnidler: async ({ keyLabel, kubeconfig }, use, testInfo) => {
+        const started: { unidler: Unidler; logFile: string }[] = [];
+        await use(async (variables) => {
+            const logFile = testInfo.outputPath(`unidler-${started.length}.log`);
+            const all = { KUBECONFIG: kubeconfig, UNIDLE_KEY_LABEL: keyLabel, UNIDLER_SHUTDOWN_DELAY: "0", ...variables };
+            const unidler = await Unidler.start(all, logFile);
+            started.push({ unidler, logFile });
+            return unidler;
+        });
+        await Promise.all(started.map(({ unidler }) => unidler.stop()));
+        if (testInfo.status === testInfo.expectedStatus) return;
+        for (const { logFile } of started) await testInfo.attach(basename(logFile), { path: logFile });
     },
+
+    unidler: async ({ startUnidler }, use) => await use(await startUnidler()),
 
     ingress: async ({ api, unidler }, use) => {
         const ingress = await StandInIngress.start(api, unidler.port);
@@ -55,8 +76,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         await ingress.stop();
     },
 
-    app: async ({ api, flaw, keyLabel, unidler }, use) => {
-        const app = await createIdledApp(api, keyLabel, flaw);
+    app: async ({ api, flaw, keyLabel, startSeconds, unidler }, use) => {
+        const app = await createIdledApp(api, { keyLabel, startSeconds, flaw });
         if (!flaw) await expect.poll(async () => (await status(unidler.port, app.host)).phase).toBe("asleep");
         await use(app);
         await deleteApp(api, app);
@@ -71,6 +92,20 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
             writes: () => requests().filter(isWrite).map(({ verb, resource }) => `${verb} ${resource}`),
             others: () => requests().filter((request) => !isWrite(request) && !isSharedWatch(request)),
         });
+    },
+});
+
+/** The same with an unidler that reaches the API server through a proxy which fails on command. */
+export const faultyTest = test.extend<{ apiProxy: FaultyProxy }>({
+    apiProxy: async ({}, use) => {
+        const proxy = await FaultyProxy.start(clusterFacts());
+        await use(proxy);
+        await proxy.stop();
+    },
+    kubeconfig: async ({ apiProxy }, use, testInfo) => {
+        const file = testInfo.outputPath("faulty.kubeconfig");
+        apiProxy.writeKubeconfig(file);
+        await use(file);
     },
 });
 
@@ -90,7 +125,12 @@ export async function expectAwake(api: Api, app: App, { replicas = 2, timeout = 
 }
 
 /** Whatever a wake-up changes of an app. */
-export async function stateOf(api: Api, app: App): Promise<object> {
+export interface AppState extends Pick<Service["spec"], "type" | "externalName" | "selector" | "ports"> {
+    replicas: number;
+    marks: string[];
+}
+
+export async function stateOf(api: Api, app: App): Promise<AppState> {
     const deployment = await api.get("Deployment", app.namespace, app.name);
     const service = await api.get("Service", app.namespace, app.name);
     const { labels = {}, annotations = {} } = deployment.metadata;

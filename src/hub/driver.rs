@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::{Inner, Wake};
 use crate::{
-    cluster::{ApplyError, Observation, Write},
+    cluster::{ApplyError, Observation, Version, Write},
     progress::{Notice, Phase, Reason, Step},
     step::{Next, next_step},
 };
@@ -79,7 +79,7 @@ impl Driver {
     async fn write(&self, write: Write, pace: &mut Pace) {
         let Wake { host, reference, .. } = &*self.wake;
         let step = step_of(&write);
-        if matches!(write, Write::Scale { .. }) && pace.scales > 0 {
+        if pace.is_scaled_down(&write) {
             self.wake.publish(Phase::Waking { step, reason: Some(Reason::ScaledDown) });
         } else if !self.wake.is_troubled() {
             self.wake.publish(Phase::Waking { step, reason: None });
@@ -132,8 +132,8 @@ struct Pace {
     has_written: bool,
     /// How often the app was given its replicas.
     scales: u32,
-    /// When that was last.
-    scaled_at: Option<Instant>,
+    /// When that was last, and on which version it was decided.
+    scaled: Option<(Instant, Version)>,
     /// The last write, until it is time to consider the same one again: to decide it again on the same version is
     /// to have seen nothing new.
     decided: Option<Write>,
@@ -152,7 +152,7 @@ impl Pace {
         Self {
             has_written: false,
             scales: 0,
-            scaled_at: None,
+            scaled: None,
             decided: None,
             holding: false,
             in_conflict: false,
@@ -165,11 +165,20 @@ impl Pace {
         !self.holding && self.decided.as_ref() != Some(write)
     }
 
+    /// Whether something has taken the replicas away that were given before. To see the same version still is no
+    /// sign of that: it may only be old.
+    fn is_scaled_down(&self, write: &Write) -> bool {
+        match (write, &self.scaled) {
+            (Write::Scale { version, .. }, Some((_, scaled_on))) => version != scaled_on,
+            _ => false,
+        }
+    }
+
     /// The write, with the time that the app took if this has seen the whole of it.
     fn with_time(&self, write: Write) -> Write {
         match write {
             Write::ClearIdled { version, .. } => {
-                let took = self.scaled_at.filter(|_| self.scales == 1).map(|at| at.elapsed());
+                let took = self.scaled.as_ref().filter(|_| self.scales == 1).map(|(at, _)| at.elapsed());
                 Write::ClearIdled { version, took }
             }
             write => write,
@@ -181,9 +190,9 @@ impl Pace {
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
-                if let Write::Scale { .. } = write {
+                if let Write::Scale { version, .. } = &write {
                     self.scales += 1;
-                    self.scaled_at = Some(Instant::now());
+                    self.scaled = Some((Instant::now(), version.clone()));
                 }
                 self.pause = *BACKOFF.start();
                 EFFECT

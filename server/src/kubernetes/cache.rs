@@ -131,6 +131,10 @@ impl<T> Cache<T> {
                     Ok(event) => self.take(event, key_label, &parse),
                     Err(error) if is_expired(&error) => {
                         debug!(%kind, "watch expired");
+                        // Ordinary once in a while, but not again and again.
+                        if begun.elapsed() < *BACKOFF.start() {
+                            sleep(*BACKOFF.start()).await;
+                        }
                         break;
                     }
                     Err(error) => {

@@ -22,8 +22,8 @@ use unidler::cluster::Pods;
 
 use super::{discovery::Found, pods};
 
-/// How long one watch request lasts, in seconds. Longer than nearly every wake-up.
-const WATCH_SECONDS: u32 = 290;
+/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed not much later.
+const WATCH_SECONDS: u32 = 30;
 /// How long to wait before a watch that ended is begun again.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long to wait where the permission is missing.

@@ -40,11 +40,12 @@ use self::{
     detail::Detail,
     discovery::{Found, find, hosts_of, key_of},
     objects::{Deployment, Ingress, PointsAt, Service},
+    write::Writer,
 };
 
 /// How long a connection to the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the API server may be silent while a cache is filled: longer than a watch request lasts.
+/// How long the API server may be silent while something is watched: longer than a watch request lasts.
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a wake-up looks again without any event: the time a container has been running is news, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -67,9 +68,9 @@ pub struct KubernetesCluster {
 }
 
 struct Inner {
-    /// For writes and for the watches of single apps, which may be quiet for long.
-    client: Client,
-    /// For the caches, whose requests are known to end.
+    /// For writes.
+    writer: Writer,
+    /// For watches, which are known to end.
     watching_client: Client,
     settings: Settings,
     ingresses: Cache<Ingress>,
@@ -112,12 +113,12 @@ impl KubernetesCluster {
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         // The engine has its own idea of patience, and tells the visitors.
         config.default_retry = false;
-        let client = Client::try_from(config.clone())?;
+        let writer = Writer::new(config.clone())?;
         config.read_timeout = Some(READ_TIMEOUT);
         let watching_client = Client::try_from(config)?;
         let (changed, _) = watch::channel(());
         let inner = Inner {
-            client,
+            writer,
             watching_client,
             settings,
             ingresses: Cache::new(changed.clone()),
@@ -193,7 +194,7 @@ impl Cluster for KubernetesCluster {
     fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         async move {
             let found = self.find(host).map_err(|_| ApplyError::Conflict)?;
-            write::apply(&self.inner.client, &found, write).await
+            self.inner.writer.apply(&found, write).await
         }
         .boxed()
     }
@@ -255,7 +256,7 @@ impl Watching {
             self.detail = None;
         }
         if self.detail.is_none() && found.deployment.value.replicas > 0 {
-            self.detail = Some(Detail::watch(&self.cluster.inner.client, &found));
+            self.detail = Some(Detail::watch(&self.cluster.inner.watching_client, &found));
         }
         Ok(self.cluster.observed(&found, self.detail.as_ref()))
     }

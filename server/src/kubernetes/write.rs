@@ -5,19 +5,27 @@
 //! status of a Deployment that wakes changes many times a second. Nothing but what it means changes a Service, so
 //! its patch carries the `resourceVersion`, and the API server answers 409.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
+use axum::http::{Response, header::RETRY_AFTER};
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
     jsonptr::{PointerBuf, Token},
 };
 use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
 use kube::{
-    Api, Client,
+    Api, Client, Config,
     api::{Patch, PatchParams},
-    core::Status,
+    client::ClientBuilder,
 };
 use serde_json::{Value, json};
+use tower::util::MapResponseLayer;
 use unidler::cluster::{ApplyError, Write};
 
 use super::{
@@ -33,49 +41,80 @@ const FIELD_MANAGER: &str = "unidler";
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Does a write, if what it was decided on still holds.
-pub(super) async fn apply(client: &Client, found: &Found, write: &Write) -> Result<(), ApplyError> {
-    let Found { deployment, service } = found;
-    let is_current = match write {
-        Write::Scale { version, .. } | Write::ClearIdled { version, .. } => *version == deployment.value.version(),
-        Write::RestoreService { version } => *version == service.value.version(),
-    };
-    if !is_current {
-        return Err(ApplyError::Conflict);
+/// Does the writes.
+#[derive(Clone)]
+pub(super) struct Writer {
+    client: Client,
+    /// How many seconds the API server wanted to be left alone when it was asked last; 0 if it did not say. It says
+    /// so in a header, which the client's errors do not have.
+    retry_after: Arc<AtomicU64>,
+}
+
+impl Writer {
+    pub(super) fn new(config: Config) -> Result<Self, kube::Error> {
+        let retry_after = Arc::new(AtomicU64::new(0));
+        let client = ClientBuilder::try_from(config)?
+            .with_layer(&MapResponseLayer::new(note_retry_after(Arc::clone(&retry_after))))
+            .build();
+        Ok(Self { client, retry_after })
     }
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
-    let request = async {
-        match write {
-            Write::Scale { replicas, .. } => {
-                patch_deployment(client, deployment, &params, scale(&deployment.value, *replicas)).await
-            }
-            Write::ClearIdled { took, .. } => {
-                patch_deployment(client, deployment, &params, clear_idled(&deployment.value, *took)).await
-            }
-            Write::RestoreService { .. } => {
-                let restored = service.value.when_unidled(&deployment.value);
-                let restored = restored
-                    .ok_or_else(|| kube::Error::Api(Box::new(Status::failure("nothing to restore", "Gone").with_code(409))))?;
-                let api: Api<KubeService> = Api::namespaced(client.clone(), &service.namespace);
-                api.patch(&service.name, &params, &Patch::Merge(restore_service(&service.value, &restored))).await.map(drop)
-            }
+
+    /// Does a write, if what it was decided on still holds.
+    pub(super) async fn apply(&self, found: &Found, write: &Write) -> Result<(), ApplyError> {
+        let Found { deployment, service } = found;
+        let is_current = match write {
+            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => *version == deployment.value.version(),
+            Write::RestoreService { version } => *version == service.value.version(),
+        };
+        if !is_current {
+            return Err(ApplyError::Conflict);
         }
-    };
-    match tokio::time::timeout(TIMEOUT, request).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(classify(error)),
-        Err(_) => Err(unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None)),
+        let request = async {
+            match write {
+                Write::Scale { replicas, .. } => self.patch_deployment(deployment, scale(&deployment.value, *replicas)).await,
+                Write::ClearIdled { took, .. } => self.patch_deployment(deployment, clear_idled(&deployment.value, *took)).await,
+                Write::RestoreService { .. } => match service.value.when_unidled(&deployment.value) {
+                    Some(restored) => self.patch_service(service, restore_service(&service.value, &restored)).await,
+                    None => Err(ApplyError::Conflict),
+                },
+            }
+        };
+        let no_answer = |_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None);
+        tokio::time::timeout(TIMEOUT, request).await.map_err(no_answer)?
+    }
+
+    async fn patch_deployment(&self, deployment: &Cached<Deployment>, patch: JsonPatch) -> Result<(), ApplyError> {
+        let api: Api<KubeDeployment> = Api::namespaced(self.client.clone(), &deployment.namespace);
+        api.patch(&deployment.name, &params(), &Patch::<()>::Json(patch)).await.map(drop).map_err(|error| self.classify(error))
+    }
+
+    async fn patch_service(&self, service: &Cached<Service>, patch: Value) -> Result<(), ApplyError> {
+        let api: Api<KubeService> = Api::namespaced(self.client.clone(), &service.namespace);
+        api.patch(&service.name, &params(), &Patch::Merge(patch)).await.map(drop).map_err(|error| self.classify(error))
+    }
+
+    fn classify(&self, error: kube::Error) -> ApplyError {
+        let seconds = self.retry_after.load(Ordering::Relaxed);
+        match classify(error) {
+            ApplyError::Unreachable { message, retry_after: None } if seconds > 0 => {
+                unreachable(message, Some(Duration::from_secs(seconds)))
+            }
+            error => error,
+        }
     }
 }
 
-async fn patch_deployment(
-    client: &Client,
-    deployment: &Cached<Deployment>,
-    params: &PatchParams,
-    patch: JsonPatch,
-) -> Result<(), kube::Error> {
-    let api: Api<KubeDeployment> = Api::namespaced(client.clone(), &deployment.namespace);
-    api.patch(&deployment.name, params, &Patch::<()>::Json(patch)).await.map(drop)
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+}
+
+/// Notes the header `Retry-After` ([RFC 9110, 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
+fn note_retry_after<B>(noted: Arc<AtomicU64>) -> impl Fn(Response<B>) -> Response<B> + Clone {
+    move |response| {
+        let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        noted.store(value.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or_default(), Ordering::Relaxed);
+        response
+    }
 }
 
 fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
@@ -157,6 +196,8 @@ fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
 
 #[cfg(test)]
 mod tests {
+    use kube::core::Status;
+
     use super::*;
 
     fn idled() -> Deployment {

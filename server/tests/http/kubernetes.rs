@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// What the API server does with the next request of a kind; when the script is over, what it should.
 #[derive(Clone, Debug)]
 enum Fault {
-    /// An answer with this status; a `Status` with the message, and when to come again.
+    /// An answer with this status; a `Status` with the message, and a header that says when to come again.
     Status(u16, &'static str, u32),
     /// The stream of a watch ends at once.
     Eof,
@@ -88,9 +88,9 @@ impl Api {
 fn status((code, message, seconds): (u16, &str, u32)) -> Response {
     let status = json!({
         "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code, "message": message,
-        "details": { "retryAfterSeconds": seconds },
     });
-    (StatusCode::from_u16(code).expect("a status"), Json(status)).into_response()
+    let headers = [("retry-after", seconds.to_string())];
+    (StatusCode::from_u16(code).expect("a status"), headers, Json(status)).into_response()
 }
 
 #[derive(serde::Deserialize)]

@@ -1,0 +1,151 @@
+/** What can keep an app from starting, and how each of it is mended. */
+import { type Api } from "./api";
+import { type App, IMAGE } from "./app";
+import { type Condition, type Deployment, type Kinds, type KubeObject, type Pod } from "./objects";
+import { until } from "./wait";
+
+export interface Trouble {
+    name: string;
+    /** What the visitor is told. */
+    reason: string;
+    /** Whether it ends an event stream, or is told while waiting. */
+    event: "failure" | "progress";
+    restarts?: number;
+    message: string;
+    make: (api: Api, app: App) => Promise<void>;
+    mend: (api: Api, app: App) => Promise<void>;
+    isReported: Report;
+}
+
+/** How the cluster reports it. */
+export type Report = { in: "Pod"; by: (pod: Pod) => boolean } | { in: "Deployment"; by: (deployment: Deployment) => boolean };
+
+/** Stages of kwok's that are selected by this annotation are in stages.yaml. */
+const ANNOTATION = "unidler.tests/trouble";
+
+export const TROUBLES: Trouble[] = [
+    {
+        name: "an image that cannot be pulled",
+        reason: "image_unavailable",
+        event: "failure",
+        message: "The app's files cannot be fetched.",
+        make: (api, app) => annotate(api, app, "image"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => ["ErrImagePull", "ImagePullBackOff"].includes(waitsFor(pod)) },
+    },
+    {
+        name: "a crash loop",
+        reason: "crash_loop",
+        event: "failure",
+        restarts: 4,
+        message: "The app starts, but stops again straight away.",
+        make: (api, app) => annotate(api, app, "crash"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
+    },
+    {
+        name: "a readiness probe that does not pass",
+        reason: "not_passing_checks",
+        event: "progress",
+        message: "The app runs, but does not say yet that it is ready.",
+        make: (api, app) => annotate(api, app, "probe"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => !!pod.status?.containerStatuses?.some(({ state }) => state?.running) },
+    },
+    {
+        name: "no room on any node",
+        reason: "no_room",
+        event: "progress",
+        message: "There is no free place to run it at the moment.",
+        make: (api, app) => request(api, app, "2000"),
+        mend: (api, app) => request(api, app, "1"),
+        isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
+    },
+    {
+        name: "a volume that is not there yet",
+        reason: "volume_pending",
+        event: "progress",
+        message: "The app's storage is not there yet.",
+        make: claimVolume,
+        mend: provideVolume,
+        isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
+    },
+    {
+        name: "a quota that refuses the pods",
+        reason: "pods_refused",
+        event: "failure",
+        message: "The app is not allowed to start: a limit has been reached.",
+        make: forbidPods,
+        mend: (api, { name, namespace }) => api.delete("ResourceQuota", namespace, name),
+        isReported: {
+            in: "Deployment",
+            by: ({ status }) => !!status?.conditions?.some(({ type, status }) => type === "ReplicaFailure" && status === "True"),
+        },
+    },
+];
+
+/** The moment at which the cluster reports the trouble of an app, in milliseconds of `Date.now()`. */
+export async function reported(api: Api, { namespace }: App, report: Report, signal: AbortSignal): Promise<{ at: number | undefined }> {
+    const seen: { at: number | undefined } = { at: undefined };
+    const note = <K extends "Pod" | "Deployment">(by: (object: Kinds[K]) => boolean) => (_: unknown, object: Kinds[K]) => {
+        if (object.metadata.namespace === namespace && by(object)) seen.at ??= Date.now();
+    };
+    if (report.in === "Pod") await api.follow("Pod", signal, note<"Pod">(report.by));
+    else await api.follow("Deployment", signal, note<"Deployment">(report.by));
+    return seen;
+}
+
+async function annotate(api: Api, { name, namespace }: App, trouble: string | null): Promise<void> {
+    const annotations = { [ANNOTATION]: trouble, "pod-ready.stage.kwok.x-k8s.io/weight": trouble && "0" };
+    await api.patch("Deployment", namespace, name, { spec: { template: { metadata: { annotations } } } });
+}
+
+async function request(api: Api, { name, namespace }: App, cpu: string): Promise<void> {
+    const containers = [{ name: "app", image: IMAGE, resources: { requests: { cpu } } }];
+    await api.patch("Deployment", namespace, name, { spec: { template: { spec: { containers } } } });
+}
+
+async function claimVolume(api: Api, { name, namespace }: App): Promise<void> {
+    await api.apply({
+        apiVersion: "v1",
+        kind: "PersistentVolumeClaim",
+        metadata: { name, namespace },
+        spec: { storageClassName: "", accessModes: ["ReadWriteMany"], resources: { requests: { storage: "1Gi" } } },
+    } as KubeObject);
+    // Nobody runs here who would take its protection off again.
+    await api.patch("PersistentVolumeClaim", namespace, name, { metadata: { finalizers: null } });
+    const volumes = [{ name: "data", persistentVolumeClaim: { claimName: name } }];
+    await api.patch("Deployment", namespace, name, { spec: { template: { spec: { volumes } } } });
+}
+
+/** What the controller of a storage class does. */
+async function provideVolume(api: Api, { name, namespace }: App): Promise<void> {
+    await api.apply({
+        apiVersion: "v1",
+        kind: "PersistentVolume",
+        metadata: { name },
+        spec: {
+            capacity: { storage: "1Gi" },
+            accessModes: ["ReadWriteMany"],
+            claimRef: { namespace, name },
+            hostPath: { path: "/data" },
+        },
+    } as KubeObject);
+    await api.patch("PersistentVolume", "", name, { metadata: { finalizers: null } });
+    const annotations = { "pv.kubernetes.io/bind-completed": "yes" };
+    await api.patch("PersistentVolumeClaim", namespace, name, { metadata: { annotations }, spec: { volumeName: name } });
+}
+
+async function forbidPods(api: Api, { name, namespace }: App): Promise<void> {
+    const quota = { apiVersion: "v1", kind: "ResourceQuota", metadata: { name, namespace }, spec: { hard: { pods: "0" } } };
+    await api.apply(quota);
+    await until("the quota is in force", 10, async () => (await api.get("ResourceQuota", namespace, name)).status?.hard?.pods === "0", () => {});
+}
+
+function waitsFor({ status }: Pod): string {
+    return status?.containerStatuses?.[0]?.state?.waiting?.reason ?? "";
+}
+
+function isUnschedulable(conditions: Condition[] = []): boolean {
+    return conditions.some(({ type, reason }) => type === "PodScheduled" && reason === "Unschedulable");
+}

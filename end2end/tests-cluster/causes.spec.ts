@@ -1,0 +1,51 @@
+/** Apps that do not start: the visitor is told why, in words and without any name, and lands as soon as it is mended. */
+import { type App, IMAGE } from "../cluster/app";
+import { NODE } from "../cluster/control-plane";
+import { type StandInIngress } from "../cluster/ingress";
+import { TROUBLES, reported } from "../cluster/trouble";
+import { type ServerEvent, listen } from "../cluster/visitor";
+import { expect, expectAwake, test } from "./fixtures";
+
+test.use({ startSeconds: 1 });
+
+for (const { name, reason, event, restarts, message, make, mend, isReported } of TROUBLES) {
+    test(`${name} is told within five seconds, and mended it is no more in the way`, async ({ page, api, app, ingress }) => {
+        const done = new AbortController();
+        await make(api, app);
+        const report = await reported(api, app, isReported, done.signal);
+        const told: ServerEvent[] = [];
+        const listening = listen(ingress.port, app.host, (event) => told.push(event));
+        const toldOf = () => told.find(({ progress }) => progress.reason === reason);
+
+        await page.goto(ingress.url(app.host, "/reports#table"));
+        const main = page.locator("main");
+        await expect(main.locator(".lead")).toHaveText(message);
+        const shownAt = Date.now();
+        await expect.poll(toldOf).toMatchObject({ event, progress: { phase: event === "failure" ? "failed" : "waking" } });
+        await expect(main).toHaveAttribute("data-phase", event === "failure" ? "failed" : "waking");
+        const since = (at = NaN) => at - (report.at ?? NaN);
+        expect(since(toldOf()?.at), "milliseconds from the report to the event").toBeLessThanOrEqual(5000);
+        expect(since(shownAt), "milliseconds from the report to the page").toBeLessThanOrEqual(5000);
+        if (restarts) {
+            expect(toldOf()?.progress.restarts).toBe(restarts);
+            await expect(main.locator(".restarts")).toContainText(String(restarts));
+        }
+
+        await mend(api, app);
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+        expect(page.url()).toBe(ingress.url(app.host, "/reports#table"));
+        await expectAwake(api, app);
+        await listening;
+        expect(told.at(-1)?.event).toBe(event === "failure" ? "failure" : "success");
+        expectNoNames(ingress, app);
+        done.abort();
+    });
+}
+
+/** Whatever the unidler has told its visitors, nothing of it names what is inside the cluster. */
+function expectNoNames(ingress: StandInIngress, app: App): void {
+    const names = [app.namespace, app.name, NODE, IMAGE];
+    const telling = ingress.visits.filter(({ told }) => names.some((name) => told.includes(name)));
+    expect(telling).toEqual([]);
+    expect(ingress.visits.some(({ told }) => told.includes(app.host)), "the answers were looked at").toBe(true);
+}

@@ -1,0 +1,27 @@
+/** A wake-up that takes longer than nginx waits for a silent answer. */
+import { startNginx } from "../cluster/nginx";
+import { THREE_WRITES, expect, expectAwake, test } from "./fixtures";
+
+/** The same proportions as an app that takes three minutes and the minute that nginx waits by default. */
+const READ_TIMEOUT_SECONDS = 12;
+test.use({ startSeconds: 36 });
+
+test("behind an nginx that buffers and is impatient, one stream lasts as long as a slow app takes", async ({ page, api, app, ingress, asked }) => {
+    const nginx = await startNginx(ingress.port, READ_TIMEOUT_SECONDS);
+    try {
+        const address = `http://${app.host}:${nginx.port}/reports?year=2026#table`;
+        await page.goto(address);
+        await expect(page.locator("main ol.steps li.under-way"), "events get through while the app starts").toHaveText(/Fetching its files/);
+
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 60_000 });
+        expect(page.url()).toBe(address);
+        await expectAwake(api, app);
+        await expect.poll(asked.writes).toEqual(THREE_WRITES);
+        const streams = ingress.visits.filter(({ path }) => path === "/events/");
+        expect(streams.map(({ status }) => status)).toEqual([200]);
+        const polls = ingress.visits.filter(({ path }) => path === "/_unidler/status");
+        expect(polls, "nothing was held back, so the page need not ask").toEqual([]);
+    } finally {
+        await nginx.stop();
+    }
+});
