@@ -39,6 +39,9 @@ lint: ## formatting, clippy, types of the tests
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	cd end2end && npx tsc --noEmit
 
+fuzz: ## the fuzz targets, 20 seconds each; needs a nightly Rust
+	scripts/fuzz.sh
+
 screenshots: build ## the pictures of the README, in docs/
 	$(with) browser
 	cd end2end && npx playwright test --config playwright.screenshots.config.ts
@@ -50,4 +53,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster lint screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster lint fuzz screenshots weight help

@@ -1,0 +1,185 @@
+//! Whatever is known of an app, its visitors get events that a browser can read, and an end.
+#![no_main]
+
+use std::time::Duration;
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use axum::{body::Body, http::Request};
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use libfuzzer_sys::fuzz_target;
+use tokio::time::sleep;
+use unidler::{
+    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
+    host::Host,
+    progress::{Mark, Notice, Phase, Progress, Reason, Step},
+};
+use unidler_fuzz::{ask, block_on, next_text, read_event};
+
+const REASONS: [Reason; 23] = [
+    Reason::NoIngress,
+    Reason::HostNotServed,
+    Reason::AmbiguousIngress,
+    Reason::NoDeployment,
+    Reason::AmbiguousDeployment,
+    Reason::NoService,
+    Reason::AmbiguousService,
+    Reason::ServiceElsewhere,
+    Reason::ServiceUnknown,
+    Reason::SwitchedOff,
+    Reason::ScaledDown,
+    Reason::ImageUnavailable,
+    Reason::CrashLoop,
+    Reason::BadConfiguration,
+    Reason::NoRoom,
+    Reason::VolumePending,
+    Reason::PodsRefused,
+    Reason::NotPassingChecks,
+    Reason::RolloutStuck,
+    Reason::PermissionMissing,
+    Reason::ApiUnreachable,
+    Reason::DeadlinePassed,
+    Reason::Internal,
+];
+
+/// What the wire types and the cluster's look like, since this crate cannot say how those are made of bytes.
+#[derive(Debug)]
+struct Made<T>(T);
+
+impl<'a> Arbitrary<'a> for Made<Reason> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(&REASONS).copied().map(Self)
+    }
+}
+
+impl<'a> Arbitrary<'a> for Made<Step> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        u.choose(&Step::ALL).copied().map(Self)
+    }
+}
+
+impl<'a> Arbitrary<'a> for Made<Progress> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let phase = match u.int_in_range(0..=3)? {
+            0 => Phase::Asleep,
+            1 => Phase::Waking { step: one(u)?, reason: some(u)? },
+            2 => Phase::Ready { notice: bool::arbitrary(u)?.then_some(Notice::AlreadyAwake) },
+            _ => Phase::Failed { reason: one(u)? },
+        };
+        let timeline = Vec::<(Made<Step>, u64)>::arbitrary(u)?;
+        Ok(Self(Progress {
+            reference: u.arbitrary()?,
+            host: u.arbitrary()?,
+            revision: u.arbitrary()?,
+            elapsed_ms: u.arbitrary()?,
+            usual_ms: u.arbitrary()?,
+            phase,
+            restarts: u.arbitrary()?,
+            timeline: timeline.into_iter().map(|(Made(step), at_ms)| Mark { step, at_ms }).collect(),
+        }))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Made<Observation> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        if u.ratio(1, 8)? {
+            return Ok(Self(Err(one(u)?)));
+        }
+        let version = Version(u8::arbitrary(u)?.to_string());
+        let deployment = Deployment {
+            version: version.clone(),
+            idled: u.arbitrary()?,
+            replicas: u.arbitrary()?,
+            replicas_when_unidled: u.int_in_range(1..=10)?,
+            available: u.arbitrary()?,
+            trouble: some(u)?,
+            usual: u.arbitrary()?,
+        };
+        let service = match u.int_in_range(0..=2)? {
+            0 => Service::Idled { version, restorable: u.arbitrary()? },
+            1 => Service::Serving { ready: u.arbitrary()? },
+            _ => Service::Elsewhere,
+        };
+        let pods = Pods { step: some(u)?, trouble: some(u)?, restarts: u.arbitrary()? };
+        Ok(Self(Ok(Observed { connected: u.arbitrary()?, deployment, service, pods })))
+    }
+}
+
+fn one<'a, T>(u: &mut Unstructured<'a>) -> Result<T>
+where
+    Made<T>: Arbitrary<'a>,
+{
+    Made::arbitrary(u).map(|Made(value)| value)
+}
+
+fn some<'a, T>(u: &mut Unstructured<'a>) -> Result<Option<T>>
+where
+    Made<T>: Arbitrary<'a>,
+{
+    Ok(Option::<Made<T>>::arbitrary(u)?.map(|Made(value)| value))
+}
+
+/// A cluster in which anything can be seen, one thing a second.
+#[derive(Debug)]
+struct AnyCluster(Vec<Observation>);
+
+impl Cluster for AnyCluster {
+    fn observe(&self, _: &Host) -> Observation {
+        self.0.first().cloned().unwrap_or(Err(Reason::NoIngress))
+    }
+
+    fn watch(&self, _: &Host) -> BoxStream<'static, Observation> {
+        let seen = stream::iter(self.0.clone()).then(async |observation| {
+            sleep(Duration::from_secs(1)).await;
+            observation
+        });
+        seen.chain(stream::pending()).boxed()
+    }
+
+    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, std::result::Result<(), ApplyError>> {
+        async { Ok(()) }.boxed()
+    }
+
+    fn unfinished(&self) -> Vec<Host> {
+        Vec::new()
+    }
+}
+
+fn survives_the_wire(progress: &Progress) {
+    let json = serde_json::to_string(progress).expect("it can be sent");
+    assert!(!json.contains(['\n', '\r']), "an event's data is one line");
+    assert_eq!(serde_json::from_str::<Progress>(&json).as_ref().ok(), Some(progress));
+}
+
+/// What one visitor is told from the first event to the end.
+async fn told(mut body: Body) -> Vec<Progress> {
+    let mut told = Vec::new();
+    while let Some(text) = next_text(&mut body).await {
+        // A comment, so that proxies do not cut the stream.
+        if !text.starts_with(':') {
+            told.push(read_event(&text));
+        }
+    }
+    told
+}
+
+fuzz_target!(|input: (Vec<Made<Progress>>, Vec<Made<Observation>>)| {
+    let (snapshots, observations) = input;
+    for Made(progress) in &snapshots {
+        survives_the_wire(progress);
+    }
+
+    let cluster = AnyCluster(observations.into_iter().map(|Made(observation)| observation).collect());
+    let request = Request::builder().uri("/events/").header("host", "tool.example").body(Body::empty()).expect("a request");
+    let told = block_on(ask(cluster, request, async |answer| told(answer.into_body()).await));
+    let (last, before) = told.split_last().expect("there is an event at once");
+    assert!(last.phase.is_terminal(), "there is an end: {told:?}");
+    assert!(before.iter().all(|progress| !progress.phase.is_terminal()), "nothing comes after the end: {told:?}");
+    assert!(told.is_sorted_by(|one, next| one.revision < next.revision), "revisions increase: {told:?}");
+    for progress in &told {
+        survives_the_wire(progress);
+    }
+});
