@@ -39,6 +39,9 @@ lint: ## formatting, clippy, types of the tests
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	cd end2end && npx tsc --noEmit
 
+bench: build ## what it costs, next to a bare server: see docs/benchmarks.md
+	scripts/bench.sh
+
 fuzz: ## the fuzz targets, 20 seconds each; needs a nightly Rust
 	scripts/fuzz.sh
 
@@ -53,4 +56,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster lint fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster lint bench fuzz screenshots weight help

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Measures the program in dist/, with what it is measured by built in the same way.
+#
+#   scripts/bench.sh [streams|page|caches|requests]...    all by default
+set -euo pipefail
+cd "$(dirname "$0")/.."
+parts=("$@")
+. scripts/toolchain.sh static
+cargo build --quiet --release --target "$HOST" -p unidler-server --example bench
+exec "target/$HOST/release/examples/bench" dist/unidler "${parts[@]}"

@@ -1,0 +1,312 @@
+//! A small API server, without TLS: it lists and watches the objects of some apps, takes patches, and counts.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context;
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Query, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, patch},
+};
+use futures::{Stream, StreamExt, stream};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use json_patch::Patch;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::watch, task::AbortHandle, time::sleep};
+use tower::ServiceExt;
+
+use crate::apps;
+
+/// The version of what is listed. Each change adds one.
+const LISTED: usize = 1_000_000;
+
+/// The API server. It ends with this value.
+#[derive(Debug)]
+pub(crate) struct Api {
+    objects: Objects,
+    pub(crate) port: u16,
+    task: AbortHandle,
+    folder: TempDir,
+}
+
+#[derive(Clone, Debug)]
+struct Objects {
+    ingresses: Kind,
+    deployments: Kind,
+    services: Kind,
+    /// Whether the app's endpoints are ready.
+    endpoints: Arc<watch::Sender<bool>>,
+    counts: Arc<Counts>,
+}
+
+/// The requests for single apps: all but the lists and watches that serve all apps at once.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) writes: AtomicUsize,
+    pub(crate) reads: AtomicUsize,
+}
+
+/// The objects of one kind.
+#[derive(Clone, Debug)]
+struct Kind {
+    /// As JSON, in the order of their numbers.
+    objects: Arc<Mutex<Vec<String>>>,
+    /// All watch events so far.
+    changes: Arc<watch::Sender<Vec<String>>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    #[serde(default)]
+    watch: bool,
+    limit: Option<usize>,
+    #[serde(rename = "continue")]
+    from: Option<usize>,
+    #[serde(default)]
+    resource_version: String,
+    timeout_seconds: Option<u64>,
+}
+
+impl Api {
+    /// Starts one with this many idled apps.
+    pub(crate) async fn start(apps: usize) -> anyhow::Result<Self> {
+        let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
+        for app in (0..apps).map(apps::idled) {
+            ingresses.push(app.ingress.to_string());
+            deployments.push(app.deployment.to_string());
+            services.push(app.service.to_string());
+        }
+        let objects = Objects {
+            ingresses: Kind::new(ingresses),
+            deployments: Kind::new(deployments),
+            services: Kind::new(services),
+            endpoints: Arc::new(watch::channel(false).0),
+            counts: Arc::default(),
+        };
+        let router = Router::new()
+            .route(
+                "/apis/networking.k8s.io/v1/ingresses",
+                get(async |State(all): State<Objects>, Query(wanted)| all.ingresses.read(&wanted)),
+            )
+            .route(
+                "/apis/apps/v1/deployments",
+                get(async |State(all): State<Objects>, Query(wanted)| all.deployments.read(&wanted)),
+            )
+            .route("/api/v1/services", get(async |State(all): State<Objects>, Query(wanted)| all.services.read(&wanted)))
+            .route("/apis/apps/v1/namespaces/{namespace}/deployments/{name}", patch(patch_deployment))
+            .route("/api/v1/namespaces/{namespace}/services/{name}", patch(patch_service))
+            .route("/api/v1/namespaces/{namespace}/pods", get(watch_pods))
+            .route("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", get(watch_endpoints))
+            .with_state(objects.clone());
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let task = tokio::spawn(serve(listener, router)).abort_handle();
+        Ok(Self { objects, port, task, folder: kubeconfig(port)? })
+    }
+
+    /// The kubeconfig that names it.
+    pub(crate) fn kubeconfig(&self) -> anyhow::Result<String> {
+        let path = self.folder.path().join(KUBECONFIG);
+        Ok(path.to_str().context("the folder has a strange name")?.to_owned())
+    }
+
+    /// The length of all that it lists, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        let Objects { ingresses, deployments, services, .. } = &self.objects;
+        [ingresses, deployments, services]
+            .iter()
+            .flat_map(|kind| kind.objects().iter().map(String::len).collect::<Vec<_>>())
+            .sum()
+    }
+
+    /// The requests for single apps so far: writes and reads.
+    pub(crate) fn requests(&self) -> (usize, usize) {
+        let Counts { writes, reads } = &*self.objects.counts;
+        (writes.load(Ordering::Relaxed), reads.load(Ordering::Relaxed))
+    }
+
+    /// Plays the controllers for an app: once it has replicas they are available, and so are its endpoints.
+    pub(crate) async fn bring_up(&self, number: usize) -> anyhow::Result<()> {
+        let Objects { deployments, endpoints, .. } = &self.objects;
+        deployments.changes.subscribe().wait_for(|changes| !changes.is_empty()).await?;
+        deployments.change(number, |deployment| {
+            deployment["status"]["availableReplicas"] = deployment["spec"]["replicas"].clone();
+            deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"].clone();
+            Ok(())
+        })?;
+        endpoints.send_replace(true);
+        Ok(())
+    }
+}
+
+impl Drop for Api {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+const KUBECONFIG: &str = "kubeconfig";
+
+/// A folder with a kubeconfig in it.
+fn kubeconfig(port: u16) -> anyhow::Result<TempDir> {
+    let folder = tempfile::tempdir()?;
+    let config = json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": "bench", "cluster": { "server": format!("http://127.0.0.1:{port}") } }],
+        "users": [{ "name": "bench", "user": {} }],
+        "contexts": [{ "name": "bench", "context": { "cluster": "bench", "user": "bench" } }],
+        "current-context": "bench",
+    });
+    std::fs::write(folder.path().join(KUBECONFIG), config.to_string())?;
+    Ok(folder)
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let router = router.clone();
+        let service =
+            service_fn(move |request: hyper::Request<hyper::body::Incoming>| router.clone().oneshot(request.map(Body::new)));
+        // Small events should not wait for more to come.
+        drop(stream.set_nodelay(true));
+        tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+impl Kind {
+    fn new(objects: Vec<String>) -> Self {
+        Self { objects: Arc::new(Mutex::new(objects)), changes: Arc::new(watch::channel(Vec::new()).0) }
+    }
+
+    fn objects(&self) -> MutexGuard<'_, Vec<String>> {
+        self.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists them, or watches them from where the list has left off.
+    fn read(&self, wanted: &Wanted) -> Response {
+        if wanted.watch {
+            let seen = wanted.resource_version.parse::<usize>().map_or(0, |version| version.saturating_sub(LISTED));
+            return watching(wanted, changes(self.changes.subscribe(), seen));
+        }
+        let objects = self.objects();
+        let from = wanted.from.unwrap_or(0).min(objects.len());
+        let end = wanted.limit.filter(|limit| *limit > 0).map_or(objects.len(), |limit| (from + limit).min(objects.len()));
+        let next = if end < objects.len() { end.to_string() } else { String::new() };
+        let version = LISTED + self.changes.borrow().len();
+        let metadata = json!({ "resourceVersion": version.to_string(), "continue": next });
+        let list =
+            format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{metadata},"items":[{}]}}"#, objects[from..end].join(","));
+        ([("content-type", "application/json")], list).into_response()
+    }
+
+    /// Changes an object and tells who watches.
+    fn change(&self, number: usize, change: impl FnOnce(&mut Value) -> anyhow::Result<()>) -> anyhow::Result<Value> {
+        let mut objects = self.objects();
+        let text = objects.get_mut(number).context("there is no such object")?;
+        let mut object: Value = serde_json::from_str(text)?;
+        change(&mut object)?;
+        self.changes.send_modify(|changes| {
+            object["metadata"]["resourceVersion"] = json!((LISTED + changes.len() + 1).to_string());
+            changes.push(json!({ "type": "MODIFIED", "object": object }).to_string());
+        });
+        *text = object.to_string();
+        Ok(object)
+    }
+}
+
+/// The changes after the first `seen` ones, as they come.
+fn changes(receiver: watch::Receiver<Vec<String>>, seen: usize) -> impl Stream<Item = String> + Send + 'static {
+    stream::unfold((receiver, seen), async |(mut receiver, seen)| {
+        let event = receiver.wait_for(|changes| changes.len() > seen).await.ok()?[seen].clone();
+        Some((event, (receiver, seen + 1)))
+    })
+}
+
+/// The answer to a watch: events until the time is over.
+fn watching(wanted: &Wanted, events: impl Stream<Item = String> + Send + 'static) -> Response {
+    let time = Duration::from_secs(wanted.timeout_seconds.unwrap_or(300));
+    let lines = events.map(|event| Ok::<_, Infallible>(event + "\n")).take_until(Box::pin(sleep(time)));
+    ([("content-type", "application/json")], Body::from_stream(lines)).into_response()
+}
+
+async fn watch_pods(State(all): State<Objects>, Query(wanted): Query<Wanted>) -> Response {
+    all.counts.reads.fetch_add(1, Ordering::Relaxed);
+    watching(&wanted, stream::pending())
+}
+
+async fn watch_endpoints(State(all): State<Objects>, Path(namespace): Path<String>, Query(wanted): Query<Wanted>) -> Response {
+    all.counts.reads.fetch_add(1, Ordering::Relaxed);
+    let mut ready = all.endpoints.subscribe();
+    let slice = json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": { "name": "slice", "namespace": namespace, "resourceVersion": "1" },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": true } }],
+    });
+    let added = stream::once(async move {
+        drop(ready.wait_for(|ready| *ready).await);
+        json!({ "type": "ADDED", "object": slice }).to_string()
+    });
+    watching(&wanted, added.chain(stream::pending()))
+}
+
+/// A JSON patch, with its conditions.
+async fn patch_deployment(
+    State(all): State<Objects>,
+    Path(path): Path<HashMap<String, String>>,
+    Json(patch): Json<Patch>,
+) -> Response {
+    all.counts.writes.fetch_add(1, Ordering::Relaxed);
+    let change = |deployment: &mut Value| {
+        let before = deployment["spec"].clone();
+        json_patch::patch(deployment, &patch)?;
+        if deployment["spec"] != before {
+            let generation = deployment["metadata"]["generation"].as_i64().unwrap_or_default();
+            deployment["metadata"]["generation"] = json!(generation + 1);
+        }
+        Ok(())
+    };
+    answer(all.deployments.change(number(&path), change))
+}
+
+/// A merge patch.
+async fn patch_service(State(all): State<Objects>, Path(path): Path<HashMap<String, String>>, body: Bytes) -> Response {
+    all.counts.writes.fetch_add(1, Ordering::Relaxed);
+    let change = |service: &mut Value| {
+        json_patch::merge(service, &serde_json::from_slice(&body)?);
+        Ok(())
+    };
+    answer(all.services.change(number(&path), change))
+}
+
+/// The number in the name of an object. One without is none of them.
+fn number(path: &HashMap<String, String>) -> usize {
+    path.get("name").and_then(|name| name.rsplit('-').next()?.parse().ok()).unwrap_or(usize::MAX)
+}
+
+fn answer(changed: anyhow::Result<Value>) -> Response {
+    match changed {
+        Ok(object) => Json(object).into_response(),
+        Err(error) => {
+            let message = format!("the server rejected our request: {error}");
+            let status = json!({ "kind": "Status", "status": "Failure", "reason": "Invalid", "message": message, "code": 422 });
+            (StatusCode::UNPROCESSABLE_ENTITY, Json(status)).into_response()
+        }
+    }
+}
