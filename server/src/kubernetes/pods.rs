@@ -38,7 +38,8 @@ fn of_pod(status: &PodStatus, now: Timestamp) -> Pods {
         return Pods { step: Some(Step::Scheduling), trouble, restarts: 0 };
     }
     let containers = || status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    let restarts = containers().map(|container| u32::try_from(container.restart_count).unwrap_or_default()).sum();
+    let restarts =
+        containers().map(|container| u32::try_from(container.restart_count).unwrap_or_default()).fold(0, u32::saturating_add);
     if let Some((step, reason)) = containers().find_map(trouble_of) {
         return Pods { step: Some(step), trouble: Some(reason), restarts };
     }
@@ -152,6 +153,8 @@ mod tests {
         let status = scheduled(&json!([container(false, 3, &backing_off), container(true, 1, &json!({}))]));
         let noon = "2026-01-01T12:00:00Z".parse().expect("a time");
         assert_eq!(read(&[pod(&status)], noon).restarts, 4);
+        let many = scheduled(&json!([0, 1, 2].map(|_| container(false, i32::MAX, &backing_off))));
+        assert_eq!(read(&[pod(&many)], noon).restarts, u32::MAX, "as many as can be counted");
     }
 
     #[test]
