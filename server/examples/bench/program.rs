@@ -20,7 +20,7 @@ use crate::{client::Connection, table::Kib};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How often it is looked whether a server is ready.
 const LOOK: Duration = Duration::from_millis(2);
-/// How many of its warnings and errors are shown.
+/// How many of its complaints are shown.
 const MAX_COMPLAINTS: usize = 5;
 /// The unit of the times in `/proc`: 100 a second on every Linux.
 const TICK: Duration = Duration::from_millis(10);
@@ -56,7 +56,7 @@ impl Program {
             for line in log.lines().map_while(Result::ok) {
                 match port_in(&line) {
                     Some(port) => drop(sender.send(port)),
-                    None if complaints < MAX_COMPLAINTS && (line.contains("WARN") || line.contains("ERROR")) => {
+                    None if complaints < MAX_COMPLAINTS && is_complaint(&line) => {
                         complaints += 1;
                         eprintln!("{line}");
                     }
@@ -78,6 +78,14 @@ impl Program {
             sleep(LOOK).await;
         }
         bail!("it does not become ready")
+    }
+
+    /// Fails if it does not run any more, which explains whatever else has failed.
+    pub(crate) fn still_runs(&mut self) -> anyhow::Result<()> {
+        match self.child.try_wait()? {
+            None => Ok(()),
+            Some(status) => bail!("the server has ended: {status}"),
+        }
     }
 
     /// The memory that it has at present.
@@ -121,6 +129,11 @@ fn kib(file: &str, field: &str) -> anyhow::Result<Kib> {
     let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}, which Linux has"))?;
     let value = text.lines().find_map(|line| line.strip_prefix(field)).and_then(|value| value.trim().strip_suffix(" kB"));
     Ok(Kib(value.with_context(|| format!("{file} has no {field}"))?.trim().parse()?))
+}
+
+/// Whether a line of the log says that something is not as it should be.
+fn is_complaint(line: &str) -> bool {
+    ["WARN", "ERROR", "panicked"].iter().any(|word| line.contains(word))
 }
 
 /// The port in the line of the log that tells it.

@@ -92,19 +92,20 @@ fn row(name: &str, this: Percentiles, bare: Percentiles) -> [String; 5] {
 async fn measure_program(program: &Path, visitors: usize) -> anyhow::Result<Measured> {
     let many = (visitors + 100).to_string();
     let limits = ["UNIDLER_MAX_STREAMS", "UNIDLER_MAX_STREAMS_PER_APP", "UNIDLER_MAX_CONNECTIONS"].map(|name| (name, &*many));
-    let server = Program::start(program, &["demo"], &limits)?;
+    let mut server = Program::start(program, &["demo"], &limits)?;
     server.ready().await?;
     let before = server.resident()?;
     let visits = open(server.port, visitors).await?;
     sleep(SETTLE).await;
     let after = server.resident()?;
     let told = try_join_all(visits).await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    server.still_runs()?;
     let (news, end) = spreads(&told)?;
     Ok(Measured { before, after, peak: server.peak()?.max(after), news, end })
 }
 
 async fn measure_peer(visitors: usize) -> anyhow::Result<Measured> {
-    let server = peer::start()?;
+    let mut server = peer::start()?;
     let mut control = Connection::open(server.port).await?;
     control.get("localhost", "/", "*/*").await?;
     let before = server.resident()?;
@@ -116,6 +117,7 @@ async fn measure_peer(visitors: usize) -> anyhow::Result<Measured> {
         sleep(2 * SETTLE).await;
     }
     let told = try_join_all(visits).await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    server.still_runs()?;
     let (news, end) = spreads(&told)?;
     Ok(Measured { before, after, peak: server.peak()?.max(after), news, end })
 }
@@ -140,8 +142,9 @@ async fn open(port: u16, visitors: usize) -> anyhow::Result<Vec<JoinHandle<anyho
 ///
 /// The first event of a stream is no news: it tells what holds.
 fn spreads(told: &[Told]) -> anyhow::Result<(Percentiles, Percentiles)> {
-    if let Some(told) = told.iter().find(|told| told.last != "success") {
-        bail!("a visitor was told {:?} at last", told.last);
+    let mut others = told.iter().filter(|told| told.last != "success").peekable();
+    if let Some(Told { last, .. }) = others.peek().copied() {
+        bail!("{} of {} visitors were not told of a success at last, but of {last:?}", others.count(), told.len());
     }
     let mut receipts: BTreeMap<u64, Vec<Instant>> = BTreeMap::new();
     for (revision, at) in told.iter().flat_map(|told| told.events.iter().skip(1)) {
