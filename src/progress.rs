@@ -188,6 +188,33 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them, in order.
+    pub const ALL: [Self; 23] = [
+        Self::NoIngress,
+        Self::HostNotServed,
+        Self::AmbiguousIngress,
+        Self::NoDeployment,
+        Self::AmbiguousDeployment,
+        Self::NoService,
+        Self::AmbiguousService,
+        Self::ServiceElsewhere,
+        Self::ServiceUnknown,
+        Self::SwitchedOff,
+        Self::ScaledDown,
+        Self::ImageUnavailable,
+        Self::CrashLoop,
+        Self::BadConfiguration,
+        Self::NoRoom,
+        Self::VolumePending,
+        Self::PodsRefused,
+        Self::NotPassingChecks,
+        Self::RolloutStuck,
+        Self::PermissionMissing,
+        Self::ApiUnreachable,
+        Self::DeadlinePassed,
+        Self::Internal,
+    ];
+
     /// Whether the app could not even be found for sure. Nothing is watched then.
     #[must_use]
     pub fn is_discovery(self) -> bool {
@@ -342,6 +369,13 @@ mod tests {
     #[test]
     fn a_failure_event_is_never_called_error() {
         assert_eq!(Phase::Failed { reason: Reason::Internal }.event_name(), "failure");
+    }
+
+    #[test]
+    fn the_list_of_reasons_is_complete() {
+        // Each stands at its own place, and the last one is the last of the enum.
+        assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| *reason as usize == place));
+        assert_eq!(Reason::ALL.last(), Some(&Reason::Internal));
     }
 
     #[test]

@@ -135,34 +135,9 @@ mod tests {
 
     #[test]
     fn every_reason_has_its_own_words() {
-        let reasons = [
-            Reason::NoIngress,
-            Reason::HostNotServed,
-            Reason::AmbiguousIngress,
-            Reason::NoDeployment,
-            Reason::AmbiguousDeployment,
-            Reason::NoService,
-            Reason::AmbiguousService,
-            Reason::ServiceElsewhere,
-            Reason::ServiceUnknown,
-            Reason::SwitchedOff,
-            Reason::ScaledDown,
-            Reason::ImageUnavailable,
-            Reason::CrashLoop,
-            Reason::BadConfiguration,
-            Reason::NoRoom,
-            Reason::VolumePending,
-            Reason::PodsRefused,
-            Reason::NotPassingChecks,
-            Reason::RolloutStuck,
-            Reason::PermissionMissing,
-            Reason::ApiUnreachable,
-            Reason::DeadlinePassed,
-            Reason::Internal,
-        ];
         for words in Language::ALL.map(Language::words) {
-            for (index, reason) in reasons.iter().enumerate() {
-                for other in &reasons[..index] {
+            for (index, reason) in Reason::ALL.iter().enumerate() {
+                for other in &Reason::ALL[..index] {
                     assert_ne!((words.reason)(*reason).what, (words.reason)(*other).what, "{reason:?} and {other:?}");
                 }
             }

@@ -19,39 +19,13 @@ use unidler::{
 };
 use unidler_fuzz::{ask, block_on, next_text, read_event};
 
-const REASONS: [Reason; 23] = [
-    Reason::NoIngress,
-    Reason::HostNotServed,
-    Reason::AmbiguousIngress,
-    Reason::NoDeployment,
-    Reason::AmbiguousDeployment,
-    Reason::NoService,
-    Reason::AmbiguousService,
-    Reason::ServiceElsewhere,
-    Reason::ServiceUnknown,
-    Reason::SwitchedOff,
-    Reason::ScaledDown,
-    Reason::ImageUnavailable,
-    Reason::CrashLoop,
-    Reason::BadConfiguration,
-    Reason::NoRoom,
-    Reason::VolumePending,
-    Reason::PodsRefused,
-    Reason::NotPassingChecks,
-    Reason::RolloutStuck,
-    Reason::PermissionMissing,
-    Reason::ApiUnreachable,
-    Reason::DeadlinePassed,
-    Reason::Internal,
-];
-
 /// What the wire types and the cluster's look like, since this crate cannot say how those are made of bytes.
 #[derive(Debug)]
 struct Made<T>(T);
 
 impl<'a> Arbitrary<'a> for Made<Reason> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        u.choose(&REASONS).copied().map(Self)
+        u.choose(&Reason::ALL).copied().map(Self)
     }
 }
 
