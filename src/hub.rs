@@ -277,24 +277,13 @@ impl Wake {
         !matches!(self.state.borrow().phase, Phase::Waking { reason: None, .. })
     }
 
-    /// Publishes how often the app's containers were started again, if that is news.
-    fn publish_restarts(&self, restarts: u32) {
+    /// Publishes how often the app's containers were started again and how long it usually takes, if that is news.
+    fn publish_facts(&self, restarts: u32, usual: Option<Duration>) {
         self.state.send_if_modified(|state| {
-            let is_news = state.restarts < restarts;
+            let facts = (state.restarts.max(restarts), state.usual.or(usual));
+            let is_news = facts != (state.restarts, state.usual);
             if is_news {
-                state.restarts = restarts;
-                state.revision += 1;
-            }
-            is_news
-        });
-    }
-
-    /// Publishes how long the app usually takes, if that is news.
-    fn publish_usual(&self, usual: Option<Duration>) {
-        self.state.send_if_modified(|state| {
-            let is_news = usual.is_some() && state.usual.is_none();
-            if is_news {
-                state.usual = usual;
+                (state.restarts, state.usual) = facts;
                 state.revision += 1;
             }
             is_news

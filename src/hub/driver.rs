@@ -1,10 +1,6 @@
 //! The task that wakes one app.
 
-use std::{
-    mem,
-    sync::{Arc, PoisonError},
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Instant, sleep_until};
@@ -52,8 +48,7 @@ impl Driver {
             }
             let Some(observation) = &latest else { continue };
             if let Ok(observed) = observation {
-                self.wake.publish_restarts(observed.pods.restarts);
-                self.wake.publish_usual(observed.deployment.usual);
+                self.wake.publish_facts(observed.pods.restarts, observed.deployment.usual);
             }
             match next_step(observation) {
                 Next::Write(write) if !pace.allows(&write) => {}
@@ -114,7 +109,7 @@ impl Driver {
 impl Drop for Driver {
     /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
     fn drop(&mut self) {
-        let mut wakes = self.inner.wakes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wakes = self.inner.wakes();
         if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
             wakes.remove(&self.wake.host);
         }
