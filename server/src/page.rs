@@ -13,7 +13,11 @@ use unidler_app::{
     words::Language,
 };
 
-use crate::{app_host::AppHost, problem::Problem, router::AppState};
+use crate::{
+    app_host::AppHost,
+    problem::{Problem, RETRY_AFTER},
+    router::AppState,
+};
 
 /// What the choice between page and problem depends on.
 const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language");
@@ -29,13 +33,13 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
         let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), || view! { <Page/> });
         let mut response = render(request).await;
         *response.status_mut() = state.page_status;
+        if state.page_status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         response
     } else {
         Problem::not_up(progress).into_response()
     };
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
     response.headers_mut().insert(header::VARY, VARY);
     response
 }

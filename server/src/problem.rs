@@ -12,7 +12,7 @@ use unidler::progress::{Phase, Progress};
 use crate::start_rule::Refusal;
 
 /// What is said to whoever should come again: in seconds.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
+pub(crate) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// An answer that is not what was asked for.
 #[derive(Clone, Debug, Serialize)]
