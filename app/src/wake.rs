@@ -61,8 +61,9 @@ pub fn Wake(
     let lead = move || lead(words, phase(), live.opening_ms.get());
     let advice = move || advice(words, phase());
     let estimate = move || estimate(words, &live.progress.read(), live.age_ms.get());
+    let bar = Memo::new(move |before| never_back(before, percent(&live.progress.read(), live.age_ms.get())));
     // Not as a u64, which JavaScript would get as a BigInt, and refuse.
-    let bar = move || f64::from(percent(&live.progress.read(), live.age_ms.get()));
+    let bar = move || f64::from(bar.get());
     let restarts = move || match live.progress.read().restarts {
         0 => String::new(),
         count => (words.restarts)(count),
@@ -270,6 +271,14 @@ fn percent(progress: &Progress, age_ms: u64) -> u8 {
     u8::try_from(percent).unwrap_or_default()
 }
 
+/// A snapshot that was long on its way knows less than the clock of the page has said meanwhile.
+fn never_back(before: Option<&u8>, percent: u8) -> u8 {
+    match (before, percent) {
+        (_, 0) | (None, _) => percent,
+        (Some(before), _) => percent.max(*before),
+    }
+}
+
 /// From where to where the bar may be in a step. They overlap, since an app may be quicker in one than in another.
 fn part_of(step: Step) -> (u64, u64) {
     match step {
@@ -340,5 +349,16 @@ mod tests {
                 elapsed += 60_000;
             }
         }
+    }
+
+    #[test]
+    fn a_late_snapshot_does_not_move_the_bar_back() {
+        let usual = Some(3_000);
+        let shown = percent(&waking(Step::Pulling, 1_000, usual), 500);
+        let late = percent(&waking(Step::Starting, 1_300, usual), 0);
+        assert!(late < shown, "{late} and {shown}");
+        assert_eq!(never_back(Some(&shown), late), shown);
+        assert_eq!(never_back(None, late), late, "the first");
+        assert_eq!(never_back(Some(&shown), 0), 0, "it has failed, or begins anew");
     }
 }
