@@ -1,8 +1,10 @@
-//! A cluster that is played: each [`Scene`] is an app with a script for its pods.
+//! A cluster that is played: each [`Scene`] is an app with a script.
 //!
 //! `unidler demo` and the tests run the whole product on it. What is played is only what the cluster does by
 //! itself after a write; every write comes from the engine and is conditional here as well. Time is
 //! [`tokio::time`], so a test may pause it.
+
+mod scenes;
 
 use std::{
     collections::HashMap,
@@ -18,152 +20,14 @@ use futures::{
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_stream::wrappers::IntervalStream;
 
+use scenes::{Act, Plot, ms};
+pub use scenes::{CHAPTERS, Scene, scenes};
+
 use crate::{
     cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
     host::Host,
     progress::{Reason, Step},
 };
-
-/// An app of the demo and how its wake-up goes.
-#[derive(Debug)]
-pub struct Scene {
-    /// The first label of its host: `<name>.localhost`.
-    pub name: &'static str,
-    /// One sentence on what is to be seen.
-    pub summary: &'static str,
-    plot: Plot,
-}
-
-#[derive(Debug)]
-enum Plot {
-    /// It cannot be told which app the host names.
-    Lost(Reason),
-    /// It has no replicas, and is not marked as idled.
-    SwitchedOff,
-    /// It wakes.
-    Wakes {
-        /// What its pods do, by time since they were asked for.
-        acts: &'static [(Duration, Act)],
-        /// How long the ingress takes to notice that the Service points elsewhere.
-        ingress_lag: Duration,
-    },
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Act {
-    Step(Step),
-    Trouble(Step, Reason),
-    Available,
-}
-
-use Act::{Available, Step as At, Trouble};
-
-const fn ms(milliseconds: u64) -> Duration {
-    Duration::from_millis(milliseconds)
-}
-
-const SOON: Duration = ms(300);
-
-/// The scenes, in the order of the start page.
-pub const SCENES: &[Scene] = &[
-    Scene {
-        name: "quick",
-        summary: "Wakes in a few seconds: the usual case.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(500), At(Step::Pulling)),
-                (ms(1200), At(Step::Starting)),
-                (ms(2000), At(Step::Checking)),
-                (ms(3000), Available),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "slow",
-        summary: "Takes half a minute: a large image on a new node.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(3_000), At(Step::Pulling)),
-                (ms(20_000), At(Step::Starting)),
-                (ms(24_000), At(Step::Checking)),
-                (ms(30_000), Available),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "ingress-lags",
-        summary: "Is up in two seconds, but the ingress notices only ten seconds later.",
-        plot: Plot::Wakes {
-            acts: &[(ms(0), At(Step::Scheduling)), (ms(700), At(Step::Starting)), (ms(2_000), Available)],
-            ingress_lag: ms(10_000),
-        },
-    },
-    Scene {
-        name: "no-room",
-        summary: "Waits for a node with room, which comes after a quarter of a minute.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(1_000), Trouble(Step::Scheduling, Reason::NoRoom)),
-                (ms(15_000), At(Step::Pulling)),
-                (ms(18_000), At(Step::Starting)),
-                (ms(20_000), Available),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "mended",
-        summary: "Its image is missing at first; somebody pushes it, and the page heals by itself.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(500), At(Step::Pulling)),
-                (ms(2_000), Trouble(Step::Pulling, Reason::ImageUnavailable)),
-                (ms(12_000), At(Step::Starting)),
-                (ms(14_000), Available),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "image-missing",
-        summary: "Its image cannot be pulled.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(500), At(Step::Pulling)),
-                (ms(2_000), Trouble(Step::Pulling, Reason::ImageUnavailable)),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "crash-loop",
-        summary: "Ends as soon as it has started, again and again.",
-        plot: Plot::Wakes {
-            acts: &[
-                (ms(0), At(Step::Scheduling)),
-                (ms(500), At(Step::Pulling)),
-                (ms(1_000), At(Step::Starting)),
-                (ms(2_500), Trouble(Step::Starting, Reason::CrashLoop)),
-            ],
-            ingress_lag: SOON,
-        },
-    },
-    Scene {
-        name: "quota",
-        summary: "The namespace's quota leaves no room for its pods.",
-        plot: Plot::Wakes { acts: &[(ms(800), Trouble(Step::Scheduling, Reason::PodsRefused))], ingress_lag: SOON },
-    },
-    Scene { name: "switched-off", summary: "Somebody scaled it to zero on purpose: it is left alone.", plot: Plot::SwitchedOff },
-    Scene { name: "not-found", summary: "No app has this address.", plot: Plot::Lost(Reason::NoIngress) },
-    Scene { name: "ambiguous", summary: "Two apps claim this address.", plot: Plot::Lost(Reason::AmbiguousIngress) },
-];
 
 /// Where the demo's ingress sends a visitor.
 #[derive(Clone, Copy, Debug)]
@@ -173,6 +37,9 @@ pub enum Route {
     /// To the app.
     App(&'static Scene),
 }
+
+/// After how long the replicas are taken away again where something does that.
+const UNDONE: Duration = ms(800);
 
 /// The played cluster.
 ///
@@ -200,8 +67,8 @@ impl DemoCluster {
     #[must_use]
     pub fn route(&self, host: &Host) -> Route {
         let Some((scene, app)) = self.find(host) else { return Route::Unidler };
-        match (&scene.plot, app.serving) {
-            (Plot::Wakes { ingress_lag, .. }, Some(since)) if since.elapsed() >= *ingress_lag => Route::App(scene),
+        match app.serving {
+            Some(since) if since.elapsed() >= scene.ingress_lag => Route::App(scene),
             _ => Route::Unidler,
         }
     }
@@ -221,7 +88,7 @@ impl DemoCluster {
 
     fn find(&self, host: &Host) -> Option<(&'static Scene, App)> {
         let name = host.as_str().strip_suffix(".localhost")?;
-        let scene = SCENES.iter().find(|scene| scene.name == name)?;
+        let scene = scenes().find(|scene| scene.name == name)?;
         Some((scene, self.apps().get(scene.name).copied().unwrap_or_default()))
     }
 
@@ -234,6 +101,13 @@ impl DemoCluster {
         let (Write::Scale { version, .. } | Write::ClearIdled { version, .. } | Write::RestoreService { version }) = write;
         if *version != app.version() {
             return Err(ApplyError::Conflict);
+        }
+        match scene.plot {
+            Plot::Forbidden => return Err(ApplyError::Forbidden("the demo".to_owned())),
+            Plot::Unreachable => {
+                return Err(ApplyError::Unreachable { message: "the demo".to_owned(), retry_after: None });
+            }
+            _ => {}
         }
         match write {
             Write::Scale { .. } => app.scaled = Some(Instant::now()),
@@ -251,24 +125,25 @@ impl App {
         Version(self.writes.to_string())
     }
 
-    fn observe(&self, acts: &[(Duration, Act)]) -> Observed {
-        let act = self.scaled.and_then(|since| {
-            let age = since.elapsed();
-            acts.iter().rev().find(|(from, _)| *from <= age).map(|(_, act)| *act)
-        });
+    fn observe(&self, scene: &Scene) -> Observed {
+        let age = self.scaled.map(|since| since.elapsed());
+        let acts = scene.acts();
+        let act = age.and_then(|age| acts.iter().rev().find(|(from, _)| *from <= age).map(|(_, act)| *act));
         let pods = match act {
-            Some(At(step)) => Pods { step: Some(step), trouble: None, restarts: 0 },
-            Some(Trouble(step, reason)) => Pods { step: Some(step), trouble: Some(reason), restarts: 0 },
-            Some(Available) | None => Pods::default(),
+            Some(Act::Step(step)) => Pods { step: Some(step), ..Pods::default() },
+            Some(Act::Trouble(step, reason)) => Pods { step: Some(step), trouble: Some(reason), ..Pods::default() },
+            Some(Act::Crashes(restarts)) => Pods { step: Some(Step::Starting), trouble: Some(Reason::CrashLoop), restarts },
+            Some(Act::Available) | None => Pods::default(),
         };
+        let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);
         let deployment = Deployment {
             version: self.version(),
-            idled: !self.cleared,
-            replicas: u32::from(self.scaled.is_some()),
+            idled: !self.cleared && !matches!(scene.plot, Plot::SwitchedOff),
+            replicas: u32::from(self.scaled.is_some() && !is_undone),
             replicas_when_unidled: 1,
-            available: u32::from(matches!(act, Some(Available))),
+            available: u32::from(matches!(act, Some(Act::Available))),
             trouble: None,
-            usual: usual_of(acts),
+            usual: scene.usual,
         };
         let service = match self.serving {
             Some(_) => Service::Serving { ready: Some(true) },
@@ -278,23 +153,12 @@ impl App {
     }
 }
 
-/// The scenes have been seen before: each takes as long as always. What never comes up has no history.
-fn usual_of(acts: &[(Duration, Act)]) -> Option<Duration> {
-    let troubled = acts.iter().any(|(_, act)| matches!(act, Trouble(..)));
-    acts.iter().find(|(_, act)| matches!(act, Available) && !troubled).map(|(at, _)| *at)
-}
-
 impl Cluster for DemoCluster {
     fn observe(&self, host: &Host) -> Observation {
         let (scene, app) = self.find(host).ok_or(Reason::NoIngress)?;
         match scene.plot {
             Plot::Lost(reason) => Err(reason),
-            Plot::SwitchedOff => {
-                let mut observed = app.observe(&[]);
-                observed.deployment.idled = false;
-                Ok(observed)
-            }
-            Plot::Wakes { acts, .. } => Ok(app.observe(acts)),
+            _ => Ok(app.observe(scene)),
         }
     }
 

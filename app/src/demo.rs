@@ -1,7 +1,7 @@
 //! The pages of `unidler demo`: the start page, and the app that each scene ends in.
 
 use leptos::prelude::*;
-use unidler::demo::{SCENES, Scene};
+use unidler::demo::{CHAPTERS, Scene};
 
 #[component]
 fn Document(title: String, css: String, children: Children) -> impl IntoView {
@@ -29,14 +29,17 @@ pub fn start_page(css: &str, port: &str) -> String {
         let href = format!("http://{host}{port}/");
         view! { <li><a href=href>{host}</a><span>{scene.summary}</span></li> }
     };
-    let scenes = SCENES.iter().map(scene).collect_view();
+    let chapter = |(heading, scenes): &'static (&str, &[Scene])| {
+        view! { <h2>{*heading}</h2><ul class="scenes">{scenes.iter().map(scene).collect_view()}</ul> }
+    };
+    let chapters = CHAPTERS.iter().map(chapter).collect_view();
     let css = css.to_owned();
     view! {
         <Document title=title.to_owned() css>
             <main class="demo">
                 <h1>{title}</h1>
                 <p class="lead">"Each of these apps is asleep. Open one and watch it wake; its own page lets you put it to sleep again."</p>
-                <ul class="scenes">{scenes}</ul>
+                {chapters}
             </main>
         </Document>
     }

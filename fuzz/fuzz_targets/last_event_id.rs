@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderName, HeaderValue, Request, Response, StatusCode, header},
 };
 use libfuzzer_sys::fuzz_target;
-use unidler::demo::{DemoCluster, SCENES};
+use unidler::demo::{DemoCluster, scenes};
 use unidler_fuzz::{ask, block_on, next_text, read_event};
 
 #[derive(Arbitrary, Debug)]
@@ -51,7 +51,8 @@ fn request(visit: &Visit<'_>) -> Request<Body> {
     let scene;
     let host = match visit.host {
         Host::Scene(number) => {
-            scene = format!("{}.localhost", SCENES[number % SCENES.len()].name);
+            let name = scenes().nth(number % scenes().count()).map(|scene| scene.name).unwrap_or_default();
+            scene = format!("{name}.localhost");
             scene.as_bytes()
         }
         Host::Any(bytes) => bytes,
