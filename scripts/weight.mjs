@@ -7,7 +7,8 @@ import { get } from "node:http";
 import { brotliCompressSync } from "node:zlib";
 
 const KIB = 1024;
-const BUDGET = { wasm: 100 * KIB, total: 130 * KIB };
+// The HTML so that it fits into the first packets of a connection; all of it so that nobody notices.
+const BUDGET = { html: 14_000, total: 100 * KIB };
 const files = "dist/site/_unidler/pkg/";
 
 const demo = spawn("dist/unidler", ["demo"], { env: { ...process.env, PORT: "127.0.0.1:0", RUST_LOG: "info" } });
@@ -30,7 +31,7 @@ const part = (extension) => readFileSync(files + readdirSync(files).find((name) 
 const parts = { html: brotliCompressSync(html).length, js: part("js"), wasm: part("wasm") };
 parts.total = parts.html + parts.js + parts.wasm;
 for (const [name, bytes] of Object.entries(parts)) {
-  const limit = BUDGET[name] ? `  of at most ${BUDGET[name] / KIB} KiB` : "";
+  const limit = BUDGET[name] ? `  of at most ${(BUDGET[name] / KIB).toFixed(1)} KiB` : "";
   console.log(`${name.padEnd(6)}${(bytes / KIB).toFixed(1).padStart(7)} KiB${limit}`);
 }
 const foreign = [...html.toString().matchAll(/(?:src|href)="?(https?:\/\/[^" >]+)/g)].map((match) => match[1]);

@@ -3,7 +3,7 @@
 //! ```text
 //!            server (feature `ssr`)                         browser (feature `hydrate`)
 //!  page::Page ── the document around it                loader.js ── loads the module; without it, the rescue
-//!     └─ wake::Wake ── the island, first snapshot  ──>  wake::Wake ── the same island
+//!     └─ wake::Wake ── the island ────── start ───────>  wake::Wake ── the same island, from the same snapshot
 //!                                                          ├─ live ── /events, polling, the probe, the handover
 //!                                                          └─ surroundings ── title, icon, announcements, clipboard
 //!  api::wake ── starts or retries          <── POST ──  a plain form, with or without scripts
@@ -13,7 +13,7 @@
 
 pub mod api;
 pub mod icon;
-#[expect(missing_docs, reason = "on what the island macro makes; everything of ours in there has docs")]
+pub mod start;
 pub mod wake;
 pub mod words;
 

@@ -21,11 +21,11 @@ use gloo_net::{
     http::{Request, Response},
 };
 use gloo_timers::future::TimeoutFuture;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{ev, prelude::*, task::spawn_local};
 use unidler::progress::{Phase, Progress, Reason, Step};
 use web_sys::{RequestCache, RequestRedirect, ResponseType};
 
-use crate::{api::WAKE_URL, wake::Live};
+use crate::{api::WAKE_URL, start::from_json, wake::Live};
 
 const EVENTS: &str = "/events/";
 const STATUS: &str = "/_unidler/status";
@@ -49,6 +49,9 @@ const GRACE_MS: u64 = 4_000;
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
+    // For as long as the page lives.
+    window_event_listener(ev::visibilitychange, move |_| live.roused.set_value(true));
+    window_event_listener(ev::online, move |_| live.roused.set_value(true));
     spawn_local(async move {
         let mut backoff = *BACKOFF_MS.start();
         // A page that was rendered as failed did not come here to start anything.
@@ -70,6 +73,10 @@ pub(crate) fn follow(live: Live) {
                         for _ in 0..backoff / TICK_MS {
                             live.note_contact(false);
                             TimeoutFuture::new(TICK_MS).await;
+                            if live.take_roused() {
+                                backoff = *BACKOFF_MS.start();
+                                break;
+                            }
                         }
                         backoff = (backoff * 2).min(*BACKOFF_MS.end());
                         listen(live).await
@@ -113,6 +120,11 @@ impl Live {
         self.connected.set(now - self.last_contact_ms.get_value() < GRACE_MS);
     }
 
+    /// Whether there is a reason to look at once, since this was asked last.
+    fn take_roused(self) -> bool {
+        self.roused.try_update_value(std::mem::take).unwrap_or_default()
+    }
+
     /// Shows a snapshot, and tells whether it is the end.
     fn show(self, progress: Progress) -> Option<End> {
         let phase = progress.phase;
@@ -139,7 +151,7 @@ async fn listen(live: Live) -> End {
         match select(events.next(), TimeoutFuture::new(TICK_MS)).await {
             Either::Left((Some(Ok((_, message))), _)) => {
                 heard = true;
-                let snapshot = message.data().as_string().and_then(|data| serde_json::from_str(&data).ok());
+                let snapshot = message.data().as_string().and_then(|data| from_json(&data));
                 if let Some(end) = snapshot.and_then(|snapshot| live.show(snapshot)) {
                     return end;
                 }
@@ -150,7 +162,7 @@ async fn listen(live: Live) -> End {
                 live.age_ms.set(now_ms() - live.arrived_ms.get_value());
                 live.note_contact(source.state() == State::Open);
                 silent_ticks = if heard && source.state() == State::Open { 0 } else { silent_ticks + 1 };
-                if silent_ticks >= SILENT_TICKS
+                if (live.take_roused() || silent_ticks >= SILENT_TICKS)
                     && let Some(end) = look(live).await
                 {
                     return end;
@@ -241,7 +253,7 @@ async fn poll() -> Answer {
         Ok(response) if is_apps(&response) => Answer::Apps,
         Ok(response) => {
             let text = response.text().await.unwrap_or_default();
-            serde_json::from_str(&text).map_or(Answer::None, Answer::Ours)
+            from_json(&text).map_or(Answer::None, Answer::Ours)
         }
         Err(_) => Answer::None,
     }

@@ -6,28 +6,39 @@
 
 use std::sync::Arc;
 
-use leptos::{nonce::use_nonce, prelude::*};
+use leptos::{either::Either, nonce::use_nonce, prelude::*};
 use leptos_axum::ResponseOptions;
-use unidler::progress::{Phase, Progress};
+use unidler::progress::Phase;
 
 use crate::{
     api::WAKE_URL,
     icon::icon,
+    start::Start,
     wake::{Wake, heading},
-    words::Language,
 };
 
 /// What the server puts into the context of a page.
 #[derive(Clone, Debug)]
 pub struct PageContext {
-    /// Where the app stands.
-    pub progress: Progress,
-    /// The language of the visitor.
-    pub language: Language,
-    /// The time, for people.
-    pub now: String,
+    /// What the island starts from.
+    pub start: Start,
     /// The files that the page needs.
     pub assets: Arc<Assets>,
+    /// What the operator puts on it.
+    pub brand: Arc<Brand>,
+}
+
+/// What the operator puts on the page.
+#[derive(Clone, Debug, Default)]
+pub struct Brand {
+    /// The name above the page.
+    pub name: Option<String>,
+    /// The logo beside it, as a `data:` URL.
+    pub logo: Option<Arc<str>>,
+    /// Whom to ask.
+    pub contact: Option<String>,
+    /// Where that leads.
+    pub contact_url: Option<String>,
 }
 
 /// The files that the page needs, as the build named them.
@@ -47,7 +58,8 @@ const REFRESH_SECONDS: &str = "3";
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
-    let PageContext { progress, language, now, assets } = expect_context();
+    let PageContext { start, assets, brand } = expect_context();
+    let Start { progress, language, .. } = &start;
     let words = language.words();
     let nonce = use_nonce();
     if let Some(nonce) = &nonce {
@@ -57,6 +69,7 @@ pub fn Page() -> impl IntoView {
     // Only a page whose app is waking looks again by itself: to look starts nothing.
     let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. });
     let starts = progress.phase == Phase::Asleep;
+    let start_json = serde_json::to_string(&start).unwrap_or_default();
     let Assets { js, wasm, css } = &*assets;
 
     view! {
@@ -75,8 +88,10 @@ pub fn Page() -> impl IntoView {
                 <script type="module" nonce=nonce>{include_str!("loader.js")}</script>
                 {refreshes.then(|| view! { <noscript><meta http-equiv="refresh" content=REFRESH_SECONDS/></noscript> })}
             </head>
-            <body>
-                <Wake initial=progress language now/>
+            <body data-start=start_json>
+                {header(&brand)}
+                <Wake/>
+                {contact(&brand)}
                 {starts.then(|| view! {
                     <noscript>
                         <form class="start" method="post" action=WAKE_URL><button>{words.start}</button></form>
@@ -85,6 +100,21 @@ pub fn Page() -> impl IntoView {
             </body>
         </html>
     }
+}
+
+fn header(brand: &Brand) -> Option<impl IntoView + use<>> {
+    let Brand { name, logo, .. } = brand;
+    let logo = logo.clone().map(|logo| view! { <img src=logo.to_string() alt=""/> });
+    (name.is_some() || logo.is_some()).then(|| view! { <header class="brand">{logo}<span>{name.clone()}</span></header> })
+}
+
+fn contact(brand: &Brand) -> Option<impl IntoView + use<>> {
+    let text = brand.contact.clone()?;
+    let line = match brand.contact_url.clone() {
+        Some(url) => Either::Left(view! { <a href=url>{text}</a> }),
+        None => Either::Right(text),
+    };
+    Some(view! { <footer class="contact">{line}</footer> })
 }
 
 /// A strict policy ([CSP Level 3](https://www.w3.org/TR/CSP3/)): our own style and loader by nonce, our own module

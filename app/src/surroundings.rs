@@ -1,8 +1,9 @@
 //! What is around the island in the browser, and follows its state: the title, the icon, what a screen reader is
-//! told, the clipboard.
+//! told, the clipboard, the notification.
 
 use leptos::{ev::MouseEvent, prelude::*, task::spawn_local};
 use unidler::progress::Phase;
+use web_sys::{Notification, NotificationPermission};
 
 use crate::{
     icon::icon,
@@ -78,6 +79,42 @@ pub(crate) fn copies(
                 gloo_timers::future::TimeoutFuture::new(COPIED_MS).await;
                 copied.set(false);
             }
+        });
+    }
+}
+
+/// Makes the button for a notification work, where there are notifications and the visitor has not refused them.
+pub(crate) fn tells(
+    live: Live,
+    words: &'static Words,
+    can_tell: RwSignal<bool>,
+    will_tell: RwSignal<bool>,
+) -> impl Fn(MouseEvent) + Copy + 'static {
+    let phase = Memo::new(move |_| live.progress.read().phase);
+    Effect::new(move || {
+        // Only in a secure context, and not in every browser.
+        let there_are = js_sys::Reflect::has(&window(), &"Notification".into()).unwrap_or_default();
+        can_tell.set(there_are && Notification::permission() != NotificationPermission::Denied);
+    });
+    Effect::new(move || {
+        let text = match phase.get() {
+            Phase::Ready { .. } => words.up,
+            Phase::Failed { .. } => words.failed,
+            Phase::Asleep | Phase::Waking { .. } => return,
+        };
+        if will_tell.get_untracked() {
+            will_tell.set(false);
+            // Some browsers let only a service worker do it. Then there is none.
+            drop(Notification::new(&format!("{text} – {}", live.progress.read_untracked().host)));
+        }
+    });
+    move |_| {
+        let Ok(asking) = Notification::request_permission() else { return };
+        spawn_local(async move {
+            drop(wasm_bindgen_futures::JsFuture::from(asking).await);
+            let permission = Notification::permission();
+            will_tell.set(permission == NotificationPermission::Granted);
+            can_tell.set(permission != NotificationPermission::Denied);
         });
     }
 }

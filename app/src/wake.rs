@@ -6,10 +6,7 @@
 use leptos::prelude::*;
 use unidler::progress::{Phase, Progress, Step};
 
-use crate::{
-    api::WAKE_URL,
-    words::{Language, Words},
-};
+use crate::{api::WAKE_URL, start::Start, words::Words};
 
 /// What the island shows: the last snapshot and what only the browser knows.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +23,8 @@ pub struct Live {
     pub last_contact_ms: StoredValue<u64>,
     /// Since how many milliseconds the browser has been probing the app's address.
     pub opening_ms: RwSignal<Option<u64>>,
+    /// Whether the tab has come to the front or the network is back: what is shown may be old.
+    pub roused: StoredValue<bool>,
 }
 
 /// How long the app's address may lead here after the app is up, before the page says so.
@@ -33,21 +32,16 @@ const OPENING_IS_SLOW_MS: u64 = 60_000;
 
 /// The live part of the page.
 #[island]
-pub fn Wake(
-    /// The snapshot to start from.
-    initial: Progress,
-    /// The language to speak.
-    language: Language,
-    /// The time, for people.
-    now: String,
-) -> impl IntoView {
+pub fn Wake() -> impl IntoView {
+    let Start { progress, language, now } = Start::of_page();
     let live = Live {
-        progress: RwSignal::new(initial),
+        progress: RwSignal::new(progress),
         arrived_ms: StoredValue::new(0),
         age_ms: RwSignal::new(0),
         connected: RwSignal::new(true),
         last_contact_ms: StoredValue::new(0),
         opening_ms: RwSignal::new(None),
+        roused: StoredValue::new(false),
     };
     let words = language.words();
     let announced = RwSignal::new(String::new());
@@ -62,8 +56,11 @@ pub fn Wake(
     let advice = move || advice(words, phase());
     let estimate = move || estimate(words, &live.progress.read(), live.age_ms.get());
     let bar = Memo::new(move |before| never_back(before, percent(&live.progress.read(), live.age_ms.get())));
-    // Not as a u64, which JavaScript would get as a BigInt, and refuse.
-    let bar = move || f64::from(bar.get());
+    // There are no steps to an app that cannot be found.
+    let never_began = move || {
+        let progress = live.progress.read();
+        matches!(progress.phase, Phase::Failed { .. }) && progress.timeline.is_empty()
+    };
     let restarts = move || match live.progress.read().restarts {
         0 => String::new(),
         count => (words.restarts)(count),
@@ -78,14 +75,15 @@ pub fn Wake(
             <p class="estimate" hidden=move || estimate().is_empty()>{estimate}</p>
             <p class="advice" hidden=move || advice().is_empty()>{advice}</p>
             <p class="restarts" hidden=move || restarts().is_empty()>{restarts}</p>
-            <progress max="100" aria-label=words.bar prop:value=bar value=bar()></progress>
-            <ol class="steps" aria-label=words.steps>
+            <progress max="100" aria-label=words.bar prop:value=bar value=bar.get_untracked()></progress>
+            <ol class="steps" aria-label=words.steps hidden=never_began>
                 {Step::ALL.map(|step| view! { <StepItem live step words/> })}
             </ol>
             <p class="connection" role="status">{move || if live.connected.get() { "" } else { words.reconnecting }}</p>
             <Retry live words/>
             <p class="open" hidden=move || !is_slow(live.opening_ms.get())><a href="">{words.open}</a></p>
             <Details live words now/>
+            <Tell live words/>
         </main>
     }
 }
@@ -110,6 +108,24 @@ fn Details(live: Live, words: &'static Words, now: String) -> impl IntoView {
         </dl>
         <button type="button" class="copy" hidden=move || !(can_copy.get() && has_failed()) on:click=copy>
             {move || if copied.get() { words.copied } else { words.copy }}
+        </button>
+    }
+}
+
+/// The button for whoever does not want to look at the page until then. It is there only where it works; the browser
+/// asks the visitor at their click, and not before.
+#[component]
+fn Tell(live: Live, words: &'static Words) -> impl IntoView {
+    let (can_tell, will_tell) = (RwSignal::new(false), RwSignal::new(false));
+    #[cfg(feature = "hydrate")]
+    let ask = crate::surroundings::tells(live, words, can_tell, will_tell);
+    #[cfg(not(feature = "hydrate"))]
+    let ask = |_: leptos::ev::MouseEvent| {};
+
+    let is_waking = move || matches!(live.progress.read().phase, Phase::Waking { .. });
+    view! {
+        <button type="button" class="tell" hidden=move || !(can_tell.get() && is_waking()) disabled=will_tell on:click=ask>
+            {move || if will_tell.get() { words.will_tell } else { words.tell }}
         </button>
     }
 }
@@ -298,6 +314,7 @@ mod tests {
     use unidler::progress::{Mark, Reason};
 
     use super::*;
+    use crate::words::Language;
 
     fn waking(step: Step, elapsed_ms: u64, usual_ms: Option<u64>) -> Progress {
         let timeline =

@@ -114,6 +114,12 @@ pub struct Words {
     pub copy: &'static str,
     /// What it says afterwards.
     pub copied: &'static str,
+    /// The button that asks for a notification.
+    pub tell: &'static str,
+    /// What it says afterwards.
+    pub will_tell: &'static str,
+    /// The notification.
+    pub up: &'static str,
     /// What precedes the time.
     pub time: &'static str,
     /// How often it was started again.

@@ -7,6 +7,8 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::brand::Brand;
+
 /// Wakes idled Kubernetes apps when somebody visits them, and shows the visitor how it goes.
 #[derive(Debug, Parser)]
 #[command(name = "unidler", version, max_term_width = 100)]
@@ -97,6 +99,10 @@ pub struct Config {
     /// How the log is written, to the standard error. What it tells is set by RUST_LOG.
     #[arg(long, env = "UNIDLER_LOG_FORMAT", default_value = "text", value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,
+
+    /// The operators' face on the page.
+    #[command(flatten)]
+    pub brand: Brand,
 }
 
 impl Config {

@@ -12,6 +12,7 @@
 //! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer.
 
 pub mod app_host;
+pub mod brand;
 pub mod config;
 mod connections;
 pub mod demo;

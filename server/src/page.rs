@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
 use unidler_app::{
     page::{Page, PageContext},
+    start::Start,
     words::Language,
 };
 
@@ -29,8 +30,13 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = language.map_or_else(Language::default, Language::accepted);
         let now = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
-        let context = PageContext { progress, language, now, assets: state.site.assets.clone() };
-        let render = leptos_axum::render_app_async_with_context(move || provide_context(context.clone()), || view! { <Page/> });
+        let start = Start { progress, language, now };
+        let context = PageContext { start: start.clone(), assets: state.site.assets.clone(), brand: state.site.brand.clone() };
+        let provide = move || {
+            provide_context(start.clone());
+            provide_context(context.clone());
+        };
+        let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
         let mut response = render(request).await;
         *response.status_mut() = state.page_status;
         if state.page_status == StatusCode::SERVICE_UNAVAILABLE {

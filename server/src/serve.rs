@@ -41,7 +41,7 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let site = Site::open(config.site.clone())?;
+    let site = Site::open(config.site.clone(), &config.brand)?;
     match command {
         Some(Command::Demo) => {
             let cluster = DemoCluster::default();

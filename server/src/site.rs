@@ -7,7 +7,9 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use unidler_app::page::Assets;
+use unidler_app::page::{self, Assets};
+
+use crate::brand::Brand;
 
 /// Where the files are served.
 pub const FILES_PATH: &str = "/_unidler/pkg";
@@ -19,6 +21,8 @@ pub struct Site {
     pub files: PathBuf,
     /// What the page refers to.
     pub assets: Arc<Assets>,
+    /// What the operator puts on it.
+    pub brand: Arc<page::Brand>,
 }
 
 impl Site {
@@ -27,13 +31,13 @@ impl Site {
     /// # Errors
     ///
     /// If the files are not there.
-    pub fn open(folder: Option<PathBuf>) -> anyhow::Result<Self> {
+    pub fn open(folder: Option<PathBuf>, brand: &Brand) -> anyhow::Result<Self> {
         let folder = match folder {
             Some(folder) => folder,
             None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("site"),
         };
         let files = folder.join(FILES_PATH.trim_start_matches('/'));
-        Self::of(files).with_context(|| {
+        Self::of(files, brand).with_context(|| {
             format!(
                 "the page's files are not in {}: build them with `make build`, or name their folder with --site",
                 folder.display()
@@ -41,7 +45,7 @@ impl Site {
         })
     }
 
-    fn of(files: PathBuf) -> anyhow::Result<Self> {
+    fn of(files: PathBuf, brand: &Brand) -> anyhow::Result<Self> {
         let named = |extension: &str| -> anyhow::Result<PathBuf> {
             let mut found = fs::read_dir(&files)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
             let found = found.find(|path| path.extension().is_some_and(|found| found == extension));
@@ -51,8 +55,8 @@ impl Site {
             Some(name) => Ok(format!("{FILES_PATH}/{name}")),
             None => bail!("a file has no name"),
         };
-        let css = fs::read_to_string(named("css")?)?;
+        let css = brand.style(&fs::read_to_string(named("css")?)?);
         let assets = Assets { js: address(&named("js")?)?, wasm: address(&named("wasm")?)?, css };
-        Ok(Self { files, assets: Arc::new(assets) })
+        Ok(Self { files, assets: Arc::new(assets), brand: Arc::new(brand.on_page()) })
     }
 }

@@ -26,6 +26,7 @@ use unidler::{
     progress::{Phase, Progress},
 };
 use unidler_server::{
+    brand::Brand,
     demo,
     limits::{Limits, Streams},
     router::AppState,
@@ -58,7 +59,7 @@ impl Server {
         let site = site();
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
-        let opened = Site::open(Some(site.path().to_owned())).expect("a site");
+        let opened = Site::open(Some(site.path().to_owned()), &Brand::default()).expect("a site");
         let state = AppState { hub: hub.clone(), site: opened, page_status: StatusCode::OK, streams: Streams::new(limits) };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();

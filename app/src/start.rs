@@ -1,0 +1,47 @@
+//! What the island starts from, so that server and browser draw the same tree.
+//!
+//! It travels as the attribute `data-start` of the document's body and not as properties of the island: what leptos needs for
+//! those would weigh a fifth of the module.
+
+use serde::{Deserialize, Serialize};
+use unidler::progress::Progress;
+
+use crate::words::Language;
+
+/// What the island starts from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Start {
+    /// Where the app stands.
+    pub progress: Progress,
+    /// The language of the visitor.
+    pub language: Language,
+    /// The time, for people.
+    pub now: String,
+}
+
+impl Start {
+    /// The one of this page, on the server.
+    #[cfg(not(feature = "hydrate"))]
+    pub(crate) fn of_page() -> Self {
+        leptos::prelude::expect_context()
+    }
+
+    /// The one of this page, in the browser.
+    ///
+    /// # Panics
+    ///
+    /// If it is not there or of another version. The loader then does without the module.
+    #[cfg(feature = "hydrate")]
+    pub(crate) fn of_page() -> Self {
+        let body = leptos::prelude::document().body();
+        let json = body.and_then(|body| body.get_attribute("data-start"));
+        json.and_then(|json| from_json(&json)).expect("the page to carry what it starts from")
+    }
+}
+
+/// Reads what the server wrote, whose strings have nothing in them that JSON escapes. The usual parser would weigh ten
+/// times as much.
+#[cfg(feature = "hydrate")]
+pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
+    serde_json_core::from_str(json).ok().map(|(value, _)| value)
+}
