@@ -45,7 +45,7 @@ bench: build ## what it costs, next to a bare server: see docs/benchmarks.md
 fuzz: ## the fuzz targets, 20 seconds each; needs a nightly Rust
 	scripts/fuzz.sh
 
-screenshots: build ## the pictures of the README, in docs/
+screenshots: build ## the pictures of the README, and each state of the page in target/screenshots
 	$(with) browser
 	cd end2end && npx playwright test --config playwright.screenshots.config.ts
 

@@ -1,4 +1,4 @@
-/** The pictures of the README: `make screenshots`. */
+/** The pictures of the page: `make screenshots`. */
 import { defineConfig } from "@playwright/test";
 
 import { browser } from "./browser";

@@ -16,8 +16,8 @@ export class Demo {
     ) {}
 
     /** Starts one, by default at a port that is free. */
-    static async start(port = 0): Promise<Demo> {
-        const process = spawn(PROGRAM, ["demo"], { env: { PORT: `127.0.0.1:${port}` }, stdio: ["ignore", "ignore", "pipe"] });
+    static async start(port = 0, flags: string[] = []): Promise<Demo> {
+        const process = spawn(PROGRAM, ["demo", ...flags], { env: { PORT: `127.0.0.1:${port}` }, stdio: ["ignore", "ignore", "pipe"] });
         const log: string[] = [];
         for await (const line of createInterface(process.stderr)) {
             log.push(line);
@@ -41,6 +41,8 @@ export class Demo {
 }
 
 interface Fixtures {
+    /** What the demo is started with. */
+    flags: string[];
     demo: Demo;
     /** The documents that the browser has navigated to, in order. */
     documents: { url: string; status: number; ours: boolean }[];
@@ -49,8 +51,10 @@ interface Fixtures {
 }
 
 export const test = base.extend<Fixtures>({
-    demo: async ({}, use) => {
-        const demo = await Demo.start();
+    flags: [[], { option: true }],
+
+    demo: async ({ flags }, use) => {
+        const demo = await Demo.start(0, flags);
         await use(demo);
         demo.stop();
     },
