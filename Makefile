@@ -39,10 +39,18 @@ lint: ## formatting, clippy, types of the tests
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	cd end2end && npx tsc --noEmit
 
+deny: ## licences, sources and banned crates of the dependencies
+	$(with) deny
+	cargo deny --log-level error check bans licenses sources
+
+advisories: ## known weaknesses of the dependencies: asks the public database
+	$(with) deny
+	cargo deny check advisories
+
 bench: build ## what it costs, next to a bare server: see docs/benchmarks.md
 	scripts/bench.sh
 
-fuzz: ## the fuzz targets, 20 seconds each; needs a nightly Rust
+fuzz: ## the fuzz targets, 20 seconds each
 	scripts/fuzz.sh
 
 screenshots: build ## the pictures of the README, and each state of the page in target/screenshots
@@ -56,4 +64,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster lint bench fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster lint deny advisories bench fuzz screenshots weight help

@@ -10,6 +10,7 @@
 
 CARGO_LEPTOS_VERSION=0.3.11
 RUST_VERSION=1.96
+CARGO_DENY_VERSION=0.20.2
 
 note() { printf 'toolchain: %s\n' "$*" >&2; }
 
@@ -82,6 +83,13 @@ need_leptos() {
     bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
     [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] || crate wasm-bindgen-cli "$bindgen" --force || return
     need_node
+}
+
+# cargo-deny, which checks the dependencies.
+need_deny() {
+    need_wasm || return
+    PATH=${CARGO_HOME:-$HOME/.cargo}/bin:$PATH
+    cargo deny --version >/dev/null 2>&1 || crate cargo-deny "$CARGO_DENY_VERSION" --locked
 }
 
 # The packages of end2end/: Playwright, and binaryen's wasm-opt, which the build calls as well.
