@@ -101,7 +101,7 @@ test("who may not scale the app leaves its Service as it was", async ({ api, awa
 
     const { code, stdout, stderr } = await run(kubeconfig, "idle", awake.host);
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-    expect(stderr).toContain(`cannot scale Deployment ${awake.namespace}/${awake.name}; its Service is as it was`);
+    expect(stderr).toContain(`the app is as it was: cannot scale Deployment ${awake.namespace}/${awake.name}: `);
     expect(stderr).toContain('cannot patch resource "deployments"');
 
     const writes = log.since(mark, `system:serviceaccount:${awake.namespace}:operator`).filter(({ verb }) => verb === "patch");

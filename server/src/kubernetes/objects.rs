@@ -234,18 +234,15 @@ impl Service {
 
 /// The part of a Service that idling takes away. This is the JSON in [`SERVICE_WHEN_UNIDLED`].
 ///
-/// The last three are those that the API server itself drops from an `ExternalName` ([Kubernetes: dual-stack],
-/// [internal traffic policy]); without them it would give the Service its defaults.
+/// The last two are what the API server itself drops from an `ExternalName` besides the addresses that it assigned;
+/// without them it would give the Service the cluster's defaults ([Kubernetes: dual-stack Services]).
 ///
-/// [Kubernetes: dual-stack]: https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services
-/// [internal traffic policy]: https://kubernetes.io/docs/concepts/services-networking/service-traffic-policy/
+/// [Kubernetes: dual-stack Services]: https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct ServiceWhenUnidled {
     pub(super) selector: BTreeMap<String, String>,
     pub(super) ports: Vec<ServicePort>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) internal_traffic_policy: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ip_families: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -412,7 +409,6 @@ mod tests {
         let saved = json!({
             "selector": { "a": "b" },
             "ports": [{ "port": 443, "targetPort": "https", "protocol": "TCP" }],
-            "internalTrafficPolicy": "Local",
             "ipFamilies": ["IPv6"],
             "ipFamilyPolicy": "SingleStack",
         });

@@ -1,8 +1,8 @@
-//! All that the commands ask of the cluster, and the writes of `idle`.
+//! All that the commands ask of the cluster.
 
 use std::{fmt::Debug, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use k8s_openapi::{
     api::{
         apps::v1::Deployment as KubeDeployment,
@@ -18,7 +18,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api as KubeApi, Client, Config, Resource, ResourceExt,
-    api::{ListParams, Patch, PostParams},
+    api::{ListParams, PostParams},
 };
 use serde::de::DeserializeOwned;
 use unidler::host::Host;
@@ -29,12 +29,11 @@ use super::{
         cache::Cache,
         configuration,
         discovery::key_of,
-        objects::{Deployment, IDLED_AT, Ingress, Service},
-        write::{clear_idled, params, pointer, restore_service},
+        objects::{Deployment, Ingress, Service},
     },
     ServiceAccount,
     doctor::{RIGHTS, Right, Snapshot, Unseen},
-    idle::{Plan, Target, leads_to_unidler},
+    idle::Target,
 };
 
 /// How long the API server may be silent: long enough for a list in a large cluster.
@@ -69,9 +68,9 @@ impl Objects {
 
 /// The cluster.
 pub(super) struct Api {
-    client: Client,
+    pub(super) client: Client,
     /// Whether we run in it.
-    in_cluster: bool,
+    pub(super) in_cluster: bool,
 }
 
 /// Connects to the cluster that the server would use.
@@ -86,12 +85,12 @@ pub(super) async fn connect() -> anyhow::Result<Api> {
 }
 
 impl Api {
-    /// All objects of the three kinds.
-    pub(super) async fn objects(&self) -> anyhow::Result<Objects> {
-        self.list_objects(None).await
+    /// The objects that have a key.
+    pub(super) async fn labelled(&self, Settings { key_label, .. }: &Settings) -> anyhow::Result<Objects> {
+        self.list_objects(Some(key_label)).await
     }
 
-    /// Those that have the key of a host.
+    /// The objects that have the key of a host.
     pub(super) async fn objects_of(&self, host: &Host, settings: &Settings) -> anyhow::Result<Objects> {
         let Settings { key_label, .. } = settings;
         self.list_objects(Some(&format!("{key_label}={}", key_of(host, key_label)))).await
@@ -133,80 +132,13 @@ impl Api {
         })
     }
 
-    /// Writes both patches of a plan, or none.
-    pub(super) async fn carry_out(&self, plan: &Plan, settings: &Settings) -> anyhow::Result<()> {
-        let Plan { namespace, service, deployment, .. } = plan;
-        let services = self.services(namespace);
-        let deployments: KubeApi<KubeDeployment> = KubeApi::namespaced(self.client.clone(), namespace);
-
-        let switched = services.patch(service, &params(), &Patch::Merge(&plan.switch)).await;
-        let switched = switched
-            .map_err(explained)
-            .with_context(|| format!("cannot switch Service {namespace}/{service}; nothing was written"))?;
-
-        let scaled = match deployments.patch(deployment, &params(), &Patch::<()>::Json(plan.scale.clone())).await {
-            Ok(scaled) => scaled,
-            Err(error) => {
-                let now = if is_refusal(&error) { Ok(None) } else { deployments.get_opt(deployment).await };
-                let what = format!("cannot scale Deployment {namespace}/{deployment}");
-                match now {
-                    Ok(Some(now)) if now.annotations().get(IDLED_AT) == Some(&plan.idled_at) => now,
-                    Ok(_) => {
-                        self.switch_back(plan, switched, settings).await.context(what.clone())?;
-                        return Err(explained(error)).with_context(|| format!("{what}; its Service is as it was"));
-                    }
-                    // Both ends of it mend themselves: it is idled, or the server points the Service at its pods again.
-                    Err(_) => {
-                        return Err(explained(error)).with_context(|| {
-                            format!("{what}, or it is unknown whether that was done: look with `unidler status` in a minute")
-                        });
-                    }
-                }
-            }
-        };
-
-        // A visitor may have come between the two writes, for whom the server has pointed the Service back.
-        let now = services.get(service).await.context("the app is idled, but its Service cannot be read")?;
-        if !leads_to_unidler(now, settings) {
-            let mut undo = clear_idled(&Deployment::parse(scaled), None);
-            undo.0.push(json_patch::PatchOperation::Replace(json_patch::ReplaceOperation {
-                path: pointer(["spec", "replicas"]),
-                value: plan.replicas.into(),
-            }));
-            let undone = deployments.patch(deployment, &params(), &Patch::<()>::Json(undo)).await;
-            undone.map_err(explained).with_context(|| {
-                format!(
-                    "somebody visited the app meanwhile, and Deployment {namespace}/{deployment} cannot be scaled back: give it \
-                     {} replicas",
-                    plan.replicas
-                )
-            })?;
-            bail!("somebody visited the app meanwhile, so it stays awake: try again when nobody does");
-        }
-        Ok(())
-    }
-
-    /// Points a Service at its pods again, in the way a wake-up does.
-    async fn switch_back(&self, plan: &Plan, switched: KubeService, settings: &Settings) -> anyhow::Result<()> {
-        let Plan { namespace, service, kept, .. } = plan;
-        let patch = restore_service(&Service::parse(switched, &settings.service_name), kept);
-        let restored = self.services(namespace).patch(service, &params(), &Patch::Merge(&patch)).await;
-        restored.map(drop).map_err(explained).with_context(|| {
-            format!(
-                "Service {namespace}/{service} cannot be switched back and leads to the unidler, which mends that within a minute \
-                 if it runs; else use `kubectl -n {namespace} patch service {service} --type merge -p '{}'`",
-                serde_json::json!({ "spec": patch["spec"] })
-            )
-        })
-    }
-
-    fn services(&self, namespace: &str) -> KubeApi<KubeService> {
+    pub(super) fn services(&self, namespace: &str) -> KubeApi<KubeService> {
         KubeApi::namespaced(self.client.clone(), namespace)
     }
 
     /// All that `doctor` looks at. What may not be read besides the three kinds is left out, and noted.
     pub(super) async fn snapshot(&self, settings: Settings, account: Option<ServiceAccount>) -> anyhow::Result<Snapshot> {
-        let objects = self.objects().await?;
+        let objects = self.list_objects(None).await?;
         let mut unseen = Vec::new();
         let classes: Vec<IngressClass> = seen(&mut unseen, "IngressClasses", self.list(None).await);
         let autoscalers: Vec<HorizontalPodAutoscaler> = seen(&mut unseen, "HorizontalPodAutoscalers", self.list(None).await);
@@ -269,13 +201,8 @@ fn seen<T: Default>(unseen: &mut Vec<Unseen>, what: &'static str, answer: Result
     })
 }
 
-/// Whether the API server has said no, so that nothing can have been written.
-fn is_refusal(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if (400..=499).contains(&status.code))
-}
-
 /// What the API server said, in words for people.
-fn explained(error: kube::Error) -> anyhow::Error {
+pub(super) fn explained(error: kube::Error) -> anyhow::Error {
     match error {
         kube::Error::Api(status) if status.code == 409 || status.message.starts_with("the server rejected our request") => {
             anyhow::anyhow!("it has changed meanwhile: try again")

@@ -1,14 +1,15 @@
 //! The commands for those who run the cluster: `idle`, `status` and `doctor`.
 //!
 //! ```text
-//!  api ──Objects──> idle::plan      ──Plan──> api      two conditional patches, undone together
-//!                   status::apps    ──rows──> stdout
-//!  api ─Snapshot──> doctor::findings ──────> stdout
+//!  api ──Objects──> idle::plan ──Plan──> carry_out      two conditional patches, or none
+//!                   status::apps ────────> stdout
+//!  api ─Snapshot──> doctor::findings ────> stdout
 //! ```
 //!
-//! [`api`] does all that needs the cluster. The rest is pure.
+//! [`api`] and [`carry_out`] do all that needs the cluster. The rest is pure.
 
 mod api;
+mod carry_out;
 mod doctor;
 mod idle;
 mod status;
@@ -148,7 +149,7 @@ pub async fn run(command: Command, config: &config::Config) -> anyhow::Result<Ex
             }
         }
         Command::Status(Status { output }) => {
-            let apps = status::apps(&api.objects().await?, &settings);
+            let apps = status::apps(&api.labelled(&settings).await?, &settings);
             print(&match output {
                 Output::Text => status::table(&apps, now()),
                 Output::Json => json(&apps),

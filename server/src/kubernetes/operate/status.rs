@@ -1,13 +1,18 @@
 //! What is idled, as a table or as JSON.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 use unidler::host::Host;
 
 use super::{
-    super::{Settings, discovery::hosts_of, objects::PointsAt},
+    super::{
+        Settings,
+        cache::Cached,
+        discovery::hosts_of,
+        objects::{Deployment, PointsAt},
+    },
     api::Objects,
 };
 
@@ -32,7 +37,7 @@ pub(super) struct IdledApp {
 pub(super) fn apps(objects: &Objects, settings: &Settings) -> Vec<IdledApp> {
     let (ingresses, deployments, services) = objects.caches(settings);
     let idled = deployments.all().into_iter().filter(|deployment| deployment.value.idled);
-    let row = |deployment: std::sync::Arc<super::super::cache::Cached<super::super::objects::Deployment>>| {
+    let row = |deployment: Arc<Cached<Deployment>>| {
         let same_namespace = |namespace: &str| namespace == deployment.namespace;
         let ingresses = ingresses.get(&deployment.key).into_iter().filter(|ingress| same_namespace(&ingress.namespace));
         let hosts: BTreeSet<Host> = ingresses.flat_map(|ingress| hosts_of(&ingress, &settings.key_label)).collect();

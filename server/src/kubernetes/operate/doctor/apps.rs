@@ -87,7 +87,7 @@ fn half_idled(snapshot: &Snapshot, Found { deployment, service, .. }: &Found) ->
         (
             format!("Service {namespace}/{} leads to the unidler, and Deployment {namespace}/{name} is not idled", service.name),
             "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",
-            format!("if they shall: kubectl -n {namespace} label deployment {name} {IDLED}=true"),
+            format!("if visitors shall wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"),
         )
     };
     Some(Finding { severity: Severity::Error, check: "half-idled", what, why: why.into(), mend })

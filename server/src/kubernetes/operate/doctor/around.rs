@@ -34,7 +34,7 @@ fn rights(Snapshot { account, missing_rights, .. }: &Snapshot) -> Vec<Finding> {
             check: "permission-missing",
             what: format!("{who} may not {} {resource} in all namespaces", verbs.join(", ")),
             why: why.into_iter().collect::<Vec<_>>().join(" "),
-            mend: "kubectl apply -f deploy/rbac.yaml".into(),
+            mend: "kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom the unidler runs".into(),
         }
     };
     by_resource.into_iter().map(finding).collect()

@@ -74,7 +74,7 @@ fn an_app_is_idled_by_two_patches_on_the_condition_of_what_was_seen() {
             { "name": "http", "port": 8080, "protocol": "TCP", "targetPort": "web" },
             { "name": "metrics", "port": 9090, "protocol": "TCP", "targetPort": 9090 },
         ],
-        "internalTrafficPolicy": "Local", "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
+        "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
     });
     let mut switch = plan.switch.clone();
     let annotation = switch["metadata"]["annotations"]["mojanalytics.xyz/service-when-unidled"].take();
@@ -119,7 +119,7 @@ fn a_wake_up_gives_back_what_idling_took() {
 
     let spec = app().service["spec"].clone();
     let restored = json!(service.when_unidled(&deployment).expect("it is known"));
-    for field in ["selector", "ports", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy"] {
+    for field in ["selector", "ports", "ipFamilies", "ipFamilyPolicy"] {
         assert_eq!(restored[field], spec[field], "{field}");
     }
 }
@@ -141,8 +141,8 @@ type Refusal = (fn(&mut App), &'static str);
 fn what_could_not_be_woken_as_it_was_is_refused() {
     let refusals: &[Refusal] = &[
         (|app| app.ingress["metadata"]["labels"] = json!({}), "no Ingress has the label host=tool.example"),
-        (|app| app.deployment["metadata"]["labels"] = json!({}), "no Deployment in the Ingress's namespace"),
-        (|app| app.service["metadata"]["namespace"] = json!("other"), "no Service in the Ingress's namespace"),
+        (|app| app.deployment["metadata"]["labels"] = json!({}), "no Deployment in the namespace of the Ingress, team,"),
+        (|app| app.service["metadata"]["namespace"] = json!("other"), "kubectl -n team label service NAME host=tool.example"),
         (|app| app.ingress["spec"]["rules"][0]["host"] = json!("other.example"), "has no rule for tool.example"),
         (|app| app.deployment["metadata"]["labels"][IDLED] = json!("true"), "is idled already"),
         (
