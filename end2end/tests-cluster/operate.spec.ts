@@ -48,7 +48,9 @@ const test = base.extend<Fixtures, { unidlerService: void }>({
     },
 });
 
-test("an app that was idled comes back as it was, whatever its Service is like", async ({ page, api, awake, operate, ingress }) => {
+test("an app that was idled comes back as it was, whatever its Service is like", async ({ page, api, awake, operate, unidler, ingress }) => {
+    // A server that has just started looks for wake-ups to finish, and half an idling looks like one.
+    await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
     const before = await specs(api, awake);
     expect(await operate("idle", awake.host)).toEqual({
         code: 0,

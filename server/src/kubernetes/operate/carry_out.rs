@@ -39,7 +39,8 @@ impl Api {
                 return Err(error.context("it is unknown whether the app is idled: look with `unidler status` in a minute"));
             }
         };
-        // A visitor may have come between the two writes, for whom the server has pointed the Service back.
+        // Between the two writes the app looks as if a wake-up was not finished. If somebody came just then, or the
+        // server looked for such, it has pointed the Service back.
         let now = services.get(service).await.context("the app is idled, but its Service cannot be read")?;
         if leads_to_unidler(now, settings) { Ok(()) } else { self.scale_back(plan, scaled).await }
     }
@@ -72,11 +73,11 @@ impl Api {
         let undone = self.deployments(namespace).patch(deployment, &params(), &Patch::<()>::Json(JsonPatch(undo))).await;
         undone.map_err(explained).with_context(|| {
             format!(
-                "somebody visited the app meanwhile, and Deployment {namespace}/{deployment} cannot be scaled back: \
+                "the app was woken meanwhile, and Deployment {namespace}/{deployment} cannot be scaled back: \
                  `unidler doctor` tells what to do"
             )
         })?;
-        bail!("somebody visited the app meanwhile, so it stays awake: try again when nobody does")
+        bail!("the app was woken meanwhile, by a visitor or by the server's own look around, and stays awake: try again")
     }
 
     /// Points the Service at its pods again, in the way a wake-up does.

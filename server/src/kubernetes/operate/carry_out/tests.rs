@@ -137,11 +137,11 @@ async fn where_nobody_knows_what_was_done_nothing_more_is() {
 }
 
 #[tokio::test]
-async fn an_app_that_somebody_visits_in_between_stays_awake() {
+async fn an_app_that_is_woken_in_between_stays_awake() {
     let (result, bodies) =
         carried_out(&[(SWITCH, 200, switched), (SCALE, 200, scaled), (READ_SERVICE, 200, pointed_back), (SCALE, 200, running)])
             .await;
-    assert!(result.expect_err("a visitor").starts_with("somebody visited the app meanwhile, so it stays awake"));
+    assert!(result.expect_err("a visitor").starts_with("the app was woken meanwhile"));
     let undo = bodies.last().and_then(Value::as_array).expect("operations");
     assert!(undo.contains(&json!({ "op": "test", "path": "/metadata/generation", "value": 8 })), "{undo:?}");
     assert!(undo.contains(&json!({ "op": "remove", "path": "/metadata/labels/mojanalytics.xyz~1idled" })), "{undo:?}");
