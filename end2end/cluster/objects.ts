@@ -59,7 +59,9 @@ export interface Kinds {
     ClusterRoleBinding: KubeObject;
     Deployment: Deployment;
     EndpointSlice: EndpointSlice;
+    HorizontalPodAutoscaler: KubeObject;
     Ingress: Ingress;
+    IngressClass: KubeObject;
     Namespace: KubeObject;
     Node: KubeObject;
     PersistentVolume: KubeObject;
@@ -77,7 +79,9 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
     Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
     EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },
+    HorizontalPodAutoscaler: { group: "/apis/autoscaling/v2", plural: "horizontalpodautoscalers", isNamespaced: true },
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
+    IngressClass: { group: "/apis/networking.k8s.io/v1", plural: "ingressclasses", isNamespaced: false },
     Namespace: { group: "/api/v1", plural: "namespaces", isNamespaced: false },
     Node: { group: "/api/v1", plural: "nodes", isNamespaced: false },
     PersistentVolume: { group: "/api/v1", plural: "persistentvolumes", isNamespaced: false },

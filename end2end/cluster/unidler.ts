@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { Child, freePort } from "./child";
 import { until } from "./wait";
 
-const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../../dist/unidler"));
+export const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../../dist/unidler"));
 
 export class Unidler {
     private constructor(

@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::brand::Brand;
+use crate::{brand::Brand, kubernetes::operate};
 
 /// Wakes idled Kubernetes apps when somebody visits them, and shows the visitor how it goes.
 #[derive(Debug, Parser)]
@@ -22,14 +22,18 @@ pub struct Cli {
 }
 
 /// What to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Play a cluster: no Kubernetes needed. Open the start page in a browser and wake the apps on it.
     Demo,
+    /// What else there is to do in a cluster.
+    #[command(flatten)]
+    Operate(operate::Command),
 }
 
 /// The configuration of the server.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Configuration")]
 pub struct Config {
     /// Port to listen at, on all addresses; or an address and a port, such as 127.0.0.1:8080.
     #[arg(long, env = "PORT", default_value = "8080", value_name = "[ADDRESS]:PORT", global = true)]

@@ -1,4 +1,5 @@
-//! The `unidler` program: reads its configuration, starts its log and serves until it is told to stop.
+//! The `unidler` program: reads its configuration, starts its log and serves until it is told to stop, or does one of
+//! the commands for operators.
 
 use std::{io::IsTerminal, process::ExitCode};
 
@@ -7,19 +8,32 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 use tracing_subscriber::EnvFilter;
 use unidler_server::{
-    config::{Cli, LogFormat},
+    config::{Cli, Command, LogFormat},
+    kubernetes::operate,
     serve,
 };
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command, config } = Cli::parse();
-    start_log(config.log_format);
+    let is_demo = match command {
+        None => false,
+        Some(Command::Demo) => true,
+        Some(Command::Operate(command)) => {
+            // Their results are their output. The log is for when something is strange.
+            start_log(config.log_format, "warn");
+            return operate::run(command, &config).await.unwrap_or_else(|error| {
+                eprintln!("unidler: {error:#}");
+                ExitCode::from(2)
+            });
+        }
+    };
+    start_log(config.log_format, "info");
     // Each visitor is a file descriptor, and many systems begin with as few as a thousand.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         warn!(%error, "cannot raise the limit of open files");
     }
-    match serve::run(command, config, told_to_stop()).await {
+    match serve::run(is_demo, config, told_to_stop()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -28,8 +42,8 @@ async fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+fn start_log(format: LogFormat, default: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match format {
         LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),

@@ -18,7 +18,7 @@ use unidler::{
 };
 
 use crate::{
-    config::{Command, Config, Listen, PageStatus},
+    config::{Config, Listen, PageStatus},
     connections, demo,
     kubernetes::{self, KubernetesCluster},
     limits::Streams,
@@ -31,45 +31,38 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// How often it is looked whether the caches are filled, so that the first sweep comes soon.
 const FIRST_SWEEP: Duration = Duration::from_millis(500);
 
-/// Runs the server until `shutdown` is done.
+/// Runs the server until `shutdown` is done: on a played cluster if `is_demo`, else on a real one.
 ///
 /// # Errors
 ///
 /// If it cannot start: no cluster, no files, no port.
-pub async fn run(
-    command: Option<Command>,
-    config: Config,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> anyhow::Result<()> {
+pub async fn run(is_demo: bool, config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
     let site = Site::open(config.site.clone(), &config.brand)?;
-    match command {
-        Some(Command::Demo) => {
-            let cluster = DemoCluster::default();
-            let listener = listen(config.port).await?;
-            let port = listener.local_addr()?.port();
-            info!("the demo is at http://localhost:{port}/");
-            let hub = hub(Arc::new(cluster.clone()), &config);
-            let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
-            serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
-            Ok(())
-        }
-        None => {
-            let Config { unidle_key_label, service, max_replicas, .. } = config.clone();
-            let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, max_replicas };
-            let cluster = KubernetesCluster::connect(settings).await?;
-            let listener = listen(config.port).await?;
-            info!(address = %listener.local_addr()?, "listening");
-            let watching = tokio::spawn({
-                let cluster = cluster.clone();
-                async move { cluster.run().await }
-            });
-            let hub = hub(Arc::new(cluster), &config);
-            let sweeping = tokio::spawn(sweep(hub.clone()));
-            serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
-            watching.abort();
-            sweeping.abort();
-            Ok(())
-        }
+    if is_demo {
+        let cluster = DemoCluster::default();
+        let listener = listen(config.port).await?;
+        let port = listener.local_addr()?.port();
+        info!("the demo is at http://localhost:{port}/");
+        let hub = hub(Arc::new(cluster.clone()), &config);
+        let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
+        serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
+        Ok(())
+    } else {
+        let Config { unidle_key_label, service, max_replicas, .. } = config.clone();
+        let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, max_replicas };
+        let cluster = KubernetesCluster::connect(settings).await?;
+        let listener = listen(config.port).await?;
+        info!(address = %listener.local_addr()?, "listening");
+        let watching = tokio::spawn({
+            let cluster = cluster.clone();
+            async move { cluster.run().await }
+        });
+        let hub = hub(Arc::new(cluster), &config);
+        let sweeping = tokio::spawn(sweep(hub.clone()));
+        serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
+        watching.abort();
+        sweeping.abort();
+        Ok(())
     }
 }
 

@@ -92,6 +92,17 @@ impl<T> Cache<T> {
         Self { state: RwLock::new(state), changed }
     }
 
+    /// What was listed once, with what `parse` makes of each object.
+    pub(super) fn of<K: Resource>(objects: impl IntoIterator<Item = K>, key_label: &str, parse: impl Fn(K) -> T) -> Self {
+        let cache = Self::new(watch::channel(()).0);
+        cache.take(Event::<K>::Init, key_label, &parse);
+        for object in objects {
+            cache.take(Event::InitApply(object), key_label, &parse);
+        }
+        cache.take(Event::<K>::InitDone, key_label, &parse);
+        cache
+    }
+
     /// The objects that carry a key.
     pub(super) fn get(&self, key: &str) -> Vec<Arc<Cached<T>>> {
         self.read().objects.by_key.get(key).cloned().unwrap_or_default()

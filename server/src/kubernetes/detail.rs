@@ -56,7 +56,7 @@ impl Detail {
     }
 
     fn of(found: &Found) -> (String, String, String) {
-        let Found { deployment, service } = found;
+        let Found { deployment, service, .. } = found;
         (deployment.namespace.clone(), deployment.value.selector.clone(), service.name.clone())
     }
 

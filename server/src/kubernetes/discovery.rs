@@ -21,6 +21,7 @@ pub(super) fn key_of<'a>(host: &'a Host, key_label: &str) -> &'a str {
 /// The objects of an app.
 #[derive(Debug)]
 pub(super) struct Found {
+    pub(super) ingress: Arc<Cached<Ingress>>,
     pub(super) deployment: Arc<Cached<Deployment>>,
     pub(super) service: Arc<Cached<Service>>,
 }
@@ -45,6 +46,7 @@ pub(super) fn find(
     Ok(Found {
         deployment: only(deployments, Reason::NoDeployment, Reason::AmbiguousDeployment)?,
         service: only(services, Reason::NoService, Reason::AmbiguousService)?,
+        ingress,
     })
 }
 

@@ -8,11 +8,14 @@
 //!                                │
 //!                 KubernetesCluster: observe / watch / apply ──> write    three conditional patches
 //! ```
+//!
+//! [`operate`] has the commands for those who run the cluster.
 
 mod cache;
 mod detail;
 mod discovery;
 mod objects;
+pub mod operate;
 mod pods;
 mod write;
 
@@ -94,14 +97,7 @@ impl KubernetesCluster {
     /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
     /// tried again, and readiness tells.
     pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
-        let config = match Config::incluster() {
-            Ok(config) => config,
-            Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.context(
-                "found no Kubernetes cluster: run the unidler inside one, or name a kubeconfig with KUBECONFIG, \
-                 or try it without a cluster with `unidler demo`",
-            )?,
-        };
-        Self::new(config, settings).context("cannot use the configuration of the Kubernetes cluster")
+        Self::new(configuration().await?, settings).context(UNUSABLE)
     }
 
     /// The cluster of a configuration. Nothing is asked of it before [`run`](Self::run).
@@ -212,6 +208,20 @@ impl Cluster for KubernetesCluster {
             [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
         let missing: Vec<&str> = caches.iter().filter(|(_, synced)| !synced).map(|(name, _)| *name).collect();
         (!missing.is_empty()).then(|| format!("the first list of {} is not complete yet", missing.join(", ")))
+    }
+}
+
+/// What it means if a client cannot be made.
+const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
+
+/// The cluster that the process runs in, else the one that a kubeconfig names.
+async fn configuration() -> anyhow::Result<Config> {
+    match Config::incluster() {
+        Ok(config) => Ok(config),
+        Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.context(
+            "found no Kubernetes cluster: run the unidler inside one, or name a kubeconfig with KUBECONFIG, \
+             or try it without a cluster with `unidler demo`",
+        ),
     }
 }
 

@@ -228,19 +228,29 @@ impl Service {
             target_port: Some(IntOrString::Int(deployment.target_port)),
             ..ServicePort::default()
         };
-        Some(ServiceWhenUnidled { selector, ports: vec![port] })
+        Some(ServiceWhenUnidled { selector, ports: vec![port], ..ServiceWhenUnidled::default() })
     }
 }
 
 /// The part of a Service that idling takes away. This is the JSON in [`SERVICE_WHEN_UNIDLED`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// The last two are what the API server itself drops from an `ExternalName` besides the addresses that it assigned;
+/// without them it would give the Service the cluster's defaults ([Kubernetes: dual-stack Services]).
+///
+/// [Kubernetes: dual-stack Services]: https://kubernetes.io/docs/concepts/services-networking/dual-stack/#services
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct ServiceWhenUnidled {
     pub(super) selector: BTreeMap<String, String>,
     pub(super) ports: Vec<ServicePort>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ip_families: Option<Vec<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) ip_family_policy: Option<String>,
 }
 
 /// Whether a name is `<own_name>.<namespace>.svc[.<domain>]`.
-fn is_own_address(name: &str, own_name: &str) -> bool {
+pub(super) fn is_own_address(name: &str, own_name: &str) -> bool {
     let mut labels = name.trim_end_matches('.').split('.');
     labels.next() == Some(own_name)
         && labels.next().is_some_and(|namespace| !namespace.is_empty())
@@ -396,7 +406,12 @@ mod tests {
 
     #[test]
     fn a_service_that_kept_its_spec_gets_exactly_that() {
-        let saved = json!({ "selector": { "a": "b" }, "ports": [{ "port": 443, "targetPort": "https", "protocol": "TCP" }] });
+        let saved = json!({
+            "selector": { "a": "b" },
+            "ports": [{ "port": 443, "targetPort": "https", "protocol": "TCP" }],
+            "ipFamilies": ["IPv6"],
+            "ipFamilyPolicy": "SingleStack",
+        });
         let metadata = json!({ "labels": { "app": "tool" }, "annotations": { SERVICE_WHEN_UNIDLED: saved.to_string() } });
         assert_eq!(restored(metadata, json!({ "selector": {}, "template": {} })), Some(saved));
     }

@@ -61,7 +61,7 @@ impl Writer {
 
     /// Does a write, if what it was decided on still holds.
     pub(super) async fn apply(&self, found: &Found, write: &Write) -> Result<(), ApplyError> {
-        let Found { deployment, service } = found;
+        let Found { deployment, service, .. } = found;
         let is_current = match write {
             Write::Scale { version, .. } | Write::ClearIdled { version, .. } => *version == deployment.value.version(),
             Write::RestoreService { version } => *version == service.value.version(),
@@ -104,7 +104,7 @@ impl Writer {
     }
 }
 
-fn params() -> PatchParams {
+pub(super) fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
 }
 
@@ -123,7 +123,7 @@ fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
     JsonPatch(operations)
 }
 
-fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> JsonPatch {
+pub(super) fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> JsonPatch {
     let mut operations = conditions(deployment);
     // There is a place for an annotation only where there are some already.
     if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
@@ -153,13 +153,15 @@ fn conditions(deployment: &Deployment) -> Vec<PatchOperation> {
     operations
 }
 
-fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
+pub(super) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
     let mut metadata = json!({ "uid": service.uid, "resourceVersion": service.resource_version });
     if service.has_saved() {
         metadata["annotations"] = json!({ SERVICE_WHEN_UNIDLED: null });
     }
-    let ServiceWhenUnidled { selector, ports } = restored;
-    json!({ "metadata": metadata, "spec": { "type": "ClusterIP", "externalName": null, "selector": selector, "ports": ports } })
+    let mut spec = json!(restored);
+    spec["type"] = json!("ClusterIP");
+    spec["externalName"] = Value::Null;
+    json!({ "metadata": metadata, "spec": spec })
 }
 
 fn classify(error: kube::Error) -> ApplyError {
@@ -182,15 +184,15 @@ fn unreachable(message: String, retry_after: Option<Duration>) -> ApplyError {
     ApplyError::Unreachable { message, retry_after }
 }
 
-fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
+pub(super) fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
     PointerBuf::from_tokens(path.map(Token::new))
 }
 
-fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+pub(super) fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
     PatchOperation::Test(TestOperation { path: pointer(path), value })
 }
 
-fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
+pub(super) fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
     PatchOperation::Remove(RemoveOperation { path: pointer(path) })
 }
 
@@ -233,6 +235,26 @@ mod tests {
                 { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at" },
                 { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1replicas-when-unidled" },
             ]))
+        );
+    }
+
+    #[test]
+    fn a_service_gets_back_all_that_it_kept() {
+        let service = |annotations: Value| {
+            let metadata = json!({ "uid": "u2", "resourceVersion": "9", "annotations": annotations });
+            Service::parse(serde_json::from_value(json!({ "metadata": metadata })).expect("a Service"), "unidler")
+        };
+        let kept = json!({ "selector": { "a": "b" }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack" });
+        let restored = serde_json::from_value(kept.clone()).expect("a kept spec");
+        assert_eq!(
+            restore_service(&service(json!({ SERVICE_WHEN_UNIDLED: kept.to_string() })), &restored),
+            json!({
+                "metadata": { "uid": "u2", "resourceVersion": "9", "annotations": { SERVICE_WHEN_UNIDLED: null } },
+                "spec": {
+                    "type": "ClusterIP", "externalName": null,
+                    "selector": { "a": "b" }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack",
+                },
+            })
         );
     }
 

@@ -1,0 +1,384 @@
+/** The commands for operators: `unidler idle`, `status` and `doctor`. */
+import { randomBytes } from "node:crypto";
+
+import { type Api, writeKubeconfig } from "../cluster/api";
+import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED } from "../cluster/app";
+import { AuditLog, isWrite } from "../cluster/audit";
+import { type KubeObject } from "../cluster/objects";
+import { type Ran, run } from "../cluster/program";
+import { clusterFacts, shipped } from "../cluster/setup";
+import { expect, test as base } from "./fixtures";
+
+const SERVICE_WHEN_UNIDLED = "mojanalytics.xyz/service-when-unidled";
+
+/** The apps of other tests go with their namespaces, after their pods. */
+const AFTER_OTHERS = { timeout: 75_000 };
+
+interface Fixtures {
+    /** An app that is awake, with a Service that the original idler would have lost. */
+    awake: App;
+    /** Runs a command as an administrator, who is nobody in the audit log but the tests themselves. */
+    operate: (...args: string[]) => Promise<Ran>;
+}
+
+const test = base.extend<Fixtures, { unidlerService: void }>({
+    // Apps are idled only towards an unidler that is there.
+    unidlerService: [
+        async ({ api }, use) => {
+            const service = shipped("unidler.yaml").find(({ kind }) => kind === "Service") as KubeObject;
+            await api.apply(service);
+            await use();
+            await api.delete("Service", "unidler", "unidler");
+        },
+        { scope: "worker", auto: true },
+    ],
+
+    awake: async ({ api }, use) => {
+        const app = await createUnusualApp(api);
+        await use(app);
+        // The next test looks at all that is in the cluster, and a namespace keeps them until its last pod is gone.
+        for (const kind of ["Ingress", "Deployment", "Service"] as const) await api.delete(kind, app.namespace, app.name);
+        await api.delete("Namespace", "", app.namespace);
+    },
+
+    operate: async ({}, use, testInfo) => {
+        const kubeconfig = testInfo.outputPath("admin.kubeconfig");
+        writeKubeconfig(kubeconfig, clusterFacts().access);
+        await use((...args) => run(kubeconfig, ...args));
+    },
+});
+
+test("an app that was idled comes back as it was, whatever its Service is like", async ({ page, api, awake, operate, unidler, ingress }) => {
+    // A server that has just started looks for wake-ups to finish, and half an idling looks like one.
+    await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
+    const before = await specs(api, awake);
+    expect(await operate("idle", awake.host)).toEqual({
+        code: 0,
+        stdout: `Idled ${awake.host}: Deployment ${awake.namespace}/${awake.name} has 0 replicas and gets 2 back when somebody visits it.\n`,
+        stderr: "",
+    });
+
+    const deployment = await api.get("Deployment", awake.namespace, awake.name);
+    expect(deployment.spec.replicas).toBe(0);
+    expect(deployment.metadata.labels).toMatchObject({ [IDLED]: "true" });
+    expect(deployment.metadata.annotations).toMatchObject({
+        [IDLED_AT]: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+        [REPLICAS_WHEN_UNIDLED]: "2",
+    });
+    const { spec } = await api.get("Service", awake.namespace, awake.name);
+    expect(spec).toMatchObject({ type: "ExternalName", externalName: "unidler.unidler.svc.cluster.local" });
+    expect(spec).not.toHaveProperty("selector");
+    expect(spec.ports).toEqual([{ name: "http", port: 80, targetPort: 80, protocol: "TCP" }]);
+
+    await page.goto(ingress.url(awake.host, "/reports"));
+    await expect(page.locator("main")).toHaveAttribute("data-phase", "waking");
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${awake.host}`);
+    await expect.poll(() => specs(api, awake)).toEqual(before);
+});
+
+test("a dry run shows both patches and writes nothing", async ({ api, awake, operate }) => {
+    const versions = await versionsOf(api, awake);
+    const log = new AuditLog(clusterFacts().auditLog);
+    const mark = log.mark();
+
+    const { code, stdout } = await operate("idle", awake.host, "--dry-run");
+    expect(code).toBe(0);
+    const [, service, deployment] = stdout.split(/^.*patch:$/m).map((part) => part.trim());
+    expect(JSON.parse(service ?? "").spec.externalName).toBe("unidler.unidler.svc.cluster.local");
+    expect(JSON.parse(deployment ?? "")).toContainEqual({ op: "replace", path: "/spec/replicas", value: 0 });
+
+    const asked = log.since(mark, "admin");
+    expect(asked.map(({ verb, resource }) => `${verb} ${resource}`)).toEqual(
+        ["get services", "list ingresses", "list deployments", "list services"],
+    );
+    expect(asked.filter(isWrite)).toEqual([]);
+    expect(await versionsOf(api, awake)).toEqual(versions);
+});
+
+test("who may not scale the app leaves its Service as it was", async ({ api, awake }, testInfo) => {
+    const before = await specs(api, awake);
+    const kubeconfig = await limitedOperator(api, awake, testInfo.outputPath("limited.kubeconfig"));
+    const log = new AuditLog(clusterFacts().auditLog);
+    const mark = log.mark();
+
+    const { code, stdout, stderr } = await run(kubeconfig, "idle", awake.host);
+    expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+    expect(stderr).toContain(`the app is as it was: cannot scale Deployment ${awake.namespace}/${awake.name}: `);
+    expect(stderr).toContain('cannot patch resource "deployments"');
+
+    const writes = log.since(mark, `system:serviceaccount:${awake.namespace}:operator`).filter(({ verb }) => verb === "patch");
+    expect(writes.map(({ resource, code }) => `${resource} ${code}`)).toEqual(["services 200", "deployments 403", "services 200"]);
+    expect(await specs(api, awake)).toEqual(before);
+    const service = await api.get("Service", awake.namespace, awake.name);
+    expect(service.metadata.annotations ?? {}).not.toHaveProperty([SERVICE_WHEN_UNIDLED]);
+});
+
+test("what could not be woken as it was is refused, and nothing is written", async ({ api, awake, operate }) => {
+    await api.patch("Service", awake.namespace, awake.name, { spec: { type: "NodePort" } });
+    const versions = await versionsOf(api, awake);
+    const { code, stderr } = await operate("idle", awake.host);
+    expect(code).toBe(2);
+    expect(stderr).toContain("is of type NodePort");
+    expect(await versionsOf(api, awake)).toEqual(versions);
+
+    const unknown = await operate("idle", "nobody.localhost");
+    expect(unknown.code).toBe(2);
+    expect(unknown.stderr).toContain("no Ingress has the label host=nobody.localhost");
+});
+
+test("an app is not idled twice, nor towards an unidler that is not there", async ({ awake, operate }) => {
+    const nowhere = await operate("idle", awake.host, "--unidler-host", "unidler.nowhere.svc.cluster.local");
+    expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no Service nowhere/unidler") });
+    expect(await operate("idle", awake.host)).toMatchObject({ code: 0 });
+    expect(await operate("idle", awake.host)).toMatchObject({ code: 2, stderr: expect.stringContaining("is idled already") });
+});
+
+test("status lists what is idled, for people and for machines", async ({ api, awake, operate }) => {
+    await expect.poll(() => operate("status"), AFTER_OTHERS).toEqual({ code: 0, stdout: "No app is idled.\n", stderr: "" });
+    await operate("idle", awake.host);
+    await api.patch("Deployment", awake.namespace, awake.name, { metadata: { annotations: { "mojanalytics.xyz/wake-seconds": "30,50,40" } } });
+
+    const { stdout } = await operate("status");
+    const [head = "", row = "", ...others] = stdout.trimEnd().split("\n");
+    expect(others).toEqual([]);
+    expect(head.split(/\s{2,}/)).toEqual(["HOST", "NAMESPACE", "IDLED", "REPLICAS", "WAKES IN"]);
+    const cells = row.split(/\s{2,}/);
+    expect(cells).toEqual([awake.host, awake.namespace, expect.stringMatching(/^\d+ s ago$/), "2", "about 40 s"]);
+    expect(row.indexOf(awake.namespace), "the columns are aligned").toBe(head.indexOf("NAMESPACE"));
+
+    expect(JSON.parse((await operate("status", "--output", "json")).stdout)).toEqual([
+        {
+            hosts: [awake.host],
+            namespace: awake.namespace,
+            deployment: awake.name,
+            idled_at: expect.stringMatching(/Z$/),
+            replicas: 2,
+            wake_seconds: 40,
+            wakes: true,
+        },
+    ]);
+});
+
+test("doctor is silent on a healthy cluster, and finds each fault in it", async ({ api, awake, operate }) => {
+    test.setTimeout(180_000);
+    const { name, namespace, host, key } = awake;
+    const diagnose = async () => {
+        const { code, stdout } = await operate("doctor", "--output", "json");
+        const findings: { severity: string; check: string; mend: string }[] = JSON.parse(stdout);
+        return { code, found: findings.map(({ severity, check }) => `${severity} ${check}`), mend: findings.map(({ mend }) => mend) };
+    };
+    const healthy = { code: 0, found: [], mend: [] };
+    const patch = (kind: "Deployment" | "Ingress" | "Service", change: object) => api.patch(kind, namespace, name, change);
+    const noKey = { metadata: { labels: { host: null } } };
+    const withKey = { metadata: { labels: key } };
+
+    await expect.poll(() => operate("doctor"), AFTER_OTHERS).toEqual({ code: 0, stdout: "All is well.\n", stderr: "" });
+    for (const kind of ["Service", "Deployment"] as const) {
+        await patch(kind, noKey);
+        expect(await diagnose()).toEqual({
+            code: 0,
+            found: ["warning label-missing"],
+            mend: [`kubectl -n ${namespace} label ${kind.toLowerCase()} ${name} host=${host} --overwrite`],
+        });
+        await patch(kind, withKey);
+    }
+
+    await operate("idle", host);
+    expect(await diagnose(), "an idled app is healthy").toEqual(healthy);
+
+    const service = await api.get("Service", namespace, name);
+    const kept = service.metadata.annotations?.[SERVICE_WHEN_UNIDLED];
+    const faults: { found: string[]; code: number; make: () => Promise<unknown>; mend: () => Promise<unknown> }[] = [
+        {
+            code: 1,
+            found: ["error host-not-served"],
+            make: () => patch("Ingress", noKey),
+            mend: () => patch("Ingress", withKey),
+        },
+        {
+            code: 1,
+            found: ["error key-duplicate"],
+            make: () => api.apply({ apiVersion: "v1", kind: "Service", metadata: { name: "twin", namespace, labels: key }, spec: { ports: [{ port: 80 }] } } as KubeObject),
+            mend: () => api.delete("Service", namespace, "twin"),
+        },
+        {
+            code: 1,
+            found: ["error service-spec-lost"],
+            make: () => patch("Service", { metadata: { annotations: { [SERVICE_WHEN_UNIDLED]: "garbage" } } }),
+            mend: () => patch("Service", { metadata: { annotations: { [SERVICE_WHEN_UNIDLED]: kept } } }),
+        },
+        {
+            code: 1,
+            found: ["error half-idled"],
+            make: () => patch("Deployment", { metadata: { labels: { [IDLED]: null } } }),
+            mend: () => patch("Deployment", { metadata: { labels: { [IDLED]: "true" } } }),
+        },
+        {
+            code: 1,
+            // For each kind of object, and the optional one for pods.
+            found: [...Array<string>(4).fill("error permission-missing"), "warning permission-missing"],
+            make: async () => {
+                await api.delete("ClusterRoleBinding", "", "unidler");
+                await api.delete("ClusterRoleBinding", "", "unidler-pods");
+            },
+            mend: async () => {
+                for (const object of shipped("rbac.yaml")) await api.apply(object);
+            },
+        },
+        {
+            code: 0,
+            found: ["warning ingress-controller"],
+            make: async () => {
+                const spec = { controller: "k8s.io/ingress-nginx" };
+                await api.apply({ apiVersion: "networking.k8s.io/v1", kind: "IngressClass", metadata: { name: "nginx" }, spec } as KubeObject);
+                await patch("Ingress", { spec: { ingressClassName: "nginx" } });
+            },
+            mend: async () => {
+                await patch("Ingress", { spec: { ingressClassName: null } });
+                await api.delete("IngressClass", "", "nginx");
+            },
+        },
+        {
+            code: 0,
+            found: ["note autoscaler"],
+            make: () =>
+                api.apply({
+                    apiVersion: "autoscaling/v2",
+                    kind: "HorizontalPodAutoscaler",
+                    metadata: { name, namespace },
+                    spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name } },
+                } as KubeObject),
+            mend: () => api.delete("HorizontalPodAutoscaler", namespace, name),
+        },
+        {
+            code: 0,
+            found: ["warning gitops-owner"],
+            make: () => patch("Deployment", { metadata: { annotations: { "argocd.argoproj.io/tracking-id": `tools:apps/Deployment:${namespace}/${name}` } } }),
+            mend: () => patch("Deployment", { metadata: { annotations: { "argocd.argoproj.io/tracking-id": null } } }),
+        },
+    ];
+    for (const { make, found, code, mend } of faults) {
+        await make();
+        try {
+            // What is asked of RBAC is answered from a cache that lags.
+            await expect.poll(async () => (await diagnose()).found, { message: found.join() }).toEqual(found);
+            expect((await diagnose()).code, found.join()).toBe(code);
+        } finally {
+            await mend();
+        }
+        await expect.poll(diagnose, { message: `after ${found.join()}` }).toEqual(healthy);
+    }
+});
+
+test("doctor says what it could not look at", async ({ awake: _ }) => {
+    const { code, stdout } = await run(clusterFacts().kubeconfig, "doctor");
+    expect(code).toBe(0);
+    for (const what of ["IngressClasses", "HorizontalPodAutoscalers", "the unidler's rights"]) {
+        expect(stdout).toContain(`warning: Could not look at ${what}: `);
+    }
+});
+
+test("without a cluster the commands say what to do", async () => {
+    for (const args of [["status"], ["doctor"], ["idle", "tool.localhost"]]) {
+        expect(await run("/nowhere", ...args)).toMatchObject({ code: 2, stderr: expect.stringContaining("name a kubeconfig with KUBECONFIG") });
+    }
+});
+
+/** What must be the same after a wake-up: all but what the API server assigns. */
+async function specs(api: Api, { namespace, name }: App): Promise<object> {
+    const service = await api.get("Service", namespace, name);
+    const deployment = await api.get("Deployment", namespace, name);
+    const { clusterIP: _, clusterIPs: __, ...spec } = service.spec as Record<string, unknown>;
+    const { labels, annotations: { "mojanalytics.xyz/wake-seconds": ___, ...annotations } = {} } = deployment.metadata;
+    return { service: spec, serviceAnnotations: service.metadata.annotations ?? {}, deployment: deployment.spec, labels, annotations };
+}
+
+async function versionsOf(api: Api, { namespace, name }: App): Promise<(string | undefined)[]> {
+    const objects = await Promise.all((["Ingress", "Deployment", "Service"] as const).map((kind) => api.get(kind, namespace, name)));
+    return objects.map(({ metadata }) => metadata.resourceVersion);
+}
+
+async function createUnusualApp(api: Api): Promise<App> {
+    const id = randomBytes(3).toString("hex");
+    const host = `www-${id}.localhost`;
+    const app: App = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { host } };
+    const metadata = { name: app.name, namespace: app.namespace, labels: app.key };
+    const pods = { app: app.name, tier: "web", "example.org/track": "stable" };
+    const ports = [
+        { name: "web", containerPort: 8080 },
+        { name: "metrics", containerPort: 9090 },
+    ];
+    const delays = Object.fromEntries(
+        ["pod-create", "pod-ready"].flatMap((stage) => ["delay", "jitter-delay"].map((what) => [`${stage}.stage.kwok.x-k8s.io/${what}`, stage === "pod-ready" ? "2s" : "0s"])),
+    );
+    await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
+    const objects = [
+        {
+            apiVersion: "networking.k8s.io/v1",
+            kind: "Ingress",
+            metadata,
+            spec: { rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend: { service: { name: app.name, port: { name: "http" } } } }] } }] },
+        },
+        {
+            apiVersion: "apps/v1",
+            kind: "Deployment",
+            metadata,
+            spec: {
+                replicas: 2,
+                selector: { matchLabels: pods },
+                template: { metadata: { labels: pods, annotations: delays }, spec: { containers: [{ name: "app", image: IMAGE, ports }] } },
+            },
+        },
+        {
+            apiVersion: "v1",
+            kind: "Service",
+            metadata,
+            spec: {
+                selector: pods,
+                ports: [
+                    { name: "http", port: 8000, targetPort: "web", appProtocol: "kubernetes.io/h2c" },
+                    { name: "metrics", port: 9090, targetPort: 9090 },
+                ],
+                sessionAffinity: "ClientIP",
+                sessionAffinityConfig: { clientIP: { timeoutSeconds: 600 } },
+                internalTrafficPolicy: "Local",
+                publishNotReadyAddresses: true,
+                trafficDistribution: "PreferClose",
+            },
+        },
+    ];
+    for (const object of objects) await api.apply(object as KubeObject);
+    await expect.poll(async () => (await api.get("Deployment", app.namespace, app.name)).status?.availableReplicas).toBe(2);
+    return app;
+}
+
+/** Somebody who may list apps and patch Services, but not Deployments. */
+async function limitedOperator(api: Api, { namespace }: App, kubeconfig: string): Promise<string> {
+    const name = "operator";
+    const role = `operator-${namespace}`;
+    const group = "rbac.authorization.k8s.io";
+    const objects = [
+        { apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace } },
+        {
+            apiVersion: `${group}/v1`,
+            kind: "ClusterRole",
+            metadata: { name: role },
+            rules: [
+                { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: ["list"] },
+                { apiGroups: ["apps"], resources: ["deployments"], verbs: ["list"] },
+                { apiGroups: [""], resources: ["services"], verbs: ["get", "list", "patch"] },
+            ],
+        },
+        {
+            apiVersion: `${group}/v1`,
+            kind: "ClusterRoleBinding",
+            metadata: { name: role },
+            roleRef: { apiGroup: group, kind: "ClusterRole", name: role },
+            subjects: [{ kind: "ServiceAccount", name, namespace }],
+        },
+    ];
+    for (const object of objects) await api.apply(object as KubeObject);
+    await expect.poll(() => api.may(`system:serviceaccount:${namespace}:${name}`, "patch", "", "services")).toBe(true);
+    writeKubeconfig(kubeconfig, { ...clusterFacts().access, token: await api.tokenOf(namespace, name) });
+    return kubeconfig;
+}
