@@ -22,7 +22,10 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
@@ -33,6 +36,9 @@ use crate::{
     progress::{Mark, Notice, Phase, Progress, Step},
     step::{Next, next_step},
 };
+
+/// For how long a wake-up has to look unfinished before it is taken up.
+const SETTLE: Duration = Duration::from_secs(3);
 
 /// The limits of a [`Hub`].
 #[derive(Clone, Copy, Debug)]
@@ -171,9 +177,17 @@ impl Hub {
     }
 
     /// Takes up every wake-up that somebody began and nobody finished, and answers how many there are.
-    pub fn finish_unfinished(&self) -> usize {
-        let hosts = self.inner.cluster.unfinished();
-        hosts.iter().filter(|host| self.start_or_join(host).is_ok()).count()
+    ///
+    /// It looks twice: an app that is just being idled looks the same, between the writes of whoever does it.
+    pub async fn finish_unfinished(&self) -> usize {
+        let cluster = &self.inner.cluster;
+        let before = cluster.unfinished();
+        if before.is_empty() {
+            return 0;
+        }
+        sleep(SETTLE).await;
+        let still = cluster.unfinished().into_iter().filter(|host| before.contains(host));
+        still.filter(|host| self.start_or_join(host).is_ok()).count()
     }
 
     /// Turns readiness off. Everything goes on as before.

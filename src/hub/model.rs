@@ -293,7 +293,8 @@ async fn run(script: Script) {
 
     // The sweep, and then one visitor more: whatever was left half done ends in the one good state.
     sleep(world.staleness * 2).await;
-    hubs[0].lock().expect("no panic").finish_unfinished();
+    let hub = hubs[0].lock().expect("no panic").clone();
+    hub.finish_unfinished().await;
     visit(&world, &hubs[0]).await;
     let truth = world.truth();
     let App { idled, replicas, service_is_ours, .. } = truth.app;

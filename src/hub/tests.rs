@@ -310,3 +310,35 @@ async fn a_driver_that_panics_leaves_no_visitor_waiting() {
     assert_eq!(last_phase(&hub, "quick").await, Phase::Failed { reason: Reason::Internal });
     assert!(hub.inner.wakes().is_empty());
 }
+
+/// An app whose Service points here already, and whose Deployment is idled with the next write.
+#[derive(Debug, Default)]
+struct BeingIdled {
+    looks: Mutex<u32>,
+}
+
+impl Cluster for BeingIdled {
+    fn observe(&self, _: &Host) -> Observation {
+        Err(Reason::NoIngress)
+    }
+    fn watch(&self, _: &Host) -> BoxStream<'static, Observation> {
+        unreachable!("nobody wakes it")
+    }
+    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+        unreachable!("nobody wakes it")
+    }
+    fn unfinished(&self) -> Vec<Host> {
+        let mut looks = self.looks.lock().expect("no panic");
+        *looks += 1;
+        if *looks == 1 { vec![host("quick")] } else { Vec::new() }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_just_being_idled_is_not_woken_by_the_sweep() {
+    let cluster = Arc::new(BeingIdled::default());
+    let hub = Hub::new(Arc::clone(&cluster) as Arc<dyn Cluster>, Settings::default());
+    assert_eq!(hub.finish_unfinished().await, 0);
+    assert_eq!(*cluster.looks.lock().expect("no panic"), 2);
+    assert!(hub.inner.wakes().is_empty());
+}
