@@ -36,6 +36,13 @@ export class Api {
         return await this.json("GET", pathOf(kind, namespace, name));
     }
 
+    /** Deletes an object, if it is still there, and creates another one that looks as it did. */
+    async createAnew({ apiVersion, kind, metadata, spec }: KubeObject & { spec: object }): Promise<void> {
+        const { name, namespace = "", labels, annotations } = metadata;
+        await this.delete(kind as Kind, namespace, name);
+        await this.apply({ apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec } as KubeObject);
+    }
+
     /** Creates an object, or makes it what is given. Unknown fields are an error. */
     async apply(object: KubeObject): Promise<void> {
         const path = pathOf(object.kind as Kind, object.metadata.namespace, object.metadata.name);

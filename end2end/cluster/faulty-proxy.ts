@@ -70,9 +70,9 @@ export class FaultyProxy {
         return [...this.watches.values()];
     }
 
-    /** Ends every open watch as if there were nothing more to tell. */
-    endWatches(): void {
-        for (const watch of this.watches.keys()) watch.end();
+    /** Ends every open watch of a resource, or of all, as if there were nothing more to tell. */
+    endWatches(resource = ""): void {
+        for (const [watch, path] of this.watches) if (path.endsWith(resource)) watch.end();
     }
 
     /** Breaks the connection of every open watch. */
