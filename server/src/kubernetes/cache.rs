@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 use tracing::{debug, warn};
@@ -41,6 +41,8 @@ pub(super) struct Cache<T> {
     state: RwLock<State<T>>,
     /// Told after every change.
     changed: watch::Sender<()>,
+    /// Told when somebody wants a new list.
+    doubted: Notify,
 }
 
 #[derive(Debug)]
@@ -89,7 +91,7 @@ impl<T> Objects<T> {
 impl<T> Cache<T> {
     pub(super) fn new(changed: watch::Sender<()>) -> Self {
         let state = State { objects: Objects::default(), listing: Objects::default(), synced: false, connected: false };
-        Self { state: RwLock::new(state), changed }
+        Self { state: RwLock::new(state), changed, doubted: Notify::new() }
     }
 
     /// The objects that carry a key.
@@ -112,6 +114,11 @@ impl<T> Cache<T> {
         self.read().connected
     }
 
+    /// Asks for a new list: a watch may lose events without a sign, and then it never brings them any more.
+    pub(super) fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+
     /// Watches for ever, and keeps what `parse` makes of each object that carries `key_label`.
     ///
     /// Every interruption is followed by a new list, so nothing that happened meanwhile is missed.
@@ -126,7 +133,7 @@ impl<T> Cache<T> {
             let begun = Instant::now();
             let events = watcher(api.clone(), config.clone());
             pin_mut!(events);
-            while let Some(event) = events.next().await {
+            while let Some(event) = tokio::select! { event = events.next() => event, () = self.doubted.notified() => None } {
                 match event {
                     Ok(event) => self.take(event, key_label, &parse),
                     Err(error) if is_expired(&error) => {
