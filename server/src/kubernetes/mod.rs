@@ -157,6 +157,9 @@ impl KubernetesCluster {
 
     fn find(&self, host: &Host) -> Result<Found, Reason> {
         let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+        if ingresses.is_forbidden() || deployments.is_forbidden() || services.is_forbidden() {
+            return Err(Reason::PermissionMissing);
+        }
         if self.not_ready().is_some() {
             return Err(Reason::ApiUnreachable);
         }
@@ -224,10 +227,8 @@ impl Cluster for KubernetesCluster {
 
     fn not_ready(&self) -> Option<String> {
         let Inner { ingresses, deployments, services, .. } = &*self.inner;
-        let caches =
-            [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
-        let missing: Vec<&str> = caches.iter().filter(|(_, synced)| !synced).map(|(name, _)| *name).collect();
-        (!missing.is_empty()).then(|| format!("the first list of {} is not complete yet", missing.join(", ")))
+        let missing = [ingresses.not_ready("Ingresses"), deployments.not_ready("Deployments"), services.not_ready("Services")];
+        missing.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
     }
 }
 
