@@ -13,7 +13,7 @@ for (const kinds of ["Ingresses", "Deployments", "Services"]) {
         forbid(apiProxy, [path]);
         await unidler.kill();
         const ready = unidler.startAgain();
-        await expect(async () => expect(await unidler.readiness()).toBe(`not ready: there is no permission to list ${kinds}`)).toPass();
+        await expect(async () => expect(await unidler.readiness()).toBe(`not ready: there is no permission to list ${kinds}`)).toPass({ timeout: 20_000 });
         await expect.poll(() => status(unidler.port, app.host)).toMatchObject({ phase: "failed", reason: "permission_missing" });
         apiProxy.fault = () => undefined;
         await ready;
@@ -41,7 +41,7 @@ test("without any right to watch, lists do", async ({ page, api, app, unidler, i
     const listening = listen(ingress.port, app.host, (event) => told.push(event));
     await page.goto(ingress.url(app.host));
 
-    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 60_000 });
     await expectAwake(api, app);
     await listening;
     expect(told.at(-1)?.event).toBe("success");
