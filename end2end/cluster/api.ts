@@ -36,6 +36,13 @@ export class Api {
         return await this.json("GET", pathOf(kind, namespace, name));
     }
 
+    /** Deletes an object, if it is still there, and creates another one that looks as it did. */
+    async createAnew({ apiVersion, kind, metadata, spec }: KubeObject & { spec: object }): Promise<void> {
+        const { name, namespace = "", labels, annotations } = metadata;
+        await this.delete(kind as Kind, namespace, name);
+        await this.apply({ apiVersion, kind, metadata: { name, namespace, labels, annotations }, spec } as KubeObject);
+    }
+
     /** Creates an object, or makes it what is given. Unknown fields are an error. */
     async apply(object: KubeObject): Promise<void> {
         const path = pathOf(object.kind as Kind, object.metadata.namespace, object.metadata.name);
@@ -87,15 +94,20 @@ export class Api {
 
     /**
      * Tells of every object of a kind, and of every change, until the signal. Resolves when all that are there
-     * have been told.
+     * have been told. After a watch that was lost, all are told again.
      */
     async follow<K extends Kind>(kind: K, signal: AbortSignal, tell: (change: Change, object: Kinds[K]) => void): Promise<void> {
-        const list: { items: Kinds[K][]; metadata: { resourceVersion: string } } = await this.json("GET", pathOf(kind));
-        for (const object of list.items) tell("ADDED", object);
-        void this.watch(kind, list.metadata.resourceVersion, signal, tell);
+        const start = await this.tellAll(kind, tell);
+        void this.tellChanges(kind, start, signal, tell);
     }
 
-    private async watch<K extends Kind>(kind: K, start: string, signal: AbortSignal, tell: (change: Change, object: Kinds[K]) => void): Promise<void> {
+    private async tellAll<K extends Kind>(kind: K, tell: (change: Change, object: Kinds[K]) => void): Promise<string> {
+        const list: { items: Kinds[K][]; metadata: { resourceVersion: string } } = await this.json("GET", pathOf(kind));
+        for (const object of list.items) tell("ADDED", object);
+        return list.metadata.resourceVersion;
+    }
+
+    private async tellChanges<K extends Kind>(kind: K, start: string, signal: AbortSignal, tell: (change: Change, object: Kinds[K]) => void): Promise<void> {
         let version = start;
         while (!signal.aborted) {
             try {
@@ -107,7 +119,9 @@ export class Api {
                     tell(type, object);
                 }
             } catch (error) {
-                if (!signal.aborted) console.error(`the tests' watch of ${kind} was lost`, error);
+                if (signal.aborted) return;
+                console.error(`the tests' watch of ${kind} was lost: ${error}`);
+                version = await this.tellAll(kind, tell).catch(() => version);
             }
             if (!signal.aborted) await sleep(500);
         }

@@ -28,6 +28,10 @@ export class Child {
         return new Child(child, logFile);
     }
 
+    get pid(): number | undefined {
+        return this.process.pid;
+    }
+
     get isRunning(): boolean {
         return this.process.pid !== undefined && this.process.exitCode === null && this.process.signalCode === null;
     }

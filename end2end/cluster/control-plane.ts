@@ -39,6 +39,8 @@ export interface ControlPlane {
     /** Of an administrator. */
     access: Access;
     auditLog: string;
+    /** A file with the process id of the API server, which is started again whenever it ends. */
+    apiServerPid: string;
     /** Temporary, gone when the control plane stops. */
     dir: string;
     stop: () => Promise<void>;
@@ -49,20 +51,28 @@ export async function startControlPlane(): Promise<ControlPlane> {
     execFileSync(join(__dirname, "build.sh"), { stdio: ["ignore", "inherit", "inherit"] });
     const dir = mkdtempSync(join(tmpdir(), "unidler-cluster-"));
     const cleaner = atOurEnd('sleep 1; rm -rf "$1"', dir);
-    const children: Child[] = [];
+    const children = new Map<string, Child>();
+    let isUp = false;
     const stop = async () => {
-        await Promise.all(children.map((child) => child.kill()));
+        isUp = false;
+        await Promise.all([...children.values()].map((child) => child.kill()));
         rmSync(dir, { recursive: true, force: true });
         cleaner.kill("SIGKILL");
     };
+    const pidFile = (program: string) => join(dir, `${program}.pid`);
     const start = (program: string, options: Record<string, string | number | boolean>) => {
         const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
-        children.push(Child.start(join(PROGRAMS, program), args, join(dir, `${program}.log`)));
+        const child = Child.start(join(PROGRAMS, program), args, join(dir, `${program}.log`));
+        children.set(program, child);
+        writeFileSync(pidFile(program), String(child.pid));
+        // As a kubelet does: what ends is started again.
+        void child.exited.then(() => child.kill()).then(() => isUp && start(program, options));
     };
     try {
         const { access, auditLog } = await startApiServer(dir, start, () => children.forEach((child) => child.assertRunning()));
         await startControllers(dir, access, start);
-        return { access, auditLog, dir, stop };
+        isUp = true;
+        return { access, auditLog, apiServerPid: pidFile("kube-apiserver"), dir, stop };
     } catch (error) {
         await stop();
         throw error;

@@ -3,6 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { Agent, request } from "node:https";
 import { type AddressInfo, type Socket } from "node:net";
+import { createInterface } from "node:readline";
 
 import { type ClusterFacts } from "./setup";
 
@@ -30,6 +31,8 @@ export class FaultyProxy {
     readonly passings: Passing[] = [];
     /** Decides about each request; with `undefined` it is passed on. */
     fault: (passing: Passing) => Fault | undefined = () => undefined;
+    /** Whether a watch brings a bookmark in the place of every event: it is alive, moves on, and tells nothing. */
+    bringsOnlyBookmarks = false;
 
     private readonly server: Server = createServer((incoming, response) => this.answer(incoming, response));
     private readonly agent: Agent;
@@ -70,9 +73,9 @@ export class FaultyProxy {
         return [...this.watches.values()];
     }
 
-    /** Ends every open watch as if there were nothing more to tell. */
-    endWatches(): void {
-        for (const watch of this.watches.keys()) watch.end();
+    /** Ends every open watch of a resource, or of all, as if there were nothing more to tell. */
+    endWatches(resource = ""): void {
+        for (const [watch, path] of this.watches) if (path.endsWith(resource)) watch.end();
     }
 
     /** Breaks the connection of every open watch. */
@@ -131,8 +134,14 @@ export class FaultyProxy {
             if (this.silent.has(socket)) return;
             response.writeHead(answer.statusCode ?? 0, endToEnd);
             response.flushHeaders();
-            if (kind === "watch") this.watches.set(response, path);
-            answer.on("data", (part: Buffer) => this.silent.has(socket) || response.writableEnded || response.write(part));
+            const tell = (part: Buffer | string) => this.silent.has(socket) || response.writableEnded || response.write(part);
+            if (kind === "watch" && answer.statusCode === 200) {
+                this.watches.set(response, path);
+                const lines = createInterface({ input: answer });
+                lines.on("line", (line) => tell(`${this.bringsOnlyBookmarks ? bookmarkOf(line) : line}\n`));
+                // It gets those of its input.
+                lines.on("error", () => response.destroy());
+            } else answer.on("data", tell);
             answer.on("end", () => this.silent.has(socket) || response.end());
             answer.on("error", () => response.destroy());
         });
@@ -143,6 +152,13 @@ export class FaultyProxy {
         });
         incoming.pipe(upstream);
     }
+}
+
+/** A bookmark that is as far as an event of a watch, and says nothing else of it. */
+function bookmarkOf(event: string): string {
+    const { apiVersion, kind, metadata } = JSON.parse(event).object;
+    const object = { apiVersion, kind, metadata: { resourceVersion: metadata.resourceVersion, creationTimestamp: null } };
+    return JSON.stringify({ type: "BOOKMARK", object });
 }
 
 /** How the API server itself says that something is not possible. */

@@ -1,5 +1,7 @@
-/** A real nginx in front of something, as it is configured by default but for its patience. */
+/** A real nginx in front of something, as it is configured by default but for its patience, and for TLS with HTTP/2. */
+import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
@@ -14,21 +16,28 @@ export interface Nginx {
     stop: () => Promise<void>;
 }
 
-/** Starts one that gives up on an answer of which nothing has come for so many seconds. */
-export async function startNginx(upstreamPort: number, readTimeoutSeconds: number): Promise<Nginx> {
+export interface Wishes {
+    /** It gives up on an answer of which nothing has come for so many seconds. */
+    readTimeoutSeconds?: number;
+    /** Whether it speaks TLS, with a certificate of its own making, and HTTP/2. */
+    isSecure?: boolean;
+}
+
+export async function startNginx(upstreamPort: number, { readTimeoutSeconds = 60, isSecure = false }: Wishes): Promise<Nginx> {
     const program = FOLDERS.map((folder) => join(folder, "nginx")).find(isProgram);
     if (!program) throw new Error("The cluster tests put a real nginx in front of the unidler: install it, such as with `apt-get install nginx-light`.");
     const dir = mkdtempSync(join(tmpdir(), "unidler-nginx-"));
     const port = await freePort();
     const [config, log] = [join(dir, "nginx.conf"), join(dir, "nginx.log")];
-    writeFileSync(config, configuration(dir, port, upstreamPort, readTimeoutSeconds));
+    const listen = isSecure ? [`listen 127.0.0.1:${port} ssl http2;`, ...certificate(dir)] : [`listen 127.0.0.1:${port};`];
+    writeFileSync(config, configuration(dir, listen, upstreamPort, readTimeoutSeconds));
     const child = Child.start(program, ["-p", dir, "-c", config, "-e", log], log);
     const stop = async () => {
         await child.stop();
         rmSync(dir, { recursive: true, force: true });
     };
     try {
-        await until("nginx is ready", 10, async () => (await fetch(`http://127.0.0.1:${port}/ready`)).ok, () => child.assertRunning());
+        await until("nginx is ready", 10, () => isListening(port), () => child.assertRunning());
     } catch (error) {
         await stop();
         throw error;
@@ -36,7 +45,22 @@ export async function startNginx(upstreamPort: number, readTimeoutSeconds: numbe
     return { port, stop };
 }
 
-function configuration(dir: string, port: number, upstreamPort: number, readTimeoutSeconds: number): string {
+/** Makes a certificate that nobody knows, and says how nginx finds it. */
+function certificate(dir: string): string[] {
+    const [certificate, key] = [join(dir, "certificate.pem"), join(dir, "key.pem")];
+    const options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=localhost"];
+    execFileSync("openssl", ["req", ...options, "-keyout", key, "-out", certificate], { stdio: "ignore" });
+    return [`ssl_certificate ${certificate};`, `ssl_certificate_key ${key};`];
+}
+
+function isListening(port: number): Promise<boolean> {
+    return new Promise((resolve) => {
+        const socket = connect(port, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
+        socket.on("connect", () => socket.destroy());
+    });
+}
+
+function configuration(dir: string, listen: string[], upstreamPort: number, readTimeoutSeconds: number): string {
     const folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `    ${name}_temp_path ${join(dir, name)};`);
     return `
 daemon off;
@@ -47,8 +71,7 @@ http {
     access_log off;
 ${folders.join("\n")}
     server {
-        listen 127.0.0.1:${port};
-        location = /ready { return 200; }
+        ${listen.join("\n        ")}
         location / {
             proxy_pass http://127.0.0.1:${upstreamPort};
             proxy_set_header Host $http_host;

@@ -9,6 +9,8 @@ export interface KubeObject {
         labels?: Record<string, string>;
         annotations?: Record<string, string>;
         resourceVersion?: string;
+        uid?: string;
+        generation?: number;
     };
 }
 

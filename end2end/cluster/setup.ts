@@ -7,11 +7,13 @@ import { parseAllDocuments } from "yaml";
 import { type Access, Api, writeKubeconfig } from "./api";
 import { startControlPlane } from "./control-plane";
 import { type KubeObject } from "./objects";
+import { until } from "./wait";
 
 /** What the tests know of the cluster. */
 export interface ClusterFacts {
     access: Access;
     auditLog: string;
+    apiServerPid: string;
     /** The unidler's, with the token of its ServiceAccount. */
     kubeconfig: string;
 }
@@ -19,13 +21,13 @@ export interface ClusterFacts {
 const VARIABLE = "CLUSTER_FACTS";
 
 export default async function setup(): Promise<() => Promise<void>> {
-    const { access, auditLog, dir, stop } = await startControlPlane();
+    const { access, auditLog, apiServerPid, dir, stop } = await startControlPlane();
     try {
         const api = new Api(access);
         for (const object of shipped("rbac.yaml")) await api.apply(object);
         const kubeconfig = join(dir, "unidler.kubeconfig");
         writeKubeconfig(kubeconfig, { ...access, token: await api.tokenOf("unidler", "unidler") });
-        process.env[VARIABLE] = JSON.stringify({ access, auditLog, kubeconfig } satisfies ClusterFacts);
+        process.env[VARIABLE] = JSON.stringify({ access, auditLog, apiServerPid, kubeconfig } satisfies ClusterFacts);
     } catch (error) {
         await stop();
         throw error;
@@ -35,6 +37,14 @@ export default async function setup(): Promise<() => Promise<void>> {
 
 export function clusterFacts(): ClusterFacts {
     return JSON.parse(process.env[VARIABLE] ?? "");
+}
+
+/** Ends the API server without any warning, and waits for the next one. */
+export async function restartApiServer(api: Api): Promise<void> {
+    const pid = () => Number(readFileSync(clusterFacts().apiServerPid, "utf8"));
+    const ended = pid();
+    process.kill(ended, "SIGKILL");
+    await until("another kube-apiserver is ready", 60, async () => pid() !== ended && (await api.ready()), () => {});
 }
 
 /** The objects of a manifest in `deploy/`. */

@@ -23,6 +23,9 @@ export type Report = { in: "Pod"; by: (pod: Pod) => boolean } | { in: "Deploymen
 /** Stages of kwok's that are selected by this annotation are in stages.yaml. */
 const ANNOTATION = "unidler.tests/trouble";
 
+/** What a container refers to that is not there: in the kubelet's message, as stages.yaml has it. */
+export const CONFIG_MAP = "config-map-of-the-app";
+
 export const TROUBLES: Trouble[] = [
     {
         name: "an image that cannot be pulled",
@@ -42,6 +45,15 @@ export const TROUBLES: Trouble[] = [
         make: (api, app) => annotate(api, app, "crash"),
         mend: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
+    },
+    {
+        name: "a ConfigMap that is not there",
+        reason: "bad_configuration",
+        event: "failure",
+        message: "A setting that the app needs is missing.",
+        make: (api, app) => annotate(api, app, "config"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CreateContainerConfigError" },
     },
     {
         name: "a readiness probe that does not pass",

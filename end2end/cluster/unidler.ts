@@ -33,6 +33,11 @@ export class Unidler {
         await this.child.kill();
     }
 
+    /** Whether it wants to be sent visitors, in its own words. */
+    async readiness(): Promise<string> {
+        return await (await fetch(`http://127.0.0.1:${this.port}/_unidler/readyz`)).text();
+    }
+
     /** Whether it wants to be sent visitors. */
     async isReady(): Promise<boolean> {
         return (await statusOf(`http://127.0.0.1:${this.port}/_unidler/readyz`)) === 200;

@@ -1,5 +1,5 @@
 /** Visitors without a browser: the JSON status, and the event stream. */
-import { type IncomingMessage, get } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 
 /** The part of a snapshot that tests look at. */
 export interface Progress {
@@ -21,7 +21,22 @@ export interface ServerEvent {
 
 /** Where the unidler says an app stands. Asking starts nothing. */
 export async function status(port: number, host: string): Promise<Progress> {
-    return JSON.parse(await text(await ask(port, host, "/_unidler/status")));
+    return JSON.parse((await answer(port, host, { path: "/_unidler/status" })).body);
+}
+
+/** What a visitor asks for. */
+export interface Question {
+    method?: string;
+    path: string;
+    headers?: Record<string, string>;
+}
+
+/** The whole answer to a question. */
+export async function answer(port: number, host: string, question: Question): Promise<{ status: number | undefined; body: string }> {
+    const response = await ask(port, host, question);
+    let body = "";
+    for await (const part of response.setEncoding("utf8")) body += part;
+    return { status: response.statusCode, body };
 }
 
 /** Starts the wake-up of an app or joins it, and gives all that is told, once the stream has ended. */
@@ -33,7 +48,7 @@ export async function events(port: number, host: string): Promise<ServerEvent[]>
 
 /** Starts the wake-up of an app or joins it, and tells of each event as it comes, until the stream ends. */
 export async function listen(port: number, host: string, tell: (event: ServerEvent) => void): Promise<void> {
-    const response = await ask(port, host, "/events/");
+    const response = await ask(port, host, { path: "/events/" });
     let text = "";
     for await (const part of response.setEncoding("utf8")) {
         const blocks = (text + part).split("\n\n");
@@ -48,17 +63,12 @@ export async function listen(port: number, host: string, tell: (event: ServerEve
 
 /** Starts the wake-up of an app and listens no further than to the beginning of the answer. */
 export async function startWaking(port: number, host: string): Promise<void> {
-    (await ask(port, host, "/events/")).destroy();
+    (await ask(port, host, { path: "/events/" })).destroy();
 }
 
-function ask(port: number, host: string, path: string): Promise<IncomingMessage> {
+function ask(port: number, host: string, { method = "GET", path, headers }: Question): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
-        get({ host: "127.0.0.1", port, path, headers: { host: `${host}:${port}` }, agent: false }, resolve).on("error", reject);
+        const options = { host: "127.0.0.1", port, method, path, headers: { host: `${host}:${port}`, ...headers }, agent: false };
+        request(options, resolve).on("error", reject).end();
     });
-}
-
-async function text(response: IncomingMessage): Promise<string> {
-    let text = "";
-    for await (const part of response.setEncoding("utf8")) text += part;
-    return text;
 }

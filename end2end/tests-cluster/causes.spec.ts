@@ -2,8 +2,8 @@
 import { type App, IMAGE } from "../cluster/app";
 import { NODE } from "../cluster/control-plane";
 import { type StandInIngress } from "../cluster/ingress";
-import { TROUBLES, reported } from "../cluster/trouble";
-import { type ServerEvent, listen } from "../cluster/visitor";
+import { CONFIG_MAP, TROUBLES, reported } from "../cluster/trouble";
+import { type ServerEvent, answer, listen } from "../cluster/visitor";
 import { expect, expectAwake, test } from "./fixtures";
 
 test.use({ startSeconds: 1 });
@@ -31,6 +31,11 @@ for (const { name, reason, event, restarts, message, make, mend, isReported } of
             await expect(main.locator(".restarts")).toContainText(String(restarts));
         }
 
+        // Whoever comes now is told as well: by a page from the server, in JSON, and in an answer that is no page.
+        for (const question of [{ path: "/", headers: { accept: "text/html" } }, { path: "/_unidler/status" }, { path: "/image.png" }]) {
+            expect((await answer(ingress.port, app.host, question)).body).toContain(reason);
+        }
+
         await mend(api, app);
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
         expect(page.url()).toBe(ingress.url(app.host, "/reports#table"));
@@ -42,9 +47,12 @@ for (const { name, reason, event, restarts, message, make, mend, isReported } of
     });
 }
 
-/** Whatever the unidler has told its visitors, nothing of it names what is inside the cluster. */
+/**
+ * Whatever the unidler has told its visitors, nothing of it names what is inside the cluster. Ingress, Deployment,
+ * Service, volume claim and quota have the name of the app, and those of its pods begin with it.
+ */
 function expectNoNames(ingress: StandInIngress, app: App): void {
-    const names = [app.namespace, app.name, NODE, IMAGE];
+    const names = [app.namespace, app.name, NODE, IMAGE, CONFIG_MAP];
     const telling = ingress.visits.filter(({ told }) => names.some((name) => told.includes(name)));
     expect(telling).toEqual([]);
     expect(ingress.visits.some(({ told }) => told.includes(app.host)), "the answers were looked at").toBe(true);

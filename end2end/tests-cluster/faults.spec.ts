@@ -6,6 +6,8 @@ import { type Api } from "../cluster/api";
 import { type App } from "../cluster/app";
 import { type Answer, type FaultyProxy, type Passing, refusal } from "../cluster/faulty-proxy";
 import { type StandInIngress } from "../cluster/ingress";
+import { phasesOf } from "../cluster/phases";
+import { restartApiServer } from "../cluster/setup";
 import { type ServerEvent, events, listen, status } from "../cluster/visitor";
 import { THREE_WRITES, expect, expectAwake, faultyTest as test } from "./fixtures";
 
@@ -150,6 +152,43 @@ test("watches that fall silent while the app starts are given up", async ({ page
     await expectAwake(api, app);
     await expect.poll(asked.writes).toEqual(THREE_WRITES);
     expectOnlyUnreachable(ingress);
+});
+
+test("watches that bring nothing but bookmarks for a while are not believed for ever", async ({ page, api, app, ingress, apiProxy, asked }) => {
+    const available = async () => (await api.get("Deployment", app.namespace, app.name)).status?.availableReplicas;
+    apiProxy.bringsOnlyBookmarks = true;
+    await page.goto(ingress.url(app.host));
+    await expect.poll(available, "the app comes up unseen").toBe(2);
+    // Whoever goes on from the last bookmark is never told what was before it.
+    const begun = () => apiProxy.of("watch", "/deployments").length;
+    const begunBefore = begun();
+    apiProxy.endWatches();
+    await expect.poll(begun).toBeGreaterThan(begunBefore);
+    apiProxy.bringsOnlyBookmarks = false;
+
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 60_000 });
+    await expectAwake(api, app);
+    await expect.poll(asked.writes).toEqual(THREE_WRITES);
+    expect(reasonsTold(ingress)).toEqual([]);
+});
+
+test.describe("a whole API server", () => {
+    test.use({ startSeconds: 8 });
+
+    test("that ends and is started again while the app starts costs the visitor nothing but time", async ({ page, api, app, ingress, asked }) => {
+        const phases = await phasesOf(page);
+        await page.goto(ingress.url(app.host, "/reports#table"));
+        await expect.poll(asked.writes, { intervals: [20] }).toEqual(THREE_WRITES.slice(0, 1));
+        await restartApiServer(api);
+
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 60_000 });
+        expect(page.url()).toBe(ingress.url(app.host, "/reports#table"));
+        await expectAwake(api, app);
+        await expect.poll(asked.writes).toEqual(THREE_WRITES);
+        expect(phases).toContain("waking");
+        expect(phases).not.toContain("failed");
+        expectOnlyUnreachable(ingress);
+    });
 });
 
 /** A visitor who comes again after a failure is told of a success in the end, and the app is up at that moment. */

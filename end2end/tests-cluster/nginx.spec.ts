@@ -1,4 +1,4 @@
-/** A wake-up that takes longer than nginx waits for a silent answer. */
+/** A real nginx in front: one that loses patience before a slow app is up, and one with TLS and HTTP/2. */
 import { startNginx } from "../cluster/nginx";
 import { THREE_WRITES, expect, expectAwake, test } from "./fixtures";
 
@@ -7,7 +7,7 @@ const READ_TIMEOUT_SECONDS = 12;
 test.use({ startSeconds: 36 });
 
 test("behind an nginx that buffers and is impatient, one stream lasts as long as a slow app takes", async ({ page, api, app, ingress, asked }) => {
-    const nginx = await startNginx(ingress.port, READ_TIMEOUT_SECONDS);
+    const nginx = await startNginx(ingress.port, { readTimeoutSeconds: READ_TIMEOUT_SECONDS });
     try {
         const address = `http://${app.host}:${nginx.port}/reports?year=2026#table`;
         await page.goto(address);
@@ -24,4 +24,29 @@ test("behind an nginx that buffers and is impatient, one stream lasts as long as
     } finally {
         await nginx.stop();
     }
+});
+
+test.describe("an address with TLS", () => {
+    test.use({ startSeconds: 2, ignoreHTTPSErrors: true });
+
+    test("behind an nginx that speaks HTTP/2, a visitor ends on the app at the same address", async ({ page, api, app, ingress, asked }) => {
+        const nginx = await startNginx(ingress.port, { isSecure: true });
+        const protocol = () => page.evaluate(() => (performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming).nextHopProtocol);
+        try {
+            const address = `https://${app.host}:${nginx.port}/reports?year=2026#table`;
+            await page.goto(address);
+            await expect(page.locator("main")).toHaveAttribute("data-phase", "waking");
+            expect(await protocol()).toBe("h2");
+
+            await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+            await expect(page.locator("#path")).toHaveText("/reports?year=2026");
+            expect(page.url()).toBe(address);
+            await expectAwake(api, app);
+            await expect.poll(asked.writes).toEqual(THREE_WRITES);
+            const streams = ingress.visits.filter(({ path }) => path === "/events/");
+            expect(streams.map(({ status }) => status)).toEqual([200]);
+        } finally {
+            await nginx.stop();
+        }
+    });
 });

@@ -1,8 +1,8 @@
-/** Others who change an app while it is being woken: more unidlers, an autoscaler, the idler. */
+/** Others who change an app while it is being woken, or leave it half awake: more unidlers, an autoscaler, the idler. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Api } from "../cluster/api";
-import { type App, idle } from "../cluster/app";
+import { type App, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, createIdledApp, deleteApp, idle } from "../cluster/app";
 import { events } from "../cluster/visitor";
 import { THREE_WRITES, expect, expectAwake, stateOf, test } from "./fixtures";
 
@@ -41,6 +41,25 @@ for (const [writes, moment] of ["first", "second", "third"].entries()) {
         await expectSettled(api, app);
     });
 }
+
+test("apps that somebody else has left half awake are finished within about a minute, without a visitor", async ({ api, app, unidler, keyLabel, startSeconds, asked }) => {
+    test.setTimeout(150_000);
+    // Then it has just looked for such apps, as each does at its start.
+    await expect.poll(() => unidler.log).toMatch(/ ready$/m);
+    const other = await createIdledApp(api, { keyLabel, startSeconds });
+    try {
+        await api.patch("Deployment", app.namespace, app.name, { spec: { replicas: 2 } });
+        const marks = { labels: { [IDLED]: null }, annotations: { [IDLED_AT]: null, [REPLICAS_WHEN_UNIDLED]: null } };
+        await api.patch("Deployment", other.namespace, other.name, { metadata: marks, spec: { replicas: 2 } });
+
+        await expectAwake(api, app, { timeout: 75_000 });
+        await expectAwake(api, other);
+        const writes = ["patch deployments", "patch services", "patch services"];
+        await expect.poll(() => asked.writes().sort(), "one is still marked, and both lead to us").toEqual(writes);
+    } finally {
+        await deleteApp(api, other);
+    }
+});
 
 /** Waits until an app has been awake, or has been asleep, for five seconds without a break, and is not left in between. */
 async function expectSettled(api: Api, app: App): Promise<void> {

@@ -16,7 +16,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::watch,
+    sync::{Notify, watch},
     time::{Instant, sleep},
 };
 use tracing::{debug, warn};
@@ -41,6 +41,8 @@ pub(super) struct Cache<T> {
     state: RwLock<State<T>>,
     /// Told after every change.
     changed: watch::Sender<()>,
+    /// Told when somebody wants a new list.
+    doubted: Notify,
 }
 
 #[derive(Debug)]
@@ -50,8 +52,18 @@ struct State<T> {
     listing: Objects<T>,
     /// Whether a list was complete once.
     synced: bool,
-    /// Whether the watch is established, as far as anybody can know.
-    connected: bool,
+    contact: Contact,
+}
+
+/// How the API server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Contact {
+    /// As it should, as far as anybody can know.
+    Good,
+    /// Not at all, or not with what was asked for.
+    Lost,
+    /// That the permission is missing.
+    Forbidden,
 }
 
 #[derive(Debug)]
@@ -88,8 +100,8 @@ impl<T> Objects<T> {
 
 impl<T> Cache<T> {
     pub(super) fn new(changed: watch::Sender<()>) -> Self {
-        let state = State { objects: Objects::default(), listing: Objects::default(), synced: false, connected: false };
-        Self { state: RwLock::new(state), changed }
+        let state = State { objects: Objects::default(), listing: Objects::default(), synced: false, contact: Contact::Lost };
+        Self { state: RwLock::new(state), changed, doubted: Notify::new() }
     }
 
     /// What was listed once, with what `parse` makes of each object.
@@ -113,14 +125,29 @@ impl<T> Cache<T> {
         self.read().objects.by_key.values().flatten().cloned().collect()
     }
 
-    /// Whether it has been complete once.
-    pub(super) fn is_synced(&self) -> bool {
-        self.read().synced
+    /// Why it has never been complete; `None` if it has.
+    pub(super) fn not_ready(&self, kinds: &str) -> Option<String> {
+        let state = self.read();
+        match state.contact {
+            _ if state.synced => None,
+            Contact::Forbidden => Some(format!("there is no permission to list {kinds}")),
+            Contact::Good | Contact::Lost => Some(format!("the first list of {kinds} is not complete yet")),
+        }
     }
 
     /// Whether it is current as far as anybody can know.
     pub(super) fn is_connected(&self) -> bool {
-        self.read().connected
+        self.read().contact == Contact::Good
+    }
+
+    /// Whether it cannot be current, for want of a permission.
+    pub(super) fn is_forbidden(&self) -> bool {
+        self.read().contact == Contact::Forbidden
+    }
+
+    /// Asks for a new list: a watch may lose events without a sign, and then it never brings them any more.
+    pub(super) fn doubt(&self) {
+        self.doubted.notify_one();
     }
 
     /// Watches for ever, and keeps what `parse` makes of each object that carries `key_label`.
@@ -137,7 +164,7 @@ impl<T> Cache<T> {
             let begun = Instant::now();
             let events = watcher(api.clone(), config.clone());
             pin_mut!(events);
-            while let Some(event) = events.next().await {
+            while let Some(event) = tokio::select! { event = events.next() => event, () = self.doubted.notified() => None } {
                 match event {
                     Ok(event) => self.take(event, key_label, &parse),
                     Err(error) if is_expired(&error) => {
@@ -150,8 +177,7 @@ impl<T> Cache<T> {
                     }
                     Err(error) => {
                         warn!(%kind, %error, "cannot watch; trying again");
-                        self.write().connected = false;
-                        self.changed.send_replace(());
+                        self.note(&error);
                         pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
                         sleep(pause).await;
                         pause = (pause * 2).min(*BACKOFF.end());
@@ -174,12 +200,22 @@ impl<T> Cache<T> {
                 Event::InitApply(object) => state.listing.insert(cached(object)),
                 Event::InitDone => {
                     state.objects = mem::take(&mut state.listing);
-                    (state.synced, state.connected) = (true, true);
+                    (state.synced, state.contact) = (true, Contact::Good);
                 }
                 Event::Apply(object) => state.objects.insert(cached(object)),
                 Event::Delete(object) => state.objects.remove(&(object.namespace().unwrap_or_default(), object.name_any())),
             }
         }
+        self.changed.send_replace(());
+    }
+
+    fn note(&self, error: &watcher::Error) {
+        self.write().contact = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => Contact::Forbidden,
+            // A list every few seconds tells as much.
+            watcher::Error::WatchStartFailed(kube::Error::Api(status)) if is_refusal(status.code) => return,
+            _ => Contact::Lost,
+        };
         self.changed.send_replace(());
     }
 
@@ -191,6 +227,11 @@ impl<T> Cache<T> {
     fn write(&self) -> RwLockWriteGuard<'_, State<T>> {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether an answer says that the permission is missing.
+fn is_refusal(code: u16) -> bool {
+    matches!(code, 401 | 403)
 }
 
 /// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.
@@ -224,12 +265,12 @@ mod tests {
     fn objects_are_found_by_their_present_key() {
         let cache = Cache::new(watch::channel(()).0);
         let take = |event| cache.take(event, "host", |_| ());
-        assert!(!cache.is_synced());
+        assert!(cache.not_ready("Ingresses").is_some());
         take(Event::Init);
         take(Event::InitApply(ingress("one", "a")));
         assert_eq!(names(&cache, "a"), [""; 0], "a list that is under way is not shown");
         take(Event::InitDone);
-        assert!(cache.is_synced() && cache.is_connected());
+        assert!(cache.not_ready("Ingresses").is_none() && cache.is_connected());
         assert_eq!(names(&cache, "a"), ["one"]);
 
         take(Event::Apply(ingress("two", "a")));

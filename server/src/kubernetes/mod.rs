@@ -31,7 +31,10 @@ use k8s_openapi::api::{
     apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress,
 };
 use kube::{Api, Client, Config, config::KubeConfigOptions};
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
 use unidler::{
     cluster::{self, ApplyError, Cluster, Observation, Observed, Pods, Write},
     host::Host,
@@ -52,6 +55,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// How often a wake-up looks again without any event: the time a container has been running is news, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// How long a wake-up goes without news before the caches are doubted: doubled each time, since a list is dear and
+/// slow apps are more common than watches that lose something.
+const DOUBT: Duration = Duration::from_secs(20);
 
 /// What the idled state looks like in this cluster.
 #[derive(Clone, Debug)]
@@ -137,8 +143,19 @@ impl KubernetesCluster {
         .await;
     }
 
+    /// Has the caches filled anew.
+    fn doubt(&self) {
+        let Inner { ingresses, deployments, services, .. } = &*self.inner;
+        ingresses.doubt();
+        deployments.doubt();
+        services.doubt();
+    }
+
     fn find(&self, host: &Host) -> Result<Found, Reason> {
         let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+        if ingresses.is_forbidden() || deployments.is_forbidden() || services.is_forbidden() {
+            return Err(Reason::PermissionMissing);
+        }
         if self.not_ready().is_some() {
             return Err(Reason::ApiUnreachable);
         }
@@ -183,6 +200,8 @@ impl Cluster for KubernetesCluster {
             changes: self.inner.changed.subscribe(),
             detail: None,
             latest: None,
+            news: Instant::now(),
+            doubt: DOUBT,
         };
         stream::unfold(watching, Watching::next).boxed()
     }
@@ -204,10 +223,8 @@ impl Cluster for KubernetesCluster {
 
     fn not_ready(&self) -> Option<String> {
         let Inner { ingresses, deployments, services, .. } = &*self.inner;
-        let caches =
-            [("Ingresses", ingresses.is_synced()), ("Deployments", deployments.is_synced()), ("Services", services.is_synced())];
-        let missing: Vec<&str> = caches.iter().filter(|(_, synced)| !synced).map(|(name, _)| *name).collect();
-        (!missing.is_empty()).then(|| format!("the first list of {} is not complete yet", missing.join(", ")))
+        let missing = [ingresses.not_ready("Ingresses"), deployments.not_ready("Deployments"), services.not_ready("Services")];
+        missing.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
     }
 }
 
@@ -233,6 +250,10 @@ struct Watching {
     /// Watched from when the app has replicas.
     detail: Option<Detail>,
     latest: Option<Observation>,
+    /// When that came.
+    news: Instant,
+    /// How long after that the caches are doubted.
+    doubt: Duration,
 }
 
 impl Watching {
@@ -242,7 +263,12 @@ impl Watching {
             let observation = self.observe();
             if self.latest.as_ref() != Some(&observation) {
                 self.latest = Some(observation.clone());
+                (self.news, self.doubt) = (Instant::now(), DOUBT);
                 return Some((observation, self));
+            }
+            if self.news.elapsed() >= self.doubt {
+                self.doubt *= 2;
+                self.cluster.doubt();
             }
             let of_detail = async {
                 match &mut self.detail {

@@ -188,7 +188,7 @@ impl Answer {
 
 pub(crate) struct EventStream {
     pub(crate) status: StatusCode,
-    headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     body: Body,
     text: String,
     /// What was said last of when to come again; 0 if nothing was.

@@ -231,11 +231,23 @@ async fn an_idled_app_is_observed_as_it_is() {
 
 #[tokio::test]
 async fn nothing_is_said_of_any_app_before_the_first_lists_are_complete() {
-    for code in [403, 429, 500, 503] {
+    for code in [429, 500, 503] {
         let faults = VecDeque::from(vec![Fault::Status(code, "not now", 0); 3]);
         let world = World::new(Script { lists: faults, ..Script::default() }).await;
         assert!(world.cluster.not_ready().is_some());
         assert_eq!(world.cluster.observe(&host()), Err(Reason::ApiUnreachable), "and not that there is no such app");
+        assert!(world.until(is_known).await.is_ok(), "{code} is survived");
+    }
+}
+
+#[tokio::test]
+async fn a_permission_that_is_missing_is_told_as_such() {
+    for code in [401, 403] {
+        let faults = VecDeque::from(vec![Fault::Status(code, "User \"unidler\" may not", 0); 3]);
+        let world = World::new(Script { lists: faults, ..Script::default() }).await;
+        let why = || world.cluster.not_ready().is_some_and(|why| why.starts_with("there is no permission to list "));
+        let is_told = |observation: &Observation| *observation == Err(Reason::PermissionMissing) && why();
+        assert!(world.until(is_told).await.is_err());
         assert!(world.until(is_known).await.is_ok(), "{code} is survived");
     }
 }

@@ -7,7 +7,7 @@ mod program;
 
 use std::{collections::HashSet, time::Duration};
 
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use unidler::progress::{Phase, Progress, Reason};
 
 use unidler_server::limits::Limits;
@@ -221,6 +221,73 @@ async fn one_stream_too_many_is_told_when_to_come_again() {
     };
     tokio::time::timeout(Duration::from_secs(10), place).await.expect("a place is given back");
 }
+
+/// Headers with their values, sorted, but for those that frame the body or are others each time.
+fn snapshot(headers: &HeaderMap) -> Vec<String> {
+    let passing = ["content-length", "date", "etag", "last-modified", "transfer-encoding"];
+    let lasting = headers.iter().filter(|(name, _)| !passing.contains(&name.as_str()));
+    let line = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = value.to_str().expect("text");
+        let nonce = value.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).unwrap_or("no nonce");
+        format!("{name}: {}", value.replace(nonce, "once"))
+    };
+    sorted(lasting.map(line))
+}
+
+fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut lines: Vec<_> = lines.collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn each_kind_of_answer_has_its_headers_and_no_others() {
+    let server = Server::start().await;
+    let vary = "vary: Sec-Fetch-Mode, Accept, Accept-Language";
+    let problem = "content-type: application/problem+json";
+    let text = "content-type: text/plain; charset=utf-8";
+    let kept_never = "cache-control: no-store";
+    let kept_for_ever = "cache-control: public, max-age=31536000, immutable";
+    for (path, sent, status, own) in [
+        ("/reports", NAVIGATE, 200, &["content-type: text/html; charset=utf-8", POLICY, vary, kept_never][..]),
+        ("/reports", ANYTHING, 503, &[problem, "retry-after: 5", vary, kept_never]),
+        ("/events/", ANYTHING, 200, &["content-type: text/event-stream", "x-accel-buffering: no", kept_never]),
+        ("/events/", ("sec-fetch-site", "cross-site"), 403, &[problem, kept_never]),
+        ("/_unidler/status", ANYTHING, 200, &["content-type: application/json", kept_never]),
+        (
+            "/_unidler/pkg/unidler.abc.js",
+            ANYTHING,
+            200,
+            &["content-type: text/javascript", kept_for_ever, "accept-ranges: bytes", "vary: accept-encoding"],
+        ),
+        ("/_unidler/pkg/unidler.old.js", ANYTHING, 404, &[kept_never]),
+        ("/_unidler/nothing", ANYTHING, 404, &[problem, kept_never]),
+        ("/_unidler/api/wake", ANYTHING, 405, &["allow: POST", kept_never]),
+        ("/healthz", ANYTHING, 200, &[text, kept_never]),
+        ("/_unidler/readyz", ANYTHING, 200, &[text, kept_never]),
+    ] {
+        // Without the body: that of a stream would not end soon.
+        let answer = server.stream("slow.localhost", path, &[sent]).await;
+        assert_eq!(answer.status, status, "{path} {sent:?}");
+        let all = EVERYWHERE.iter().chain(own).map(ToString::to_string);
+        assert_eq!(snapshot(&answer.headers), sorted(all), "{path} {sent:?}");
+    }
+}
+
+/// What every answer has: whose it is, and that nothing may stay behind on the app's own origin.
+const EVERYWHERE: [&str; 6] = [
+    concat!("x-unidler: ", env!("CARGO_PKG_VERSION")),
+    "x-robots-tag: noindex",
+    "x-content-type-options: nosniff",
+    "referrer-policy: same-origin",
+    "cross-origin-opener-policy: same-origin",
+    "cross-origin-resource-policy: same-origin",
+];
+/// What the page may do.
+const POLICY: &str = "content-security-policy: default-src 'none'; script-src 'nonce-once' 'self' 'wasm-unsafe-eval'; \
+    style-src 'nonce-once'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+/// What `curl` sends.
+const ANYTHING: (&str, &str) = ("accept", "*/*");
 
 #[tokio::test]
 async fn files_with_a_hash_may_be_kept_for_ever_and_nothing_else() {
