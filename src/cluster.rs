@@ -6,7 +6,7 @@ use futures::{future::BoxFuture, stream::BoxStream};
 
 use crate::{
     host::Host,
-    progress::{Reason, Step},
+    progress::{Progress, Reason, Step},
 };
 
 /// What the engine needs of a cluster. It decides nothing and remembers nothing about a wake-up.
@@ -24,6 +24,9 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// Hosts of apps that somebody began to wake and nobody finished: with replicas, but still marked as idled
     /// or with a Service that still points at us.
     fn unfinished(&self) -> Vec<Host>;
+
+    /// Makes a note in the cluster of how a wake-up went, for whoever looks at the app there. Nobody waits for it.
+    fn note(&self, _host: &Host, _outcome: &Progress) {}
 
     /// Why nothing can be said of any app yet; `None` when it can.
     fn not_ready(&self) -> Option<String> {

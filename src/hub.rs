@@ -10,6 +10,7 @@
 //! app recovers. Nothing is remembered after that: whoever joins next gets the truth from the cluster.
 
 mod driver;
+pub mod meter;
 
 use std::{
     collections::HashMap,
@@ -219,6 +220,7 @@ impl Hub {
         }
         let wake = Arc::new(Wake::new(host.clone(), self.inner.shutdown.child_token()));
         wakes.insert(host.clone(), Arc::clone(&wake));
+        meter::waking(wakes.len());
         info!(%host, reference = wake.reference, "wake-up begins");
         let driver = Driver { inner: Arc::clone(&self.inner), wake: Arc::clone(&wake) };
         self.inner.tasks.spawn(driver.run());
@@ -304,9 +306,9 @@ impl Wake {
         });
     }
 
-    /// Publishes a phase if it is news. Steps are marked when they are first reached, and never go back: a pod
+    /// Publishes a phase if it is news, and answers whether it is. Steps are marked when they are first reached, and never go back: a pod
     /// that is replaced does not undo what the visitor has seen.
-    fn publish(&self, phase: Phase) {
+    fn publish(&self, phase: Phase) -> bool {
         let at_ms = self.elapsed_ms();
         let is_news = self.state.send_if_modified(|state| {
             let phase = match (phase, state.timeline.last()) {
@@ -319,6 +321,9 @@ impl Wake {
             if let Phase::Waking { step, .. } = phase
                 && state.timeline.last().is_none_or(|last| last.step < step)
             {
+                if let Some(last) = state.timeline.last() {
+                    meter::step_took(last.step, Duration::from_millis(at_ms.saturating_sub(last.at_ms)));
+                }
                 state.timeline.push(Mark { step, at_ms });
             }
             state.phase = phase;
@@ -326,6 +331,7 @@ impl Wake {
             true
         });
         if is_news {
+            meter::reached(phase, &self.state.borrow().timeline, Duration::from_millis(at_ms));
             let Self { host, reference, .. } = self;
             match phase {
                 Phase::Failed { reason } => warn!(%host, reference, ?reason, elapsed_ms = at_ms, "wake-up fails"),
@@ -334,6 +340,7 @@ impl Wake {
                 Phase::Asleep => {}
             }
         }
+        is_news
     }
 }
 

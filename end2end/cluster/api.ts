@@ -36,6 +36,11 @@ export class Api {
         return await this.json("GET", pathOf(kind, namespace, name));
     }
 
+    /** Those of a namespace. */
+    async list<K extends Kind>(kind: K, namespace: string): Promise<Kinds[K][]> {
+        return (await this.json<{ items: Kinds[K][] }>("GET", pathOf(kind, namespace))).items;
+    }
+
     /** Deletes an object, if it is still there, and creates another one that looks as it did. */
     async createAnew({ apiVersion, kind, metadata, spec }: KubeObject & { spec: object }): Promise<void> {
         const { name, namespace = "", labels, annotations } = metadata;

@@ -77,6 +77,11 @@ export function isWrite({ verb, code }: Request): boolean {
     return !["get", "list", "watch"].includes(verb) && code >= 200 && code < 300;
 }
 
+/** A note on how a wake-up went, which changes no app. */
+export function isNote({ resource }: Request): boolean {
+    return resource === "events";
+}
+
 /** A part of the watch caches that all apps share, and that no visitor causes. */
 export function isSharedWatch({ verb, resource, namespace }: Request): boolean {
     return ["list", "watch"].includes(verb) && ["ingresses", "deployments", "services"].includes(resource) && namespace === "";

@@ -56,11 +56,20 @@ export interface EndpointSlice extends KubeObject {
     endpoints: { conditions?: { ready?: boolean } }[] | null;
 }
 
+/** What is noted on another object. */
+export interface Event extends KubeObject {
+    type: string;
+    reason: string;
+    note: string;
+    regarding: { kind: string; name: string; uid?: string };
+}
+
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
     Deployment: Deployment;
     EndpointSlice: EndpointSlice;
+    Event: Event;
     HorizontalPodAutoscaler: KubeObject;
     Ingress: Ingress;
     IngressClass: KubeObject;
@@ -81,6 +90,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
     Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
     EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },
+    Event: { group: "/apis/events.k8s.io/v1", plural: "events", isNamespaced: true },
     HorizontalPodAutoscaler: { group: "/apis/autoscaling/v2", plural: "horizontalpodautoscalers", isNamespaced: true },
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
     IngressClass: { group: "/apis/networking.k8s.io/v1", plural: "ingressclasses", isNamespaced: false },

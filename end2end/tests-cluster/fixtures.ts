@@ -5,7 +5,7 @@ import { test as base, expect } from "@playwright/test";
 
 import { Api } from "../cluster/api";
 import { type App, type Flaw, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, createIdledApp, deleteApp } from "../cluster/app";
-import { AuditLog, type Request, isSharedWatch, isWrite } from "../cluster/audit";
+import { AuditLog, type Request, isNote, isSharedWatch, isWrite } from "../cluster/audit";
 import { FaultyProxy } from "../cluster/faulty-proxy";
 import { StandInIngress } from "../cluster/ingress";
 import { type Service } from "../cluster/objects";
@@ -87,7 +87,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     asked: async ({ app: _ }, use) => {
         const log = new AuditLog(clusterFacts().auditLog);
         const mark = log.mark();
-        const requests = () => log.since(mark, UNIDLER_USER);
+        const requests = () => log.since(mark, UNIDLER_USER).filter((request) => !isNote(request));
         await use({
             writes: () => requests().filter(isWrite).map(({ verb, resource }) => `${verb} ${resource}`),
             others: () => requests().filter((request) => !isWrite(request) && !isSharedWatch(request)),

@@ -92,6 +92,11 @@ pub struct Config {
     #[arg(long, env = "UNIDLER_SHUTDOWN_DELAY", default_value = "3", value_name = "SECONDS", global = true)]
     pub shutdown_delay: u64,
 
+    /// Port, or address and port, of the metrics for Prometheus, at /metrics. Without it there are none: strangers
+    /// reach the other port.
+    #[arg(long, env = "UNIDLER_METRICS_PORT", value_name = "[ADDRESS]:PORT", global = true)]
+    pub metrics_port: Option<Listen>,
+
     /// HTTP status of the page. Some proxies replace pages that come with 503 by their own.
     #[arg(long, env = "UNIDLER_PAGE_STATUS", default_value = "200", value_name = "STATUS", global = true)]
     pub page_status: PageStatus,

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!  main ── config ── serve ──┬── connections             HTTP/1.1 and h2c, with limits
+//!                            ├── metrics                 the numbers, on a port of their own
 //!                            ├── router ──┬── page       every path of the app: the page, or a problem
 //!                            │            ├── sse        /events: starts or joins
 //!                            │            └── …          status, server function, files, health
@@ -19,6 +20,7 @@ pub mod demo;
 pub mod headers;
 pub mod kubernetes;
 pub mod limits;
+pub mod metrics;
 mod page;
 pub mod problem;
 pub mod router;

@@ -10,7 +10,11 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName};
+use metrics::gauge;
 use unidler::host::Host;
+
+/// The metric of how many visitors have an event stream open.
+pub const VISITORS: &str = "unidler_visitors";
 
 /// The limits.
 #[derive(Clone, Debug)]
@@ -75,6 +79,7 @@ impl Streams {
         for counted in &counted {
             *open.entry(counted.clone()).or_default() += 1;
         }
+        gauge!(VISITORS).increment(1.0);
         Some(Place { streams: self.clone(), counted })
     }
 
@@ -92,6 +97,7 @@ impl Streams {
 
 impl Drop for Place {
     fn drop(&mut self) {
+        gauge!(VISITORS).decrement(1.0);
         let mut open = self.streams.open();
         for counted in &self.counted {
             if let Some(count) = open.get_mut(counted) {

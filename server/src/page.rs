@@ -26,6 +26,7 @@ const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Acce
 /// The page, or the problem. Starts nothing.
 pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<AppState>, request: Request<Body>) -> Response {
     let progress = state.hub.look(&host);
+    state.handovers.note(&host, &progress);
     let mut response = if is_navigation(request.method(), request.headers()) {
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = language.map_or_else(Language::default, Language::accepted);

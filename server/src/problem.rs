@@ -6,10 +6,14 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use metrics::counter;
 use serde::Serialize;
 use unidler::progress::{Phase, Progress};
 
 use crate::start_rule::Refusal;
+
+/// The metric of requests that were refused, by `cause`.
+pub const REFUSED: &str = "unidler_refused_total";
 
 /// What is said to whoever should come again: in seconds.
 pub(crate) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -57,16 +61,20 @@ impl Problem {
     /// The request may not start anything.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
-        let detail = match refusal {
-            Refusal::CrossSite => "Only the app's own address may start it, and this request comes from another site.",
-            Refusal::Prefetch => "A prefetch starts nothing.",
+        let (cause, detail) = match refusal {
+            Refusal::CrossSite => {
+                ("cross_site", "Only the app's own address may start it, and this request comes from another site.")
+            }
+            Refusal::Prefetch => ("prefetch", "A prefetch starts nothing."),
         };
+        count(cause);
         Self::new(StatusCode::FORBIDDEN, "Nothing was started", detail)
     }
 
     /// There is no room for it at the moment.
     #[must_use]
     pub fn busy() -> Self {
+        count("too_many_wakes");
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "Too much at once",
@@ -77,6 +85,7 @@ impl Problem {
     /// There are too many event streams already.
     #[must_use]
     pub fn crowded() -> Self {
+        count("too_many_streams");
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
             "Too much at once",
@@ -89,6 +98,10 @@ impl Problem {
     pub fn not_found() -> Self {
         Self::new(StatusCode::NOT_FOUND, "Not found", "The unidler has nothing at this path.")
     }
+}
+
+fn count(cause: &'static str) {
+    counter!(REFUSED, "cause" => cause).increment(1);
 }
 
 impl IntoResponse for Problem {

@@ -18,6 +18,7 @@ use crate::{
     app_host::AppHost,
     headers,
     limits::Streams,
+    metrics::Handovers,
     page::page_or_problem,
     problem::Problem,
     site::{FILES_PATH, Site},
@@ -38,6 +39,8 @@ pub struct AppState {
     pub page_status: StatusCode,
     /// The event streams that are open.
     pub streams: Streams,
+    /// The handovers under way, for the metrics.
+    pub handovers: Handovers,
 }
 
 /// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app
@@ -80,8 +83,10 @@ async fn readyz(State(hub): State<Hub>) -> Response {
 }
 
 /// Where the app stands, as JSON. Starts nothing.
-async fn status(AppHost(host): AppHost, State(hub): State<Hub>) -> Json<Progress> {
-    Json(hub.look(&host))
+async fn status(AppHost(host): AppHost, State(hub): State<Hub>, State(handovers): State<Handovers>) -> Json<Progress> {
+    let progress = hub.look(&host);
+    handovers.note(&host, &progress);
+    Json(progress)
 }
 
 /// The server function, behind the rule about who may start.

@@ -9,7 +9,7 @@ use tokio::{
     net::TcpListener,
     time::{interval, sleep},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::info;
 use unidler::{
     cluster::Cluster,
@@ -22,6 +22,7 @@ use crate::{
     connections, demo,
     kubernetes::{self, KubernetesCluster},
     limits::Streams,
+    metrics::{self, Handovers},
     router::{AppState, router},
     site::Site,
 };
@@ -45,6 +46,7 @@ pub async fn run(is_demo: bool, config: Config, shutdown: impl Future<Output = (
         info!("the demo is at http://localhost:{port}/");
         let hub = hub(Arc::new(cluster.clone()), &config);
         let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
+        let _metrics = serve_metrics(&config, hub.clone()).await?;
         serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
         Ok(())
     } else {
@@ -58,12 +60,25 @@ pub async fn run(is_demo: bool, config: Config, shutdown: impl Future<Output = (
             async move { cluster.run().await }
         });
         let hub = hub(Arc::new(cluster), &config);
+        let _metrics = serve_metrics(&config, hub.clone()).await?;
         let sweeping = tokio::spawn(sweep(hub.clone()));
         serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
         watching.abort();
         sweeping.abort();
         Ok(())
     }
+}
+
+/// The most connections that ask for metrics at the same time.
+const MAX_SCRAPES: usize = 16;
+
+/// Serves the metrics, if there is a port for them, until it is aborted.
+async fn serve_metrics(config: &Config, hub: Hub) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
+    let Some(port) = config.metrics_port else { return Ok(None) };
+    let listener = listen(port).await?;
+    info!(address = %listener.local_addr()?, "metrics");
+    let serving = connections::serve(listener, metrics::router(hub)?, MAX_SCRAPES, CancellationToken::new());
+    Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
 /// Serves until `shutdown` is done. Then readiness is off for `delay`, so that visitors are led elsewhere, before
@@ -112,7 +127,7 @@ fn state(hub: Hub, site: Site, config: &Config) -> AppState {
         per_client: size(config.max_streams_per_client),
         client_header: config.client_header.clone(),
     });
-    AppState { hub, site, page_status, streams }
+    AppState { hub, site, page_status, streams, handovers: Handovers::default() }
 }
 
 fn limits(config: &Config) -> Limits {

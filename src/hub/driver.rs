@@ -6,7 +6,7 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
-use super::{Inner, Wake};
+use super::{Inner, Wake, meter};
 use crate::{
     cluster::{ApplyError, Observation, Version, Write},
     progress::{Notice, Phase, Reason, Step},
@@ -53,16 +53,16 @@ impl Driver {
             match next_step(observation) {
                 Next::Write(write) if !pace.allows(&write) => {}
                 Next::Write(Write::Scale { .. }) if pace.scales == MAX_SCALES => {
-                    return self.wake.publish(Phase::Failed { reason: Reason::ScaledDown });
+                    return self.publish(Phase::Failed { reason: Reason::ScaledDown });
                 }
                 Next::Write(write) => self.write(write, &mut pace).await,
-                Next::Wait { step, reason } => self.wake.publish(Phase::Waking { step, reason }),
+                Next::Wait { step, reason } => self.publish(Phase::Waking { step, reason }),
                 Next::Done => {
                     let notice = (!pace.has_written).then_some(Notice::AlreadyAwake);
-                    return self.wake.publish(Phase::Ready { notice });
+                    return self.publish(Phase::Ready { notice });
                 }
                 Next::Fail(reason) => {
-                    self.wake.publish(Phase::Failed { reason });
+                    self.publish(Phase::Failed { reason });
                     if reason.is_discovery() {
                         return;
                     }
@@ -75,9 +75,9 @@ impl Driver {
         let Wake { host, reference, .. } = &*self.wake;
         let step = step_of(&write);
         if pace.is_scaled_down(&write) {
-            self.wake.publish(Phase::Waking { step, reason: Some(Reason::ScaledDown) });
+            self.publish(Phase::Waking { step, reason: Some(Reason::ScaledDown) });
         } else if !self.wake.is_troubled() {
-            self.wake.publish(Phase::Waking { step, reason: None });
+            self.publish(Phase::Waking { step, reason: None });
         }
         let result = self.inner.cluster.apply(host, &pace.with_time(write.clone())).await;
         match &result {
@@ -85,7 +85,7 @@ impl Driver {
             Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
             Err(error) => {
                 warn!(%host, reference, ?write, %error, "not written");
-                self.wake.publish(match error.reason() {
+                self.publish(match error.reason() {
                     reason if reason.may_pass() => Phase::Waking { step, reason: Some(reason) },
                     reason => Phase::Failed { reason },
                 });
@@ -94,12 +94,22 @@ impl Driver {
         pace.note(write, &result);
     }
 
+    /// Tells the visitors, and at an end the cluster as well.
+    fn publish(&self, phase: Phase) {
+        let is_news = self.wake.publish(phase);
+        let is_end = matches!(phase, Phase::Ready { notice: None } | Phase::Failed { .. });
+        if is_news && is_end {
+            let state = self.wake.state.borrow().clone();
+            self.inner.cluster.note(&self.wake.host, &self.wake.snapshot(state));
+        }
+    }
+
     /// The deadline has passed: what stood in the way last is the reason, if anything did.
     fn give_up(&self) {
         let phase = self.wake.state.borrow().phase;
         match phase {
             Phase::Waking { reason, .. } => {
-                self.wake.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
+                self.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
             }
             Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => {}
         }
@@ -112,11 +122,12 @@ impl Drop for Driver {
         let mut wakes = self.inner.wakes();
         if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
             wakes.remove(&self.wake.host);
+            meter::waking(wakes.len());
         }
         drop(wakes);
         let has_ended = self.wake.cancelled.is_cancelled() || self.wake.state.borrow().phase.is_terminal();
         if !has_ended {
-            self.wake.publish(Phase::Failed { reason: Reason::Internal });
+            self.publish(Phase::Failed { reason: Reason::Internal });
         }
     }
 }

@@ -12,8 +12,10 @@
 //! [`operate`] has the commands for those who run the cluster.
 
 mod cache;
+mod counted;
 mod detail;
 mod discovery;
+mod events;
 mod objects;
 pub mod operate;
 mod pods;
@@ -30,7 +32,7 @@ use futures::{
 use k8s_openapi::api::{
     apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress,
 };
-use kube::{Api, Client, Config, config::KubeConfigOptions};
+use kube::{Api, Client, Config, client::ClientBuilder, config::KubeConfigOptions};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -38,13 +40,16 @@ use tokio::{
 use unidler::{
     cluster::{self, ApplyError, Cluster, Observation, Observed, Pods, Write},
     host::Host,
-    progress::Reason,
+    progress::{Progress, Reason},
 };
 
+pub use self::counted::API_REQUESTS;
 use self::{
     cache::Cache,
+    counted::CountRequests,
     detail::Detail,
     discovery::{Found, find, hosts_of, key_of},
+    events::Notes,
     objects::{Deployment, Ingress, PointsAt, Service},
     write::Writer,
 };
@@ -79,6 +84,8 @@ pub struct KubernetesCluster {
 struct Inner {
     /// For writes.
     writer: Writer,
+    /// For Events on Deployments.
+    notes: Notes,
     /// For watches, which are known to end.
     watching_client: Client,
     settings: Settings,
@@ -117,9 +124,10 @@ impl KubernetesCluster {
         config.default_retry = false;
         let writer = Writer::new(config.clone())?;
         config.read_timeout = Some(READ_TIMEOUT);
-        let watching_client = Client::try_from(config)?;
+        let watching_client = ClientBuilder::try_from(config)?.with_layer(&CountRequests).build();
         let (changed, _) = watch::channel(());
         let inner = Inner {
+            notes: Notes::new(writer.client()),
             writer,
             watching_client,
             settings,
@@ -189,6 +197,12 @@ impl KubernetesCluster {
 }
 
 impl Cluster for KubernetesCluster {
+    fn note(&self, host: &Host, outcome: &Progress) {
+        let Ok(found) = self.find(host) else { return };
+        let (inner, outcome) = (Arc::clone(&self.inner), outcome.clone());
+        tokio::spawn(async move { inner.notes.write(&found.deployment, &outcome).await });
+    }
+
     fn observe(&self, host: &Host) -> Observation {
         self.find(host).map(|found| self.observed(&found, None))
     }

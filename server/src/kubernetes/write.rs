@@ -30,6 +30,7 @@ use unidler::cluster::{ApplyError, Write};
 
 use super::{
     cache::Cached,
+    counted::CountRequests,
     discovery::Found,
     objects::{
         Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled, WAKE_SECONDS,
@@ -55,8 +56,14 @@ impl Writer {
         let retry_after = Arc::new(AtomicU64::new(0));
         let client = ClientBuilder::try_from(config)?
             .with_layer(&MapResponseLayer::new(note_retry_after(Arc::clone(&retry_after))))
+            .with_layer(&CountRequests)
             .build();
         Ok(Self { client, retry_after })
+    }
+
+    /// The client of the writes.
+    pub(super) fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// Does a write, if what it was decided on still holds.

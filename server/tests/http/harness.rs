@@ -29,6 +29,7 @@ use unidler_server::{
     brand::Brand,
     demo,
     limits::{Limits, Streams},
+    metrics::Handovers,
     router::AppState,
     serve::{self, serve},
     site::Site,
@@ -60,7 +61,13 @@ impl Server {
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
         let opened = Site::open(Some(site.path().to_owned()), &Brand::default()).expect("a site");
-        let state = AppState { hub: hub.clone(), site: opened, page_status: StatusCode::OK, streams: Streams::new(limits) };
+        let state = AppState {
+            hub: hub.clone(),
+            site: opened,
+            page_status: StatusCode::OK,
+            streams: Streams::new(limits),
+            handovers: Handovers::default(),
+        };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (stop, stopped) = oneshot::channel();

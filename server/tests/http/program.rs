@@ -1,9 +1,13 @@
 //! The program itself: how it starts, and how it says that it cannot.
 
 use std::{
-    process::{Command, Output},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
+
+use tempfile::TempDir;
 
 use crate::harness::site;
 
@@ -59,4 +63,85 @@ fn a_wrong_value_is_refused_with_the_value_the_rule_and_an_example() {
             assert!(complaint(&output).contains(word), "{word} in: {}", complaint(&output));
         }
     }
+}
+
+/// A running demo, with metrics.
+struct Demo {
+    process: Child,
+    page: String,
+    metrics: String,
+    _site: TempDir,
+}
+
+impl Demo {
+    fn start() -> Self {
+        let site = site();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_unidler"))
+            .args(["demo", "--metrics-port", "127.0.0.1:0"])
+            .env_clear()
+            .envs([("PORT", "127.0.0.1:0"), ("UNIDLER_LOG_FORMAT", "json")])
+            .env("UNIDLER_SITE", site.path())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let mut log = BufReader::new(process.stderr.take().expect("a log")).lines().map_while(Result::ok);
+        let mut next = |word: &str| {
+            let line = log.find(|line| line.contains(word)).expect("the line in the log");
+            serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
+        };
+        let port =
+            next("the demo is at")["message"].as_str().expect("a message").trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let metrics = next("metrics")["address"].as_str().expect("an address").to_owned();
+        // Nobody reads on, and a full pipe would hold the program up.
+        std::thread::spawn(move || log.for_each(drop));
+        Self { process, page: format!("127.0.0.1:{port}"), metrics, _site: site }
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// What a server answers before it closes the connection.
+fn get(address: &str, host: &str, path: &str, header: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("a connection");
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\n{header}Connection: close\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
+#[test]
+fn what_happens_is_counted_on_a_port_of_its_own() {
+    let demo = Demo::start();
+    let scene = |name: &str, header: &str| get(&demo.page, &format!("{name}.localhost"), "/events/", header);
+    // Each stream ends with the wake-up.
+    assert!(scene("quick", "").contains("event: success"));
+    assert!(scene("not-found", "").contains("event: failure"));
+    assert!(scene("quick", "Sec-Fetch-Site: cross-site\r\n").contains("403"));
+
+    let numbers = get(&demo.metrics, "localhost", "/metrics", "");
+    for line in [
+        "unidler_outcomes_total{outcome=\"ready\"} 1",
+        "unidler_outcomes_total{outcome=\"no_ingress\"} 1",
+        "unidler_refused_total{cause=\"cross_site\"} 1",
+        "unidler_refused_total{cause=\"prefetch\"} 0",
+        "unidler_wake_seconds_bucket{le=\"2.5\"} 0",
+        "unidler_wake_seconds_count 1",
+        "unidler_step_seconds_count{step=\"pulling\"} 1",
+        "unidler_visitors 0",
+        "unidler_waking 0",
+        "unidler_ready 1",
+    ] {
+        assert!(numbers.lines().any(|found| found == line), "{line} in:\n{numbers}");
+    }
+    for name in ["localhost", "quick", "not-found"] {
+        assert!(!numbers.contains(name), "{name} in:\n{numbers}");
+    }
+    let page = get(&demo.page, "quick.localhost", "/metrics", "");
+    assert!(!page.contains("unidler_"), "strangers are told nothing: {page}");
+    assert!(get(&demo.page, "quick.localhost", "/_unidler/metrics", "").contains("404"));
 }

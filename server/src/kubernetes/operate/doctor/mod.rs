@@ -47,6 +47,7 @@ pub(super) struct Right {
 
 /// What `deploy/rbac.yaml` allows.
 pub(super) const RIGHTS: &[Right] = &{
+    const EVENTS: &str = "Deployments do not show how their wake-ups went.";
     const FIND: &str = "No app is found, so none is woken.";
     const WAKE: &str = "No app can be woken.";
     const fn right(group: &'static str, resource: &'static str, verb: &'static str, why: &'static str) -> Right {
@@ -66,6 +67,8 @@ pub(super) const RIGHTS: &[Right] = &{
             optional: true,
             ..right("", "pods", "watch", "Visitors are not told how far the pods are, nor why one does not start.")
         },
+        Right { optional: true, ..right("events.k8s.io", "events", "create", EVENTS) },
+        Right { optional: true, ..right("events.k8s.io", "events", "patch", EVENTS) },
     ]
 };
 

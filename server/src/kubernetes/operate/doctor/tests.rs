@@ -225,7 +225,7 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "kubectl apply -f deploy/rbac.yaml",
         ),
         (
-            |cluster| cluster.missing_rights = RIGHTS.iter().filter(|right| right.optional).copied().collect(),
+            |cluster| cluster.missing_rights = RIGHTS.iter().filter(|right| right.resource == "pods").copied().collect(),
             Warning,
             "permission-missing",
             "kubectl apply -f deploy/rbac.yaml",

@@ -1,0 +1,72 @@
+//! What the hub counts. Whoever wants the numbers installs a recorder of [`metrics`]; without one this costs nothing.
+//!
+//! No label names an app: there would be as many of them as strangers care to ask for.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+
+use crate::progress::{Mark, Notice, Phase, Step};
+
+/// How wake-ups went, by `outcome`: `ready`, `already_awake`, or the reason of a failure.
+pub const OUTCOMES: &str = "unidler_outcomes_total";
+/// How long wake-ups took until the app was ready, in seconds.
+pub const WAKES: &str = "unidler_wake_seconds";
+/// How long each `step` took, in seconds.
+pub const STEPS: &str = "unidler_step_seconds";
+/// How many apps are waking.
+pub const WAKING: &str = "unidler_waking";
+
+/// A wake-up has reached a phase.
+pub(super) fn reached(phase: Phase, timeline: &[Mark], elapsed: Duration) {
+    let outcome = match phase {
+        Phase::Ready { notice: None } => {
+            histogram!(WAKES).record(elapsed);
+            "ready".to_owned()
+        }
+        Phase::Ready { notice: Some(Notice::AlreadyAwake) } => "already_awake".to_owned(),
+        Phase::Failed { reason } => snake_case(&format!("{reason:?}")),
+        Phase::Asleep | Phase::Waking { .. } => return,
+    };
+    if let (Phase::Ready { .. }, Some(last)) = (phase, timeline.last()) {
+        step_took(last.step, elapsed.saturating_sub(Duration::from_millis(last.at_ms)));
+    }
+    counter!(OUTCOMES, "outcome" => outcome).increment(1);
+}
+
+/// A step is done.
+pub(super) fn step_took(step: Step, duration: Duration) {
+    histogram!(STEPS, "step" => snake_case(&format!("{step:?}"))).record(duration);
+}
+
+/// So many apps are waking.
+pub(super) fn waking(count: usize) {
+    // Exact far beyond any cluster.
+    gauge!(WAKING).set(u32::try_from(count).map_or(f64::MAX, f64::from));
+}
+
+/// As the wire writes it.
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for (index, letter) in name.char_indices() {
+        if letter.is_ascii_uppercase() && index > 0 {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Reason;
+
+    #[test]
+    fn a_reason_has_the_name_that_it_has_on_the_wire() {
+        for reason in Reason::ALL {
+            let wire = serde_json::to_value(reason).expect("JSON");
+            assert_eq!(wire, snake_case(&format!("{reason:?}")));
+        }
+    }
+}
