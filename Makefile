@@ -39,6 +39,12 @@ lint: ## formatting, clippy, types of the tests
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	cd end2end && npx tsc --noEmit
 
+chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
+	scripts/chart.sh
+
+chart-check:
+	scripts/chart.sh --check
+
 deny: ## licences, sources and banned crates of the dependencies
 	$(with) deny
 	cargo deny --log-level error check bans licenses sources
@@ -64,4 +70,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster lint deny advisories bench fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster lint chart chart-check deny advisories bench fuzz screenshots weight help

@@ -11,6 +11,7 @@
 CARGO_LEPTOS_VERSION=0.3.11
 RUST_VERSION=1.96
 CARGO_DENY_VERSION=0.20.2
+HELM_VERSION=3.18.6
 
 note() { printf 'toolchain: %s\n' "$*" >&2; }
 
@@ -115,6 +116,15 @@ need_browser() {
         CHROMIUM=$(command -v chromium)
     fi
     export CHROMIUM
+}
+
+# Helm, for the chart.
+need_helm() {
+    PATH=$PATH:$PWD/target/tools
+    if command -v helm >/dev/null; then return; fi
+    command -v go >/dev/null || fail "the chart needs Helm: install it from https://helm.sh, or Go, to build it" || return
+    note "building helm $HELM_VERSION (some minutes, once)"
+    CGO_ENABLED=0 GOBIN=$PWD/target/tools go install -trimpath -ldflags='-s -w' "helm.sh/helm/v3/cmd/helm@v$HELM_VERSION"
 }
 
 # The control plane for the cluster tests.

@@ -74,13 +74,17 @@ export interface Kinds {
     Ingress: Ingress;
     IngressClass: KubeObject;
     Namespace: KubeObject;
+    NetworkPolicy: KubeObject;
     Node: KubeObject;
     PersistentVolume: KubeObject;
     PersistentVolumeClaim: KubeObject;
     Pod: Pod;
+    PodDisruptionBudget: KubeObject;
     ResourceQuota: ResourceQuota;
     Service: Service;
     ServiceAccount: KubeObject;
+    ValidatingAdmissionPolicy: KubeObject;
+    ValidatingAdmissionPolicyBinding: KubeObject;
 }
 
 export type Kind = keyof Kinds;
@@ -95,13 +99,21 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
     IngressClass: { group: "/apis/networking.k8s.io/v1", plural: "ingressclasses", isNamespaced: false },
     Namespace: { group: "/api/v1", plural: "namespaces", isNamespaced: false },
+    NetworkPolicy: { group: "/apis/networking.k8s.io/v1", plural: "networkpolicies", isNamespaced: true },
     Node: { group: "/api/v1", plural: "nodes", isNamespaced: false },
     PersistentVolume: { group: "/api/v1", plural: "persistentvolumes", isNamespaced: false },
     PersistentVolumeClaim: { group: "/api/v1", plural: "persistentvolumeclaims", isNamespaced: true },
     Pod: { group: "/api/v1", plural: "pods", isNamespaced: true },
+    PodDisruptionBudget: { group: "/apis/policy/v1", plural: "poddisruptionbudgets", isNamespaced: true },
     ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },
     ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
+    ValidatingAdmissionPolicy: { group: "/apis/admissionregistration.k8s.io/v1", plural: "validatingadmissionpolicies", isNamespaced: false },
+    ValidatingAdmissionPolicyBinding: {
+        group: "/apis/admissionregistration.k8s.io/v1",
+        plural: "validatingadmissionpolicybindings",
+        isNamespaced: false,
+    },
 };
 
 /** Where the API has the objects of a kind: all of them, those of a namespace, or one. */

@@ -24,7 +24,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     const { access, auditLog, apiServerPid, dir, stop } = await startControlPlane();
     try {
         const api = new Api(access);
-        for (const object of shipped("rbac.yaml")) await api.apply(object);
+        for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
         const kubeconfig = join(dir, "unidler.kubeconfig");
         writeKubeconfig(kubeconfig, { ...access, token: await api.tokenOf("unidler", "unidler") });
         process.env[VARIABLE] = JSON.stringify({ access, auditLog, apiServerPid, kubeconfig } satisfies ClusterFacts);

@@ -233,4 +233,32 @@ mod tests {
             );
         }
     }
+
+    /// The chart can set every option: its template makes the variable from the name of the flag.
+    #[test]
+    fn the_chart_can_set_every_option() {
+        let schema: serde_json::Value =
+            serde_json::from_str(include_str!("../../deploy/chart/values.schema.json")).expect("a schema");
+        let options = schema["properties"]["config"]["properties"].as_object().expect("options");
+        let mut flags = Vec::new();
+        let command = Cli::command();
+        for argument in command.get_arguments() {
+            let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else { continue };
+            // The image has its files where the program looks for them.
+            if flag == "site" {
+                continue;
+            }
+            let name = flag.to_uppercase().replace('-', "_");
+            let made = if ["port", "unidle-key-label"].contains(&flag) { name } else { format!("UNIDLER_{name}") };
+            assert_eq!(variable.to_str(), Some(made.as_str()), "the variable of --{flag}");
+            flags.push(flag);
+        }
+        let kebab = |key: &String| {
+            key.chars().flat_map(|c| c.is_ascii_uppercase().then_some('-').into_iter().chain([c.to_ascii_lowercase()])).collect()
+        };
+        let mut known: Vec<String> = options.keys().map(kebab).collect();
+        known.sort_unstable();
+        flags.sort_unstable();
+        assert_eq!(known, flags, "the options in deploy/chart/values.schema.json are the flags");
+    }
 }

@@ -22,6 +22,7 @@ pub mod kubernetes;
 pub mod limits;
 pub mod metrics;
 mod page;
+mod patience;
 pub mod problem;
 pub mod router;
 pub mod serve;

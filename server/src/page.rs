@@ -1,4 +1,5 @@
-//! Every path that is not one of ours: the page for a browser that navigates, a problem for everybody else.
+//! Every path that is not one of ours: the page for a browser that navigates, a problem for everybody else, unless they
+//! would rather wait.
 
 use axum::{
     body::Body,
@@ -16,14 +17,15 @@ use unidler_app::{
 
 use crate::{
     app_host::AppHost,
+    patience,
     problem::{Problem, RETRY_AFTER},
     router::AppState,
 };
 
 /// What the choice between page and problem depends on.
-const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language");
+const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
 
-/// The page, or the problem. Starts nothing.
+/// The page, or the problem. Starts nothing, unless the request wants to wait.
 pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<AppState>, request: Request<Body>) -> Response {
     let progress = state.hub.look(&host);
     state.handovers.note(&host, &progress);
@@ -44,6 +46,11 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
+    } else if let Some(wait) = patience::preferred(request.headers()) {
+        match patience::hold(&host, request.uri(), request.headers(), &state, wait).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        }
     } else {
         Problem::not_up(progress).into_response()
     };

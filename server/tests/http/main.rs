@@ -26,7 +26,7 @@ async fn a_navigation_gets_the_page_and_starts_nothing() {
         ("x-robots-tag", "noindex"),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "same-origin"),
-        ("vary", "Sec-Fetch-Mode, Accept, Accept-Language"),
+        ("vary", "Sec-Fetch-Mode, Accept, Accept-Language, Prefer"),
     ] {
         assert_eq!(page.header(name), value, "{name}");
     }
@@ -243,7 +243,7 @@ fn sorted(lines: impl Iterator<Item = String>) -> Vec<String> {
 #[tokio::test]
 async fn each_kind_of_answer_has_its_headers_and_no_others() {
     let server = Server::start().await;
-    let vary = "vary: Sec-Fetch-Mode, Accept, Accept-Language";
+    let vary = "vary: Sec-Fetch-Mode, Accept, Accept-Language, Prefer";
     let problem = "content-type: application/problem+json";
     let text = "content-type: text/plain; charset=utf-8";
     let kept_never = "cache-control: no-store";
@@ -342,4 +342,33 @@ async fn every_page_has_a_reference_of_its_own() {
         references.insert(status.json()["reference"].to_string());
     }
     assert_eq!(references.len(), 20);
+}
+
+#[tokio::test]
+async fn who_prefers_to_wait_is_held_and_sent_to_the_same_address_again() {
+    let server = Server::start().await;
+    let held = server.send(Method::POST, "quick.localhost", "/api/jobs?a=b", &[("prefer", "wait=30")]).await;
+    assert_eq!(held.status, 307, "which keeps method and body");
+    assert_eq!(held.headers["location"], "/api/jobs?a=b");
+    assert_eq!(held.headers["preference-applied"], "wait");
+    assert_eq!(server.writes("quick.localhost"), 3);
+    // The ingress has followed meanwhile.
+    let app = server.send(Method::POST, "quick.localhost", "/api/jobs?a=b", &[("prefer", "wait=30")]).await;
+    assert!(!app.headers.contains_key("x-unidler"), "{}", app.text());
+}
+
+#[tokio::test]
+async fn who_waits_in_vain_is_told_when_to_come_again() {
+    let server = Server::start().await;
+    for (host, phase) in [("slow.localhost", "waking"), ("image-missing.localhost", "failed"), ("not-found.localhost", "failed")]
+    {
+        let wait = if phase == "waking" { "wait=1" } else { "wait=30" };
+        let told = server.get(host, "/", &[("prefer", wait)]).await;
+        assert_eq!(told.status, 503, "{host}");
+        assert_eq!(told.headers["retry-after"], "5");
+        assert!(told.text().contains(&format!("\"phase\":\"{phase}\"")), "{}", told.text());
+    }
+    let refused = server.get("quick.localhost", "/", &[("prefer", "wait=9"), ("sec-fetch-site", "cross-site")]).await;
+    assert_eq!(refused.status, 403);
+    assert_eq!(server.writes("quick.localhost"), 0);
 }

@@ -1,0 +1,113 @@
+//! Clients that would rather wait than come again: `Prefer: wait=60` ([RFC 7240, 4.3]).
+//!
+//! Such a request wakes the app, is held until the app is up, and is then sent to the very same address again with 307,
+//! which keeps its method and its body. So nothing of it is kept here, however large it is.
+//!
+//! [RFC 7240, 4.3]: https://www.rfc-editor.org/rfc/rfc7240#section-4.3
+
+use std::time::Duration;
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use futures::StreamExt;
+use tokio::time::{sleep, timeout};
+use unidler::{host::Host, progress::Phase};
+
+use crate::{problem::Problem, router::AppState, start_rule::may_start};
+
+/// The longest that a request is held, whatever it prefers: as long as the proxies on its way usually let it.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+/// How long a request is held once the app is up. Its ingress may not have noticed, and would send it here again: the
+/// few redirects that clients follow have to outlast that.
+const FOLLOWS: Duration = Duration::from_secs(1);
+
+/// How long a request wants to wait, if it says so.
+pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
+    let preferences =
+        headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+    let seconds = preferences.filter_map(|preference| preference.trim().split_once('=')).find_map(|(name, seconds)| {
+        name.trim().eq_ignore_ascii_case("wait").then(|| seconds.trim().trim_matches('"').parse().ok())?
+    })?;
+    Some(Duration::from_secs(seconds).min(MAX_WAIT))
+}
+
+/// Wakes the app, and answers when it is up or there is no point in waiting any longer.
+///
+/// # Errors
+///
+/// If the request may not start anything, or one limit or another is reached.
+pub(crate) async fn hold(
+    host: &Host,
+    uri: &Uri,
+    headers: &HeaderMap,
+    state: &AppState,
+    wait: Duration,
+) -> Result<Response, Problem> {
+    may_start(host, headers).map_err(Problem::refused)?;
+    let _place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
+    let mut snapshots = Box::pin(state.hub.join(host).map_err(|_| Problem::busy())?);
+    let end = async {
+        while let Some(progress) = snapshots.next().await {
+            if progress.phase.is_terminal() {
+                return;
+            }
+        }
+    };
+    // In either case, where the app stands says what to answer.
+    drop(timeout(wait, end).await);
+    let progress = state.hub.look(host);
+    let mut response = match progress.phase {
+        Phase::Ready { .. } => {
+            sleep(FOLLOWS).await;
+            again(uri)
+        }
+        Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => Problem::not_up(progress).into_response(),
+    };
+    response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("wait"));
+    Ok(response)
+}
+
+/// To the same address again. It has no host, so that it can lead nowhere else.
+fn again(uri: &Uri) -> Response {
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    // Two slashes at the beginning would make a host of what follows.
+    let location = format!("/{}", path.trim_start_matches('/'));
+    match HeaderValue::from_str(&location) {
+        Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
+        Err(_) => Problem::not_found().into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preference_is_read_as_it_may_be_written() {
+        for (value, seconds) in [
+            ("wait=10", Some(10)),
+            ("respond-async, wait=10", Some(10)),
+            ("Wait = \"10\"", Some(10)),
+            ("wait=600", Some(60)),
+            ("wait=", None),
+            ("wait=-1", None),
+            ("wait", None),
+            ("return=minimal", None),
+        ] {
+            let headers = HeaderMap::from_iter([(HeaderName::from_static("prefer"), HeaderValue::from_static(value))]);
+            assert_eq!(preferred(&headers).map(|wait| wait.as_secs()), seconds, "{value}");
+        }
+    }
+
+    #[test]
+    fn the_same_address_leads_nowhere_else() {
+        for (uri, location) in
+            [("/a/b?c=d", "/a/b?c=d"), ("//evil.example/a", "/evil.example/a"), ("http://evil.example/a", "/a"), ("/", "/")]
+        {
+            let answer = again(&uri.parse().expect("a URI"));
+            assert_eq!(answer.headers()[header::LOCATION], location, "{uri}");
+        }
+    }
+}
