@@ -14,7 +14,7 @@ export interface Passing {
     method: string;
     /** Without its query. */
     path: string;
-    kind: "list" | "watch" | "write";
+    kind: "list" | "watch" | "write" | "note";
 }
 
 /** An answer that is not the API server's. */
@@ -113,7 +113,9 @@ export class FaultyProxy {
         const { method = "", url = "", socket } = incoming;
         const [path = "", query] = url.split("?");
         const isWatch = new URLSearchParams(query).has("watch");
-        const passing: Passing = { at: Date.now(), method, path, kind: method !== "GET" ? "write" : isWatch ? "watch" : "list" };
+        // An Event changes no app.
+        const isNote = path.endsWith("/events");
+        const passing: Passing = { at: Date.now(), method, path, kind: isNote ? "note" : method !== "GET" ? "write" : isWatch ? "watch" : "list" };
         this.passings.push(passing);
         const fault = this.fault(passing);
         if (fault === "silence" || this.silent.has(socket)) return;

@@ -62,6 +62,9 @@ enum Contact {
     Good,
     /// Not at all, or not with what was asked for.
     Lost,
+    /// That the permission is missing, for the first time: an API server that has just started says so, too, until it
+    /// knows its roles.
+    Refused,
     /// That the permission is missing.
     Forbidden,
 }
@@ -131,7 +134,7 @@ impl<T> Cache<T> {
         match state.contact {
             _ if state.synced => None,
             Contact::Forbidden => Some(format!("there is no permission to list {kinds}")),
-            Contact::Good | Contact::Lost => Some(format!("the first list of {kinds} is not complete yet")),
+            Contact::Good | Contact::Lost | Contact::Refused => Some(format!("the first list of {kinds} is not complete yet")),
         }
     }
 
@@ -210,12 +213,17 @@ impl<T> Cache<T> {
     }
 
     fn note(&self, error: &watcher::Error) {
-        self.write().contact = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => Contact::Forbidden,
+        let mut state = self.write();
+        state.contact = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => match state.contact {
+                Contact::Good | Contact::Lost => Contact::Refused,
+                Contact::Refused | Contact::Forbidden => Contact::Forbidden,
+            },
             // A list every few seconds tells as much.
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) if is_refusal(status.code) => return,
             _ => Contact::Lost,
         };
+        drop(state);
         self.changed.send_replace(());
     }
 

@@ -243,13 +243,23 @@ async fn nothing_is_said_of_any_app_before_the_first_lists_are_complete() {
 #[tokio::test]
 async fn a_permission_that_is_missing_is_told_as_such() {
     for code in [401, 403] {
-        let faults = VecDeque::from(vec![Fault::Status(code, "User \"unidler\" may not", 0); 3]);
+        // Twice for each of the three lists.
+        let faults = VecDeque::from(vec![Fault::Status(code, "User \"unidler\" may not", 0); 6]);
         let world = World::new(Script { lists: faults, ..Script::default() }).await;
         let why = || world.cluster.not_ready().is_some_and(|why| why.starts_with("there is no permission to list "));
         let is_told = |observation: &Observation| *observation == Err(Reason::PermissionMissing) && why();
         assert!(world.until(is_told).await.is_err());
         assert!(world.until(is_known).await.is_ok(), "{code} is survived");
     }
+}
+
+/// An API server that has just started refuses everything for a moment, until it knows its roles.
+#[tokio::test]
+async fn a_permission_is_not_missing_for_one_refusal() {
+    let faults = VecDeque::from(vec![Fault::Status(403, "User \"unidler\" may not", 0); 3]);
+    let world = World::new(Script { lists: faults, ..Script::default() }).await;
+    let is_told = |observation: &Observation| *observation == Err(Reason::PermissionMissing);
+    assert!(world.until(|observation| is_told(observation) || is_known(observation)).await.is_ok(), "it is not told");
 }
 
 #[tokio::test]
