@@ -25,6 +25,9 @@ use tracing::{debug, warn};
 const WATCH_SECONDS: u32 = 30;
 /// How long to wait before a failed watch is begun again: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
+/// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
+/// visitors to be told within five seconds.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
 
 /// An object as kept in a [`Cache`].
 #[derive(Debug)]
@@ -182,8 +185,12 @@ impl<T> Cache<T> {
                         warn!(%kind, %error, "cannot watch; trying again");
                         self.note(&error);
                         pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
-                        sleep(pause).await;
-                        pause = (pause * 2).min(*BACKOFF.end());
+                        if self.read().contact == Contact::Refused {
+                            sleep(ASK_AGAIN).await;
+                        } else {
+                            sleep(pause).await;
+                            pause = (pause * 2).min(*BACKOFF.end());
+                        }
                         break;
                     }
                 }
