@@ -1,6 +1,6 @@
 //! The only door to a cluster, and what is observed through it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 
@@ -20,6 +20,11 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
 
     /// Does one write, on the condition that the object still has the version that the write was decided on.
     fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>>;
+
+    /// Where inside the cluster an app answers that is up, if that is known. From memory, as [`observe`](Self::observe).
+    fn address(&self, _host: &Host) -> Option<SocketAddr> {
+        None
+    }
 
     /// Hosts of apps that somebody began to wake and nobody finished: with replicas, but still marked as idled
     /// or with a Service that still points at us.

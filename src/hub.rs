@@ -15,6 +15,7 @@ pub mod meter;
 use std::{
     collections::HashMap,
     fmt,
+    net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -169,6 +170,12 @@ impl Hub {
             restarts: 0,
             timeline: Vec::new(),
         }
+    }
+
+    /// Where inside the cluster an app answers that is up, if that is known.
+    #[must_use]
+    pub fn address(&self, host: &Host) -> Option<SocketAddr> {
+        self.inner.cluster.address(host)
     }
 
     /// Why nothing can be said of any app yet; `None` when it can.

@@ -4,7 +4,7 @@
 #![no_main]
 
 #[allow(dead_code, reason = "only the parsing is fuzzed")]
-#[path = "../../server/src/kubernetes/objects.rs"]
+#[path = "../../server/src/kubernetes/objects/mod.rs"]
 mod objects;
 #[path = "../../server/src/kubernetes/pods.rs"]
 mod pods;

@@ -97,6 +97,11 @@ pub struct Config {
     #[arg(long, env = "UNIDLER_METRICS_PORT", value_name = "[ADDRESS]:PORT", global = true)]
     pub metrics_port: Option<Listen>,
 
+    /// Pass requests on to an app that is up while its ingress, which has not noticed yet, still sends them here:
+    /// to the address of its Service inside the cluster. Network policies must allow that.
+    #[arg(long, env = "UNIDLER_PROXY_LATE_REQUESTS", global = true)]
+    pub proxy_late_requests: bool,
+
     /// HTTP status of the page. Some proxies replace pages that come with 503 by their own.
     #[arg(long, env = "UNIDLER_PAGE_STATUS", default_value = "200", value_name = "STATUS", global = true)]
     pub page_status: PageStatus,

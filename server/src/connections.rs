@@ -79,7 +79,7 @@ async fn serve_one(stream: TcpStream, router: Router, stop: CancellationToken) {
         .keep_alive_interval(PING)
         .max_header_list_size(16 * 1024)
         .max_concurrent_streams(200);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     // hyper's own timeout begins when it knows which HTTP it is.
     let silent = async {
         let has_begun = timeout(HEAD_TIMEOUT, begun.changed()).await.is_ok();

@@ -22,9 +22,12 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// Adds them.
+/// Adds them, except to what an app has answered.
 pub(crate) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if response.extensions().get::<AppsOwn>().is_some() {
+        return response;
+    }
     let headers = response.headers_mut();
     for (name, value) in ALWAYS {
         headers.insert(name, value);
@@ -36,6 +39,10 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
     }
     response
 }
+
+/// Marks an answer as the app's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AppsOwn;
 
 /// Says that a file may be kept for ever.
 pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");

@@ -4,6 +4,7 @@
 //!  main ── config ── serve ──┬── connections             HTTP/1.1 and h2c, with limits
 //!                            ├── metrics                 the numbers, on a port of their own
 //!                            ├── router ──┬── page       every path of the app: the page, or a problem
+//!                            │            ├── late       or the app's own answer, while its ingress is late
 //!                            │            ├── sse        /events: starts or joins
 //!                            │            └── …          status, server function, files, health
 //!                            ├── kubernetes              the real cluster
@@ -19,6 +20,7 @@ mod connections;
 pub mod demo;
 pub mod headers;
 pub mod kubernetes;
+pub mod late;
 pub mod limits;
 pub mod metrics;
 mod page;

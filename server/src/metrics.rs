@@ -22,7 +22,7 @@ use unidler::{
     progress::{Phase, Progress},
 };
 
-use crate::{kubernetes::API_REQUESTS, limits::VISITORS, problem::REFUSED};
+use crate::{kubernetes::API_REQUESTS, late::PASSED_ON, limits::VISITORS, problem::REFUSED};
 
 /// How long the ingress went on to send requests here for an app that was ready, in seconds.
 pub const HANDOVER: &str = "unidler_handover_seconds";
@@ -72,6 +72,10 @@ fn describe() {
     describe_counter!(REFUSED, "Requests that were refused, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
     describe_histogram!(HANDOVER, Unit::Seconds, "How long the ingress went on to send requests here for an app that was ready.");
+    describe_counter!(
+        PASSED_ON,
+        "Requests for an app that was ready, which its ingress still sent here, that were passed on, by outcome."
+    );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.

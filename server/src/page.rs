@@ -1,5 +1,5 @@
 //! Every path that is not one of ours: the page for a browser that navigates, a problem for everybody else, unless they
-//! would rather wait.
+//! would rather wait. And the app's own answer, where its ingress is late.
 
 use axum::{
     body::Body,
@@ -9,6 +9,7 @@ use axum::{
 };
 use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
+use unidler::progress::Phase;
 use unidler_app::{
     page::{Page, PageContext},
     start::Start,
@@ -25,10 +26,20 @@ use crate::{
 /// What the choice between page and problem depends on.
 const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
 
-/// The page, or the problem. Starts nothing, unless the request wants to wait.
+/// The page, or the problem; for an app that is up, its own answer if late requests are passed on. Starts nothing, unless
+/// the request wants to wait.
 pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<AppState>, request: Request<Body>) -> Response {
     let progress = state.hub.look(&host);
     state.handovers.note(&host, &progress);
+    let (parts, body) = request.into_parts();
+    if let (Phase::Ready { .. }, Some(late)) = (progress.phase, &state.late)
+        && let Some(address) = state.hub.address(&host)
+        && let Some(answer) = late.pass_on(&host, address, Request::from_parts(parts.clone(), body)).await
+    {
+        return answer;
+    }
+    // What is answered by ourselves depends on no body.
+    let request = Request::from_parts(parts, Body::empty());
     let mut response = if is_navigation(request.method(), request.headers()) {
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = language.map_or_else(Language::default, Language::accepted);

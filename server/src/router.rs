@@ -17,6 +17,7 @@ use unidler_app::api::WAKE_URL;
 use crate::{
     app_host::AppHost,
     headers,
+    late::Late,
     limits::Streams,
     metrics::Handovers,
     page::page_or_problem,
@@ -41,6 +42,8 @@ pub struct AppState {
     pub streams: Streams,
     /// The handovers under way, for the metrics.
     pub handovers: Handovers,
+    /// What passes late requests on, if that is wanted.
+    pub late: Option<Late>,
 }
 
 /// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app

@@ -21,6 +21,7 @@ use crate::{
     config::{Config, Listen, PageStatus},
     connections, demo,
     kubernetes::{self, KubernetesCluster},
+    late::Late,
     limits::Streams,
     metrics::{self, Handovers},
     router::{AppState, router},
@@ -127,7 +128,14 @@ fn state(hub: Hub, site: Site, config: &Config) -> AppState {
         per_client: size(config.max_streams_per_client),
         client_header: config.client_header.clone(),
     });
-    AppState { hub, site, page_status, streams, handovers: Handovers::default() }
+    AppState {
+        hub,
+        site,
+        page_status,
+        streams,
+        handovers: Handovers::default(),
+        late: config.proxy_late_requests.then(Late::default),
+    }
 }
 
 fn limits(config: &Config) -> Limits {

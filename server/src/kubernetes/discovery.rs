@@ -38,8 +38,8 @@ pub(super) fn find(
     if labelled.is_empty() {
         return Err(Reason::NoIngress);
     }
-    let serves = |ingress: &Arc<Cached<Ingress>>| ingress.value.hosts.iter().any(|rule| host.is_served_by(rule));
-    let ingress = only(labelled.into_iter().filter(serves), Reason::HostNotServed, Reason::AmbiguousIngress)?;
+    let serving = labelled.into_iter().filter(|ingress| ingress.value.serves(host));
+    let ingress = only(serving, Reason::HostNotServed, Reason::AmbiguousIngress)?;
     let namespace = &ingress.namespace;
     let deployments = deployments.get(key).into_iter().filter(|deployment| deployment.namespace == *namespace);
     let services = services.get(key).into_iter().filter(|service| service.namespace == *namespace);
@@ -58,7 +58,7 @@ fn only<T>(mut items: impl Iterator<Item = T>, none: Reason, several: Reason) ->
 /// The hosts that an Ingress gives to the app of its key.
 pub(super) fn hosts_of(ingress: &Cached<Ingress>, key_label: &str) -> Vec<Host> {
     let of_key = |host: &Host| key_of(host, key_label) == ingress.key;
-    let hosts = ingress.value.hosts.iter().filter_map(|rule| match rule.strip_prefix("*.") {
+    let hosts = ingress.value.hosts().filter_map(|rule| match rule.strip_prefix("*.") {
         Some(_) if key_label == "host" => Host::parse(&ingress.key).ok().filter(|host| host.is_served_by(rule)),
         Some(parent) => Host::parse(&format!("{}.{parent}", ingress.key)).ok(),
         None => Host::parse(rule).ok(),
@@ -68,11 +68,14 @@ pub(super) fn hosts_of(ingress: &Cached<Ingress>, key_label: &str) -> Vec<Host> 
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn ingress(key: &str, hosts: &[&str]) -> Cached<Ingress> {
-        let hosts = hosts.iter().map(ToString::to_string).collect();
-        Cached { namespace: "ns".into(), name: "name".into(), key: key.into(), value: Ingress { hosts } }
+        let rules: Vec<_> = hosts.iter().map(|host| json!({ "host": host })).collect();
+        let ingress = serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } })).expect("an Ingress");
+        Cached { namespace: "ns".into(), name: "name".into(), key: key.into(), value: Ingress::parse(ingress) }
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub mod operate;
 mod pods;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures::{
@@ -205,6 +205,11 @@ impl Cluster for KubernetesCluster {
 
     fn observe(&self, host: &Host) -> Observation {
         self.find(host).map(|found| self.observed(&found, None))
+    }
+
+    fn address(&self, host: &Host) -> Option<SocketAddr> {
+        let Found { ingress, service, .. } = self.find(host).ok()?;
+        service.value.address(&service.name, &ingress.value, host)
     }
 
     fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {

@@ -3,6 +3,7 @@
 use std::{fs, sync::Arc, time::Duration};
 
 use axum::{
+    Router,
     body::Bytes,
     http::{HeaderMap, Method, Request, Response, StatusCode, Uri},
 };
@@ -20,6 +21,7 @@ use tokio::{
     time::timeout,
 };
 use unidler::{
+    cluster::Cluster,
     demo::DemoCluster,
     host::Host,
     hub::{Hub, Settings},
@@ -28,9 +30,10 @@ use unidler::{
 use unidler_server::{
     brand::Brand,
     demo,
+    late::Late,
     limits::{Limits, Streams},
     metrics::Handovers,
-    router::AppState,
+    router::{AppState, router},
     serve::{self, serve},
     site::Site,
 };
@@ -57,25 +60,41 @@ impl Server {
     }
 
     pub(crate) async fn with(max_wakes: usize, limits: Limits) -> Self {
-        let site = site();
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
-        let opened = Site::open(Some(site.path().to_owned()), &Brand::default()).expect("a site");
+        let router = |state| demo::router(cluster.clone(), state);
+        Self::serve(cluster.clone(), hub, limits, None, router).await
+    }
+
+    /// In front of another cluster than the demo's.
+    pub(crate) async fn of(cluster: impl Cluster, late: Option<Late>) -> Self {
+        let hub = Hub::new(Arc::new(cluster), Settings::default());
+        Self::serve(DemoCluster::default(), hub, Limits::default(), late, router).await
+    }
+
+    async fn serve(
+        cluster: DemoCluster,
+        hub: Hub,
+        limits: Limits,
+        late: Option<Late>,
+        router: impl FnOnce(AppState) -> Router,
+    ) -> Self {
+        let site = site();
         let state = AppState {
             hub: hub.clone(),
-            site: opened,
+            site: Site::open(Some(site.path().to_owned()), &Brand::default()).expect("a site"),
             page_status: StatusCode::OK,
             streams: Streams::new(limits),
             handovers: Handovers::default(),
+            late,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (stop, stopped) = oneshot::channel();
-        let router = demo::router(cluster.clone(), state);
-        let task =
-            tokio::spawn(serve(listener, router, hub, serve::Limits { max_connections: 2_000, delay: Duration::ZERO }, async {
-                drop(stopped.await);
-            }));
+        let limits = serve::Limits { max_connections: 2_000, delay: Duration::ZERO };
+        let task = tokio::spawn(serve(listener, router(state), hub, limits, async {
+            drop(stopped.await);
+        }));
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { address, cluster, client, stop: Some(stop), task, _site: site }
     }

@@ -3,6 +3,7 @@
 mod connections;
 mod harness;
 mod kubernetes;
+mod late;
 mod program;
 
 use std::{collections::HashSet, time::Duration};

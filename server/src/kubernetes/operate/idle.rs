@@ -112,8 +112,7 @@ pub(super) fn plan(host: &Host, objects: &Objects, settings: &Settings, target: 
     let key = key_of(host, key_label);
     let (ingresses, deployments, services) = objects.caches(settings);
     let found = find(host, key, &ingresses, &deployments, &services).map_err(|reason| {
-        let serving =
-            ingresses.get(key).into_iter().find(|ingress| ingress.value.hosts.iter().any(|rule| host.is_served_by(rule)));
+        let serving = ingresses.get(key).into_iter().find(|ingress| ingress.value.serves(host));
         no_app(reason, host, key_label, key, serving.as_ref().map_or("NAMESPACE", |ingress| &ingress.namespace))
     })?;
     let (namespace, parsed) = (&found.deployment.namespace, &found.deployment.value);

@@ -1,0 +1,202 @@
+//! A Deployment: whether it is idled, how many replicas it has and had, and how it is doing.
+
+use std::{collections::BTreeMap, iter, time::Duration};
+
+use k8s_openapi::api::apps::v1::Deployment as KubeDeployment;
+use kube::core::Selector;
+use unidler::{cluster::Version, progress::Reason};
+
+use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, WAKE_SECONDS, annotation, label};
+
+/// How many wake-ups it remembers.
+const REMEMBERED: usize = 5;
+/// The longest time that is believed, in seconds.
+const MAX_WAKE_SECONDS: u64 = 3600;
+
+/// The port of a container that the original idler's apps listen at. Used where nothing says better.
+const DEFAULT_TARGET_PORT: i32 = 3000;
+
+/// A Deployment.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) idled: bool,
+    pub(crate) idled_at: Option<String>,
+    /// The text of the annotation, whatever it is.
+    pub(crate) replicas_when_unidled: Option<String>,
+    /// How long its last wake-ups took, in seconds, the latest first.
+    wake_seconds: Vec<u64>,
+    pub(crate) replicas: u32,
+    /// 0 while the status is that of an older generation.
+    pub(crate) available: u32,
+    pub(crate) trouble: Option<Reason>,
+    /// Its pods, as a label selector for a watch.
+    pub(crate) selector: String,
+    /// The labels that select its pods, if labels alone do.
+    pub(super) match_labels: Option<BTreeMap<String, String>>,
+    /// The `app` label of its pods.
+    pub(super) pod_app_label: Option<String>,
+    /// The port that a Service should send to, as far as its containers tell.
+    pub(super) target_port: i32,
+}
+
+impl Deployment {
+    pub(crate) fn parse(deployment: KubeDeployment) -> Self {
+        let KubeDeployment { metadata, spec, status } = deployment;
+        let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+        let generation = metadata.generation.unwrap_or_default();
+        let is_current = status.observed_generation.unwrap_or_default() >= generation;
+        let condition = |kind: &str, value: &str, reason: Option<&str>| {
+            status.conditions.iter().flatten().any(|condition| {
+                condition.type_ == kind
+                    && condition.status == value
+                    && (reason.is_none() || condition.reason.as_deref() == reason)
+            })
+        };
+        // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
+        let trouble = if !is_current {
+            None
+        } else if condition("ReplicaFailure", "True", None) {
+            Some(Reason::PodsRefused)
+        } else if condition("Progressing", "False", Some("ProgressDeadlineExceeded")) {
+            Some(Reason::RolloutStuck)
+        } else {
+            None
+        };
+        let has_expressions = spec.selector.match_expressions.as_ref().is_some_and(|list| !list.is_empty());
+        let match_labels = spec.selector.match_labels.clone().filter(|labels| !has_expressions && !labels.is_empty());
+        let pods = spec.template;
+        let ports = pods.spec.iter().flat_map(|pod| &pod.containers).flat_map(|container| container.ports.iter().flatten());
+        let ports: Vec<_> = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP").collect();
+        let target_port = match &*ports {
+            [only] => only.container_port,
+            several => several
+                .iter()
+                .find(|port| port.name.as_deref() == Some("http"))
+                .map_or(DEFAULT_TARGET_PORT, |port| port.container_port),
+        };
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation,
+            idled: label(&metadata, IDLED).as_deref() == Some("true"),
+            idled_at: annotation(&metadata, IDLED_AT),
+            replicas_when_unidled: annotation(&metadata, REPLICAS_WHEN_UNIDLED),
+            wake_seconds: annotation(&metadata, WAKE_SECONDS).as_deref().map(wake_seconds).unwrap_or_default(),
+            // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
+            replicas: spec.replicas.map_or(1, count),
+            available: if is_current { status.available_replicas.map_or(0, count) } else { 0 },
+            trouble,
+            selector: Selector::try_from(spec.selector).map(|selector| selector.to_string()).unwrap_or_default(),
+            match_labels,
+            pod_app_label: pods.metadata.and_then(|metadata| label(&metadata, "app")),
+            target_port,
+        }
+    }
+
+    /// The version of what decisions about a Deployment depend on. Its `resourceVersion` would change with each
+    /// change of its status, of which a wake-up brings many.
+    pub(crate) fn version(&self) -> Version {
+        let Self { uid, generation, idled, idled_at, replicas_when_unidled, .. } = self;
+        Version(format!("{uid}/{generation}/{idled}/{idled_at:?}/{replicas_when_unidled:?}"))
+    }
+
+    /// How long a wake-up usually takes: the median of the last ones.
+    pub(crate) fn usual(&self) -> Option<Duration> {
+        let mut sorted = self.wake_seconds.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).copied().map(Duration::from_secs)
+    }
+
+    /// The text of [`WAKE_SECONDS`] after one more wake-up.
+    pub(crate) fn wake_seconds_with(&self, took: Duration) -> String {
+        let latest = took.as_secs().clamp(1, MAX_WAKE_SECONDS);
+        let all = iter::once(&latest).chain(&self.wake_seconds).take(REMEMBERED);
+        all.map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// The replicas to give back: at least 1, at most `max`. What cannot be read means 1.
+    pub(crate) fn replicas_to_restore(&self, max: u32) -> u32 {
+        let wanted = self.replicas_when_unidled.as_deref().and_then(|text| text.trim().parse::<i64>().ok());
+        u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
+    }
+}
+
+/// Whoever may annotate a Deployment may write this, so what makes no sense is skipped.
+fn wake_seconds(text: &str) -> Vec<u64> {
+    let times = text.split(',').filter_map(|seconds| seconds.trim().parse().ok());
+    times.filter(|seconds| (1..=MAX_WAKE_SECONDS).contains(seconds)).take(REMEMBERED).collect()
+}
+
+fn count(replicas: i32) -> u32 {
+    u32::try_from(replicas).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(clippy::needless_pass_by_value, reason = "so that `json!` can stand in the call")]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(json: Value) -> Deployment {
+        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    }
+
+    fn idled(annotations: Value) -> Deployment {
+        deployment(json!({
+            "metadata": { "generation": 3, "labels": { "mojanalytics.xyz/idled": "true" }, "annotations": annotations },
+            "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "tool" } }, "template": { "metadata": { "labels": { "app": "tool" } } } },
+            "status": { "observedGeneration": 3 },
+        }))
+    }
+
+    #[test]
+    fn replicas_are_restored_as_they_were_and_garbage_means_one() {
+        for (text, replicas) in
+            [("2", 2), ("10", 10), ("1000000", 10), ("0", 1), ("-1", 1), ("abc", 1), ("", 1), ("99999999999999999999", 1)]
+        {
+            assert_eq!(idled(json!({ REPLICAS_WHEN_UNIDLED: text })).replicas_to_restore(10), replicas, "{text:?}");
+        }
+        assert_eq!(idled(json!({})).replicas_to_restore(10), 1);
+    }
+
+    #[test]
+    fn the_usual_time_is_the_median_of_the_last_ones() {
+        for (text, usual, then) in [
+            ("", None, "7"),
+            ("40", Some(40), "7,40"),
+            ("30,50,40", Some(40), "7,30,50,40"),
+            ("1,2,3,4,5,6,7", Some(3), "7,1,2,3,4"),
+            ("x,-1,0,99999999,40", Some(40), "7,40"),
+        ] {
+            let deployment = idled(json!({ WAKE_SECONDS: text }));
+            assert_eq!(deployment.usual(), usual.map(Duration::from_secs), "{text}");
+            assert_eq!(deployment.wake_seconds_with(Duration::from_millis(7_400)), then, "{text}");
+        }
+    }
+
+    #[test]
+    fn replicas_of_an_older_generation_do_not_count() {
+        let json = |observed| {
+            json!({
+                "metadata": { "generation": 3 },
+                "spec": { "selector": {}, "template": {} },
+                "status": { "observedGeneration": observed, "availableReplicas": 2 },
+            })
+        };
+        assert_eq!(deployment(json(2)).available, 0);
+        assert_eq!(deployment(json(3)).available, 2);
+    }
+
+    #[test]
+    fn the_version_changes_with_what_matters_and_not_with_the_status() {
+        let before = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
+        let mut after = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
+        after.available = 2;
+        assert_eq!(before.version(), after.version());
+        assert_ne!(before.version(), idled(json!({ IDLED_AT: "2026-02-02T00:00:00Z" })).version(), "idled again");
+        after.generation = 4;
+        assert_ne!(before.version(), after.version());
+    }
+}

@@ -1,0 +1,240 @@
+//! Late requests in front of an app that is up: a real one, on a port of its own.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, pending, ready},
+    stream::{self, BoxStream, StreamExt},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use unidler::{
+    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
+    host::Host,
+};
+use unidler_server::late::Late;
+
+use crate::harness::{NAVIGATE, Server};
+
+const HOST: &str = "tool.example";
+
+/// A cluster with one app.
+#[derive(Debug)]
+struct OneApp {
+    replicas: u32,
+    address: SocketAddr,
+}
+
+impl Cluster for OneApp {
+    fn observe(&self, _: &Host) -> Observation {
+        let version = || Version(String::new());
+        let deployment = Deployment {
+            version: version(),
+            idled: self.replicas == 0,
+            replicas: self.replicas,
+            replicas_when_unidled: 1,
+            available: self.replicas,
+            trouble: None,
+            usual: None,
+        };
+        let service = match self.replicas {
+            0 => Service::Idled { version: version(), restorable: true },
+            _ => Service::Serving { ready: None },
+        };
+        Ok(Observed { connected: true, deployment, service, pods: Pods::default() })
+    }
+
+    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
+        stream::once(ready(self.observe(host))).chain(stream::once(pending())).boxed()
+    }
+
+    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+        ready(Err(ApplyError::Conflict)).boxed()
+    }
+
+    fn address(&self, _: &Host) -> Option<SocketAddr> {
+        Some(self.address)
+    }
+
+    fn unfinished(&self) -> Vec<Host> {
+        Vec::new()
+    }
+}
+
+/// An app that tells what it has been asked, and counts.
+struct App {
+    address: SocketAddr,
+    asked: Arc<AtomicUsize>,
+}
+
+impl App {
+    async fn start() -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { address, asked }
+    }
+
+    /// The unidler in front of it.
+    async fn late(&self, replicas: u32) -> Server {
+        Server::of(OneApp { replicas, address: self.address }, Some(Late::default())).await
+    }
+}
+
+/// What it was asked, as text; or, in another protocol, whatever it is told.
+async fn answer(State(asked): State<Arc<AtomicUsize>>, mut request: Request) -> Response {
+    asked.fetch_add(1, Ordering::Relaxed);
+    let on_upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let (parts, body) = request.into_parts();
+    if let Some(on_upgrade) = on_upgrade {
+        tokio::spawn(async move {
+            let (mut from, mut to) = tokio::io::split(TokioIo::new(on_upgrade.await.expect("another protocol")));
+            tokio::io::copy(&mut from, &mut to).await
+        });
+        let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket")];
+        return (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
+    }
+    let body = axum::body::to_bytes(body, 1_000_000).await.expect("a body");
+    let headers: Vec<String> =
+        parts.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
+    let text = format!("{} {}\n{}\n{}", parts.method, parts.uri, headers.concat(), String::from_utf8_lossy(&body));
+    let headers = [("x-of-app", "yes"), ("cache-control", "max-age=60"), ("keep-alive", "timeout=5")];
+    (StatusCode::CREATED, headers, Body::from(text)).into_response()
+}
+
+/// Sends bytes and reads until the other side closes, or until `end` has come.
+async fn say(address: &str, words: &str, end: &str) -> (TcpStream, String) {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(words.as_bytes()).await.expect("it is sent");
+    let mut answer = String::new();
+    let reading = async {
+        while !answer.contains(end) {
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).await.expect("an answer");
+            assert!(read > 0, "it ended: {answer}");
+            answer.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
+        }
+    };
+    timeout(Duration::from_secs(15), reading).await.expect("an answer in time");
+    (stream, answer)
+}
+
+#[tokio::test]
+async fn a_late_request_reaches_the_app_as_it_was_sent() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let request = "POST /deep//link?q=%2F&r HTTP/1.1\r\nHost: tool.example:8443\r\nX-Forwarded-For: 192.0.2.1\r\nCookie: a=b\r\n\
+                   Connection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
+    let (_, answer) = say(&server.address, request, "\n\nbody").await;
+    let (head, told) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.starts_with("HTTP/1.1 201"), "{head}");
+    assert!(head.contains("x-of-app: yes") && head.contains("cache-control: max-age=60"), "{head}");
+    for ours in ["x-unidler", "no-store", "x-robots-tag", "keep-alive"] {
+        assert!(!head.contains(ours), "{ours} in {head}");
+    }
+    assert!(told.starts_with("POST /deep//link?q=%2F&r\n"), "{told}");
+    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b\n", "via: 1.1 unidler\n"] {
+        assert!(told.contains(sent), "{sent} in {told}");
+    }
+    for of_connection in ["x-hop", "connection:", "te:"] {
+        assert!(!told.contains(&format!("\n{of_connection}")), "{of_connection} in {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_navigation_of_http2_gets_the_app_too() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let answer = server.http2(HOST, "/page?a=b").await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    assert!(answer.text().starts_with("GET /page?a=b\n") && answer.text().contains("host: tool.example\n"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn a_web_socket_goes_through() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let request = "GET /socket HTTP/1.1\r\nHost: tool.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let (mut stream, head) = say(&server.address, request, "\r\n\r\n").await;
+    assert!(head.starts_with("HTTP/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    for word in ["ping", "pong"] {
+        stream.write_all(word.as_bytes()).await.expect("it is sent");
+        let mut echo = [0; 4];
+        timeout(Duration::from_secs(15), stream.read_exact(&mut echo)).await.expect("an echo in time").expect("an echo");
+        assert_eq!(&echo, word.as_bytes());
+    }
+}
+
+#[tokio::test]
+async fn what_is_ours_stays_ours() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    for path in ["/healthz", "/_unidler/status", "/_unidler/readyz", "/_unidler/unknown", "/events"] {
+        assert!(server.get(HOST, path, &[]).await.headers.contains_key("x-unidler"), "{path}");
+    }
+    assert_eq!(app.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_passed_on_to_an_app_that_is_not_up_or_if_nobody_wants_it() {
+    let app = App::start().await;
+    let asleep = app.late(0).await;
+    let unwanted = Server::of(OneApp { replicas: 1, address: app.address }, None).await;
+    for server in [asleep, unwanted] {
+        assert_eq!(server.get(HOST, "/", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(app.asked.load(Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn an_app_that_cannot_be_reached_has_its_page() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let server = Server::of(OneApp { replicas: 1, address }, Some(Late::default())).await;
+    let page = server.get(HOST, "/", &[NAVIGATE]).await;
+    assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+    assert!(page.headers.contains_key("x-unidler"));
+    let problem = server.get(HOST, "/data", &[("accept", "application/json")]).await;
+    assert_eq!((problem.status, problem.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+}
+
+#[tokio::test]
+async fn an_address_that_is_our_own_is_noticed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (ours, theirs) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(0)));
+    let server = Server::of(OneApp { replicas: 1, address: ours }, Some(Late::default())).await;
+    // Whoever asks there asks the server again, as a Service would that selects our own pods.
+    let (counted, behind) = (Arc::clone(&theirs), server.address.clone());
+    tokio::spawn(async move {
+        while let Ok((mut from, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            let mut to = TcpStream::connect(&behind).await.expect("a connection");
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut from, &mut to).await });
+        }
+    });
+    let answer = server.get(HOST, "/", &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(theirs.load(Ordering::Relaxed), 1);
+}
