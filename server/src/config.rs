@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 use axum::http::HeaderName;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{brand::Brand, kubernetes::operate};
+use crate::{brand::Brand, kubernetes::operate, traces::Collector};
 
 /// Wakes idled Kubernetes apps when somebody visits them, and shows the visitor how it goes.
 #[derive(Debug, Parser)]
@@ -113,6 +113,11 @@ pub struct Config {
     /// How the log is written, to the standard error. What it tells is set by RUST_LOG.
     #[arg(long, env = "UNIDLER_LOG_FORMAT", default_value = "text", value_name = "FORMAT", global = true)]
     pub log_format: LogFormat,
+
+    /// Collector that traces of the wake-ups are sent to, as OTLP over HTTP, such as `http://collector:4318`. Other
+    /// variables of OpenTelemetry, such as `OTEL_SERVICE_NAME`, count as well.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", global = true)]
+    pub otlp_endpoint: Option<Collector>,
 
     /// The operators' face on the page.
     #[command(flatten)]
@@ -254,7 +259,11 @@ mod tests {
                 continue;
             }
             let name = flag.to_uppercase().replace('-', "_");
-            let made = if ["port", "unidle-key-label"].contains(&flag) { name } else { format!("UNIDLER_{name}") };
+            let made = match flag {
+                "port" | "unidle-key-label" => name,
+                "otlp-endpoint" => format!("OTEL_EXPORTER_{name}"),
+                _ => format!("UNIDLER_{name}"),
+            };
             assert_eq!(variable.to_str(), Some(made.as_str()), "the variable of --{flag}");
             flags.push(flag);
         }

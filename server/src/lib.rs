@@ -11,7 +11,8 @@
 //!                            └── demo                    the stand-in for the ingress, on the played cluster
 //! ```
 //!
-//! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer.
+//! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer, and [`traces`] sends what the
+//! engine tells of itself to a collector.
 
 pub mod app_host;
 pub mod brand;
@@ -31,3 +32,4 @@ pub mod serve;
 pub mod site;
 mod sse;
 pub mod start_rule;
+pub mod traces;

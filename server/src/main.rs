@@ -6,11 +6,19 @@ use std::{io::IsTerminal, process::ExitCode};
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::{FilterExt, filter_fn},
+    fmt,
+    layer::SubscriberExt,
+    registry,
+    util::SubscriberInitExt,
+};
 use unidler_server::{
     config::{Cli, Command, LogFormat},
     kubernetes::operate,
     serve,
+    traces::Traces,
 };
 
 #[tokio::main]
@@ -21,19 +29,30 @@ async fn main() -> ExitCode {
         Some(Command::Demo) => true,
         Some(Command::Operate(command)) => {
             // Their results are their output. The log is for when something is strange.
-            start_log(config.log_format, "warn");
+            start_log(config.log_format, "warn", None);
             return operate::run(command, &config).await.unwrap_or_else(|error| {
                 eprintln!("unidler: {error:#}");
                 ExitCode::from(2)
             });
         }
     };
-    start_log(config.log_format, "info");
+    let traces = match config.otlp_endpoint.as_ref().map(Traces::start).transpose() {
+        Ok(traces) => traces,
+        Err(error) => {
+            eprintln!("unidler: cannot send traces: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    start_log(config.log_format, "info", traces.as_ref());
     // Each visitor is a file descriptor, and many systems begin with as few as a thousand.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         warn!(%error, "cannot raise the limit of open files");
     }
-    match serve::run(is_demo, config, told_to_stop()).await {
+    let result = serve::run(is_demo, config, told_to_stop()).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             error!("{error:#}");
@@ -42,13 +61,16 @@ async fn main() -> ExitCode {
     }
 }
 
-fn start_log(format: LogFormat, default: &str) {
+fn start_log(format: LogFormat, default: &str, traces: Option<&Traces>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
+    let log = fmt::layer().with_writer(std::io::stderr);
+    let log = match format {
+        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
+    };
+    // Each line says itself which wake-up it is about, and has no need of spans.
+    let log = log.with_filter(filter.and(filter_fn(|metadata| !metadata.is_span())));
+    registry().with(log).with(traces.map(Traces::layer)).init();
 }
 
 /// Done when the process gets SIGTERM, as from Kubernetes, or SIGINT, as from a keyboard.

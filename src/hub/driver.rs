@@ -4,7 +4,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::BoxStream};
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{Instrument, Span, field, info, info_span, warn};
 
 use super::{Inner, Wake, meter};
 use crate::{
@@ -31,8 +31,10 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) async fn run(self) {
+        let Wake { host, reference, .. } = &*self.wake;
+        let span = info_span!("wake-up", %host, reference, outcome = field::Empty);
         let cancelled = self.wake.cancelled.clone();
-        cancelled.run_until_cancelled(self.drive()).await;
+        cancelled.run_until_cancelled(self.drive()).instrument(span).await;
     }
 
     async fn drive(&self) {
@@ -79,7 +81,8 @@ impl Driver {
         } else if !self.wake.is_troubled() {
             self.publish(Phase::Waking { step, reason: None });
         }
-        let result = self.inner.cluster.apply(host, &pace.with_time(write.clone())).await;
+        let span = info_span!("write", ?write);
+        let result = self.inner.cluster.apply(host, &pace.with_time(write.clone())).instrument(span).await;
         match &result {
             Ok(()) => info!(%host, reference, ?write, "written"),
             Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
@@ -98,6 +101,9 @@ impl Driver {
     fn publish(&self, phase: Phase) {
         let is_news = self.wake.publish(phase);
         let is_end = matches!(phase, Phase::Ready { notice: None } | Phase::Failed { .. });
+        if is_news && phase.is_terminal() {
+            Span::current().record("outcome", field::debug(phase));
+        }
         if is_news && is_end {
             let state = self.wake.state.borrow().clone();
             self.inner.cluster.note(&self.wake.host, &self.wake.snapshot(state));

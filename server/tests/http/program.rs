@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -56,6 +56,7 @@ fn a_wrong_value_is_refused_with_the_value_the_rule_and_an_example() {
         ("UNIDLE_KEY_LABEL", "a=b", "unidle-key"),
         ("UNIDLER_MAX_REPLICAS", "0", "1.."),
         ("UNIDLER_PAGE_STATUS", "404", "503"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector", "http://collector:4318"),
     ] {
         let output = run(&[], &[(variable, value)]);
         assert!(!output.status.success());
@@ -75,12 +76,17 @@ struct Demo {
 
 impl Demo {
     fn start() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Self {
         let site = site();
         let mut process = Command::new(env!("CARGO_BIN_EXE_unidler"))
             .args(["demo", "--metrics-port", "127.0.0.1:0"])
             .env_clear()
             .envs([("PORT", "127.0.0.1:0"), ("UNIDLER_LOG_FORMAT", "json")])
             .env("UNIDLER_SITE", site.path())
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program runs");
@@ -144,4 +150,57 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
     let page = get(&demo.page, "quick.localhost", "/metrics", "");
     assert!(!page.contains("unidler_"), "strangers are told nothing: {page}");
     assert!(get(&demo.page, "quick.localhost", "/_unidler/metrics", "").contains("404"));
+}
+
+/// A collector for traces: answers every request, and gives the first one that comes.
+fn collector() -> (String, impl FnOnce() -> (String, Vec<u8>)) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = format!("http://{}", listener.local_addr().expect("an address"));
+    let first = move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut reader = BufReader::new(stream.try_clone().expect("the same connection"));
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(reader.read_line(&mut head).expect("a head") > 0, "{head}");
+        }
+        let length = head.lines().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        let mut body = vec![0; length.expect("a length")];
+        reader.read_exact(&mut body).expect("a body");
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").expect("it is sent");
+        (head, body)
+    };
+    (address, first)
+}
+
+#[test]
+fn a_wake_up_is_traced_and_nothing_of_it_is_lost_at_the_end() {
+    let (address, first) = collector();
+    // No batch would be due for an hour.
+    let variables = [("OTEL_EXPORTER_OTLP_ENDPOINT", address.as_str()), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
+    let mut demo = Demo::with(&variables);
+    let told = get(&demo.page, "quick.localhost", "/events/", "");
+    assert!(told.contains("event: success"));
+    let (_, reference) = told.split_once("\"reference\":\"").expect("a reference");
+    let terminated = Command::new("kill").args(["-TERM", &demo.process.id().to_string()]).status().expect("kill runs");
+    assert!(terminated.success());
+    let (head, body) = first();
+    assert!(demo.process.wait().expect("an end").success());
+    assert!(head.starts_with("POST /v1/traces "), "{head}");
+    let body = String::from_utf8_lossy(&body);
+    // In a protobuf message, texts are as they are.
+    for text in ["wake-up", "quick.localhost", &reference[..9], "RestoreService", "app is ready", "unidler", "outcome"] {
+        assert!(body.contains(text), "{text} in {body}");
+    }
+}
+
+#[test]
+fn a_collector_that_is_not_there_holds_nobody_up() {
+    let (address, first) = collector();
+    drop(first);
+    let mut demo = Demo::with(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &address)]);
+    assert!(get(&demo.page, "quick.localhost", "/events/", "").contains("event: success"));
+    let begun = Instant::now();
+    let terminated = Command::new("kill").args(["-TERM", &demo.process.id().to_string()]).status().expect("kill runs");
+    assert!(terminated.success() && demo.process.wait().expect("an end").success());
+    assert!(begun.elapsed() < Duration::from_secs(10));
 }

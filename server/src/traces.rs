@@ -1,0 +1,122 @@
+//! Traces of the wake-ups for OpenTelemetry, when there is a collector to send them to.
+//!
+//! A wake-up is a span with the host and the reference that the log has as well; what happens meanwhile are its events,
+//! and each write is a span of its own in it. They come from the spans that the engine has for everybody who listens.
+//!
+//! ```text
+//! hub ── tracing ──┬── the log, without spans
+//!                  └── Traces::layer ── batches ── OTLP over HTTP ──> collector
+//! ```
+
+use std::{env, str::FromStr, thread, time::Duration};
+
+use axum::http::Uri;
+use opentelemetry::{KeyValue, trace::TracerProvider};
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::{
+    Resource, runtime,
+    trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
+};
+use tokio::{sync::oneshot, time::timeout};
+use tracing::{Level, Subscriber, level_filters::LevelFilter, warn};
+use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
+
+/// How long the collector may take.
+const TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the last batch may take at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// Where traces are sent to: `http://HOST[:PORT]` of an OTLP collector, below which it has `/v1/traces`
+/// ([OTLP specification](https://opentelemetry.io/docs/specs/otlp/#otlphttp-request)).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Collector(String);
+
+impl FromStr for Collector {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let uri: Option<Uri> = text.parse().ok();
+        match uri {
+            Some(uri) if uri.scheme_str() == Some("http") && uri.query().is_none() => {
+                Ok(Self(format!("{}/v1/traces", text.trim_end_matches('/'))))
+            }
+            _ => Err("write the address of a collector that takes OTLP over HTTP, such as http://collector:4318; \
+                      https is not supported"
+                .to_owned()),
+        }
+    }
+}
+
+/// What sends traces to a collector.
+#[derive(Debug)]
+pub struct Traces {
+    provider: SdkTracerProvider,
+}
+
+impl Traces {
+    /// Begins to send, from within tokio. A collector that does not answer is no error: the log tells.
+    ///
+    /// # Errors
+    ///
+    /// If the environment variables of OpenTelemetry, other than the endpoint, make no sense.
+    pub fn start(collector: &Collector) -> anyhow::Result<Self> {
+        let exporter = SpanExporter::builder()
+            .with_http()
+            .with_http_client(HyperClient::with_default_connector(TIMEOUT, None))
+            .with_endpoint(&collector.0)
+            .with_timeout(TIMEOUT)
+            .build()?;
+        let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
+        let mut resource = Resource::builder().with_attribute(version);
+        if env::var_os("OTEL_SERVICE_NAME").is_none() {
+            resource = resource.with_service_name("unidler");
+        }
+        let batches = BatchSpanProcessor::builder(exporter, runtime::Tokio).build();
+        Ok(Self { provider: SdkTracerProvider::builder().with_resource(resource.build()).with_span_processor(batches).build() })
+    }
+
+    /// What listens to the spans of the engine.
+    pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
+        let ours = Targets::new().with_target("unidler", LevelFilter::from_level(Level::INFO));
+        tracing_opentelemetry::layer()
+            .with_tracer(self.provider.tracer("unidler"))
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(ours)
+    }
+
+    /// Sends what is left, if the collector takes it in time.
+    pub async fn finish(self) {
+        let (done, finished) = oneshot::channel();
+        // It blocks, and a thread of tokio's would keep the process for as long.
+        thread::spawn(move || done.send(self.provider.shutdown()));
+        match timeout(FLUSH, finished).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(Ok(Err(error))) => warn!(%error, "the last traces were not sent"),
+            Ok(Err(_)) | Err(_) => warn!("the last traces were not sent: the collector did not answer in time"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_collector_is_an_address_of_http() {
+        for (text, sent_to) in [
+            ("http://collector:4318", Some("http://collector:4318/v1/traces")),
+            ("http://collector.tracing/", Some("http://collector.tracing/v1/traces")),
+            ("http://[::1]:4318/otlp", Some("http://[::1]:4318/otlp/v1/traces")),
+            ("https://collector", None),
+            ("collector:4318", None),
+            ("/v1/traces", None),
+            ("", None),
+        ] {
+            let collector = text.parse::<Collector>().ok().map(|collector| collector.0);
+            assert_eq!(collector.as_deref(), sent_to, "{text}");
+        }
+    }
+}
