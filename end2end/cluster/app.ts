@@ -59,9 +59,13 @@ export async function idle(api: Api, { name, namespace }: App): Promise<void> {
     await api.patch("Service", namespace, name, { spec: { ...TO_UNIDLER, selector: null } });
 }
 
-/** Its objects go one after the other, as they do when somebody deletes the namespace. */
-export async function deleteApp(api: Api, app: App): Promise<void> {
-    await api.delete("Namespace", "", app.namespace);
+/**
+ * Its objects go one after the other, as they do when somebody deletes the namespace. The Ingress is the first: without
+ * it nothing is an app, and nobody finishes what a test has left half awake while the next test looks.
+ */
+export async function deleteApp(api: Api, { namespace, name }: App): Promise<void> {
+    await api.delete("Ingress", namespace, name);
+    await api.delete("Namespace", "", namespace);
 }
 
 function ingress({ name, namespace, key }: App, ingressName: string, servedHost: string): KubeObject {
