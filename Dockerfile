@@ -1,7 +1,7 @@
 # The image is the static program and the page's files, on nothing.
 #
 # The last stage takes its two parts from the stage `build`; any other folder that holds them can stand in for it:
-#   buildah bud --build-context build=dist .
+#   buildah bud --build-context build=dist .          as scripts/image.sh does
 
 FROM docker.io/library/rust:1.96-alpine AS tools
 RUN apk add --no-cache bash musl-dev nodejs npm

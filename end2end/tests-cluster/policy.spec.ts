@@ -40,6 +40,12 @@ const ATTEMPTS: Attempt[] = [
         denied: "of a Deployment's annotations, the unidler may change only those of idling",
     },
     {
+        what: "anything but times in the annotation for times",
+        kind: "Deployment",
+        change: { metadata: { annotations: { "mojanalytics.xyz/wake-seconds": "40,<script>" } } },
+        denied: "of a Deployment's annotations, the unidler may change only those of idling",
+    },
+    {
         what: "a finalizer",
         kind: "Deployment",
         change: { metadata: { finalizers: ["example.org/mine"] } },
@@ -55,6 +61,12 @@ const ATTEMPTS: Attempt[] = [
         what: "an address outside",
         kind: "Service",
         change: { spec: { type: "ClusterIP", externalName: null, selector: { app: "x" }, externalIPs: ["192.0.2.1"] } },
+        denied: "may only point a Service at pods inside the cluster again",
+    },
+    {
+        what: "the same pod for each client",
+        kind: "Service",
+        change: { spec: { type: "ClusterIP", externalName: null, selector: { app: "x" }, sessionAffinity: "ClientIP" } },
         denied: "may only point a Service at pods inside the cluster again",
     },
     {
