@@ -7,6 +7,7 @@ import { type KubeObject } from "./objects";
 export const IDLED = "mojanalytics.xyz/idled";
 export const IDLED_AT = "mojanalytics.xyz/idled-at";
 export const REPLICAS_WHEN_UNIDLED = "mojanalytics.xyz/replicas-when-unidled";
+export const SERVICE_WHEN_UNIDLED = "mojanalytics.xyz/service-when-unidled";
 
 export const IMAGE = "app.invalid/app:1";
 

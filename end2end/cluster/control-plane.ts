@@ -111,7 +111,8 @@ async function startApiServer(dir: string, start: Start, assertRunning: () => vo
         "service-account-signing-key-file": keyFile,
         "token-auth-file": file("tokens.csv", `${ADMIN_TOKEN},admin,admin,"system:masters"\n`),
         "authorization-mode": "RBAC",
-        "service-cluster-ip-range": "10.96.0.0/16",
+        // Of this machine: whoever listens at all of its addresses is found at a Service's, without any kube-proxy.
+        "service-cluster-ip-range": "127.96.0.0/16",
         // Nobody runs here who would need the ServiceAccount's files, or who would take the taint off a new node.
         "disable-admission-plugins": "ServiceAccount,TaintNodesByCondition",
         "endpoint-reconciler-type": "none",

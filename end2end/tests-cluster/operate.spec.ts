@@ -2,14 +2,12 @@
 import { randomBytes } from "node:crypto";
 
 import { type Api, writeKubeconfig } from "../cluster/api";
-import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED } from "../cluster/app";
+import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED } from "../cluster/app";
 import { AuditLog, isWrite } from "../cluster/audit";
 import { type KubeObject } from "../cluster/objects";
 import { type Ran, run } from "../cluster/program";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { expect, test as base } from "./fixtures";
-
-const SERVICE_WHEN_UNIDLED = "mojanalytics.xyz/service-when-unidled";
 
 /** The apps of other tests go with their namespaces, after their pods. */
 const AFTER_OTHERS = { timeout: 75_000 };
