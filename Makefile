@@ -42,7 +42,7 @@ lint: ## formatting, clippy, types of the tests
 chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
 	scripts/chart.sh
 
-chart-check:
+chart-check: ## fails if those are not what the chart renders
 	scripts/chart.sh --check
 
 deny: ## licences, sources and banned crates of the dependencies

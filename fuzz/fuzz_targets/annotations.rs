@@ -3,7 +3,7 @@
 //! The parsing is private to the server, so its source is compiled into this program.
 #![no_main]
 
-#[allow(dead_code, reason = "only the parsing is fuzzed")]
+#[allow(dead_code, unused_imports, reason = "only the parsing is fuzzed")]
 #[path = "../../server/src/kubernetes/objects/mod.rs"]
 mod objects;
 #[path = "../../server/src/kubernetes/pods.rs"]
