@@ -28,7 +28,7 @@ test: build ## everything that needs no cluster, browser tests included
 	cd end2end && npx playwright test
 
 test-cluster: build ## the same product against a real Kubernetes control plane
-	$(with) browser cluster
+	$(with) browser cluster helm
 	cd end2end && npx playwright test --config playwright.cluster.config.ts
 
 lint: ## formatting, clippy, types of the tests
