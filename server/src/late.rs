@@ -26,7 +26,7 @@ use axum::{
 use hyper::upgrade::OnUpgrade;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo},
+    rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use metrics::counter;
 use tokio::{
@@ -44,6 +44,8 @@ pub const PASSED_ON: &str = "unidler_late_requests_total";
 const MAX_UPGRADED: usize = 1_000;
 /// How long a connection to an app may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a connection is kept that nobody uses, and how many of each app: requests stop when the ingress has noticed.
+const IDLE: (Duration, usize) = (Duration::from_secs(15), 32);
 /// Our name in the header `Via` ([RFC 9110, 7.6.3](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3)), by which a
 /// request is known that has come back.
 const VIA: &str = "1.1 unidler";
@@ -71,7 +73,9 @@ impl Default for Late {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
-        Self { client: Client::builder(TokioExecutor::new()).build(connector), upgraded: Arc::new(Semaphore::new(MAX_UPGRADED)) }
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1);
+        Self { client: client.build(connector), upgraded: Arc::new(Semaphore::new(MAX_UPGRADED)) }
     }
 }
 
@@ -85,6 +89,7 @@ impl Late {
         }
         let of_visitor = request.extensions_mut().remove::<OnUpgrade>();
         *request.uri_mut() = at(address, request.uri())?;
+        join_cookies(request.headers_mut());
         // HTTP/2 has the host in its URI; what the visitor has typed is kept, with its port.
         if !request.headers().contains_key(header::HOST) {
             request.headers_mut().insert(header::HOST, HeaderValue::from_str(host.as_str()).ok()?);
@@ -119,6 +124,17 @@ fn at(address: SocketAddr, uri: &Uri) -> Option<Uri> {
     let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let authority: Authority = address.to_string().parse().ok()?;
     Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path).build().ok()
+}
+
+/// Makes one header of the cookies, which HTTP/2 may have in several
+/// ([RFC 9113, 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
 }
 
 /// Takes off what concerns one connection, but for the wish for another protocol. Whether there is one.

@@ -144,7 +144,7 @@ async fn say(address: &str, words: &str, end: &str) -> (TcpStream, String) {
 async fn a_late_request_reaches_the_app_as_it_was_sent() {
     let app = App::start().await;
     let server = app.late(1).await;
-    let request = "POST /deep//link?q=%2F&r HTTP/1.1\r\nHost: tool.example:8443\r\nX-Forwarded-For: 192.0.2.1\r\nCookie: a=b\r\n\
+    let request = "POST /deep//link?q=%2F&r HTTP/1.1\r\nHost: tool.example:8443\r\nX-Forwarded-For: 192.0.2.1\r\nCookie: a=b\r\nCookie: c=d\r\n\
                    Connection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
     let (head, told) = answer.split_once("\r\n\r\n").expect("a head");
@@ -154,7 +154,7 @@ async fn a_late_request_reaches_the_app_as_it_was_sent() {
         assert!(!head.contains(ours), "{ours} in {head}");
     }
     assert!(told.starts_with("POST /deep//link?q=%2F&r\n"), "{told}");
-    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b\n", "via: 1.1 unidler\n"] {
+    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b; c=d\n", "via: 1.1 unidler\n"] {
         assert!(told.contains(sent), "{sent} in {told}");
     }
     for of_connection in ["x-hop", "connection:", "te:"] {
