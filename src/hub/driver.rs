@@ -88,10 +88,13 @@ impl Driver {
             Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
             Err(error) => {
                 warn!(%host, reference, ?write, %error, "not written");
-                self.publish(match error.reason() {
-                    reason if reason.may_pass() => Phase::Waking { step, reason: Some(reason) },
-                    reason => Phase::Failed { reason },
-                });
+                match error.reason() {
+                    reason if reason.may_pass() => self.publish(Phase::Waking { step, reason: Some(reason) }),
+                    // An API server that has just started refuses what it allows a moment later, when it knows its
+                    // roles: it is believed when it says so twice.
+                    reason if pace.was_refused => self.publish(Phase::Failed { reason }),
+                    _ => {}
+                }
             }
         }
         pace.note(write, &result);
@@ -153,6 +156,8 @@ struct Pace {
     holding: bool,
     /// Whether the last write met a conflict. One is decided again at once; a run of them is not.
     in_conflict: bool,
+    /// Whether the last write was refused.
+    was_refused: bool,
     /// How long to wait after the next failure.
     pause: Duration,
     /// Until when the above holds.
@@ -168,6 +173,7 @@ impl Pace {
             decided: None,
             holding: false,
             in_conflict: false,
+            was_refused: false,
             pause: *BACKOFF.start(),
             until: None,
         }
@@ -199,6 +205,7 @@ impl Pace {
 
     fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {
         let was_in_conflict = mem::replace(&mut self.in_conflict, matches!(result, Err(ApplyError::Conflict)));
+        self.was_refused = matches!(result, Err(ApplyError::Forbidden(_)));
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;

@@ -236,11 +236,22 @@ async fn a_conflict_is_decided_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_missing_permission_is_told_at_once_and_heals() {
-    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden("patch deployments/scale".into())]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Failed { reason: Reason::PermissionMissing });
+async fn a_missing_permission_is_told_soon_and_heals() {
+    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden("patch deployments/scale".into()); 2]);
+    let snapshots = all_snapshots(&hub, "quick").await;
+    let last = snapshots.last().expect("an end");
+    assert_eq!(last.phase, Phase::Failed { reason: Reason::PermissionMissing });
+    assert!(last.elapsed_ms < 5_000);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(matches!(hub.look(&host("quick")).phase, Phase::Ready { .. }));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_refused_once_is_no_missing_permission() {
+    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden("the roles are not known yet".into())]);
+    let snapshots = all_snapshots(&hub, "quick").await;
+    assert!(!snapshots.iter().any(|progress| matches!(progress.phase, Phase::Failed { .. })), "{snapshots:?}");
+    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
 }
 
 fn unreachable_for(retry_after: Option<Duration>) -> ApplyError {
