@@ -88,12 +88,15 @@ impl Late {
             return None;
         }
         let of_visitor = request.extensions_mut().remove::<OnUpgrade>();
-        *request.uri_mut() = at(address, request.uri())?;
         join_cookies(request.headers_mut());
-        // HTTP/2 has the host in its URI; what the visitor has typed is kept, with its port.
-        if !request.headers().contains_key(header::HOST) {
-            request.headers_mut().insert(header::HOST, HeaderValue::from_str(host.as_str()).ok()?);
+        // The host that the app was found by: in HTTP/2 and in the absolute form it is in the URI, whatever the header says
+        // (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
+        if let Some(authority) = request.uri().authority() {
+            let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let named = HeaderValue::from_str(&format!("{}{port}", authority.host())).ok()?;
+            request.headers_mut().insert(header::HOST, named);
         }
+        *request.uri_mut() = at(address, request.uri())?;
         *request.version_mut() = Version::HTTP_11;
         let upgrade = match end_to_end(request.headers_mut()) {
             true => Some((of_visitor?, Arc::clone(&self.upgraded).try_acquire_owned().ok()?)),
@@ -144,7 +147,8 @@ fn end_to_end(headers: &mut HeaderMap) -> bool {
         lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
     };
     let upgrade = headers.get(UPGRADE).filter(|_| listed.contains(&UPGRADE)).cloned();
-    for name in listed.iter().chain(&HOP_BY_HOP) {
+    // Whoever lists the host means no good.
+    for name in listed.iter().chain(&HOP_BY_HOP).filter(|name| **name != header::HOST) {
         headers.remove(name);
     }
     let Some(protocol) = upgrade else { return false };

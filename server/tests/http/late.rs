@@ -145,7 +145,7 @@ async fn a_late_request_reaches_the_app_as_it_was_sent() {
     let app = App::start().await;
     let server = app.late(1).await;
     let request = "POST /deep//link?q=%2F&r HTTP/1.1\r\nHost: tool.example:8443\r\nX-Forwarded-For: 192.0.2.1\r\nCookie: a=b\r\nCookie: c=d\r\n\
-                   Connection: close, X-Hop\r\nX-Hop: 1\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
+                   Connection: close, X-Hop, Host\r\nX-Hop: 1\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
     let (head, told) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.starts_with("HTTP/1.1 201"), "{head}");
@@ -169,6 +169,16 @@ async fn a_navigation_of_http2_gets_the_app_too() {
     let answer = server.http2(HOST, "/page?a=b").await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert!(answer.text().starts_with("GET /page?a=b\n") && answer.text().contains("host: tool.example\n"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn the_app_is_told_the_host_that_it_was_found_by() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let request = "GET http://tool.example:8080/a HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n";
+    let (_, answer) = say(&server.address, request, "via: 1.1 unidler").await;
+    assert!(answer.contains("GET /a\n") && answer.contains("host: tool.example:8080\n"), "{answer}");
+    assert!(!answer.contains("other.example"), "{answer}");
 }
 
 #[tokio::test]
