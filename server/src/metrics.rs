@@ -127,8 +127,19 @@ mod tests {
     /// What dashboard and alerts ask for is there.
     #[test]
     fn whatever_is_watched_is_counted() {
-        let counted =
-            [meter::OUTCOMES, meter::WAKES, meter::STEPS, meter::WAKING, VISITORS, REFUSED, API_REQUESTS, HANDOVER, READY, BUILD];
+        let counted = [
+            meter::OUTCOMES,
+            meter::WAKES,
+            meter::STEPS,
+            meter::WAKING,
+            VISITORS,
+            REFUSED,
+            API_REQUESTS,
+            HANDOVER,
+            PASSED_ON,
+            READY,
+            BUILD,
+        ];
         let watched =
             concat!(include_str!("../../deploy/monitoring/alerts.yaml"), include_str!("../../deploy/monitoring/dashboard.json"));
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
