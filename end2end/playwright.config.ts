@@ -9,7 +9,7 @@ export default defineConfig({
     // Most of a test is waiting for an app to wake, each on a demo of its own.
     fullyParallel: true,
     workers: 4,
-    timeout: 60_000,
+    timeout: 120_000,
     expect: { timeout: 15_000 },
     forbidOnly: !!process.env.CI,
     reporter: "list",

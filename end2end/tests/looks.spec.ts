@@ -19,10 +19,11 @@ for (const theme of THEMES) {
         for (const [state, reach] of Object.entries(STATES)) {
             test(`nobody is kept out while ${state}`, async ({ page, demo }) => {
                 await reach(page, demo);
-                for (const colorScheme of ["light", "dark"] as const) {
-                    await page.emulateMedia({ colorScheme });
-                    expect(await violations(page)).toEqual([]);
-                }
+                await page.emulateMedia({ colorScheme: "light" });
+                expect(await violations(page)).toEqual([]);
+                // Nothing but colours is different in the dark.
+                await page.emulateMedia({ colorScheme: "dark" });
+                expect((await new AxeBuilder({ page }).withRules(["color-contrast", "link-in-text-block"]).analyze()).violations).toEqual([]);
             });
         }
 
