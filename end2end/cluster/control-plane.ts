@@ -34,6 +34,8 @@ const AUDIT_POLICY = {
 export const NODE = "node-0";
 
 const ADMIN_TOKEN = "admin-of-the-tests";
+/** Of somebody who may do anything as well, and is neither the tests nor the controllers. */
+export const OPERATOR = { user: "operator", token: "operator-of-the-tests" };
 
 export interface ControlPlane {
     /** Of an administrator. */
@@ -109,7 +111,7 @@ async function startApiServer(dir: string, start: Start, assertRunning: () => vo
         "service-account-issuer": "https://kubernetes.default.svc",
         "service-account-key-file": keyFile,
         "service-account-signing-key-file": keyFile,
-        "token-auth-file": file("tokens.csv", `${ADMIN_TOKEN},admin,admin,"system:masters"\n`),
+        "token-auth-file": file("tokens.csv", [`${ADMIN_TOKEN},admin,admin,"system:masters"`, `${OPERATOR.token},${OPERATOR.user},${OPERATOR.user},"system:masters"`, ""].join("\n")),
         "authorization-mode": "RBAC",
         // Of this machine: whoever listens at all of its addresses is found at a Service's, without any kube-proxy.
         "service-cluster-ip-range": "127.96.0.0/16",

@@ -8,10 +8,17 @@ export interface KubeObject {
         namespace?: string;
         labels?: Record<string, string>;
         annotations?: Record<string, string>;
+        finalizers?: string[];
         resourceVersion?: string;
         uid?: string;
         generation?: number;
     };
+}
+
+/** What people write of an object. Its version would change as well when a controller notes how it is doing. */
+export function contentOf({ metadata, spec }: KubeObject & { spec?: unknown }): object {
+    const { labels, annotations: { "deployment.kubernetes.io/revision": _, ...annotations } = {}, finalizers, uid } = metadata;
+    return { uid, labels, annotations, finalizers, spec };
 }
 
 export interface Deployment extends KubeObject {
