@@ -36,7 +36,7 @@ use tokio::{
 use tracing::debug;
 use unidler::host::Host;
 
-use crate::headers::AppsOwn;
+use crate::headers::{AppsOwn, entries};
 
 /// The metric of requests that were passed on, by `outcome`: `answered` or `unreachable`.
 pub const PASSED_ON: &str = "unidler_late_requests_total";
@@ -118,8 +118,7 @@ impl Late {
 }
 
 fn has_been_here(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all(header::VIA).iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|entry| entry.trim() == VIA)
+    entries(headers, &header::VIA).any(|entry| entry == VIA)
 }
 
 /// The same path and query at another address.
@@ -142,10 +141,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Takes off what concerns one connection, but for the wish for another protocol. Whether there is one.
 fn end_to_end(headers: &mut HeaderMap) -> bool {
-    let listed: Vec<HeaderName> = {
-        let lines = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-        lines.flat_map(|line| line.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
-    };
+    let listed: Vec<HeaderName> = entries(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
     let upgrade = headers.get(UPGRADE).filter(|_| listed.contains(&UPGRADE)).cloned();
     // Whoever lists the host means no good.
     for name in listed.iter().chain(&HOP_BY_HOP).filter(|name| **name != header::HOST) {

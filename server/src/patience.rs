@@ -15,7 +15,7 @@ use futures::StreamExt;
 use tokio::time::{sleep, timeout};
 use unidler::{host::Host, progress::Phase};
 
-use crate::{problem::Problem, router::AppState, start_rule::may_start};
+use crate::{headers::entries, problem::Problem, router::AppState, start_rule::may_start};
 
 /// The longest that a request is held, whatever it prefers: as long as the proxies on its way usually let it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -23,10 +23,12 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 /// few redirects that clients follow have to outlast that.
 const FOLLOWS: Duration = Duration::from_secs(1);
 
+/// The header of preferences.
+const PREFER: HeaderName = HeaderName::from_static("prefer");
+
 /// How long a request wants to wait, if it says so.
 pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
-    let preferences =
-        headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split([',', ';']));
+    let preferences = entries(headers, &PREFER).flat_map(|entry| entry.split(';'));
     let seconds = preferences.filter_map(|preference| preference.trim().split_once('=')).find_map(|(name, seconds)| {
         name.trim().eq_ignore_ascii_case("wait").then(|| seconds.trim().trim_matches('"').parse().ok())?
     })?;

@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
     trace::{SdkTracerProvider, span_processor_with_async_runtime::BatchSpanProcessor},
 };
 use tokio::{sync::oneshot, time::timeout};
-use tracing::{Level, Subscriber, level_filters::LevelFilter, warn};
+use tracing::{Subscriber, level_filters::LevelFilter, warn};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
 /// How long the collector may take.
@@ -78,7 +78,7 @@ impl Traces {
 
     /// What listens to the spans of the engine.
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
-        let ours = Targets::new().with_target("unidler", LevelFilter::from_level(Level::INFO));
+        let ours = Targets::new().with_target("unidler", LevelFilter::INFO);
         tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer("unidler"))
             .with_location(false)
