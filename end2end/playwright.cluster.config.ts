@@ -1,7 +1,7 @@
 /** The product against a real Kubernetes API server: `make test-cluster`. */
 import { defineConfig } from "@playwright/test";
 
-import { browser } from "./browser";
+import { browser, inCi } from "./browser";
 
 export default defineConfig({
     testDir: "tests-cluster",
@@ -11,9 +11,7 @@ export default defineConfig({
     workers: 1,
     timeout: 90_000,
     expect: { timeout: 30_000 },
-    forbidOnly: !!process.env.CI,
-    // On a busy machine, another try tells bad luck from a fault; the report names whatever needed it as flaky.
-    retries: process.env.CI ? 1 : 0,
+    ...inCi,
     reporter: "list",
     use: browser,
 });

@@ -1,7 +1,7 @@
 /** The product on the demo cluster: part of `make test`. */
 import { defineConfig } from "@playwright/test";
 
-import { browser } from "./browser";
+import { browser, inCi } from "./browser";
 
 export default defineConfig({
     testDir: "tests",
@@ -11,9 +11,7 @@ export default defineConfig({
     workers: 4,
     timeout: 120_000,
     expect: { timeout: 15_000 },
-    forbidOnly: !!process.env.CI,
-    // On a busy machine, another try tells bad luck from a fault; the report names whatever needed it as flaky.
-    retries: process.env.CI ? 1 : 0,
+    ...inCi,
     reporter: "list",
     use: browser,
 });

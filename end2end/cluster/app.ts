@@ -61,11 +61,11 @@ export async function idle(api: Api, { name, namespace }: App): Promise<void> {
 }
 
 /**
- * Its objects go one after the other, as they do when somebody deletes the namespace. The Ingress is the first: without
- * it nothing is an app, and nobody finishes what a test has left half awake while the next test looks.
+ * A namespace keeps its objects until its last pod is gone, and the next test looks at all that is in the cluster. The
+ * Ingress is the first to go: without it nothing is an app, and nobody finishes what a test has left half awake.
  */
 export async function deleteApp(api: Api, { namespace, name }: App): Promise<void> {
-    await api.delete("Ingress", namespace, name);
+    for (const kind of ["Ingress", "Deployment", "Service"] as const) await api.delete(kind, namespace, name);
     await api.delete("Namespace", "", namespace);
 }
 

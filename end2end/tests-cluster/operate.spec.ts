@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 
 import { type Api, writeKubeconfig } from "../cluster/api";
-import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED } from "../cluster/app";
+import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, deleteApp } from "../cluster/app";
 import { AuditLog, isWrite } from "../cluster/audit";
 import { OPERATOR } from "../cluster/control-plane";
 import { type KubeObject, contentOf } from "../cluster/objects";
@@ -35,9 +35,7 @@ const test = base.extend<Fixtures, { unidlerService: void }>({
     awake: async ({ api }, use) => {
         const app = await createUnusualApp(api);
         await use(app);
-        // The next test looks at all that is in the cluster, and a namespace keeps them until its last pod is gone.
-        for (const kind of ["Ingress", "Deployment", "Service"] as const) await api.delete(kind, app.namespace, app.name);
-        await api.delete("Namespace", "", app.namespace);
+        await deleteApp(api, app);
     },
 
     operate: async ({}, use, testInfo) => {
