@@ -38,7 +38,7 @@ pub fn start_page(css: &str, port: &str) -> String {
         <Document title=title.to_owned() css>
             <main class="demo">
                 <h1>{title}</h1>
-                <p class="lead">"Each of these apps is asleep. Open one and watch it wake; its own page lets you put it to sleep again."</p>
+                <p class="lead">"Each of these apps is asleep. Open one and watch it wake up. Its own page lets you put it to sleep again."</p>
                 {chapters}
             </main>
         </Document>

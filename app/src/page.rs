@@ -26,6 +26,20 @@ pub struct PageContext {
     pub assets: Arc<Assets>,
     /// What the operator puts on it.
     pub brand: Arc<Brand>,
+    /// Where the paths reserved for unidler begin, relative to the page: see [`base`].
+    pub base: String,
+    /// Who may show the page in a frame, as sources of a Content-Security-Policy; by default nobody.
+    pub frame_ancestors: Option<Arc<str>>,
+}
+
+/// Where the paths reserved for unidler begin, below a page at `path` and relative to it: an ingress may have
+/// rewritten the path, and the app may own no other. The path is taken as it is in the request, and needs no escaping.
+#[must_use]
+pub fn base(path: &str) -> String {
+    match path.rsplit_once('/') {
+        Some((_, last)) if !last.is_empty() => format!("./{last}/_unidler"),
+        _ => "./_unidler".to_owned(),
+    }
 }
 
 /// What the operator puts on the page.
@@ -58,12 +72,12 @@ const REFRESH_SECONDS: &str = "3";
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
-    let PageContext { start, assets, brand } = expect_context();
+    let PageContext { start, assets, brand, frame_ancestors, .. } = expect_context();
     let Start { progress, language, .. } = &start;
     let words = language.words();
     let nonce = use_nonce();
     if let Some(nonce) = &nonce {
-        set_content_security_policy(nonce);
+        set_content_security_policy(nonce, frame_ancestors.as_deref());
     }
     let title = format!("{} – {}", heading(words, progress.phase), progress.host);
     // Only a page whose app is waking looks again by itself: to look starts nothing.
@@ -119,12 +133,32 @@ fn contact(brand: &Brand) -> Option<impl IntoView + use<>> {
 
 /// A strict policy ([CSP Level 3](https://www.w3.org/TR/CSP3/)): our own style and loader by nonce, our own module
 /// from our own origin, and nothing from anywhere else.
-fn set_content_security_policy(nonce: &str) {
+fn set_content_security_policy(nonce: &str, frame_ancestors: Option<&str>) {
+    let frame_ancestors = frame_ancestors.unwrap_or("'none'");
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}' 'self' 'wasm-unsafe-eval'; style-src 'nonce-{nonce}'; \
-         img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+         img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}"
     );
     if let (Some(options), Ok(policy)) = (use_context::<ResponseOptions>(), policy.parse()) {
         options.insert_header(http::header::CONTENT_SECURITY_POLICY, policy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserved_paths_begin_below_the_page() {
+        for (path, relative) in [
+            ("/", "./_unidler"),
+            ("/reports", "./reports/_unidler"),
+            ("/reports/", "./_unidler"),
+            ("/reports/a%20b", "./a%20b/_unidler"),
+            ("/a:b", "./a:b/_unidler"),
+            ("//evil.example", "./evil.example/_unidler"),
+        ] {
+            assert_eq!(base(path), relative, "{path}");
+        }
     }
 }

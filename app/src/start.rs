@@ -17,6 +17,8 @@ pub struct Start {
     pub language: Language,
     /// The time, for people.
     pub now: String,
+    /// Whether the visitor has submitted a form to the sleeping app, which never got it.
+    pub lost_post: bool,
 }
 
 impl Start {

@@ -98,8 +98,8 @@ pub(crate) fn tells(
     });
     Effect::new(move || {
         let text = match phase.get() {
-            Phase::Ready { .. } => words.up,
-            Phase::Failed { .. } => words.failed,
+            Phase::Ready { .. } => words.up.of(None),
+            failed @ Phase::Failed { .. } => heading(words, failed),
             Phase::Asleep | Phase::Waking { .. } => return,
         };
         if will_tell.get_untracked() {

@@ -33,7 +33,7 @@ const OPENING_IS_SLOW_MS: u64 = 60_000;
 /// The live part of the page.
 #[island]
 pub fn Wake() -> impl IntoView {
-    let Start { progress, language, now } = Start::of_page();
+    let Start { progress, language, now, .. } = Start::of_page();
     let live = Live {
         progress: RwSignal::new(progress),
         arrived_ms: StoredValue::new(0),
@@ -211,13 +211,15 @@ fn spent_ms(step: Step, progress: &Progress, age_ms: u64) -> Option<u64> {
     Some(end.saturating_sub(progress.timeline[index].at_ms))
 }
 
-pub(crate) fn heading(words: &Words, phase: Phase) -> &'static str {
-    match phase {
+pub(crate) fn heading(words: &Words, phase: Phase) -> String {
+    let heading = match phase {
         Phase::Asleep => words.asleep,
         Phase::Waking { .. } => words.waking,
         Phase::Ready { .. } => words.ready,
+        Phase::Failed { reason } if reason.is_discovery() => words.not_found,
         Phase::Failed { .. } => words.failed,
-    }
+    };
+    heading.of(None)
 }
 
 fn is_slow(opening_ms: Option<u64>) -> bool {
@@ -335,13 +337,13 @@ mod tests {
     fn the_estimate_is_what_is_usual_until_it_is_longer() {
         let words = Language::English.words();
         for (elapsed, usual, text) in [
-            (0, Some(38_000), "Usually about 40 seconds."),
-            (56_000, Some(38_000), "Usually about 40 seconds."),
-            (57_000, Some(38_000), "This takes longer than usual: its files are still being fetched."),
-            (0, Some(100_000), "Usually about 2 min."),
-            (0, Some(300), "Usually about a second."),
+            (0, Some(38_000), "This usually takes about 40 seconds."),
+            (56_000, Some(38_000), "This usually takes about 40 seconds."),
+            (57_000, Some(38_000), "This is taking longer than usual: it is still downloading."),
+            (0, Some(100_000), "This usually takes about 2 min."),
+            (0, Some(300), "This usually takes about a second."),
             (59_000, None, ""),
-            (60_000, None, "This takes longer than usual: its files are still being fetched."),
+            (60_000, None, "This is taking longer than usual: it is still downloading."),
         ] {
             assert_eq!(estimate(words, &waking(Step::Pulling, elapsed, usual), 0), text, "{elapsed} of {usual:?}");
         }

@@ -1,6 +1,6 @@
-//! What the page says, by language.
+//! The texts of the page, by language.
 //!
-//! A language is one file with one [`Words`]; a message that is missing there does not compile.
+//! A language is one file with one [`Words`]; a missing text does not compile.
 
 mod cy;
 mod en;
@@ -11,7 +11,7 @@ use unidler::progress::{Reason, Step};
 /// A language that the page speaks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Language {
-    /// English, and what everybody gets whose language we do not speak.
+    /// English, also for visitors who prefer other languages.
     #[default]
     English,
     /// Welsh.
@@ -63,42 +63,56 @@ impl Language {
     }
 }
 
-/// All that the page says.
+/// Every text on the page.
 #[derive(Debug)]
 pub struct Words {
-    /// The heading while nobody has started anything yet.
-    pub asleep: &'static str,
+    /// The heading before the wake-up starts.
+    pub asleep: Named,
     /// What to expect then.
     pub asleep_lead: &'static str,
-    /// The heading while the app wakes.
-    pub waking: &'static str,
+    /// The heading while the app wakes up.
+    pub waking: Named,
     /// What to expect then.
     pub waking_lead: &'static str,
-    /// The heading while the browser waits for the app to answer.
-    pub ready: &'static str,
+    /// The heading while the browser waits for the app to respond.
+    pub ready: Named,
     /// What to expect then.
     pub ready_lead: &'static str,
-    /// What to expect then if the app was awake all the time.
+    /// What to expect then if the app was awake all along.
     pub already_awake_lead: &'static str,
-    /// What to expect when the app's address still does not lead to it after a minute.
+    /// What to expect when the app's address still routes to unidler after a minute.
     pub not_reachable_lead: &'static str,
-    /// The heading when it failed.
-    pub failed: &'static str,
-    /// Said while there is no connection.
+    /// What to do when opening the app led back here too often.
+    pub held_lead: &'static str,
+    /// The heading after a failure.
+    pub failed: Named,
+    /// The heading if there is no such app.
+    pub not_found: Named,
+    /// Shown while nothing gets through to the server.
     pub reconnecting: &'static str,
+    /// Shown when the server has turned the visitor away because of its limits.
+    pub crowded: &'static str,
+    /// Shown when the server has refused to start the app.
+    pub refused: &'static str,
+    /// Shown when the visitor has submitted a form to the sleeping app.
+    pub lost_post: &'static str,
+    /// The button that submits that form again.
+    pub resend: &'static str,
     /// The name of the list of steps.
     pub steps: &'static str,
     /// The name of the progress bar.
     pub bar: &'static str,
-    /// The button that starts, for browsers without scripts.
+    /// The button that starts the wake-up where the page does not start it by itself.
     pub start: &'static str,
     /// The button that tries again.
     pub retry: &'static str,
-    /// The link that tries the app's address.
+    /// The link that loads the page again where no script does.
+    pub check: &'static str,
+    /// The link that opens the app's address.
     pub open: &'static str,
-    /// What precedes the reference id.
+    /// The label of the reference id.
     pub reference: &'static str,
-    /// What precedes the host.
+    /// The label of the host.
     pub host: &'static str,
     /// What is being done.
     pub step: fn(Step) -> &'static str,
@@ -108,22 +122,42 @@ pub struct Words {
     pub duration: fn(u64) -> String,
     /// How long it usually takes, in seconds.
     pub usually: fn(u64) -> String,
-    /// Said when it takes longer than usual, with what is still under way.
+    /// Shown when it takes longer than usual, with what is still under way.
     pub longer: fn(Step) -> &'static str,
     /// The button that copies the reference, the address and the time.
     pub copy: &'static str,
-    /// What it says afterwards.
+    /// Its text afterwards.
     pub copied: &'static str,
     /// The button that asks for a notification.
     pub tell: &'static str,
-    /// What it says afterwards.
+    /// Its text afterwards.
     pub will_tell: &'static str,
     /// The notification.
-    pub up: &'static str,
-    /// What precedes the time.
+    pub up: Named,
+    /// The label of the time.
     pub time: &'static str,
-    /// How often it was started again.
+    /// How often the app has restarted.
     pub restarts: fn(u32) -> String,
+}
+
+/// A text about the app, with and without its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Named {
+    /// The text for an app without a name.
+    pub plain: &'static str,
+    /// The text for an app with one, which replaces `{}`.
+    pub named: &'static str,
+}
+
+impl Named {
+    /// The text for an app of this name.
+    #[must_use]
+    pub fn of(self, name: Option<&str>) -> String {
+        match name {
+            Some(name) => self.named.replacen("{}", name, 1),
+            None => self.plain.to_owned(),
+        }
+    }
 }
 
 /// What stands in the way, in plain words.

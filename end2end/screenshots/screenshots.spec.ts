@@ -8,7 +8,7 @@ const file = (folder: string, name: string) => resolve(__dirname, "../..", folde
 
 test("waking", async ({ page, demo }) => {
     await page.goto(demo.url("slow"));
-    await expect(page.locator("[aria-current=step]")).toContainText("Fetching its files");
+    await expect(page.locator("[aria-current=step]")).toContainText("Downloading it");
     await expect(page.locator("[aria-current=step] time")).toHaveText("2 s");
     await page.screenshot({ path: file("docs", "waking"), animations: "disabled" });
 });

@@ -4,16 +4,16 @@ import { events, status } from "../cluster/visitor";
 import { expect, test } from "./fixtures";
 
 const BROKEN: { flaw: Flaw; reason: string; message: string }[] = [
-    { flaw: "no Ingress", reason: "no_ingress", message: "No app has this address." },
-    { flaw: "two Ingresses", reason: "ambiguous_ingress", message: "More than one app claims this address." },
+    { flaw: "no Ingress", reason: "no_ingress", message: "There is no app at this address." },
+    { flaw: "two Ingresses", reason: "ambiguous_ingress", message: "More than one app is set up for this address." },
     {
         flaw: "Ingress serves another host",
         reason: "host_not_served",
-        message: "There is an app of this name, but it does not answer at this address.",
+        message: "There is an app with this name, but not at this address.",
     },
-    { flaw: "no Deployment", reason: "no_deployment", message: "The app behind this address is gone." },
-    { flaw: "no Service", reason: "no_service", message: "The app behind this address cannot be connected." },
-    { flaw: "not idled", reason: "switched_off", message: "This app was switched off, and not just put to sleep." },
+    { flaw: "no Deployment", reason: "no_deployment", message: "The app at this address no longer exists." },
+    { flaw: "no Service", reason: "no_service", message: "The app cannot be connected to this address." },
+    { flaw: "not idled", reason: "switched_off", message: "This app has been turned off." },
 ];
 
 for (const { flaw, reason, message } of BROKEN) {

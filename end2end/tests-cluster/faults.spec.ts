@@ -13,7 +13,7 @@ import { THREE_WRITES, expect, expectAwake, faultyTest as test } from "./fixture
 
 test.use({ startSeconds: 3 });
 
-const UNREACHABLE = { reason: "api_unreachable", message: "The platform that runs the app does not answer at the moment." };
+const UNREACHABLE = { reason: "api_unreachable", message: "The platform that runs the app is not responding." };
 const FORBIDDEN = { reason: "permission_missing", message: "We are not allowed to start this app." };
 
 const REFUSED_WRITES: { name: string; answer: Answer; told?: { reason: string; message: string }; apartMs?: number }[] = [

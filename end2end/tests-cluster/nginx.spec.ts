@@ -11,7 +11,7 @@ test("behind an nginx that buffers and is impatient, one stream lasts as long as
     try {
         const address = `http://${app.host}:${nginx.port}/reports?year=2026#table`;
         await page.goto(address);
-        await expect(page.locator("main ol.steps li.under-way"), "events get through while the app starts").toHaveText(/Fetching its files/);
+        await expect(page.locator("main ol.steps li.under-way"), "events get through while the app starts").toHaveText(/Downloading it/);
 
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 60_000 });
         expect(page.url()).toBe(address);

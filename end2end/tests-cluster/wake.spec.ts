@@ -9,7 +9,7 @@ test("a visitor to an idled app ends on the app at the address they typed", asyn
 
     const main = page.locator("main");
     await expect(main).toHaveAttribute("data-phase", "waking");
-    await expect(main.getByRole("heading", { level: 1 })).toHaveText("Waking the app up");
+    await expect(main.getByRole("heading", { level: 1 })).toHaveText("Waking up the app");
     await expect(main.locator("ol.steps li.done").first()).toContainText("Finding the app");
     await expect(main.locator("ol.steps li.under-way")).toHaveCount(1);
 

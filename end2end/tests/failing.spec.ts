@@ -1,18 +1,18 @@
 /** When it does not work: said in words, with a way on, and healed by itself. */
 import { Demo, app, expect, phase, test } from "./fixtures";
 
-for (const [scene, words] of [
-    ["image-missing", "The app's files cannot be fetched."],
-    ["crash-loop", "The app starts, but stops again straight away."],
+for (const [scene, words, heading = "The app cannot start"] of [
+    ["image-missing", "The app cannot be downloaded."],
+    ["crash-loop", "The app keeps stopping right after it starts."],
     ["quota", "The app is not allowed to start: a limit has been reached."],
-    ["switched-off", "This app was switched off, and not just put to sleep."],
-    ["not-found", "No app has this address."],
-    ["ambiguous", "More than one app claims this address."],
-] as const) {
+    ["switched-off", "This app has been turned off."],
+    ["not-found", "There is no app at this address.", "We cannot find this app"],
+    ["ambiguous", "More than one app is set up for this address.", "We cannot find this app"],
+] as [string, string, string?][]) {
     test(`${scene}: the visitor is told what happened and what to do`, async ({ page, demo }) => {
         await page.goto(demo.url(scene));
         await expect(phase(page)).toHaveAttribute("data-phase", "failed");
-        await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+        await expect(page.getByRole("heading", { name: heading })).toBeVisible();
         await expect(page.locator(".lead")).toHaveText(words);
         await expect(page.locator(".advice")).not.toBeEmpty();
         await expect(page.getByRole("button", { name: "Try again" })).toBeVisible();
@@ -39,7 +39,7 @@ test("to try again begins anew and keeps the address", async ({ page, demo }) =>
 
 test("what may pass by itself is told while the wake-up goes on", async ({ page, demo }) => {
     await page.goto(demo.url("no-room"));
-    await expect(page.locator(".lead")).toHaveText("There is no free place to run it at the moment.");
+    await expect(page.locator(".lead")).toHaveText("There is no server with enough room to run the app right now.");
     await expect(phase(page)).toHaveAttribute("data-phase", "waking");
     await expect(app(page)).toBeVisible({ timeout: 40_000 });
 });
@@ -48,7 +48,7 @@ test("a lost connection is said, and resumed by another unidler at the same addr
     await page.goto(demo.url("slow"));
     await expect(phase(page)).toHaveAttribute("data-phase", "waking");
     demo.stop();
-    await expect(page.locator(".connection")).toHaveText("The connection was lost. Reconnecting…");
+    await expect(page.locator(".connection")).toHaveText("Connection lost. Reconnecting…");
     const another = await Demo.start(demo.port);
     await expect(page.locator(".connection")).toBeEmpty();
     await expect(phase(page)).toHaveAttribute("data-phase", "waking");

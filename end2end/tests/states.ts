@@ -24,13 +24,13 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
     },
     troubled: async (page, demo) => {
         await at("stuck", "waking")(page, demo);
-        await expect(page.locator(".lead")).toHaveText("The app does not get anywhere.");
+        await expect(page.locator(".lead")).toHaveText("The app is taking too long to start.");
     },
     opening: at("ingress-stuck", "ready"),
     failed: at("image-missing", "failed"),
     crashing: async (page, demo) => {
         await at("crash-loop", "failed")(page, demo);
-        await expect(page.locator(".restarts")).toHaveText("It was started again 2 times so far.");
+        await expect(page.locator(".restarts")).toHaveText("It has restarted 2 times so far.");
     },
     "not found": at("not-found", "failed"),
     disconnected: async (page, demo) => {

@@ -20,7 +20,7 @@ test("a network that is back is used", async ({ page, demo, context }) => {
     // Chromium leaves a stream that is open alone when it is taken offline; without a server it ends.
     await context.setOffline(true);
     demo.stop();
-    await expect(page.locator(".connection")).toHaveText("The connection was lost. Reconnecting…");
+    await expect(page.locator(".connection")).toHaveText("Connection lost. Reconnecting…");
     const another = await Demo.start(demo.port);
     await context.setOffline(false);
     await expect(page.locator(".connection")).toBeEmpty();
@@ -55,10 +55,10 @@ test.describe("a notification", () => {
         await context.grantPermissions(["notifications"]);
         const asked = await record(page);
         await page.goto(demo.url("no-volume"));
-        await page.getByRole("button", { name: "Tell me when it is up" }).click();
-        await expect(page.getByRole("button", { name: "You will be told" })).toBeDisabled();
+        await page.getByRole("button", { name: "Notify me when it is ready" }).click();
+        await expect(page.getByRole("button", { name: "We will notify you" })).toBeDisabled();
         await expect(app(page)).toBeVisible({ timeout: 30_000 });
-        expect(asked).toEqual({ permission: 1, shown: ["The app is up – no-volume.localhost"] });
+        expect(asked).toEqual({ permission: 1, shown: ["The app is ready – no-volume.localhost"] });
     });
 
     test("is not asked for before a click, nor sent without one", async ({ page, demo, context }) => {
@@ -73,6 +73,6 @@ test.describe("a notification", () => {
         await page.addInitScript(() => Object.defineProperty(Notification, "permission", { get: () => "denied" }));
         await page.goto(demo.url("slow"));
         await expect(phase(page)).toHaveAttribute("data-phase", "waking");
-        await expect(page.getByRole("button", { name: "Tell me when it is up" })).toBeHidden();
+        await expect(page.getByRole("button", { name: "Notify me when it is ready" })).toBeHidden();
     });
 });

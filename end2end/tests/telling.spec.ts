@@ -3,13 +3,13 @@ import { app, expect, phase, test } from "./fixtures";
 
 test("it is said how long it usually takes", async ({ page, demo }) => {
     await page.goto(demo.url("slow"));
-    await expect(page.locator(".estimate")).toHaveText("Usually about 30 seconds.");
+    await expect(page.locator(".estimate")).toHaveText("This usually takes about 30 seconds.");
 });
 
 test("title and icon follow the state", async ({ page, demo }) => {
     const icon = () => page.locator("link[rel=icon]").getAttribute("href");
     await page.goto(demo.url("slow"));
-    await expect(page).toHaveTitle("Waking the app up – slow.localhost");
+    await expect(page).toHaveTitle("Waking up the app – slow.localhost");
     const moon = await icon();
     await page.goto(demo.url("ingress-lags"));
     await expect(page).toHaveTitle("Almost there – ingress-lags.localhost");
@@ -33,8 +33,8 @@ test("a screen reader is told seldom, and always the end", async ({ page, demo }
     await page.goto(demo.url("mended"));
     await expect(app(page)).toBeVisible({ timeout: 30_000 });
     const texts = told.map(({ text }) => text);
-    expect(texts).toContain("The app cannot start. The app's files cannot be fetched.");
-    expect(texts.at(-1)).toBe("Almost there. The app is up. Your browser is waiting for it to answer.");
+    expect(texts).toContain("The app cannot start. The app cannot be downloaded.");
+    expect(texts.at(-1)).toBe("Almost there. The app is running. Waiting for it to respond.");
     for (const [index, { text, at }] of told.entries()) {
         const isEnd = /^(Almost|The app cannot)/.test(text);
         const before = told[index - 1]?.at ?? 0;
@@ -48,18 +48,18 @@ test("what a screen reader finds is what there is to see", async ({ page, demo }
     await expect(page.getByRole("main")).toMatchAriaSnapshot(`
       - main:
         - heading "The app cannot start" [level=1]
-        - status: The app cannot start. The app's files cannot be fetched.
-        - paragraph: The app's files cannot be fetched.
-        - paragraph: /Waiting rarely helps/
+        - status: The app cannot start. The app cannot be downloaded.
+        - paragraph: The app cannot be downloaded.
+        - paragraph: /Waiting is unlikely to help/
         - list "Progress":
           - listitem: Finding the app
-          - listitem: Switching it back on
-          - listitem: Finding a place to run
-          - listitem: Fetching its files
-          - listitem: Starting
-          - listitem: Passing its checks
-          - listitem: Connecting its address
-          - listitem: Opening
+          - listitem: Turning it back on
+          - listitem: Finding a server to run it on
+          - listitem: Downloading it
+          - listitem: Starting it
+          - listitem: Checking that it is ready
+          - listitem: Connecting it to its address
+          - listitem: Opening the app
         - status
         - button "Try again"
         - term: Reference

@@ -12,7 +12,7 @@ test("a visitor sees each step and ends on the app at the address they typed", a
         }).observe(document, { subtree: true, attributes: true, childList: true });
     });
     await page.goto(address);
-    await expect(page.getByRole("heading", { name: "Waking the app up" })).toBeVisible();
+    await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
     await expect(app(page)).toBeVisible();
     expect(page.url()).toBe(address);
     await expect(page.locator("code")).toHaveText("/reports?year=2026&q=a%20b");
@@ -20,7 +20,7 @@ test("a visitor sees each step and ends on the app at the address they typed", a
         [true, 200],
         [false, 200],
     ]);
-    for (const step of ["Fetching its files", "Starting", "Passing its checks", "Opening"]) expect([...steps]).toContain(step);
+    for (const step of ["Downloading it", "Starting it", "Checking that it is ready", "Opening the app"]) expect([...steps]).toContain(step);
 });
 
 test("the Back button does not return to the waiting page", async ({ page, demo }) => {

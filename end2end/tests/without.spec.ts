@@ -7,15 +7,15 @@ test.describe("without scripts", () => {
     test("one button starts the app, and the page leads there", async ({ page, demo }) => {
         await page.goto(demo.url("quick", "/reports?year=2026"));
         await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
-        await page.getByRole("button", { name: "Wake it up" }).click();
-        await expect(page.getByRole("heading", { name: "Waking the app up" })).toBeVisible();
+        await page.getByRole("button", { name: "Wake up the app" }).click();
+        await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
         await expect(app(page)).toBeVisible({ timeout: 30_000 });
         expect(page.url()).toBe(demo.url("quick", "/reports?year=2026"));
     });
 
     test("a failure is told, and can be tried again", async ({ page, demo }) => {
         await page.goto(demo.url("image-missing"));
-        await page.getByRole("button", { name: "Wake it up" }).click();
+        await page.getByRole("button", { name: "Wake up the app" }).click();
         await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
         const reference = await page.locator(".reference dd").first().textContent();
         await page.getByRole("button", { name: "Try again" }).click();

@@ -44,8 +44,14 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
         let language = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let language = language.map_or_else(Language::default, Language::accepted);
         let now = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
-        let start = Start { progress, language, now };
-        let context = PageContext { start: start.clone(), assets: state.site.assets.clone(), brand: state.site.brand.clone() };
+        let start = Start { progress, language, now, lost_post: false };
+        let context = PageContext {
+            start: start.clone(),
+            assets: state.site.assets.clone(),
+            brand: state.site.brand.clone(),
+            base: unidler_app::page::base(request.uri().path()),
+            frame_ancestors: None,
+        };
         let provide = move || {
             provide_context(start.clone());
             provide_context(context.clone());

@@ -83,10 +83,10 @@ impl Scene {
 
 /// The scenes, in the order of the start page and by its headings.
 pub const CHAPTERS: &[(&str, &[Scene])] = &[
-    ("They wake", WAKING),
-    ("They wait for something", WAITING),
-    ("They cannot start", FAILING),
-    ("They cannot even be found", LOST),
+    ("Apps that wake", WAKING),
+    ("Apps that wait", WAITING),
+    ("Apps that fail to start", FAILING),
+    ("Apps that cannot be found", LOST),
 ];
 
 /// All of the scenes.
@@ -121,27 +121,27 @@ const WAKING: &[Scene] = &[
     .usually(ms(30_000)),
     Scene::wakes(
         "late",
-        "Usually takes five seconds, and today three quarters of a minute: the page says so.",
+        "Usually takes five seconds, but 45 seconds today: the page says so.",
         &[(ms(0), At(Scheduling)), (ms(500), At(Pulling)), (ms(40_000), At(Starting)), (ms(45_000), Available)],
     )
     .usually(ms(5_000)),
     Scene::wakes(
         "ingress-lags",
-        "Is up in two seconds, but the ingress notices only ten seconds later.",
+        "Is ready in two seconds, but its ingress takes ten more to notice.",
         &[(ms(0), At(Scheduling)), (ms(700), At(Starting)), (ms(2_000), Available)],
     )
     .usually(ms(2_000))
     .with_ingress_lag(ms(10_000)),
     Scene::wakes(
         "ingress-stuck",
-        "Is up in two seconds, but the ingress does not notice for ten minutes: after one the page says so.",
+        "Is ready in two seconds, but its ingress takes ten minutes to notice: after one minute the page says so.",
         &[(ms(0), At(Scheduling)), (ms(700), At(Starting)), (ms(2_000), Available)],
     )
     .usually(ms(2_000))
     .with_ingress_lag(ms(600_000)),
     Scene::wakes(
         "mended",
-        "Its image is missing at first; somebody pushes it, and the page heals by itself.",
+        "Its image is missing at first. Once it has been pushed, the page recovers on its own.",
         &[
             (ms(0), At(Scheduling)),
             (ms(500), At(Pulling)),
@@ -155,7 +155,7 @@ const WAKING: &[Scene] = &[
 const WAITING: &[Scene] = &[
     Scene::wakes(
         "no-room",
-        "Waits for a node with room, which comes after a quarter of a minute.",
+        "Waits 15 seconds for a node with room.",
         &[
             (ms(0), At(Scheduling)),
             (ms(1_000), Trouble(Scheduling, Reason::NoRoom)),
@@ -166,7 +166,7 @@ const WAITING: &[Scene] = &[
     ),
     Scene::wakes(
         "no-volume",
-        "Waits for its storage, which comes after a quarter of a minute.",
+        "Waits 15 seconds for its storage.",
         &[
             (ms(0), At(Scheduling)),
             (ms(1_000), Trouble(Scheduling, Reason::VolumePending)),
@@ -176,7 +176,7 @@ const WAITING: &[Scene] = &[
     ),
     Scene::wakes(
         "not-passing",
-        "Runs, but does not pass its checks for a quarter of a minute.",
+        "Runs, but is not ready for 15 seconds.",
         &[
             (ms(0), At(Starting)),
             (ms(1_000), At(Checking)),
@@ -186,10 +186,10 @@ const WAITING: &[Scene] = &[
     ),
     Scene::wakes(
         "stuck",
-        "Does not get anywhere within the time that its Deployment gives it.",
+        "Makes no progress within its Deployment's own deadline.",
         &[(ms(0), At(Starting)), (ms(1_000), Trouble(Starting, Reason::RolloutStuck))],
     ),
-    Scene::new("unreachable", "The cluster does not answer.", Plot::Unreachable),
+    Scene::new("unreachable", "The cluster does not respond.", Plot::Unreachable),
 ];
 
 const FAILING: &[Scene] = &[
@@ -200,7 +200,7 @@ const FAILING: &[Scene] = &[
     ),
     Scene::wakes(
         "crash-loop",
-        "Ends as soon as it has started, again and again.",
+        "Stops right after it starts, again and again.",
         &[
             (ms(0), At(Scheduling)),
             (ms(500), At(Pulling)),
@@ -212,7 +212,7 @@ const FAILING: &[Scene] = &[
     ),
     Scene::wakes(
         "bad-configuration",
-        "Refers to a setting that is not there.",
+        "Refers to a setting that does not exist.",
         &[(ms(0), At(Scheduling)), (ms(1_000), Trouble(Starting, Reason::BadConfiguration))],
     ),
     Scene::wakes(
@@ -220,23 +220,23 @@ const FAILING: &[Scene] = &[
         "The namespace's quota leaves no room for its pods.",
         &[(ms(800), Trouble(Scheduling, Reason::PodsRefused))],
     ),
-    Scene::new("scaled-down", "Something takes its replicas away again and again.", Plot::Undone),
-    Scene::new("switched-off", "Somebody scaled it to zero on purpose: it is left alone.", Plot::SwitchedOff),
-    Scene::new("forbidden", "The unidler lacks a permission.", Plot::Forbidden),
-    Scene::lost("too-late", "Took longer than the unidler waits.", Reason::DeadlinePassed),
-    Scene::lost("broken", "Something broke in the unidler itself.", Reason::Internal),
+    Scene::new("scaled-down", "Something keeps scaling it to zero.", Plot::Undone),
+    Scene::new("switched-off", "Was scaled to zero on purpose, so unidler leaves it alone.", Plot::SwitchedOff),
+    Scene::new("forbidden", "unidler lacks a permission.", Plot::Forbidden),
+    Scene::lost("too-late", "Took longer than unidler waits.", Reason::DeadlinePassed),
+    Scene::lost("broken", "Something went wrong in unidler itself.", Reason::Internal),
 ];
 
 const LOST: &[Scene] = &[
-    Scene::lost("not-found", "No app has this address.", Reason::NoIngress),
+    Scene::lost("not-found", "There is no app at this address.", Reason::NoIngress),
     Scene::lost("not-served", "An app has this name, but its Ingress does not serve the address.", Reason::HostNotServed),
     Scene::lost("ambiguous", "Two apps claim this address.", Reason::AmbiguousIngress),
     Scene::lost("no-deployment", "Its Deployment is gone.", Reason::NoDeployment),
     Scene::lost("two-deployments", "Two Deployments carry its key.", Reason::AmbiguousDeployment),
     Scene::lost("no-service", "Its Service is gone.", Reason::NoService),
     Scene::lost("two-services", "Two Services carry its key.", Reason::AmbiguousService),
-    Scene::lost("elsewhere", "Its Service points at something else.", Reason::ServiceElsewhere),
-    Scene::lost("not-known", "Nothing tells what its Service selected.", Reason::ServiceUnknown),
+    Scene::lost("elsewhere", "Its Service points somewhere else.", Reason::ServiceElsewhere),
+    Scene::lost("not-known", "There is no record of what its Service selected.", Reason::ServiceUnknown),
 ];
 
 #[cfg(test)]

@@ -2,32 +2,39 @@
 
 use unidler::progress::{Reason, Step};
 
-use super::{Explanation, Words};
+use super::{Explanation, Named, Words};
 
 pub(super) const WORDS: Words = Words {
-    asleep: "Mae'r ap hwn yn cysgu",
-    asleep_lead: "Nid oes neb wedi ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Mae ei ddeffro yn cymryd ychydig o amser.",
-    waking: "Yn deffro'r ap",
-    waking_lead: "Nid oes neb wedi ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Nid oes angen i chi wneud dim: bydd y dudalen hon yn ei agor cyn gynted ag y bydd yn barod.",
-    ready: "Bron yno",
-    ready_lead: "Mae'r ap ar waith. Mae eich porwr yn aros iddo ateb.",
-    already_awake_lead: "Mae'r ap yn effro yn barod. Mae eich porwr yn aros iddo ateb.",
-    not_reachable_lead: "Mae'r ap ar waith, ond mae ei gyfeiriad yn dal i arwain yma. Gall hynny gymryd munud arall; mae'r dudalen hon yn dal i geisio.",
-    failed: "Ni all yr ap gychwyn",
+    asleep: Named { plain: "Mae'r ap hwn yn cysgu", named: "Mae {} yn cysgu" },
+    asleep_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Mae ei ddeffro yn cymryd ychydig o amser.",
+    waking: Named { plain: "Yn deffro'r ap", named: "Yn deffro {}" },
+    waking_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Nid oes angen i chi wneud dim: bydd yr ap yn agor yma cyn gynted ag y bydd yn barod.",
+    ready: Named { plain: "Bron yno", named: "Bron yno" },
+    ready_lead: "Mae'r ap yn rhedeg. Yn aros iddo ymateb.",
+    already_awake_lead: "Mae'r ap yn rhedeg yn barod. Yn aros iddo ymateb.",
+    not_reachable_lead: "Mae'r ap yn rhedeg, ond mae ei gyfeiriad yn dal i ddod â chi yma. Gall hyn gymryd munud arall. Bydd y dudalen hon yn dal i geisio.",
+    held_lead: "Mae'r ap yn rhedeg, ond daeth pob ymgais i'w agor â chi yn ôl yma. Arhoswch funud, yna agorwch ef eich hun.",
+    failed: Named { plain: "Ni all yr ap gychwyn", named: "Ni all {} gychwyn" },
+    not_found: Named { plain: "Ni allwn ddod o hyd i'r ap hwn", named: "Ni allwn ddod o hyd i'r ap hwn" },
     reconnecting: "Collwyd y cysylltiad. Yn ailgysylltu…",
+    crowded: "Mae gormod o bobl yn aros yma ar hyn o bryd. Byddwn yn ceisio eto mewn ychydig eiliadau.",
+    refused: "Gwrthodwyd y cais i gychwyn yr ap. Ceisiwch eto, neu ail-lwythwch y dudalen hon.",
+    lost_post: "Ni chyrhaeddodd yr hyn a anfonoch, gan fod yr ap yn cysgu. Anfonwch ef eto pan fydd yr ap yn barod.",
+    resend: "Ei anfon eto",
     steps: "Cynnydd",
-    bar: "Yn deffro",
-    start: "Ei ddeffro",
+    bar: "Cynnydd y deffro",
+    start: "Deffro'r ap",
     retry: "Ceisio eto",
+    check: "Gwirio eto",
     open: "Agor yr ap",
     reference: "Cyfeirnod",
     host: "Cyfeiriad",
     time: "Amser",
     copy: "Copïo'r manylion hyn",
     copied: "Wedi'u copïo",
-    tell: "Rhoi gwybod i mi pan fydd ar waith",
-    will_tell: "Cewch wybod pan fydd ar waith",
-    up: "Mae'r ap ar waith",
+    tell: "Rhoi gwybod i mi pan fydd yn barod",
+    will_tell: "Byddwn yn rhoi gwybod i chi pan fydd yn barod",
+    up: Named { plain: "Mae'r ap yn barod", named: "Mae {} yn barod" },
     step,
     reason,
     duration,
@@ -39,106 +46,86 @@ pub(super) const WORDS: Words = Words {
 fn step(step: Step) -> &'static str {
     match step {
         Step::Finding => "Dod o hyd i'r ap",
-        Step::Restoring => "Ei droi ymlaen eto",
-        Step::Scheduling => "Dod o hyd i le i'w redeg",
-        Step::Pulling => "Nôl ei ffeiliau",
-        Step::Starting => "Cychwyn",
-        Step::Checking => "Pasio ei wiriadau",
-        Step::Connecting => "Cysylltu ei gyfeiriad",
-        Step::Opening => "Agor",
+        Step::Restoring => "Ei droi yn ôl ymlaen",
+        Step::Scheduling => "Dod o hyd i weinydd i'w redeg arno",
+        Step::Pulling => "Ei lawrlwytho",
+        Step::Starting => "Ei gychwyn",
+        Step::Checking => "Gwirio ei fod yn barod",
+        Step::Connecting => "Ei gysylltu â'i gyfeiriad",
+        Step::Opening => "Agor yr ap",
     }
 }
+
+const SETUP: &str = "Ni fydd aros yn helpu. Mae angen i'r tîm sy'n rhedeg yr ap drwsio hyn.";
+const UNLIKELY: &str = "Mae'n annhebygol y bydd aros yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap. Bydd y dudalen hon yn parhau'n awtomatig unwaith y bydd y broblem wedi'i datrys.";
 
 fn reason(reason: Reason) -> Explanation {
     let (what, advice) = match reason {
         Reason::NoIngress => (
             "Nid oes ap yn y cyfeiriad hwn.",
-            "Gwiriwch y cyfeiriad am wall teipio. Os yw'n gywir, dywedwch wrth bwy bynnag a'i rhoddodd i chi.",
+            "Gwiriwch y cyfeiriad am gamgymeriadau teipio. Os yw'n gywir, cysylltwch â'r sawl a'i rhoddodd i chi.",
         ),
         Reason::HostNotServed => (
-            "Mae ap o'r enw hwn, ond nid yw'n ateb yn y cyfeiriad hwn.",
-            "Gwiriwch y cyfeiriad am wall teipio. Os yw'n gywir, dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Mae ap â'r enw hwn, ond nid yn y cyfeiriad hwn.",
+            "Gwiriwch y cyfeiriad am gamgymeriadau teipio. Os yw'n gywir, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
-        Reason::AmbiguousIngress => {
-            ("Mae mwy nag un ap yn hawlio'r cyfeiriad hwn.", "Nid yw aros yn helpu. Rhaid i'r tîm sy'n rhedeg yr ap ddatrys hyn.")
+        Reason::AmbiguousIngress => ("Mae mwy nag un ap wedi'i osod ar gyfer y cyfeiriad hwn.", SETUP),
+        Reason::NoDeployment => (
+            "Nid yw'r ap yn y cyfeiriad hwn yn bodoli mwyach.",
+            "Efallai ei fod wedi'i dynnu. Cysylltwch â'r tîm a oedd yn ei redeg.",
+        ),
+        Reason::AmbiguousDeployment => ("Ni allwn ddweud pa ap sy'n perthyn i'r cyfeiriad hwn.", SETUP),
+        Reason::NoService => {
+            ("Ni ellir cysylltu'r ap â'r cyfeiriad hwn.", "Mae rhan o'i osodiad ar goll. Cysylltwch â'r tîm sy'n rhedeg yr ap.")
         }
-        Reason::NoDeployment => {
-            ("Mae'r ap y tu ôl i'r cyfeiriad hwn wedi mynd.", "Efallai ei fod wedi'i dynnu. Bydd y tîm sy'n ei redeg yn gwybod.")
-        }
-        Reason::AmbiguousDeployment => (
-            "Nid yw'n glir pa raglen sy'n perthyn i'r cyfeiriad hwn.",
-            "Nid yw aros yn helpu. Rhaid i'r tîm sy'n rhedeg yr ap ddatrys hyn.",
-        ),
-        Reason::NoService => (
-            "Ni ellir cysylltu'r ap y tu ôl i'r cyfeiriad hwn.",
-            "Mae rhan o'i osodiad ar goll. Dywedwch wrth y tîm sy'n ei redeg.",
-        ),
-        Reason::AmbiguousService => (
-            "Nid yw'n glir sut i gysylltu'r ap y tu ôl i'r cyfeiriad hwn.",
-            "Nid yw aros yn helpu. Rhaid i'r tîm sy'n rhedeg yr ap ddatrys hyn.",
-        ),
+        Reason::AmbiguousService => ("Ni allwn ddweud sut i gysylltu'r ap â'r cyfeiriad hwn.", SETUP),
         Reason::ServiceElsewhere => (
-            "Mae'r cyfeiriad hwn wedi'i bwyntio at rywbeth arall.",
-            "Nid yw aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Mae'r cyfeiriad hwn bellach yn pwyntio at rywle arall.",
+            "Ni fydd aros yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
         Reason::ServiceUnknown => (
-            "Nid yw'n hysbys bellach sut y cysylltwyd y cyfeiriad hwn â'r ap.",
-            "Nid yw aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Nid oes cofnod o sut y cysylltwyd y cyfeiriad hwn â'r ap.",
+            "Ni fydd aros yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
         Reason::SwitchedOff => (
-            "Cafodd yr ap hwn ei ddiffodd, nid dim ond ei roi i gysgu.",
-            "Gwnaeth rhywun hynny yn fwriadol. Gofynnwch i'r tîm sy'n rhedeg yr ap pryd y bydd yn ôl.",
+            "Mae'r ap hwn wedi'i ddiffodd.",
+            "Cafodd ei ddiffodd yn fwriadol, nid ei roi i gysgu. Gofynnwch i'r tîm sy'n ei redeg pryd y bydd yn ôl.",
         ),
         Reason::ScaledDown => (
-            "Mae rhywbeth yn diffodd yr ap cyn gynted ag yr ydym yn ei droi ymlaen.",
-            "Anaml y mae ceisio eto yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Mae rhywbeth yn diffodd yr ap o hyd cyn gynted ag yr ydym yn ei droi ymlaen.",
+            "Mae'n annhebygol y bydd ceisio eto yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
-        Reason::ImageUnavailable => (
-            "Ni ellir nôl ffeiliau'r ap.",
-            "Anaml y mae aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
-        Reason::CrashLoop => (
-            "Mae'r ap yn cychwyn, ond yn stopio eto ar unwaith.",
-            "Anaml y mae aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
-        Reason::BadConfiguration => (
-            "Mae gosodiad sydd ei angen ar yr ap ar goll.",
-            "Nid yw aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
+        Reason::ImageUnavailable => ("Ni ellir lawrlwytho'r ap.", UNLIKELY),
+        Reason::CrashLoop => ("Mae'r ap yn stopio o hyd yn syth ar ôl cychwyn.", UNLIKELY),
+        Reason::BadConfiguration => ("Mae gosodiad sydd ei angen ar yr ap ar goll.", UNLIKELY),
         Reason::NoRoom => (
-            "Nid oes lle rhydd i'w redeg ar hyn o bryd.",
-            "Mae aros yn aml yn helpu: gall lle ddod yn rhydd, neu gael ei ychwanegu, o fewn ychydig funudau.",
+            "Nid oes gweinydd â digon o le i redeg yr ap ar hyn o bryd.",
+            "Mae aros yn aml yn helpu: gall lle ddod ar gael o fewn ychydig funudau.",
         ),
         Reason::VolumePending => (
-            "Nid yw storfa'r ap yno eto.",
-            "Mae aros yn aml yn helpu. Os yw'n cymryd mwy nag ychydig funudau, dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Nid yw storfa'r ap yn barod eto.",
+            "Mae aros yn aml yn helpu. Os yw'n cymryd mwy nag ychydig funudau, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
-        Reason::PodsRefused => (
-            "Ni chaniateir i'r ap gychwyn: cyrhaeddwyd terfyn.",
-            "Anaml y mae aros yn helpu. Dywedwch wrth y tîm sy'n rhedeg yr ap; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
-        Reason::NotPassingChecks => (
-            "Mae'r ap yn rhedeg, ond nid yw'n dweud eto ei fod yn barod.",
-            "Mae aros yn aml yn helpu: mae angen amser ar rai apiau i gynhesu.",
-        ),
-        Reason::RolloutStuck => (
-            "Nid yw'r ap yn symud ymlaen.",
-            "Cafodd yr amser y dylai fod ei angen. Dywedwch wrth y tîm sy'n ei redeg; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
-        Reason::PermissionMissing => (
-            "Nid oes gennym ganiatâd i gychwyn yr ap hwn.",
-            "Nid yw aros yn helpu. Dywedwch wrth y tîm sy'n ei redeg; bydd y dudalen hon yn mynd ymlaen ohoni'i hun pan fydd wedi'i drwsio.",
-        ),
-        Reason::ApiUnreachable => (
-            "Nid yw'r platfform sy'n rhedeg yr ap yn ateb ar hyn o bryd.",
-            "Rydym yn dal i geisio, ac mae'r dudalen hon yn mynd ymlaen ohoni'i hun.",
-        ),
-        Reason::DeadlinePassed => {
-            ("Cymerodd ormod o amser.", "Gallwch geisio eto. Os nad yw hynny'n helpu, dywedwch wrth y tîm sy'n rhedeg yr ap.")
+        Reason::PodsRefused => ("Ni chaniateir i'r ap gychwyn: cyrhaeddwyd terfyn.", UNLIKELY),
+        Reason::NotPassingChecks => {
+            ("Mae'r ap yn rhedeg, ond nid yw'n barod eto.", "Mae aros yn aml yn helpu: mae angen amser ar rai apiau i gynhesu.")
         }
+        Reason::RolloutStuck => (
+            "Mae'r ap yn cymryd gormod o amser i gychwyn.",
+            "Mae wedi cael cymaint o amser ag y dylai fod ei angen. Cysylltwch â'r tîm sy'n rhedeg yr ap. Bydd y dudalen hon yn parhau'n awtomatig unwaith y bydd y broblem wedi'i datrys.",
+        ),
+        Reason::PermissionMissing => ("Nid oes gennym ganiatâd i gychwyn yr ap hwn.", UNLIKELY),
+        Reason::ApiUnreachable => (
+            "Nid yw'r platfform sy'n rhedeg yr ap yn ymateb.",
+            "Rydym yn dal i geisio. Bydd y dudalen hon yn parhau'n awtomatig.",
+        ),
+        Reason::DeadlinePassed => (
+            "Cymerodd yr ap ormod o amser i gychwyn.",
+            "Gallwch geisio eto. Os nad yw hynny'n helpu, cysylltwch â'r tîm sy'n rhedeg yr ap.",
+        ),
         Reason::Internal => (
-            "Torrodd rhywbeth ar ochr y dudalen hon.",
-            "Ceisiwch eto. Os nad yw hynny'n helpu, dywedwch wrth y tîm sy'n rhedeg yr ap.",
+            "Aeth rhywbeth o'i le ar ein hochr ni.",
+            "Ceisiwch eto. Os nad yw hynny'n helpu, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
     };
     Explanation { what, advice }
@@ -154,22 +141,22 @@ fn duration(seconds: u64) -> String {
 
 fn restarts(count: u32) -> String {
     match count {
-        1 => "Cafodd ei gychwyn eto unwaith hyd yma.".to_owned(),
-        count => format!("Cafodd ei gychwyn eto {count} gwaith hyd yma."),
+        1 => "Mae wedi ailgychwyn unwaith hyd yma.".to_owned(),
+        count => format!("Mae wedi ailgychwyn {count} gwaith hyd yma."),
     }
 }
 
 fn usually(seconds: u64) -> String {
-    format!("Fel arfer tua {}.", duration(seconds))
+    format!("Mae hyn fel arfer yn cymryd tua {}.", duration(seconds))
 }
 
 fn longer(step: Step) -> &'static str {
     match step {
         Step::Finding | Step::Restoring => "Mae hyn yn cymryd mwy o amser nag arfer: mae'r ap yn dal i gael ei droi ymlaen.",
-        Step::Scheduling => "Mae hyn yn cymryd mwy o amser nag arfer: nid oes lle i'w redeg eto.",
-        Step::Pulling => "Mae hyn yn cymryd mwy o amser nag arfer: mae ei ffeiliau'n dal i gael eu nôl.",
+        Step::Scheduling => "Mae hyn yn cymryd mwy o amser nag arfer: nid oes gweinydd i'w redeg arno eto.",
+        Step::Pulling => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n dal i lawrlwytho.",
         Step::Starting => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n dal i gychwyn.",
-        Step::Checking => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n rhedeg, ond nid yw'n pasio ei wiriadau eto.",
-        Step::Connecting | Step::Opening => "Mae hyn yn cymryd mwy o amser nag arfer: nid yw ei gyfeiriad yn arwain ato eto.",
+        Step::Checking => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n rhedeg, ond nid yw'n barod eto.",
+        Step::Connecting | Step::Opening => "Mae hyn yn cymryd mwy o amser nag arfer: nid yw wedi'i gysylltu â'i gyfeiriad eto.",
     }
 }

@@ -2,32 +2,39 @@
 
 use unidler::progress::{Reason, Step};
 
-use super::{Explanation, Words};
+use super::{Explanation, Named, Words};
 
 pub(super) const WORDS: Words = Words {
-    asleep: "This app is asleep",
-    asleep_lead: "Nobody used it for a while, so it was put to sleep. Waking it takes a moment.",
-    waking: "Waking the app up",
-    waking_lead: "Nobody used it for a while, so it was put to sleep. You do not need to do anything: this page opens it as soon as it is up.",
-    ready: "Almost there",
-    ready_lead: "The app is up. Your browser is waiting for it to answer.",
-    already_awake_lead: "The app is awake already. Your browser is waiting for it to answer.",
-    not_reachable_lead: "The app is up, but its address still leads here. That can take another minute; this page keeps trying.",
-    failed: "The app cannot start",
-    reconnecting: "The connection was lost. Reconnecting…",
+    asleep: Named { plain: "This app is asleep", named: "{} is asleep" },
+    asleep_lead: "It has not been used for a while, so it was put to sleep. Waking it up takes a moment.",
+    waking: Named { plain: "Waking up the app", named: "Waking up {}" },
+    waking_lead: "It has not been used for a while, so it was put to sleep. You do not need to do anything: the app will open here as soon as it is ready.",
+    ready: Named { plain: "Almost there", named: "Almost there" },
+    ready_lead: "The app is running. Waiting for it to respond.",
+    already_awake_lead: "The app is already running. Waiting for it to respond.",
+    not_reachable_lead: "The app is running, but its address still brings you here. This can take another minute. This page will keep trying.",
+    held_lead: "The app is running, but every attempt to open it brought you back here. Wait a minute, then open it yourself.",
+    failed: Named { plain: "The app cannot start", named: "{} cannot start" },
+    not_found: Named { plain: "We cannot find this app", named: "We cannot find this app" },
+    reconnecting: "Connection lost. Reconnecting…",
+    crowded: "Too many people are waiting here right now. We will try again in a few seconds.",
+    refused: "The request to start the app was turned away. Try again, or reload this page.",
+    lost_post: "What you sent did not arrive, because the app was asleep. Send it again when the app is ready.",
+    resend: "Send it again",
     steps: "Progress",
-    bar: "Waking up",
-    start: "Wake it up",
+    bar: "Wake-up progress",
+    start: "Wake up the app",
     retry: "Try again",
+    check: "Check again",
     open: "Open the app",
     reference: "Reference",
     host: "Address",
     time: "Time",
     copy: "Copy these details",
     copied: "Copied",
-    tell: "Tell me when it is up",
-    will_tell: "You will be told when it is up",
-    up: "The app is up",
+    tell: "Notify me when it is ready",
+    will_tell: "We will notify you when it is ready",
+    up: Named { plain: "The app is ready", named: "{} is ready" },
     step,
     reason,
     duration,
@@ -39,102 +46,81 @@ pub(super) const WORDS: Words = Words {
 fn step(step: Step) -> &'static str {
     match step {
         Step::Finding => "Finding the app",
-        Step::Restoring => "Switching it back on",
-        Step::Scheduling => "Finding a place to run",
-        Step::Pulling => "Fetching its files",
-        Step::Starting => "Starting",
-        Step::Checking => "Passing its checks",
-        Step::Connecting => "Connecting its address",
-        Step::Opening => "Opening",
+        Step::Restoring => "Turning it back on",
+        Step::Scheduling => "Finding a server to run it on",
+        Step::Pulling => "Downloading it",
+        Step::Starting => "Starting it",
+        Step::Checking => "Checking that it is ready",
+        Step::Connecting => "Connecting it to its address",
+        Step::Opening => "Opening the app",
     }
 }
 
+const SETUP: &str = "Waiting will not help. The team that runs the app needs to fix this.";
+const UNLIKELY: &str = "Waiting is unlikely to help. Contact the team that runs the app. This page will continue automatically once the problem is fixed.";
+
 fn reason(reason: Reason) -> Explanation {
     let (what, advice) = match reason {
-        Reason::NoIngress => {
-            ("No app has this address.", "Check the address for a typing mistake. If it is right, tell whoever gave it to you.")
-        }
+        Reason::NoIngress => (
+            "There is no app at this address.",
+            "Check the address for typing mistakes. If it is correct, contact the person who gave it to you.",
+        ),
         Reason::HostNotServed => (
-            "There is an app of this name, but it does not answer at this address.",
-            "Check the address for a typing mistake. If it is right, tell the team that runs the app.",
+            "There is an app with this name, but not at this address.",
+            "Check the address for typing mistakes. If it is correct, contact the team that runs the app.",
         ),
-        Reason::AmbiguousIngress => {
-            ("More than one app claims this address.", "Waiting does not help. The team that runs the app has to sort this out.")
-        }
+        Reason::AmbiguousIngress => ("More than one app is set up for this address.", SETUP),
         Reason::NoDeployment => {
-            ("The app behind this address is gone.", "It may have been removed. The team that runs it will know.")
+            ("The app at this address no longer exists.", "It may have been removed. Contact the team that ran it.")
         }
-        Reason::AmbiguousDeployment => (
-            "It is not clear which program belongs to this address.",
-            "Waiting does not help. The team that runs the app has to sort this out.",
-        ),
-        Reason::NoService => (
-            "The app behind this address cannot be connected.",
-            "A part of its set-up is missing. Please tell the team that runs it.",
-        ),
-        Reason::AmbiguousService => (
-            "It is not clear how to connect the app behind this address.",
-            "Waiting does not help. The team that runs the app has to sort this out.",
-        ),
+        Reason::AmbiguousDeployment => ("We cannot tell which app belongs to this address.", SETUP),
+        Reason::NoService => {
+            ("The app cannot be connected to this address.", "Part of its setup is missing. Contact the team that runs the app.")
+        }
+        Reason::AmbiguousService => ("We cannot tell how to connect the app to this address.", SETUP),
         Reason::ServiceElsewhere => {
-            ("This address was pointed at something else.", "Waiting does not help. Please tell the team that runs the app.")
+            ("This address now points somewhere else.", "Waiting will not help. Contact the team that runs the app.")
         }
         Reason::ServiceUnknown => (
-            "It is not known any more how this address was connected to the app.",
-            "Waiting does not help. Please tell the team that runs the app.",
+            "There is no record of how this address was connected to the app.",
+            "Waiting will not help. Contact the team that runs the app.",
         ),
         Reason::SwitchedOff => (
-            "This app was switched off, and not just put to sleep.",
-            "Somebody did that on purpose. Ask the team that runs it when it will be back.",
+            "This app has been turned off.",
+            "It was turned off on purpose, not put to sleep. Ask the team that runs it when it will be back.",
         ),
         Reason::ScaledDown => (
-            "Something switches the app off again as soon as we switch it on.",
-            "Trying again rarely helps. Please tell the team that runs the app.",
+            "Something keeps turning the app off as soon as we turn it on.",
+            "Trying again is unlikely to help. Contact the team that runs the app.",
         ),
-        Reason::ImageUnavailable => (
-            "The app's files cannot be fetched.",
-            "Waiting rarely helps. Please tell the team that runs the app; this page goes on by itself when it is mended.",
-        ),
-        Reason::CrashLoop => (
-            "The app starts, but stops again straight away.",
-            "Waiting rarely helps. Please tell the team that runs the app; this page goes on by itself when it is mended.",
-        ),
-        Reason::BadConfiguration => (
-            "A setting that the app needs is missing.",
-            "Waiting does not help. Please tell the team that runs the app; this page goes on by itself when it is mended.",
-        ),
+        Reason::ImageUnavailable => ("The app cannot be downloaded.", UNLIKELY),
+        Reason::CrashLoop => ("The app keeps stopping right after it starts.", UNLIKELY),
+        Reason::BadConfiguration => ("The app is missing a setting that it needs.", UNLIKELY),
         Reason::NoRoom => (
-            "There is no free place to run it at the moment.",
-            "Waiting often helps: a place may become free, or be added, within a few minutes.",
+            "There is no server with enough room to run the app right now.",
+            "Waiting often helps: room may become available within a few minutes.",
         ),
         Reason::VolumePending => (
-            "The app's storage is not there yet.",
-            "Waiting often helps. If it takes more than a few minutes, tell the team that runs the app.",
+            "The app's storage is not ready yet.",
+            "Waiting often helps. If it takes more than a few minutes, contact the team that runs the app.",
         ),
-        Reason::PodsRefused => (
-            "The app is not allowed to start: a limit has been reached.",
-            "Waiting rarely helps. Please tell the team that runs the app; this page goes on by itself when it is mended.",
-        ),
+        Reason::PodsRefused => ("The app is not allowed to start: a limit has been reached.", UNLIKELY),
         Reason::NotPassingChecks => {
-            ("The app runs, but does not say yet that it is ready.", "Waiting often helps: some apps need a while to warm up.")
+            ("The app is running, but is not ready yet.", "Waiting often helps: some apps need a while to warm up.")
         }
         Reason::RolloutStuck => (
-            "The app does not get anywhere.",
-            "It was given the time it should need. Please tell the team that runs it; this page goes on by itself when it is mended.",
+            "The app is taking too long to start.",
+            "It has had as long as it should need. Contact the team that runs the app. This page will continue automatically once the problem is fixed.",
         ),
-        Reason::PermissionMissing => (
-            "We are not allowed to start this app.",
-            "Waiting does not help. Please tell the team that runs it; this page goes on by itself when it is mended.",
-        ),
-        Reason::ApiUnreachable => (
-            "The platform that runs the app does not answer at the moment.",
-            "We are still trying, and this page goes on by itself.",
-        ),
+        Reason::PermissionMissing => ("We are not allowed to start this app.", UNLIKELY),
+        Reason::ApiUnreachable => {
+            ("The platform that runs the app is not responding.", "We are still trying. This page will continue automatically.")
+        }
         Reason::DeadlinePassed => {
-            ("It took too long.", "You can try again. If that does not help, tell the team that runs the app.")
+            ("The app took too long to start.", "You can try again. If that does not help, contact the team that runs the app.")
         }
         Reason::Internal => {
-            ("Something broke on this page's side.", "Please try again. If that does not help, tell the team that runs the app.")
+            ("Something went wrong on our side.", "Try again. If that does not help, contact the team that runs the app.")
         }
     };
     Explanation { what, advice }
@@ -150,26 +136,26 @@ fn duration(seconds: u64) -> String {
 
 fn restarts(count: u32) -> String {
     match count {
-        1 => "It was started again once so far.".to_owned(),
-        count => format!("It was started again {count} times so far."),
+        1 => "It has restarted once so far.".to_owned(),
+        count => format!("It has restarted {count} times so far."),
     }
 }
 
 fn usually(seconds: u64) -> String {
     match seconds {
-        1 => "Usually about a second.".to_owned(),
-        2..60 => format!("Usually about {seconds} seconds."),
-        _ => format!("Usually about {}.", duration(seconds)),
+        1 => "This usually takes about a second.".to_owned(),
+        2..60 => format!("This usually takes about {seconds} seconds."),
+        _ => format!("This usually takes about {}.", duration(seconds)),
     }
 }
 
 fn longer(step: Step) -> &'static str {
     match step {
-        Step::Finding | Step::Restoring => "This takes longer than usual: the app is still being switched on.",
-        Step::Scheduling => "This takes longer than usual: there is no place to run it yet.",
-        Step::Pulling => "This takes longer than usual: its files are still being fetched.",
-        Step::Starting => "This takes longer than usual: it is still starting.",
-        Step::Checking => "This takes longer than usual: it runs, but does not pass its checks yet.",
-        Step::Connecting | Step::Opening => "This takes longer than usual: its address does not lead to it yet.",
+        Step::Finding | Step::Restoring => "This is taking longer than usual: the app is still being turned on.",
+        Step::Scheduling => "This is taking longer than usual: there is no server to run it on yet.",
+        Step::Pulling => "This is taking longer than usual: it is still downloading.",
+        Step::Starting => "This is taking longer than usual: it is still starting.",
+        Step::Checking => "This is taking longer than usual: it is running, but is not ready yet.",
+        Step::Connecting | Step::Opening => "This is taking longer than usual: it is not connected to its address yet.",
     }
 }
