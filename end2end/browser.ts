@@ -1,12 +1,8 @@
 /** How the browser is started and the tests are run, here and on a real control plane. */
 import type { PlaywrightTestConfig } from "@playwright/test";
 
-/** What is different where nobody watches. */
-export const inCi: PlaywrightTestConfig = {
-    forbidOnly: !!process.env.CI,
-    // On a busy machine, another try tells bad luck from a fault; the report names whatever needed it as flaky.
-    retries: process.env.CI ? 1 : 0,
-};
+/** The same everywhere. A test that fails once in ten runs has found a race: no second try may hide it. */
+export const honest: PlaywrightTestConfig = { forbidOnly: !!process.env.CI, retries: 0 };
 
 export const browser: PlaywrightTestConfig["use"] = {
     locale: "en-GB",

@@ -1,7 +1,7 @@
 /** The product against a real Kubernetes API server: `make test-cluster`. */
 import { defineConfig } from "@playwright/test";
 
-import { browser, inCi } from "./browser";
+import { browser, honest } from "./browser";
 
 export default defineConfig({
     testDir: "tests-cluster",
@@ -11,7 +11,7 @@ export default defineConfig({
     workers: 1,
     timeout: 90_000,
     expect: { timeout: 30_000 },
-    ...inCi,
+    ...honest,
     reporter: "list",
     use: browser,
 });

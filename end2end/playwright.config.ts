@@ -1,7 +1,7 @@
 /** The product on the demo cluster: part of `make test`. */
 import { defineConfig } from "@playwright/test";
 
-import { browser, inCi } from "./browser";
+import { browser, honest } from "./browser";
 
 export default defineConfig({
     testDir: "tests",
@@ -11,7 +11,7 @@ export default defineConfig({
     workers: 4,
     timeout: 120_000,
     expect: { timeout: 15_000 },
-    ...inCi,
+    ...honest,
     reporter: "list",
     use: browser,
 });

@@ -1,5 +1,5 @@
 /** Apps as the idler leaves them, and as it should not. */
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 
 import { type Api } from "./api";
 import { type KubeObject } from "./objects";
@@ -50,14 +50,44 @@ export async function createIdledApp(api: Api, { keyLabel, startSeconds, flaw }:
     ];
     await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
     for (const object of objects) await api.apply(object);
+    if (flaw !== "no Service") await leaveEndpoints(api, app);
     return app;
 }
 
-/** What the idler does to an app that is awake, or half awake. */
+/** What the idler of 2020 does to an app that is awake, or half awake, in its order: the Service comes first. */
 export async function idle(api: Api, { name, namespace }: App): Promise<void> {
+    await api.patch("Service", namespace, name, { spec: { ...TO_UNIDLER, selector: null } });
     const metadata = { labels: { [IDLED]: "true" }, annotations: { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" } };
     await api.patch("Deployment", namespace, name, { metadata, spec: { replicas: 0 } });
-    await api.patch("Service", namespace, name, { spec: { ...TO_UNIDLER, selector: null } });
+}
+
+/**
+ * What stays of an app that was awake once: no controller looks after the endpoints of an `ExternalName`, so those of its
+ * last pods stay, as ready as they were. The `Endpoints` are mirrored to a second slice once the Service has no selector.
+ */
+async function leaveEndpoints(api: Api, { name, namespace }: App): Promise<void> {
+    const service = await api.get("Service", namespace, name);
+    const pod = { kind: "Pod", namespace, name: `${name}-gone`, uid: randomUUID() };
+    await api.apply({
+        apiVersion: "discovery.k8s.io/v1",
+        kind: "EndpointSlice",
+        metadata: {
+            name: `${name}-before`,
+            namespace,
+            labels: { "kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io" },
+            ownerReferences: [{ apiVersion: "v1", kind: "Service", name, uid: service.metadata.uid ?? "", controller: true, blockOwnerDeletion: true }],
+        },
+        addressType: "IPv4",
+        endpoints: [{ addresses: ["10.244.255.254"], conditions: { ready: true, serving: true, terminating: false }, targetRef: pod }],
+        ports: [{ name: "http", port: 3000, protocol: "TCP" }],
+    } as KubeObject);
+    const addresses = [{ ip: "10.244.255.254", targetRef: pod }];
+    await api.apply({
+        apiVersion: "v1",
+        kind: "Endpoints",
+        metadata: { name, namespace, labels: { "endpoints.kubernetes.io/managed-by": "endpoint-controller" } },
+        subsets: [{ addresses, ports: [{ name: "http", port: 3000, protocol: "TCP" }] }],
+    } as KubeObject);
 }
 
 /**

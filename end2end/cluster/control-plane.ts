@@ -141,10 +141,15 @@ async function startControllers(dir: string, access: Access, start: Start): Prom
         controllers: [
             "deployment-controller",
             "replicaset-controller",
+            // All three that write of endpoints: what one of them leaves behind, another may spread.
             "endpointslice-controller",
+            "endpoints-controller",
+            "endpointslice-mirroring-controller",
             "namespace-controller",
             "garbage-collector-controller",
             "resourcequota-controller",
+            // Checks the types of policies' expressions.
+            "validatingadmissionpolicy-status-controller",
         ].join(","),
     });
     start("kube-scheduler", { ...authentication, "leader-elect": false, "secure-port": 0 });

@@ -2,11 +2,11 @@
  * A stand-in for an ingress controller, and for the apps behind it: routes by the Ingresses and Services in the
  * API, and notices a change of a Service as late as the test wants.
  */
-import { type IncomingMessage, type Server, type ServerResponse, createServer, request } from "node:http";
+import { Agent, type IncomingMessage, type Server, type ServerResponse, createServer, request } from "node:http";
 import { type AddressInfo } from "node:net";
 
 import { type Api, type Change } from "./api";
-import { type EndpointSlice, type Ingress, type KubeObject, type Service } from "./objects";
+import { type EndpointSlice, type Ingress, type KubeObject, type Pod, type Service } from "./objects";
 
 /** One request that came in. */
 export interface Visit {
@@ -49,6 +49,9 @@ export class StandInIngress {
     private readonly ingresses = new Map<string, Ingress>();
     private readonly services = new Map<string, Service>();
     private readonly slices = new Map<string, EndpointSlice>();
+    private readonly pods = new Map<string, Pod>();
+    /** Connections are kept, as nginx and Traefik do. */
+    private readonly agent = new Agent({ keepAlive: true });
 
     private constructor(unidlerPort: number) {
         this.unidlers = [unidlerPort];
@@ -58,6 +61,7 @@ export class StandInIngress {
         const ingress = new StandInIngress(unidlerPort);
         const { signal } = ingress.stopped;
         await api.follow("Ingress", signal, (change, object) => note(ingress.ingresses, change, object));
+        await api.follow("Pod", signal, (change, object) => note(ingress.pods, change, object));
         await api.follow("EndpointSlice", signal, (change, object) => note(ingress.slices, change, object));
         await api.follow("Service", signal, (change, object) => {
             if (change === "MODIFIED") setTimeout(() => ingress.switchTo(object), ingress.lagMs);
@@ -85,6 +89,7 @@ export class StandInIngress {
         this.stopped.abort();
         const closed = new Promise((resolve) => this.server.close(resolve));
         this.server.closeAllConnections();
+        this.agent.destroy();
         await closed;
     }
 
@@ -105,21 +110,20 @@ export class StandInIngress {
         return undefined;
     }
 
-    private hasReadyEndpoint(service: Service): boolean {
-        const { namespace, name } = service.metadata;
-        return [...this.slices.values()].some(
-            ({ metadata, endpoints }) =>
-                metadata.namespace === namespace &&
-                metadata.labels?.["kubernetes.io/service-name"] === name &&
-                endpoints?.some((endpoint) => endpoint.conditions?.ready),
-        );
+    /** Who answers at the addresses of a Service that are said to be ready: `app`, or the status that an ingress has for nobody. */
+    private behind({ metadata: { namespace, name } }: Service): "app" | 502 | 503 {
+        const slices = [...this.slices.values()].filter(({ metadata }) => metadata.namespace === namespace && metadata.labels?.["kubernetes.io/service-name"] === name);
+        const ready = slices.flatMap(({ endpoints }) => endpoints ?? []).filter(({ conditions }) => conditions?.ready);
+        if (ready.length === 0) return 503;
+        const alive = new Set([...this.pods.values()].map(({ metadata }) => metadata.uid));
+        return ready.some(({ targetRef }) => alive.has(targetRef?.uid)) ? "app" : 502;
     }
 
     private answer(incoming: IncomingMessage, response: ServerResponse): void {
         const { method = "", url: path = "", headers } = incoming;
         const host = (headers.host ?? "").replace(/:\d+$/, "");
         const service = this.serviceOf(host);
-        const isApps = service?.spec.type === "ClusterIP";
+        const behind = service?.spec.type === "ClusterIP" ? this.behind(service) : "unidler";
         const visit: Visit = {
             at: Date.now(),
             method,
@@ -127,21 +131,21 @@ export class StandInIngress {
             path,
             dest: String(headers["sec-fetch-dest"] ?? ""),
             userAgent: headers["user-agent"] ?? "",
-            by: !isApps ? "unidler" : this.hasReadyEndpoint(service) ? "app" : "ingress",
+            by: typeof behind === "number" ? "ingress" : behind,
             status: 0,
             isMarked: false,
             told: "",
         };
         this.visits.push(visit);
-        if (visit.by === "unidler") this.proxy(visit, incoming, response);
-        else if (visit.by === "app") answerAsApp(visit, response);
-        else refuse(visit, 503, response);
+        if (behind === "unidler") this.proxy(visit, incoming, response);
+        else if (behind === "app") answerAsApp(visit, response);
+        else refuse(visit, behind, response);
     }
 
     private proxy(visit: Visit, incoming: IncomingMessage, response: ServerResponse): void {
         const { method, url: path, headers } = incoming;
         const port = this.unidlers[this.visits.length % this.unidlers.length];
-        const upstream = request({ host: "127.0.0.1", port, method, path, headers, agent: false }, (answer) => {
+        const upstream = request({ host: "127.0.0.1", port, method, path, headers, agent: this.agent }, (answer) => {
             visit.status = answer.statusCode ?? 0;
             visit.isMarked = "x-unidler" in answer.headers;
             visit.told = answer.rawHeaders.join("\n");

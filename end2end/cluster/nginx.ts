@@ -1,4 +1,4 @@
-/** A real nginx in front of something, as it is configured by default but for its patience, and for TLS with HTTP/2. */
+/** A real nginx in front of something, which keeps connections to it as ingress-nginx does: impatient, or with TLS and HTTP/2. */
 import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -70,10 +70,16 @@ events {}
 http {
     access_log off;
 ${folders.join("\n")}
+    upstream unidler {
+        server 127.0.0.1:${upstreamPort};
+        keepalive 32;
+    }
     server {
         ${listen.join("\n        ")}
         location / {
-            proxy_pass http://127.0.0.1:${upstreamPort};
+            proxy_pass http://unidler;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
             proxy_set_header Host $http_host;
             proxy_read_timeout ${readTimeoutSeconds}s;
         }

@@ -9,6 +9,7 @@ export interface KubeObject {
         labels?: Record<string, string>;
         annotations?: Record<string, string>;
         finalizers?: string[];
+        ownerReferences?: { apiVersion: string; kind: string; name: string; uid: string; controller?: boolean; blockOwnerDeletion?: boolean }[];
         resourceVersion?: string;
         uid?: string;
         generation?: number;
@@ -22,12 +23,23 @@ export function contentOf({ metadata, spec }: KubeObject & { spec?: unknown }): 
 }
 
 export interface Deployment extends KubeObject {
-    spec: { replicas: number; selector: object; template: object };
+    spec: { replicas: number; selector: object; template: { metadata: object; spec: PodSpec } };
     status?: { replicas?: number; availableReplicas?: number; conditions?: Condition[] };
+}
+
+export interface PodSpec {
+    containers: { name: string; env?: { name: string; value?: string }[] }[];
+    securityContext?: object;
+    terminationGracePeriodSeconds?: number;
+}
+
+export interface NetworkPolicy extends KubeObject {
+    spec: { egress: { to?: { ipBlock?: { cidr: string } }[]; ports?: { port: number | string; protocol?: string }[] }[] };
 }
 
 export interface Pod extends KubeObject {
     status?: {
+        phase?: string;
         conditions?: Condition[];
         containerStatuses?: { restartCount: number; state?: { waiting?: { reason?: string }; running?: object } }[];
     };
@@ -60,7 +72,11 @@ export interface Ingress extends KubeObject {
 }
 
 export interface EndpointSlice extends KubeObject {
-    endpoints: { conditions?: { ready?: boolean } }[] | null;
+    endpoints: { conditions?: { ready?: boolean }; targetRef?: { uid?: string } }[] | null;
+}
+
+export interface ValidatingAdmissionPolicy extends KubeObject {
+    status?: { observedGeneration?: number; typeChecking?: { expressionWarnings?: object[] } };
 }
 
 /** What is noted on another object. */
@@ -76,21 +92,25 @@ export interface Kinds {
     ClusterRoleBinding: KubeObject;
     Deployment: Deployment;
     EndpointSlice: EndpointSlice;
+    Endpoints: KubeObject;
     Event: Event;
     HorizontalPodAutoscaler: KubeObject;
     Ingress: Ingress;
     IngressClass: KubeObject;
+    MutatingAdmissionPolicy: KubeObject;
+    MutatingAdmissionPolicyBinding: KubeObject;
     Namespace: KubeObject;
-    NetworkPolicy: KubeObject;
+    NetworkPolicy: NetworkPolicy;
     Node: KubeObject;
     PersistentVolume: KubeObject;
     PersistentVolumeClaim: KubeObject;
     Pod: Pod;
     PodDisruptionBudget: KubeObject;
     ResourceQuota: ResourceQuota;
+    Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;
-    ValidatingAdmissionPolicy: KubeObject;
+    ValidatingAdmissionPolicy: ValidatingAdmissionPolicy;
     ValidatingAdmissionPolicyBinding: KubeObject;
 }
 
@@ -101,10 +121,13 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
     Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
     EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },
+    Endpoints: { group: "/api/v1", plural: "endpoints", isNamespaced: true },
     Event: { group: "/apis/events.k8s.io/v1", plural: "events", isNamespaced: true },
     HorizontalPodAutoscaler: { group: "/apis/autoscaling/v2", plural: "horizontalpodautoscalers", isNamespaced: true },
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
     IngressClass: { group: "/apis/networking.k8s.io/v1", plural: "ingressclasses", isNamespaced: false },
+    MutatingAdmissionPolicy: { group: "/apis/admissionregistration.k8s.io/v1", plural: "mutatingadmissionpolicies", isNamespaced: false },
+    MutatingAdmissionPolicyBinding: { group: "/apis/admissionregistration.k8s.io/v1", plural: "mutatingadmissionpolicybindings", isNamespaced: false },
     Namespace: { group: "/api/v1", plural: "namespaces", isNamespaced: false },
     NetworkPolicy: { group: "/apis/networking.k8s.io/v1", plural: "networkpolicies", isNamespaced: true },
     Node: { group: "/api/v1", plural: "nodes", isNamespaced: false },
@@ -113,6 +136,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     Pod: { group: "/api/v1", plural: "pods", isNamespaced: true },
     PodDisruptionBudget: { group: "/apis/policy/v1", plural: "poddisruptionbudgets", isNamespaced: true },
     ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },
+    Secret: { group: "/api/v1", plural: "secrets", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },
     ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
     ValidatingAdmissionPolicy: { group: "/apis/admissionregistration.k8s.io/v1", plural: "validatingadmissionpolicies", isNamespaced: false },
