@@ -59,6 +59,16 @@ export class Api {
         await this.json("PATCH", pathOf(kind, namespace, name), change, "application/merge-patch+json");
     }
 
+    /** The same, admitted or refused as ever, but nothing changes. Gives what the object would be. */
+    async tryPatch<K extends Kind>(kind: K, namespace: string, name: string, change: object): Promise<Kinds[K]> {
+        return await this.json("PATCH", `${pathOf(kind, namespace, name)}?dryRun=All`, change, "application/merge-patch+json");
+    }
+
+    /** Creates an object, admitted or refused as ever, but nothing is created. */
+    async tryCreate(object: KubeObject): Promise<void> {
+        await this.json("POST", `${pathOf(object.kind as Kind, object.metadata.namespace)}?dryRun=All`, object);
+    }
+
     /** Deletes an object, if it is there. */
     async delete(kind: Kind, namespace: string, name: string): Promise<void> {
         try {
@@ -66,6 +76,12 @@ export class Api {
         } catch (error) {
             if (!(error instanceof ApiError && error.status === 404)) throw error;
         }
+    }
+
+    /** Asks a pod to leave its node, as a drain does. */
+    async evict(namespace: string, name: string): Promise<void> {
+        const eviction = { apiVersion: "policy/v1", kind: "Eviction", metadata: { namespace, name } };
+        await this.json("POST", `${pathOf("Pod", namespace, name)}/eviction`, eviction);
     }
 
     async isThere(kind: Kind, namespace: string, name: string): Promise<boolean> {

@@ -49,6 +49,10 @@ export async function restartApiServer(api: Api): Promise<void> {
 
 /** The objects of a manifest in `deploy/`. */
 export function shipped(name: string): KubeObject[] {
-    const text = readFileSync(join(__dirname, "../../deploy", name), "utf8");
-    return parseAllDocuments(text).map((document) => document.toJS());
+    return documents(readFileSync(join(__dirname, "../../deploy", name), "utf8"));
+}
+
+/** The objects of a manifest. */
+export function documents(yaml: string): KubeObject[] {
+    return parseAllDocuments(yaml).map((document) => document.toJS());
 }
