@@ -18,13 +18,15 @@ fi
 # Both assume an old Kubernetes, unless they are told.
 kubernetes=(--kube-version 1.33.0)
 helm lint --quiet --strict "${kubernetes[@]}" deploy/chart
-# The name of the chart's file is of no interest to whoever applies the manifests.
-render() { helm template unidler deploy/chart "${kubernetes[@]}" --namespace unidler --show-only "templates/$1.yaml" | sed '/^# Source: /d; 1{/^---$/d}'; }
+# The names of the chart's files are of no interest to whoever applies the manifests.
+render() { # TEMPLATE..
+    helm template unidler deploy/chart "${kubernetes[@]}" --namespace unidler "${@/#/--show-only=templates/}" | sed '/^# Source: /d; 1{/^---$/d}'
+}
 
 # helm creates the namespace itself; plain manifests have to.
 {
     cat <<'EOF'
-# Who the unidler is, and all that it may do. Rendered from deploy/chart by `make chart`.
+# The account of unidler and all its permissions. Rendered from deploy/chart by `make chart`.
 apiVersion: v1
 kind: Namespace
 metadata:
@@ -33,11 +35,13 @@ metadata:
     pod-security.kubernetes.io/enforce: restricted
 ---
 EOF
-    render rbac
+    render rbac.yaml
 } >"$out/rbac.yaml"
-for name in policy unidler; do
-    { echo '# Rendered from deploy/chart by `make chart`.'; render $name; } >"$out/$name.yaml"
-done
+write() { # FILE TEMPLATE..
+    { echo '# Rendered from deploy/chart by `make chart`.'; render "${@:2}"; } >"$out/$1"
+}
+write policy.yaml policy.yaml
+write unidler.yaml unidler.yaml networkpolicy.yaml
 
 if [ "$mode" = --check ]; then
     for name in rbac policy unidler; do
