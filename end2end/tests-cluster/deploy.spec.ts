@@ -1,6 +1,6 @@
 /** The manifests that we ship, and the chart that they come from. */
 import { type Api } from "../cluster/api";
-import { helm, rendered } from "../cluster/helm";
+import { type Values, helm, rendered } from "../cluster/helm";
 import { type Deployment, type Kind, type KubeObject, type NetworkPolicy } from "../cluster/objects";
 import { documents, shipped } from "../cluster/setup";
 import { expect, test } from "./fixtures";
@@ -83,7 +83,7 @@ test("what operators ask of the pods is what they get", async () => {
         // Numbers of a file are fractions to helm, and empty means the default.
         config: { maxConnections: 1_000_000, deadline: 1_000_000, shutdownDelay: 40, contactUrl: "", otlpEndpoint: "" },
     };
-    const [deployment] = rendered("unidler", values) as [Deployment];
+    const deployment = deploymentWith(values);
     const { metadata, spec } = deployment.spec.template;
     expect(spec).toMatchObject(wishes);
     expect(metadata).toMatchObject({ annotations: values.podAnnotations, labels: values.podLabels });
@@ -92,8 +92,7 @@ test("what operators ask of the pods is what they get", async () => {
     const env = envOf(deployment);
     expect(env).toMatchObject({ UNIDLER_MAX_CONNECTIONS: "1000000", UNIDLER_DEADLINE: "1000000", RUST_LOG: "debug", OTEL_SERVICE_NAME: "wake" });
     for (const name of ["UNIDLER_CONTACT_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"]) expect(env).not.toHaveProperty(name);
-    const [plain] = rendered("unidler", {}) as [Deployment];
-    expect(plain.spec.template.spec.terminationGracePeriodSeconds).toBe(30);
+    expect(deploymentWith({}).spec.template.spec.terminationGracePeriodSeconds).toBe(30);
 });
 
 test("replicas that are not ready hold up no drain of their node", async ({ api }) => {
@@ -144,7 +143,7 @@ test.describe("the network policy", () => {
         });
     }
 
-    const egress = (values: object, ...options: string[]) => (rendered("networkpolicy", values as Record<string, unknown>, ...options)[0] as NetworkPolicy).spec.egress;
+    const egress = (values: Values) => (rendered("networkpolicy", values)[0] as NetworkPolicy).spec.egress;
 
     test("says what operators say", () => {
         const collector = { to: [{ ipBlock: { cidr: "198.51.100.9/32" } }], ports: [{ port: 4318 }] };
@@ -173,6 +172,10 @@ test.describe("the network policy", () => {
         ]);
     });
 });
+
+function deploymentWith(values: Values): Deployment {
+    return rendered("unidler", values).find(({ kind }) => kind === "Deployment") as Deployment;
+}
 
 function envOf({ spec }: Deployment): Record<string, string | undefined> {
     return Object.fromEntries(spec.template.spec.containers[0]?.env?.map(({ name, value }) => [name, value]) ?? []);
