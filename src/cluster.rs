@@ -78,7 +78,7 @@ pub struct Deployment {
     /// The replicas that are available, or 0 while the status is that of an older generation.
     pub available: u32,
     /// What its conditions complain of.
-    pub trouble: Option<Reason>,
+    pub trouble: Option<Trouble>,
     /// How long its last wake-ups took, taken together; `None` before the first.
     pub usual: Option<Duration>,
 }
@@ -108,9 +108,32 @@ pub struct Pods {
     /// The step of the pod that is furthest.
     pub step: Option<Step>,
     /// What they complain of.
-    pub trouble: Option<Reason>,
+    pub trouble: Option<Trouble>,
     /// How often their containers have been started again.
     pub restarts: u32,
+}
+
+/// What stands in the way of an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    /// What it is.
+    pub reason: Reason,
+    /// Whether the cluster has given up, or only tries again after ever longer pauses.
+    pub given_up: bool,
+}
+
+impl Trouble {
+    /// Trouble that the cluster has given up on.
+    #[must_use]
+    pub const fn given_up(reason: Reason) -> Self {
+        Self { reason, given_up: true }
+    }
+
+    /// Trouble that the cluster still deals with.
+    #[must_use]
+    pub const fn waiting(reason: Reason) -> Self {
+        Self { reason, given_up: false }
+    }
 }
 
 /// One write. Each is minimal, and carries the version of the object that it was decided on.

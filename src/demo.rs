@@ -24,7 +24,7 @@ use scenes::{Act, Plot, ms};
 pub use scenes::{CHAPTERS, Scene, scenes};
 
 use crate::{
-    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
+    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Trouble, Version, Write},
     host::Host,
     progress::{Reason, Step},
 };
@@ -131,8 +131,15 @@ impl App {
         let act = age.and_then(|age| acts.iter().rev().find(|(from, _)| *from <= age).map(|(_, act)| *act));
         let pods = match act {
             Some(Act::Step(step)) => Pods { step: Some(step), ..Pods::default() },
-            Some(Act::Trouble(step, reason)) => Pods { step: Some(step), trouble: Some(reason), ..Pods::default() },
-            Some(Act::Crashes(restarts)) => Pods { step: Some(Step::Starting), trouble: Some(Reason::CrashLoop), restarts },
+            Some(Act::Trouble(step, reason)) => {
+                Pods { step: Some(step), trouble: Some(Trouble::waiting(reason)), ..Pods::default() }
+            }
+            Some(Act::Stumbles(step, reason)) => {
+                Pods { step: Some(step), trouble: Some(Trouble::waiting(reason)), ..Pods::default() }
+            }
+            Some(Act::Crashes(restarts)) => {
+                Pods { step: Some(Step::Starting), trouble: Some(Trouble::given_up(Reason::CrashLoop)), restarts }
+            }
             Some(Act::Available) | None => Pods::default(),
         };
         let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);

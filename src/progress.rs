@@ -165,14 +165,28 @@ pub enum Reason {
     ImageUnavailable,
     /// A container keeps ending after its start.
     CrashLoop,
+    /// A container keeps ending because it uses more memory than it may.
+    OutOfMemory,
+    /// A container cannot be created or run the way it is described.
+    CannotRun,
     /// A container's configuration refers to something that is not there.
     BadConfiguration,
     /// No node has room for a pod.
     NoRoom,
+    /// No node is one that the pods may run on, whatever room it has.
+    NoServer,
     /// A pod's volume is not there yet.
     VolumePending,
-    /// A quota or an admission rule refuses the pods.
+    /// A pod's node has not prepared its volumes or its network yet.
+    SandboxPending,
+    /// Something holds the pods back on purpose: a scheduling gate, or a Deployment that was paused before its first pod.
+    HeldBack,
+    /// Something that the cluster needs to start pods does not do its part: a webhook, a controller, the scheduler, a node.
+    PlatformNotReady,
+    /// A quota or a limit range refuses the pods.
     PodsRefused,
+    /// A rule refuses the pods: a policy, Pod Security, a signature.
+    PolicyRefused,
     /// The containers run, but the readiness probe does not pass.
     NotPassingChecks,
     /// The Deployment did not make progress within its own deadline.
@@ -189,7 +203,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 30] = [
         Self::NoIngress,
         Self::HostNotServed,
         Self::AmbiguousIngress,
@@ -203,10 +217,17 @@ impl Reason {
         Self::ScaledDown,
         Self::ImageUnavailable,
         Self::CrashLoop,
+        Self::OutOfMemory,
+        Self::CannotRun,
         Self::BadConfiguration,
         Self::NoRoom,
+        Self::NoServer,
         Self::VolumePending,
+        Self::SandboxPending,
+        Self::HeldBack,
+        Self::PlatformNotReady,
         Self::PodsRefused,
+        Self::PolicyRefused,
         Self::NotPassingChecks,
         Self::RolloutStuck,
         Self::PermissionMissing,
@@ -234,7 +255,17 @@ impl Reason {
     /// others are a failure at once.
     #[must_use]
     pub fn may_pass(self) -> bool {
-        matches!(self, Self::NoRoom | Self::VolumePending | Self::NotPassingChecks | Self::RolloutStuck | Self::ApiUnreachable)
+        matches!(
+            self,
+            Self::NoRoom
+                | Self::NoServer
+                | Self::VolumePending
+                | Self::SandboxPending
+                | Self::HeldBack
+                | Self::PlatformNotReady
+                | Self::NotPassingChecks
+                | Self::ApiUnreachable
+        )
     }
 }
 

@@ -51,7 +51,7 @@ fn next_of_app(observed: &Observed) -> Next {
     }
     if deployment.available == 0 {
         let step = pods.step.unwrap_or(Step::Scheduling);
-        return wait(*connected, step, pods.trouble.or(deployment.trouble));
+        return wait(*connected, step, pods.trouble.or(deployment.trouble).map(|trouble| trouble.reason));
     }
     if deployment.idled {
         return Next::Write(Write::ClearIdled { version: deployment.version.clone(), took: None });
@@ -187,7 +187,7 @@ mod tests {
         let with = |reason| {
             move |o: &mut Observed| {
                 scaled(o);
-                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(reason), restarts: 0 };
+                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(crate::cluster::Trouble::waiting(reason)), restarts: 0 };
             }
         };
         assert_eq!(observed(with(Reason::NoRoom)), Next::Wait { step: Step::Pulling, reason: Some(Reason::NoRoom) });
@@ -198,7 +198,7 @@ mod tests {
     fn one_available_replica_is_enough_whatever_the_others_complain_of() {
         let one_of_two = |o: &mut Observed| {
             serving(Some(true))(o);
-            o.pods.trouble = Some(Reason::CrashLoop);
+            o.pods.trouble = Some(crate::cluster::Trouble::given_up(Reason::CrashLoop));
         };
         assert_eq!(observed(one_of_two), Next::Done);
     }

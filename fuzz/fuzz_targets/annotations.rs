@@ -89,6 +89,7 @@ fn check(deployment: &Deployment, service: &Service, max_replicas: u32, took: Du
     assert!(remembered.len() <= "3600,3600,3600,3600,3600".len(), "what is remembered does not grow: {remembered}");
     assert!(remembered.split(',').all(|seconds| seconds.parse().is_ok_and(|seconds: u64| (1..=3600).contains(&seconds))));
     assert_eq!(deployment.version(), deployment.version());
+    deployment.trouble(Timestamp::MAX);
 
     if let Some(restored) = service.when_unidled(deployment) {
         assert!(!restored.selector.is_empty(), "a Service never gets a selector that selects nothing");

@@ -39,13 +39,16 @@ pub(super) enum Plot {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     Step(Step),
+    /// What stands in the way. If it does not pass by itself, the cluster has given up.
     Trouble(Step, Reason),
+    /// The same, but the cluster is still trying.
+    Stumbles(Step, Reason),
     /// As often as this.
     Crashes(u32),
     Available,
 }
 
-use Act::{Available, Crashes, Step as At, Trouble};
+use Act::{Available, Crashes, Step as At, Stumbles, Trouble};
 use Step::{Checking, Pulling, Scheduling, Starting};
 
 pub(super) const fn ms(milliseconds: u64) -> Duration {
@@ -150,6 +153,28 @@ const WAKING: &[Scene] = &[
             (ms(14_000), Available),
         ],
     ),
+    Scene::wakes(
+        "second-pull",
+        "Its image cannot be pulled at first. The second attempt succeeds three seconds later.",
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Pulling)),
+            (ms(1_500), Stumbles(Pulling, Reason::ImageUnavailable)),
+            (ms(4_500), At(Pulling)),
+            (ms(6_000), At(Starting)),
+            (ms(8_000), Available),
+        ],
+    ),
+    Scene::wakes(
+        "database-first",
+        "Stops a few times until its database is there, and then runs.",
+        &[
+            (ms(0), At(Starting)),
+            (ms(2_000), Stumbles(Starting, Reason::CrashLoop)),
+            (ms(12_000), At(Checking)),
+            (ms(14_000), Available),
+        ],
+    ),
 ];
 
 const WAITING: &[Scene] = &[
@@ -159,6 +184,17 @@ const WAITING: &[Scene] = &[
         &[
             (ms(0), At(Scheduling)),
             (ms(1_000), Trouble(Scheduling, Reason::NoRoom)),
+            (ms(15_000), At(Pulling)),
+            (ms(18_000), At(Starting)),
+            (ms(20_000), Available),
+        ],
+    ),
+    Scene::wakes(
+        "no-server",
+        "Waits 15 seconds for a node that it may run on.",
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(1_000), Trouble(Scheduling, Reason::NoServer)),
             (ms(15_000), At(Pulling)),
             (ms(18_000), At(Starting)),
             (ms(20_000), Available),
@@ -175,6 +211,32 @@ const WAITING: &[Scene] = &[
         ],
     ),
     Scene::wakes(
+        "no-network",
+        "Waits 15 seconds until its node has connected storage and network.",
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Pulling)),
+            (ms(2_000), Trouble(Pulling, Reason::SandboxPending)),
+            (ms(15_000), At(Starting)),
+            (ms(17_000), Available),
+        ],
+    ),
+    Scene::wakes(
+        "webhook-down",
+        "A webhook that has to allow its pods does not answer for ten seconds.",
+        &[
+            (ms(500), Trouble(Scheduling, Reason::PlatformNotReady)),
+            (ms(10_500), At(Scheduling)),
+            (ms(11_000), At(Starting)),
+            (ms(13_000), Available),
+        ],
+    ),
+    Scene::wakes(
+        "held-back",
+        "A scheduling gate holds its pods back on purpose.",
+        &[(ms(500), Trouble(Scheduling, Reason::HeldBack))],
+    ),
+    Scene::wakes(
         "not-passing",
         "Runs, but is not ready for 15 seconds.",
         &[
@@ -183,11 +245,6 @@ const WAITING: &[Scene] = &[
             (ms(2_000), Trouble(Checking, Reason::NotPassingChecks)),
             (ms(17_000), Available),
         ],
-    ),
-    Scene::wakes(
-        "stuck",
-        "Makes no progress within its Deployment's own deadline.",
-        &[(ms(0), At(Starting)), (ms(1_000), Trouble(Starting, Reason::RolloutStuck))],
     ),
     Scene::new("unreachable", "The cluster does not respond.", Plot::Unreachable),
 ];
@@ -211,6 +268,16 @@ const FAILING: &[Scene] = &[
         ],
     ),
     Scene::wakes(
+        "out-of-memory",
+        "Uses more memory than it may, again and again.",
+        &[(ms(0), At(Scheduling)), (ms(500), At(Starting)), (ms(2_000), Trouble(Starting, Reason::OutOfMemory))],
+    ),
+    Scene::wakes(
+        "cannot-run",
+        "Names a program that its image does not have.",
+        &[(ms(0), At(Scheduling)), (ms(500), At(Pulling)), (ms(1_500), Trouble(Starting, Reason::CannotRun))],
+    ),
+    Scene::wakes(
         "bad-configuration",
         "Refers to a setting that does not exist.",
         &[(ms(0), At(Scheduling)), (ms(1_000), Trouble(Starting, Reason::BadConfiguration))],
@@ -219,6 +286,12 @@ const FAILING: &[Scene] = &[
         "quota",
         "The namespace's quota leaves no room for its pods.",
         &[(ms(800), Trouble(Scheduling, Reason::PodsRefused))],
+    ),
+    Scene::wakes("policy", "A policy of the cluster refuses its pods.", &[(ms(800), Trouble(Scheduling, Reason::PolicyRefused))]),
+    Scene::wakes(
+        "stuck",
+        "Makes no progress within its Deployment's own deadline.",
+        &[(ms(0), At(Starting)), (ms(1_000), Trouble(Starting, Reason::RolloutStuck))],
     ),
     Scene::new("scaled-down", "Something keeps scaling it to zero.", Plot::Undone),
     Scene::new("switched-off", "Was scaled to zero on purpose, so unidler leaves it alone.", Plot::SwitchedOff),
@@ -253,7 +326,7 @@ mod tests {
             Plot::Forbidden => reason == Reason::PermissionMissing,
             Plot::Unreachable => reason == Reason::ApiUnreachable,
             Plot::Wakes(acts) => acts.iter().any(|(_, act)| match act {
-                Trouble(_, trouble) => *trouble == reason,
+                Trouble(_, trouble) | Stumbles(_, trouble) => *trouble == reason,
                 Crashes(_) => reason == Reason::CrashLoop,
                 At(_) | Available => false,
             }),

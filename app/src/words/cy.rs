@@ -97,16 +97,35 @@ fn reason(reason: Reason) -> Explanation {
         ),
         Reason::ImageUnavailable => ("Ni ellir lawrlwytho'r ap.", UNLIKELY),
         Reason::CrashLoop => ("Mae'r ap yn stopio o hyd yn syth ar ôl cychwyn.", UNLIKELY),
+        Reason::OutOfMemory => ("Mae'r ap yn rhedeg allan o gof o hyd.", UNLIKELY),
+        Reason::CannotRun => ("Mae'r ap wedi'i osod mewn ffordd na all redeg.", UNLIKELY),
         Reason::BadConfiguration => ("Mae gosodiad sydd ei angen ar yr ap ar goll.", UNLIKELY),
         Reason::NoRoom => (
             "Nid oes gweinydd â digon o le i redeg yr ap ar hyn o bryd.",
             "Mae aros yn aml yn helpu: gall lle ddod ar gael o fewn ychydig funudau.",
         ),
+        Reason::NoServer => (
+            "Nid oes gweinydd ar gael a all redeg yr ap.",
+            "Mae aros yn aml yn helpu: gall gweinydd addas ddod ar gael o fewn ychydig funudau.",
+        ),
         Reason::VolumePending => (
             "Nid yw storfa'r ap yn barod eto.",
             "Mae aros yn aml yn helpu. Os yw'n cymryd mwy nag ychydig funudau, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
+        Reason::SandboxPending => (
+            "Mae'r gweinydd yn dal i gysylltu storfa neu rwydwaith yr ap.",
+            "Mae aros yn aml yn helpu. Os yw'n cymryd mwy nag ychydig funudau, cysylltwch â'r tîm sy'n rhedeg yr ap.",
+        ),
+        Reason::HeldBack => (
+            "Mae'r ap yn cael ei ddal yn ôl yn fwriadol.",
+            "Bydd yn cychwyn cyn gynted ag y caiff ei ryddhau. Gofynnwch i'r tîm sy'n ei redeg pryd y bydd hynny.",
+        ),
+        Reason::PlatformNotReady => (
+            "Ni all y platfform gychwyn yr ap ar hyn o bryd.",
+            "Mae hyn fel arfer yn pasio o fewn ychydig funudau. Bydd y dudalen hon yn parhau'n awtomatig.",
+        ),
         Reason::PodsRefused => ("Ni chaniateir i'r ap gychwyn: cyrhaeddwyd terfyn.", UNLIKELY),
+        Reason::PolicyRefused => ("Ni chaniateir i'r ap gychwyn: mae'n torri un o reolau'r platfform.", UNLIKELY),
         Reason::NotPassingChecks => {
             ("Mae'r ap yn rhedeg, ond nid yw'n barod eto.", "Mae aros yn aml yn helpu: mae angen amser ar rai apiau i gynhesu.")
         }

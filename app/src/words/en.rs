@@ -95,16 +95,35 @@ fn reason(reason: Reason) -> Explanation {
         ),
         Reason::ImageUnavailable => ("The app cannot be downloaded.", UNLIKELY),
         Reason::CrashLoop => ("The app keeps stopping right after it starts.", UNLIKELY),
+        Reason::OutOfMemory => ("The app keeps running out of memory.", UNLIKELY),
+        Reason::CannotRun => ("The app is set up in a way that cannot run.", UNLIKELY),
         Reason::BadConfiguration => ("The app is missing a setting that it needs.", UNLIKELY),
         Reason::NoRoom => (
             "There is no server with enough room to run the app right now.",
             "Waiting often helps: room may become available within a few minutes.",
         ),
+        Reason::NoServer => (
+            "There is no server available that can run the app.",
+            "Waiting often helps: a suitable server may become available within a few minutes.",
+        ),
         Reason::VolumePending => (
             "The app's storage is not ready yet.",
             "Waiting often helps. If it takes more than a few minutes, contact the team that runs the app.",
         ),
+        Reason::SandboxPending => (
+            "The server is still connecting the app's storage or network.",
+            "Waiting often helps. If it takes more than a few minutes, contact the team that runs the app.",
+        ),
+        Reason::HeldBack => (
+            "The app is being held back on purpose.",
+            "It will start as soon as it is released. Ask the team that runs it when that will be.",
+        ),
+        Reason::PlatformNotReady => (
+            "The platform cannot start the app at the moment.",
+            "This usually passes within a few minutes. This page will continue automatically.",
+        ),
         Reason::PodsRefused => ("The app is not allowed to start: a limit has been reached.", UNLIKELY),
+        Reason::PolicyRefused => ("The app is not allowed to start: it breaks a rule of the platform.", UNLIKELY),
         Reason::NotPassingChecks => {
             ("The app is running, but is not ready yet.", "Waiting often helps: some apps need a while to warm up.")
         }

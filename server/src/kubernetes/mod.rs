@@ -29,8 +29,9 @@ use futures::{
     future::{BoxFuture, join3},
     stream::{self, BoxStream},
 };
-use k8s_openapi::api::{
-    apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress,
+use k8s_openapi::{
+    api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress},
+    jiff::Timestamp,
 };
 use kube::{Api, Client, Config, client::ClientBuilder, config::KubeConfigOptions};
 use tokio::{
@@ -181,7 +182,7 @@ impl KubernetesCluster {
                 replicas: deployment.replicas,
                 replicas_when_unidled: deployment.replicas_to_restore(settings.max_replicas),
                 available: deployment.available,
-                trouble: deployment.trouble,
+                trouble: deployment.trouble(Timestamp::now()),
                 usual: deployment.usual(),
             },
             service: match service.points_at {

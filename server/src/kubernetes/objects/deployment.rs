@@ -2,11 +2,18 @@
 
 use std::{collections::BTreeMap, iter, time::Duration};
 
-use k8s_openapi::api::apps::v1::Deployment as KubeDeployment;
+use k8s_openapi::{
+    api::apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::{SignedDuration, Timestamp},
+};
 use kube::core::Selector;
-use unidler::{cluster::Version, progress::Reason};
+use unidler::{
+    cluster::{Trouble, Version},
+    progress::Reason,
+};
 
-use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, WAKE_SECONDS, annotation, label};
+use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, WAKE_SECONDS, annotation, label, refusal::refusal};
 
 /// How many wake-ups it remembers.
 const REMEMBERED: usize = 5;
@@ -15,6 +22,11 @@ const MAX_WAKE_SECONDS: u64 = 3600;
 
 /// The port of a container that the original idler's apps listen at. Used where nothing says better.
 const DEFAULT_TARGET_PORT: i32 = 3000;
+
+/// How long the controller of Deployments may take to look at a change.
+const CONTROLLER_IS_SLOW: SignedDuration = SignedDuration::from_secs(30);
+/// The annotation that a Deployment gets with its first `ReplicaSet`.
+const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// A Deployment.
 #[derive(Debug)]
@@ -30,7 +42,10 @@ pub(crate) struct Deployment {
     pub(crate) replicas: u32,
     /// 0 while the status is that of an older generation.
     pub(crate) available: u32,
-    pub(crate) trouble: Option<Reason>,
+    /// What its status complains of, if that is not of an older generation.
+    trouble: Option<Trouble>,
+    /// When it was changed, if its controller has not looked at that yet.
+    unseen_since: Option<Timestamp>,
     /// Its pods, as a label selector for a watch.
     pub(crate) selector: String,
     /// The labels that select its pods, if labels alone do.
@@ -47,23 +62,7 @@ impl Deployment {
         let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
         let generation = metadata.generation.unwrap_or_default();
         let is_current = status.observed_generation.unwrap_or_default() >= generation;
-        let condition = |kind: &str, value: &str, reason: Option<&str>| {
-            status.conditions.iter().flatten().any(|condition| {
-                condition.type_ == kind
-                    && condition.status == value
-                    && (reason.is_none() || condition.reason.as_deref() == reason)
-            })
-        };
-        // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#failed-deployment
-        let trouble = if !is_current {
-            None
-        } else if condition("ReplicaFailure", "True", None) {
-            Some(Reason::PodsRefused)
-        } else if condition("Progressing", "False", Some("ProgressDeadlineExceeded")) {
-            Some(Reason::RolloutStuck)
-        } else {
-            None
-        };
+        let trouble = if is_current { trouble_of(&metadata, &spec, &status) } else { None };
         let has_expressions = spec.selector.match_expressions.as_ref().is_some_and(|list| !list.is_empty());
         let match_labels = spec.selector.match_labels.clone().filter(|labels| !has_expressions && !labels.is_empty());
         let pods = spec.template;
@@ -87,6 +86,7 @@ impl Deployment {
             replicas: spec.replicas.map_or(1, count),
             available: if is_current { status.available_replicas.map_or(0, count) } else { 0 },
             trouble,
+            unseen_since: if is_current { None } else { changed_at(&metadata) },
             selector: Selector::try_from(spec.selector).map(|selector| selector.to_string()).unwrap_or_default(),
             match_labels,
             pod_app_label: pods.metadata.and_then(|metadata| label(&metadata, "app")),
@@ -99,6 +99,17 @@ impl Deployment {
     pub(crate) fn version(&self) -> Version {
         let Self { uid, generation, idled, idled_at, replicas_when_unidled, .. } = self;
         Version(format!("{uid}/{generation}/{idled}/{idled_at:?}/{replicas_when_unidled:?}"))
+    }
+
+    /// What stands in the way, apart from what its pods complain of.
+    pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
+        match self.unseen_since {
+            Some(since) => {
+                let is_slow = now.duration_since(since) >= CONTROLLER_IS_SLOW;
+                is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
+            }
+            None => self.trouble,
+        }
     }
 
     /// How long a wake-up usually takes: the median of the last ones.
@@ -120,6 +131,35 @@ impl Deployment {
         let wanted = self.replicas_when_unidled.as_deref().and_then(|text| text.trim().parse::<i64>().ok());
         u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
     }
+}
+
+/// What a current status complains of
+/// ([Kubernetes: Deployment status](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status)).
+fn trouble_of(metadata: &ObjectMeta, spec: &DeploymentSpec, status: &DeploymentStatus) -> Option<Trouble> {
+    let condition =
+        |kind: &str, value: &str, reason: &str| {
+            status.conditions.iter().flatten().find(|condition| {
+                condition.type_ == kind && condition.status == value && condition.reason.as_deref() == Some(reason)
+            })
+        };
+    // Some of its pods are enough, so those that are refused do not matter if there are others.
+    let has_pods = status.replicas.is_some_and(|replicas| replicas > 0);
+    let refused = condition("ReplicaFailure", "True", "FailedCreate").filter(|_| !has_pods);
+    if let Some(refused) = refused {
+        Some(refusal(refused.message.as_deref().unwrap_or_default()))
+    } else if spec.paused == Some(true) && annotation(metadata, REVISION).is_none() {
+        // A paused Deployment is scaled as any other, but gets no ReplicaSet if it has none.
+        Some(Trouble::given_up(Reason::HeldBack))
+    } else {
+        condition("Progressing", "False", "ProgressDeadlineExceeded").map(|_| Trouble::given_up(Reason::RolloutStuck))
+    }
+}
+
+/// When anything but the status was changed last.
+fn changed_at(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let by_people = metadata.managed_fields.iter().flatten().filter(|entry| entry.subresource.as_deref() != Some("status"));
+    let times = by_people.filter_map(|entry| entry.time.as_ref()).chain(&metadata.creation_timestamp);
+    times.map(|time| time.0).max()
 }
 
 /// Whoever may annotate a Deployment may write this, so what makes no sense is skipped.
@@ -187,6 +227,68 @@ mod tests {
         };
         assert_eq!(deployment(json(2)).available, 0);
         assert_eq!(deployment(json(3)).available, 2);
+    }
+
+    /// A Deployment whose replicas were asked for at noon.
+    fn woken(change: Value) -> Deployment {
+        let mut json = json!({
+            "metadata": {
+                "generation": 4,
+                "annotations": { "deployment.kubernetes.io/revision": "1" },
+                "creationTimestamp": "2025-01-01T12:00:00Z",
+                "managedFields": [
+                    { "manager": "people", "operation": "Apply", "time": "2025-01-01T12:00:00Z" },
+                    { "manager": "unidler", "operation": "Update", "time": "2026-01-01T12:00:00Z" },
+                    { "manager": "controller", "operation": "Update", "subresource": "status", "time": "2026-01-01T12:00:20Z" },
+                ],
+            },
+            "spec": { "replicas": 2, "selector": {}, "template": {} },
+            "status": { "observedGeneration": 4 },
+        });
+        json_patch::merge(&mut json, &change);
+        deployment(json)
+    }
+
+    fn trouble_at(time: &str, change: Value) -> Option<Trouble> {
+        woken(change).trouble(format!("2026-01-01T{time}Z").parse().expect("a time"))
+    }
+
+    fn with_condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({ "status": { "conditions": [{ "type": kind, "status": status, "reason": reason, "message": message }] } })
+    }
+
+    #[test]
+    fn a_deployment_that_its_controller_does_not_look_at_waits_for_the_platform() {
+        let stale = json!({ "status": { "observedGeneration": 3 } });
+        assert_eq!(trouble_at("12:00:29", stale.clone()), None);
+        assert_eq!(trouble_at("12:00:30", stale), Some(Trouble::waiting(Reason::PlatformNotReady)));
+        assert_eq!(trouble_at("13:00:00", json!({})), None);
+        let mut old = with_condition("Progressing", "False", "ProgressDeadlineExceeded", "");
+        old["status"]["observedGeneration"] = json!(3);
+        assert_eq!(trouble_at("12:00:01", old), None, "what was before does not count");
+    }
+
+    #[test]
+    fn conditions_become_reasons() {
+        let at_once = |change| trouble_at("12:00:01", change);
+        let stuck = with_condition("Progressing", "False", "ProgressDeadlineExceeded", "");
+        assert_eq!(at_once(stuck), Some(Trouble::given_up(Reason::RolloutStuck)));
+        assert_eq!(at_once(with_condition("Progressing", "True", "ReplicaSetUpdated", "")), None);
+        let refused = with_condition("ReplicaFailure", "True", "FailedCreate", "pods \"a\" is forbidden: exceeded quota: q");
+        assert_eq!(at_once(refused.clone()), Some(Trouble::given_up(Reason::PodsRefused)));
+        let mut one_of_two = refused;
+        one_of_two["status"]["replicas"] = json!(1);
+        assert_eq!(at_once(one_of_two), None, "one pod is enough");
+        assert_eq!(at_once(with_condition("ReplicaFailure", "True", "FailedDelete", "")), None, "too many pods hold nobody up");
+    }
+
+    #[test]
+    fn only_a_paused_deployment_that_was_never_rolled_out_is_held_back() {
+        let paused = json!({ "spec": { "paused": true } });
+        assert_eq!(trouble_at("12:00:01", paused.clone()), None, "it can be scaled");
+        let mut never = paused;
+        never["metadata"] = json!({ "annotations": null });
+        assert_eq!(trouble_at("12:00:01", never), Some(Trouble::given_up(Reason::HeldBack)));
     }
 
     #[test]

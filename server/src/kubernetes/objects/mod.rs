@@ -4,6 +4,7 @@
 
 mod deployment;
 mod ingress;
+mod refusal;
 mod service;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
