@@ -49,9 +49,20 @@ export class Api {
     }
 
     /** Creates an object, or makes it what is given. Unknown fields are an error. */
-    async apply(object: KubeObject): Promise<void> {
+    async apply(object: KubeObject, options = ""): Promise<void> {
         const path = pathOf(object.kind as Kind, object.metadata.namespace, object.metadata.name);
-        await this.json("PATCH", `${path}?fieldManager=tests&force=true&fieldValidation=Strict`, object, "application/apply-patch+yaml");
+        await this.json("PATCH", `${path}?fieldManager=tests&force=true&fieldValidation=Strict${options}`, object, "application/apply-patch+yaml");
+    }
+
+    /** Whether an object could be created now. It is not. */
+    async accepts(object: KubeObject): Promise<boolean> {
+        try {
+            await this.apply(object, "&dryRun=All");
+            return true;
+        } catch (error) {
+            if (error instanceof ApiError) return false;
+            throw error;
+        }
     }
 
     /** Changes some fields of an object (JSON merge patch). */

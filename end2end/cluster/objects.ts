@@ -112,6 +112,7 @@ export interface Kinds {
     ServiceAccount: KubeObject;
     ValidatingAdmissionPolicy: ValidatingAdmissionPolicy;
     ValidatingAdmissionPolicyBinding: KubeObject;
+    ValidatingWebhookConfiguration: KubeObject;
 }
 
 export type Kind = keyof Kinds;
@@ -143,6 +144,11 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     ValidatingAdmissionPolicyBinding: {
         group: "/apis/admissionregistration.k8s.io/v1",
         plural: "validatingadmissionpolicybindings",
+        isNamespaced: false,
+    },
+    ValidatingWebhookConfiguration: {
+        group: "/apis/admissionregistration.k8s.io/v1",
+        plural: "validatingwebhookconfigurations",
         isNamespaced: false,
     },
 };

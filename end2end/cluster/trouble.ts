@@ -26,6 +26,8 @@ const ANNOTATION = "unidler.tests/trouble";
 /** What a container refers to that is not there: in the kubelet's message, as stages.yaml has it. */
 export const CONFIG_MAP = "config-map-of-the-app";
 
+const ARE_REFUSED: Report = { in: "Deployment", by: ({ status }) => hasCondition(status?.conditions, "ReplicaFailure", "FailedCreate") };
+
 export const TROUBLES: Trouble[] = [
     {
         name: "an image that cannot be pulled",
@@ -45,6 +47,25 @@ export const TROUBLES: Trouble[] = [
         make: (api, app) => annotate(api, app, "crash"),
         mend: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
+    },
+    {
+        name: "a container that keeps running out of memory",
+        reason: "out_of_memory",
+        event: "failure",
+        restarts: 4,
+        message: "The app keeps running out of memory.",
+        make: (api, app) => annotate(api, app, "memory"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
+    },
+    {
+        name: "a container that cannot be created",
+        reason: "cannot_run",
+        event: "progress",
+        message: "The app is set up in a way that cannot run.",
+        make: (api, app) => annotate(api, app, "create"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CreateContainerError" },
     },
     {
         name: "a ConfigMap that is not there",
@@ -74,6 +95,36 @@ export const TROUBLES: Trouble[] = [
         isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
     },
     {
+        name: "no node that the pods may run on",
+        reason: "no_server",
+        event: "progress",
+        message: "There is no server available that can run the app.",
+        make: (api, app) => template(api, app, { spec: { nodeSelector: { "unidler.tests/kind": "none" } } }),
+        mend: (api, app) => template(api, app, { spec: { nodeSelector: null } }),
+        isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
+    },
+    {
+        name: "a scheduling gate",
+        reason: "held_back",
+        event: "progress",
+        message: "The app is being held back on purpose.",
+        make: (api, app) => template(api, app, { spec: { schedulingGates: [{ name: "unidler.tests/gate" }] } }),
+        mend: (api, app) => template(api, app, { spec: { schedulingGates: null } }),
+        isReported: { in: "Pod", by: ({ status }) => hasCondition(status?.conditions, "PodScheduled", "SchedulingGated") },
+    },
+    {
+        name: "a node that takes its time with storage or network",
+        reason: "sandbox_pending",
+        event: "progress",
+        message: "The server is still connecting the app's storage or network.",
+        make: (api, app) => annotate(api, app, "sandbox"),
+        mend: (api, app) => annotate(api, app, null),
+        isReported: {
+            in: "Pod",
+            by: ({ status }) => !!status?.conditions?.some(({ type, status }) => type === "PodReadyToStartContainers" && status === "False"),
+        },
+    },
+    {
         name: "a volume that is not there yet",
         reason: "volume_pending",
         event: "progress",
@@ -89,11 +140,32 @@ export const TROUBLES: Trouble[] = [
         message: "The app is not allowed to start: a limit has been reached.",
         make: forbidPods,
         mend: (api, { name, namespace }) => api.delete("ResourceQuota", namespace, name),
-        isReported: {
-            in: "Deployment",
-            by: ({ status }) => !!status?.conditions?.some(({ type, status }) => type === "ReplicaFailure" && status === "True"),
-        },
+        isReported: ARE_REFUSED,
     },
+    {
+        name: "Pod Security that refuses the pods",
+        reason: "policy_refused",
+        event: "failure",
+        message: "The app is not allowed to start: it breaks a rule of the platform.",
+        make: (api, app) => enforce(api, app, "restricted"),
+        mend: (api, app) => enforce(api, app, null),
+        isReported: ARE_REFUSED,
+    },
+    {
+        name: "a webhook that does not answer",
+        reason: "platform_not_ready",
+        event: "progress",
+        message: "The platform cannot start the app at the moment.",
+        make: askNobody,
+        mend: (api, { name }) => api.delete("ValidatingWebhookConfiguration", "", name),
+        isReported: ARE_REFUSED,
+    },
+];
+
+/** What fails at first, and succeeds three seconds later without anybody's doing. */
+export const STUMBLES = [
+    { name: "a pull that fails once", reason: "image_unavailable", make: (api: Api, app: App) => annotate(api, app, "image-at-first") },
+    { name: "a container that ends twice", reason: "crash_loop", make: (api: Api, app: App) => annotate(api, app, "crash-at-first") },
 ];
 
 /** The moment at which the cluster reports the trouble of an app, in milliseconds of `Date.now()`. */
@@ -109,12 +181,15 @@ export async function reported(api: Api, { namespace }: App, report: Report, sig
 
 async function annotate(api: Api, { name, namespace }: App, trouble: string | null): Promise<void> {
     const annotations = { [ANNOTATION]: trouble, "pod-ready.stage.kwok.x-k8s.io/weight": trouble && "0" };
-    await api.patch("Deployment", namespace, name, { spec: { template: { metadata: { annotations } } } });
+    await template(api, { name, namespace }, { metadata: { annotations } });
 }
 
-async function request(api: Api, { name, namespace }: App, cpu: string): Promise<void> {
-    const containers = [{ name: "app", image: IMAGE, resources: { requests: { cpu } } }];
-    await api.patch("Deployment", namespace, name, { spec: { template: { spec: { containers } } } });
+async function request(api: Api, app: App, cpu: string): Promise<void> {
+    await template(api, app, { spec: { containers: [{ name: "app", image: IMAGE, resources: { requests: { cpu } } }] } });
+}
+
+async function template(api: Api, { name, namespace }: Pick<App, "name" | "namespace">, change: object): Promise<void> {
+    await api.patch("Deployment", namespace, name, { spec: { template: change } });
 }
 
 async function claimVolume(api: Api, { name, namespace }: App): Promise<void> {
@@ -154,10 +229,45 @@ async function forbidPods(api: Api, { name, namespace }: App): Promise<void> {
     await until("the quota is in force", 10, async () => (await api.get("ResourceQuota", namespace, name)).status?.hard?.pods === "0", () => {});
 }
 
+async function enforce(api: Api, { namespace }: App, level: string | null): Promise<void> {
+    await api.patch("Namespace", "", namespace, { metadata: { labels: { "pod-security.kubernetes.io/enforce": level } } });
+    if (level) await until("the level is enforced", 10, async () => !(await acceptsPods(api, namespace)), () => {});
+}
+
+/** A webhook for the pods of the app, at a port where nobody listens. */
+async function askNobody(api: Api, { name, namespace }: App): Promise<void> {
+    await api.apply({
+        apiVersion: "admissionregistration.k8s.io/v1",
+        kind: "ValidatingWebhookConfiguration",
+        metadata: { name },
+        webhooks: [
+            {
+                name: "pods.unidler.tests",
+                rules: [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }],
+                namespaceSelector: { matchLabels: { "kubernetes.io/metadata.name": namespace } },
+                failurePolicy: "Fail",
+                sideEffects: "None",
+                admissionReviewVersions: ["v1"],
+                clientConfig: { url: "https://127.0.0.1:9/" },
+            },
+        ],
+    } as KubeObject);
+    await until("the webhook is in force", 10, async () => !(await acceptsPods(api, namespace)), () => {});
+}
+
+async function acceptsPods(api: Api, namespace: string): Promise<boolean> {
+    const spec = { containers: [{ name: "app", image: IMAGE }] };
+    return await api.accepts({ apiVersion: "v1", kind: "Pod", metadata: { name: "trial", namespace }, spec } as KubeObject);
+}
+
 function waitsFor({ status }: Pod): string {
     return status?.containerStatuses?.[0]?.state?.waiting?.reason ?? "";
 }
 
 function isUnschedulable(conditions: Condition[] = []): boolean {
-    return conditions.some(({ type, reason }) => type === "PodScheduled" && reason === "Unschedulable");
+    return hasCondition(conditions, "PodScheduled", "Unschedulable");
+}
+
+function hasCondition(conditions: Condition[] = [], kind: string, why: string): boolean {
+    return conditions.some(({ type, reason }) => type === kind && reason === why);
 }

@@ -2,7 +2,8 @@
 import { type App, IMAGE } from "../cluster/app";
 import { NODE } from "../cluster/control-plane";
 import { type StandInIngress } from "../cluster/ingress";
-import { CONFIG_MAP, TROUBLES, reported } from "../cluster/trouble";
+import { phasesOf } from "../cluster/phases";
+import { CONFIG_MAP, STUMBLES, TROUBLES, reported } from "../cluster/trouble";
 import { type ServerEvent, answer, listen } from "../cluster/visitor";
 import { expect, expectAwake, test } from "./fixtures";
 
@@ -15,7 +16,7 @@ for (const { name, reason, event, restarts, message, make, mend, isReported } of
         const report = await reported(api, app, isReported, done.signal);
         const told: ServerEvent[] = [];
         const listening = listen(ingress.port, app.host, (event) => told.push(event));
-        const toldOf = () => told.find(({ progress }) => progress.reason === reason);
+        const toldOf = () => told.find((one) => one.event === event && one.progress.reason === reason);
 
         await page.goto(ingress.url(app.host, "/reports#table"));
         const main = page.locator("main");
@@ -44,6 +45,24 @@ for (const { name, reason, event, restarts, message, make, mend, isReported } of
         expect(told.at(-1)?.event).toBe(event === "failure" ? "failure" : "success");
         expectNoNames(ingress, app);
         done.abort();
+    });
+}
+
+for (const { name, reason, make } of STUMBLES) {
+    test(`${name} is shown while the visitor waits, and is no failure`, async ({ page, api, app, ingress }) => {
+        await make(api, app);
+        const phases = await phasesOf(page);
+        const told: ServerEvent[] = [];
+        const listening = listen(ingress.port, app.host, (event) => told.push(event));
+        await page.goto(ingress.url(app.host));
+
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+        await expectAwake(api, app);
+        await listening;
+        const reasons = told.map(({ event, progress }) => ({ event, reason: progress.reason }));
+        expect(reasons).toContainEqual({ event: "progress", reason });
+        expect(told.map(({ event }) => event)).not.toContain("failure");
+        expect(phases).not.toContain("failed");
     });
 }
 

@@ -23,8 +23,8 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);
     },
     troubled: async (page, demo) => {
-        await at("stuck", "waking")(page, demo);
-        await expect(page.locator(".lead")).toHaveText("The app is taking too long to start.");
+        await at("held-back", "waking")(page, demo);
+        await expect(page.locator(".lead")).toHaveText("The app is being held back on purpose.");
     },
     opening: at("ingress-stuck", "ready"),
     failed: at("image-missing", "failed"),
