@@ -96,10 +96,11 @@ test("what operators ask of the pods is what they get", async () => {
 });
 
 test("replicas that are not ready hold up no drain of their node", async ({ api }) => {
-    const podAnnotations = { "pod-ready.stage.kwok.x-k8s.io/delay": "600s", "pod-ready.stage.kwok.x-k8s.io/jitter-delay": "600s" };
+    // They run, and their readiness probes do not pass: see stages.yaml.
+    const podAnnotations = { "unidler.tests/trouble": "probe", "pod-ready.stage.kwok.x-k8s.io/weight": "0" };
     try {
         helm("install", "unidler", "unidler", { podAnnotations }, "--take-ownership");
-        const pods = async () => (await api.list("Pod", "unidler")).filter(({ status }) => status?.phase);
+        const pods = async () => (await api.list("Pod", "unidler")).filter(({ status }) => status?.phase === "Running");
         await expect.poll(async () => (await pods()).length).toBe(2);
         for (const { metadata } of await pods()) await api.evict(metadata.namespace ?? "", metadata.name);
     } finally {
