@@ -1,6 +1,6 @@
 //! The only door to a cluster, and what is observed through it.
 
-use std::{fmt, net::SocketAddr, time::Duration};
+use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures::{future::BoxFuture, stream::BoxStream};
 
@@ -9,33 +9,64 @@ use crate::{
     progress::{Progress, Reason, Step},
 };
 
-/// What the engine needs of a cluster. It decides nothing and remembers nothing about a wake-up.
+/// The engine's view of a cluster. Implementations make no decisions and keep no state about wake-ups.
 pub trait Cluster: fmt::Debug + Send + Sync + 'static {
-    /// What is known of an app at this moment. From memory: no request, no waiting.
-    fn observe(&self, host: &Host) -> Observation;
+    /// The app that a host leads to, or why it leads to none. From memory: no request, no waiting.
+    ///
+    /// # Errors
+    ///
+    /// The reason that a visitor of this host is shown.
+    fn find(&self, host: &Host) -> Result<AppId, Reason>;
 
-    /// What is known of an app, now and after every change. It never ends by itself: a lost connection to the
-    /// cluster is a [`Observed::connected`] that is false.
-    fn watch(&self, host: &Host) -> BoxStream<'static, Observation>;
+    /// All apps that a host leads to. From memory.
+    fn apps(&self) -> Vec<AppId>;
+
+    /// What is known of an app at this moment. From memory, so that details which are only watched while an app
+    /// wakes are missing.
+    fn observe(&self, app: &AppId) -> Observation;
+
+    /// What is known of an app, now and after every change. The stream never ends by itself: a lost connection to
+    /// the cluster is an [`Observed::connected`] that is false.
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation>;
 
     /// Does one write, on the condition that the object still has the version that the write was decided on.
-    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>>;
+    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>>;
 
-    /// Where inside the cluster an app answers that is up, if that is known. From memory, as [`observe`](Self::observe).
+    /// The address inside the cluster at which the app of a host answers, if that is known. From memory.
     fn address(&self, _host: &Host) -> Option<SocketAddr> {
         None
     }
 
-    /// Hosts of apps that somebody began to wake and nobody finished: with replicas, but still marked as idled
-    /// or with a Service that still points at us.
-    fn unfinished(&self) -> Vec<Host>;
-
-    /// Makes a note in the cluster of how a wake-up went, for whoever looks at the app there. Nobody waits for it.
-    fn note(&self, _host: &Host, _outcome: &Progress) {}
+    /// Records the outcome of a wake-up in the cluster, for operators. Fire and forget.
+    fn note(&self, _app: &AppId, _outcome: &Progress) {}
 
     /// Why nothing can be said of any app yet; `None` when it can.
     fn not_ready(&self) -> Option<String> {
         None
+    }
+}
+
+/// Which app. Only a [`Cluster`] can read it; everybody else compares. Several hosts may lead to one app.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppId(Arc<str>);
+
+impl AppId {
+    /// The app that a cluster calls by this name.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    /// The name that the cluster gave it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 
@@ -47,21 +78,14 @@ pub type Observation = Result<Observed, Reason>;
 pub struct Observed {
     /// Whether this is current as far as anybody can know.
     pub connected: bool,
+    /// What its operators call it, for visitors: at most 80 characters.
+    pub title: Option<String>,
     /// Its Deployment.
     pub deployment: Deployment,
     /// Its Service.
     pub service: Service,
     /// Its pods, where they may be read.
     pub pods: Pods,
-}
-
-impl Observed {
-    /// Whether somebody began to wake the app and did not finish.
-    #[must_use]
-    pub fn is_unfinished(&self) -> bool {
-        let Self { deployment, service, .. } = self;
-        deployment.replicas > 0 && (deployment.idled || matches!(service, Service::Idled { .. }))
-    }
 }
 
 /// What matters of a Deployment.
@@ -95,11 +119,24 @@ pub enum Service {
     },
     /// At pods.
     Serving {
-        /// Whether one of them is a ready endpoint. `None` where that cannot be read.
-        ready: Option<bool>,
+        /// Whether one of them answers.
+        endpoints: Endpoints,
     },
     /// At something that is neither.
     Elsewhere,
+}
+
+/// What is known of the endpoints behind a Service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Endpoints {
+    /// At least one is ready.
+    Ready,
+    /// None is ready.
+    NotReady,
+    /// They have not been looked at. That is never taken for success.
+    Unknown,
+    /// They may not be read: the permission is optional, and without it a Deployment that is available is believed.
+    Forbidden,
 }
 
 /// How far the pods are, taken together. All of it is optional detail.

@@ -24,7 +24,7 @@ use scenes::{Act, Plot, ms};
 pub use scenes::{CHAPTERS, Scene, scenes};
 
 use crate::{
-    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Trouble, Version, Write},
+    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write},
     host::Host,
     progress::{Reason, Step},
 };
@@ -52,8 +52,10 @@ pub struct DemoCluster {
 /// What the writes have made of a scene's app. The default is an idled one.
 #[derive(Clone, Copy, Debug, Default)]
 struct App {
-    /// Counts the writes: the version of both objects.
-    writes: u64,
+    /// Counts the changes of the Deployment, and its version.
+    deployment_writes: u64,
+    /// The same of the Service.
+    service_writes: u64,
     /// When its Deployment got replicas.
     scaled: Option<Instant>,
     /// Whether the idle marks are gone.
@@ -66,7 +68,7 @@ impl DemoCluster {
     /// Where the ingress sends a visitor now: it follows the Service, some time later.
     #[must_use]
     pub fn route(&self, host: &Host) -> Route {
-        let Some((scene, app)) = self.find(host) else { return Route::Unidler };
+        let Some((scene, app)) = self.scene(host) else { return Route::Unidler };
         match app.serving {
             Some(since) if since.elapsed() >= scene.ingress_lag => Route::App(scene),
             _ => Route::Unidler,
@@ -75,19 +77,25 @@ impl DemoCluster {
 
     /// Idles an app again.
     pub fn idle(&self, host: &Host) {
-        if let Some((scene, app)) = self.find(host) {
-            self.apps().insert(scene.name, App { writes: app.writes + 1, ..App::default() });
+        if let Some((scene, app)) = self.scene(host) {
+            self.apps().insert(
+                scene.name,
+                App { deployment_writes: app.deployment_writes + 1, service_writes: app.service_writes + 1, ..App::default() },
+            );
         }
     }
 
     /// How many writes an app has seen.
     #[must_use]
     pub fn writes(&self, host: &Host) -> u64 {
-        self.find(host).map_or(0, |(_, app)| app.writes)
+        self.scene(host).map_or(0, |(_, app)| app.deployment_writes + app.service_writes)
     }
 
-    fn find(&self, host: &Host) -> Option<(&'static Scene, App)> {
-        let name = host.as_str().strip_suffix(".localhost")?;
+    fn scene(&self, host: &Host) -> Option<(&'static Scene, App)> {
+        self.played(host.as_str().strip_suffix(".localhost")?)
+    }
+
+    fn played(&self, name: &str) -> Option<(&'static Scene, App)> {
         let scene = scenes().find(|scene| scene.name == name)?;
         Some((scene, self.apps().get(scene.name).copied().unwrap_or_default()))
     }
@@ -96,10 +104,13 @@ impl DemoCluster {
         self.apps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self, host: &Host, write: &Write) -> Result<(), ApplyError> {
-        let (scene, mut app) = self.find(host).ok_or(ApplyError::Conflict)?;
-        let (Write::Scale { version, .. } | Write::ClearIdled { version, .. } | Write::RestoreService { version }) = write;
-        if *version != app.version() {
+    fn write(&self, app: &AppId, write: &Write) -> Result<(), ApplyError> {
+        let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
+        let (seen, now) = match write {
+            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => (version, app.deployment_writes),
+            Write::RestoreService { version } => (version, app.service_writes),
+        };
+        if *seen != version(now) {
             return Err(ApplyError::Conflict);
         }
         match scene.plot {
@@ -110,21 +121,20 @@ impl DemoCluster {
             _ => {}
         }
         match write {
-            Write::Scale { .. } => app.scaled = Some(Instant::now()),
-            Write::ClearIdled { .. } => app.cleared = true,
-            Write::RestoreService { .. } => app.serving = Some(Instant::now()),
+            Write::Scale { .. } => (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1),
+            Write::ClearIdled { .. } => (app.cleared, app.deployment_writes) = (true, now + 1),
+            Write::RestoreService { .. } => (app.serving, app.service_writes) = (Some(Instant::now()), now + 1),
         }
-        app.writes += 1;
         self.apps().insert(scene.name, app);
         Ok(())
     }
 }
 
-impl App {
-    fn version(&self) -> Version {
-        Version(self.writes.to_string())
-    }
+fn version(writes: u64) -> Version {
+    Version(writes.to_string())
+}
 
+impl App {
     fn observe(&self, scene: &Scene) -> Observed {
         let age = self.scaled.map(|since| since.elapsed());
         let acts = scene.acts();
@@ -132,7 +142,7 @@ impl App {
         let pods = match act {
             Some(Act::Step(step)) => Pods { step: Some(step), ..Pods::default() },
             Some(Act::Trouble(step, reason)) => {
-                Pods { step: Some(step), trouble: Some(Trouble::waiting(reason)), ..Pods::default() }
+                Pods { step: Some(step), trouble: Some(Trouble { reason, given_up: !reason.may_pass() }), ..Pods::default() }
             }
             Some(Act::Stumbles(step, reason)) => {
                 Pods { step: Some(step), trouble: Some(Trouble::waiting(reason)), ..Pods::default() }
@@ -144,7 +154,7 @@ impl App {
         };
         let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);
         let deployment = Deployment {
-            version: self.version(),
+            version: version(self.deployment_writes),
             idled: !self.cleared && !matches!(scene.plot, Plot::SwitchedOff),
             replicas: u32::from(self.scaled.is_some() && !is_undone),
             replicas_when_unidled: 1,
@@ -153,16 +163,28 @@ impl App {
             usual: scene.usual,
         };
         let service = match self.serving {
-            Some(_) => Service::Serving { ready: Some(true) },
-            None => Service::Idled { version: self.version(), restorable: true },
+            Some(_) => Service::Serving { endpoints: Endpoints::Ready },
+            None => Service::Idled { version: version(self.service_writes), restorable: true },
         };
-        Observed { connected: true, deployment, service, pods }
+        Observed { connected: true, title: None, deployment, service, pods }
     }
 }
 
 impl Cluster for DemoCluster {
-    fn observe(&self, host: &Host) -> Observation {
-        let (scene, app) = self.find(host).ok_or(Reason::NoIngress)?;
+    fn find(&self, host: &Host) -> Result<AppId, Reason> {
+        let (scene, _) = self.scene(host).ok_or(Reason::NoIngress)?;
+        match scene.plot {
+            Plot::Lost(reason) if reason.is_discovery() => Err(reason),
+            _ => Ok(AppId::new(scene.name)),
+        }
+    }
+
+    fn apps(&self) -> Vec<AppId> {
+        scenes().map(|scene| AppId::new(scene.name)).collect()
+    }
+
+    fn observe(&self, app: &AppId) -> Observation {
+        let (scene, app) = self.played(app.as_str()).ok_or(Reason::NoIngress)?;
         match scene.plot {
             Plot::Lost(reason) => Err(reason),
             _ => Ok(app.observe(scene)),
@@ -170,18 +192,14 @@ impl Cluster for DemoCluster {
     }
 
     /// Looks ten times a second, as quick as anybody can tell.
-    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         let mut ticks = interval(ms(100));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (cluster, host) = (self.clone(), host.clone());
-        IntervalStream::new(ticks).map(move |_| cluster.observe(&host)).boxed()
+        let (cluster, app) = (self.clone(), app.clone());
+        IntervalStream::new(ticks).map(move |_| cluster.observe(&app)).boxed()
     }
 
-    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
-        ready(self.write(host, write)).boxed()
-    }
-
-    fn unfinished(&self) -> Vec<Host> {
-        Vec::new()
+    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+        ready(self.write(app, write)).boxed()
     }
 }

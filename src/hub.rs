@@ -1,16 +1,23 @@
-//! One driver for each waking app, however many visitors wait for it.
+//! One driver for each app that somebody waits for, however many visitors do.
 //!
 //! A driver is a task that belongs to the hub and not to a visitor: a visitor who leaves cancels nothing. It
-//! looks at what is observed, does the [next step](crate::step::next_step) and publishes a snapshot through a
-//! [`watch`] channel, of which only the latest value counts. So a slow reader costs one snapshot and not a
-//! queue, and who comes late sees the present state at once.
+//! looks at what is observed, does the [next step](crate::step::next_step) if somebody wants it done, and publishes
+//! a snapshot through a [`watch`] channel, of which only the latest value counts. A slow reader therefore costs one
+//! snapshot instead of a queue, and latecomers see the current state immediately.
 //!
-//! A driver ends when the app is up, when there is nothing to watch, or at the deadline; and always with a
-//! terminal snapshot. A failure that somebody could mend does not end it: it watches on, and says so when the
-//! app recovers. Nothing is remembered after that: whoever joins next gets the truth from the cluster.
+//! A driver does as much as is [wanted](Mandate): a visitor who [starts](Hub::start) an app wants it woken, the
+//! [sweep](Hub::sweep) wants finished what is half done, and a visitor who only [joins](Hub::join) wants to see. It
+//! ends when nobody wants anything any more. A failure that can be fixed does not end it: as long as somebody asks
+//! about the app, it keeps watching and reports when the app recovers. Nothing is remembered after that: whoever
+//! joins next gets the truth from the cluster.
+//!
+//! As many apps may start at a time as there are [slots](Settings::max_wakes). Others wait in line for one.
 
 mod driver;
 pub mod meter;
+mod sweep;
+mod visit;
+mod wake;
 
 use std::{
     collections::HashMap,
@@ -18,36 +25,40 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use futures::{Stream, StreamExt, stream};
-use tokio::{
-    sync::watch,
-    time::{Instant, sleep},
-};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{info, warn};
 
-use self::driver::Driver;
+use self::{
+    driver::Driver,
+    sweep::Backoff,
+    visit::Visit,
+    wake::{Listener, Wake},
+};
 use crate::{
-    cluster::Cluster,
+    cluster::{AppId, Cluster},
     host::Host,
-    progress::{Mark, Notice, Phase, Progress, Step},
-    step::{Next, next_step},
+    progress::{Mark, Phase, Progress, Reason, Step},
+    step,
 };
 
-/// For how long a wake-up has to look unfinished before it is taken up.
-const SETTLE: Duration = Duration::from_secs(3);
+/// For how long a wake-up counts as one that somebody waits for after the last sign of it. Longer than a page takes
+/// to come again, whose stream was cut.
+const INTEREST: Duration = Duration::from_secs(60);
+/// What a visitor who starts an app sees at first.
+const FIRST: Phase = Phase::Waking { step: Step::Finding, reason: None };
 
 /// The limits of a [`Hub`].
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How long a wake-up may take before its visitors are told that it failed.
     pub deadline: Duration,
-    /// How many apps may be waking at the same time.
+    /// How many apps may be starting at the same time.
     pub max_wakes: usize,
 }
 
@@ -58,10 +69,7 @@ impl Default for Settings {
     }
 }
 
-/// Too many apps are waking already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("too many apps are waking up at the moment; try again in a few seconds")]
-pub struct Busy;
+type Wakes = HashMap<AppId, Arc<Wake>>;
 
 /// Lets visitors start, join and look at wake-ups. Cheap to clone; all clones are one hub.
 #[derive(Clone)]
@@ -72,8 +80,14 @@ pub struct Hub {
 struct Inner {
     cluster: Arc<dyn Cluster>,
     settings: Settings,
-    /// The wake-ups under way. A std mutex: it is never held across an await.
-    wakes: Mutex<HashMap<Host, Arc<Wake>>>,
+    /// What is under way. A std mutex: it is never held across an await.
+    wakes: Mutex<Wakes>,
+    /// One for each app that may be starting at the same time. First come, first served.
+    slots: Arc<Semaphore>,
+    /// When the sweep may act again for an app.
+    backoffs: Mutex<HashMap<AppId, Backoff>>,
+    /// How many apps are being woken.
+    waking: AtomicUsize,
     /// The drivers' tasks.
     tasks: TaskTracker,
     /// Whether this process is about to end, so that visitors should be sent elsewhere.
@@ -82,25 +96,16 @@ struct Inner {
     shutdown: CancellationToken,
 }
 
-/// One wake-up.
-struct Wake {
-    host: Host,
-    reference: String,
-    started: Instant,
-    /// What its visitors see. The sender lives here, so that a snapshot outlives the driver.
-    state: watch::Sender<State>,
-    /// Ends its driver: at shutdown, or when it is replaced by a retry.
-    cancelled: CancellationToken,
-}
-
-/// A [`Progress`] without what is the same for the whole wake-up.
-#[derive(Clone, Debug)]
-struct State {
-    revision: u64,
-    phase: Phase,
-    restarts: u32,
-    usual: Option<Duration>,
-    timeline: Vec<Mark>,
+/// How much a driver does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mandate {
+    /// It only watches.
+    Watch,
+    /// It finishes what somebody else left half done. No visitor waits for that, so it costs no slot, is counted
+    /// nowhere, and ends with the first write that fails.
+    Finish,
+    /// It wakes the app for a visitor.
+    Wake,
 }
 
 impl Hub {
@@ -111,6 +116,9 @@ impl Hub {
             cluster,
             settings,
             wakes: Mutex::default(),
+            slots: Arc::new(Semaphore::new(settings.max_wakes.clamp(1, Semaphore::MAX_PERMITS))),
+            backoffs: Mutex::default(),
+            waking: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             shutdown: CancellationToken::new(),
@@ -118,58 +126,47 @@ impl Hub {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Starts the wake-up of an app, or joins the one under way.
+    /// Starts the wake-up of a host's app, or joins the one under way.
     ///
-    /// The stream yields the present snapshot at once, then each later one, and ends after a terminal one or
-    /// at [shutdown](Self::shutdown).
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] if this would be one wake-up too many.
-    pub fn join(&self, host: &Host) -> Result<impl Stream<Item = Progress> + Send + use<>, Busy> {
-        Ok(self.start_or_join(host)?.snapshots())
+    /// The stream yields the current snapshot at once, then each later one, and ends after a terminal one or at
+    /// [shutdown](Self::shutdown). A wake-up that has to wait for a slot says so and starts by itself.
+    pub fn start(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
+        self.listen(host, Mandate::Wake)
     }
 
-    /// Begins again if the wake-up under way has failed; else the same as [`join`](Self::join) without
-    /// listening.
-    ///
-    /// # Errors
-    ///
-    /// [`Busy`] if this would be one wake-up too many.
-    pub fn retry(&self, host: &Host) -> Result<(), Busy> {
-        let failed = {
-            let mut wakes = self.inner.wakes();
-            let has_failed = wakes.get(host).is_some_and(|wake| wake.state.borrow().phase.is_terminal());
-            if has_failed { wakes.remove(host) } else { None }
+    /// Listens to a host's app without starting it. As [`start`](Self::start); an app that sleeps is one snapshot,
+    /// and more follow when somebody starts it.
+    pub fn join(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
+        self.listen(host, Mandate::Watch)
+    }
+
+    /// Starts a host's app without listening, anew if it has failed, and answers where it stands.
+    pub fn retry(&self, host: &Host) -> Progress {
+        let app = match self.inner.cluster.find(host) {
+            Ok(app) => app,
+            Err(reason) => return nowhere(host, reason),
         };
-        if let Some(failed) = failed {
-            failed.cancelled.cancel();
-        }
-        self.start_or_join(host).map(drop)
+        let mut wakes = self.inner.wakes();
+        let has_ended = wakes.get(&app).is_some_and(|wake| wake.phase().is_terminal());
+        let enter = if has_ended { Self::begin } else { Self::enter };
+        enter(self, &mut wakes, &app, Some(host), Mandate::Wake).snapshot(host)
     }
 
-    /// Where an app stands. Starts nothing.
+    /// Where a host's app stands. From memory, and starts nothing; but it counts as a sign that somebody waits.
     #[must_use]
     pub fn look(&self, host: &Host) -> Progress {
-        if let Some(wake) = self.inner.wakes().get(host) {
-            return wake.snapshot(wake.state.borrow().clone());
-        }
-        let observation = self.inner.cluster.observe(host);
-        let phase = match next_step(&observation) {
-            Next::Done => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
-            Next::Fail(reason) => Phase::Failed { reason },
-            Next::Write(_) | Next::Wait { .. } => Phase::Asleep,
+        let app = match self.inner.cluster.find(host) {
+            Ok(app) => app,
+            Err(reason) => return nowhere(host, reason),
         };
-        Progress {
-            reference: new_reference(),
-            host: host.to_string(),
-            revision: 0,
-            elapsed_ms: 0,
-            usual_ms: observation.ok().and_then(|observed| observed.deployment.usual).map(milliseconds),
-            phase,
-            restarts: 0,
-            timeline: Vec::new(),
+        if let Some(wake) = self.inner.wakes().get(&app) {
+            wake.look();
+            return wake.snapshot(host);
         }
+        let observation = self.inner.cluster.observe(&app);
+        let phase = step::phase(&observation);
+        let (usual, title) = observation.map(|observed| (observed.deployment.usual, observed.title)).unwrap_or_default();
+        Progress { usual_ms: usual.map(milliseconds), title, ..unstarted(host, phase) }
     }
 
     /// Where inside the cluster an app answers that is up, if that is known.
@@ -184,20 +181,6 @@ impl Hub {
         if self.is_draining() { Some("shutting down".to_owned()) } else { self.inner.cluster.not_ready() }
     }
 
-    /// Takes up every wake-up that somebody began and nobody finished, and answers how many there are.
-    ///
-    /// It looks twice: an app that is just being idled looks the same, between the writes of whoever does it.
-    pub async fn finish_unfinished(&self) -> usize {
-        let cluster = &self.inner.cluster;
-        let before = cluster.unfinished();
-        if before.is_empty() {
-            return 0;
-        }
-        sleep(SETTLE).await;
-        let still = cluster.unfinished().into_iter().filter(|host| before.contains(host));
-        still.filter(|host| self.start_or_join(host).is_ok()).count()
-    }
-
     /// Turns readiness off. Everything goes on as before.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Relaxed);
@@ -209,7 +192,7 @@ impl Hub {
         self.inner.draining.load(Ordering::Relaxed)
     }
 
-    /// Ends all drivers and streams. What is half done is taken up by another replica or after a restart.
+    /// Ends all drivers and streams. What is half done is resumed by another replica or after a restart.
     pub async fn shutdown(&self) {
         self.drain();
         self.inner.shutdown.cancel();
@@ -217,21 +200,37 @@ impl Hub {
         self.inner.tasks.wait().await;
     }
 
-    fn start_or_join(&self, host: &Host) -> Result<Arc<Wake>, Busy> {
+    fn listen(&self, host: &Host, mandate: Mandate) -> impl Stream<Item = Progress> + Send + use<> {
+        let visit = Visit::new(self.clone(), host.clone(), mandate);
+        stream::unfold(Some(visit), async |visit| visit?.next().await).take_until(self.inner.shutdown.clone().cancelled_owned())
+    }
+
+    fn attach(&self, host: &Host, mandate: Mandate) -> Result<Listener, Reason> {
+        let app = self.inner.cluster.find(host)?;
         let mut wakes = self.inner.wakes();
-        if let Some(wake) = wakes.get(host) {
-            return Ok(Arc::clone(wake));
+        Ok(Listener::new(self.enter(&mut wakes, &app, Some(host), mandate), host.clone()))
+    }
+
+    /// The wake-up of an app, with at least this mandate.
+    fn enter(&self, wakes: &mut Wakes, app: &AppId, host: Option<&Host>, mandate: Mandate) -> Arc<Wake> {
+        match wakes.get(app) {
+            Some(wake) if wake.accepts(host, mandate) => Arc::clone(wake),
+            _ => self.begin(wakes, app, host, mandate),
         }
-        if wakes.len() >= self.inner.settings.max_wakes {
-            return Err(Busy);
+    }
+
+    /// A new wake-up, in the place of any other.
+    fn begin(&self, wakes: &mut Wakes, app: &AppId, host: Option<&Host>, mandate: Mandate) -> Arc<Wake> {
+        let phase = match mandate {
+            Mandate::Wake => FIRST,
+            Mandate::Watch | Mandate::Finish => step::phase(&self.inner.cluster.observe(app)),
+        };
+        let wake = Arc::new(Wake::new(app.clone(), host, mandate, phase, self.inner.shutdown.child_token()));
+        if let Some(replaced) = wakes.insert(app.clone(), Arc::clone(&wake)) {
+            replaced.cancel();
         }
-        let wake = Arc::new(Wake::new(host.clone(), self.inner.shutdown.child_token()));
-        wakes.insert(host.clone(), Arc::clone(&wake));
-        meter::waking(wakes.len());
-        info!(%host, reference = wake.reference, "wake-up begins");
-        let driver = Driver { inner: Arc::clone(&self.inner), wake: Arc::clone(&wake) };
-        self.inner.tasks.spawn(driver.run());
-        Ok(wake)
+        self.inner.tasks.spawn(Driver::new(Arc::clone(&self.inner), Arc::clone(&wake)).run());
+        wake
     }
 }
 
@@ -246,108 +245,30 @@ impl fmt::Debug for Hub {
 
 impl Inner {
     /// A panic elsewhere cannot leave the map half changed, so a poisoned lock is as good as any.
-    fn wakes(&self) -> MutexGuard<'_, HashMap<Host, Arc<Wake>>> {
+    fn wakes(&self) -> MutexGuard<'_, Wakes> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wake {
-    fn new(host: Host, cancelled: CancellationToken) -> Self {
-        let (state, _) = watch::channel(State {
-            revision: 1,
-            phase: Phase::Waking { step: Step::Finding, reason: None },
-            restarts: 0,
-            usual: None,
-            timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
-        });
-        Self { host, reference: new_reference(), started: Instant::now(), state, cancelled }
-    }
+/// What is shown of a host that leads to no app, or not to one that is known.
+fn nowhere(host: &Host, reason: Reason) -> Progress {
+    let phase = step::phase(&Err(reason));
+    let timeline = if let Phase::Waking { step, .. } = phase { vec![Mark { step, at_ms: 0 }] } else { Vec::new() };
+    Progress { timeline, ..unstarted(host, phase) }
+}
 
-    fn elapsed_ms(&self) -> u64 {
-        milliseconds(self.started.elapsed())
-    }
-
-    fn snapshot(&self, state: State) -> Progress {
-        let State { revision, phase, restarts, usual, timeline } = state;
-        Progress {
-            reference: self.reference.clone(),
-            host: self.host.to_string(),
-            revision,
-            elapsed_ms: self.elapsed_ms(),
-            usual_ms: usual.map(milliseconds),
-            phase,
-            restarts,
-            timeline,
-        }
-    }
-
-    fn snapshots(self: Arc<Self>) -> impl Stream<Item = Progress> + Send + use<> {
-        let mut states = self.state.subscribe();
-        states.mark_changed();
-        let cancelled = self.cancelled.clone().cancelled_owned();
-        stream::unfold(Some((self, states)), async |listening| {
-            let (wake, mut states) = listening?;
-            states.changed().await.ok()?;
-            let progress = wake.snapshot(states.borrow_and_update().clone());
-            let listening = (!progress.phase.is_terminal()).then_some((wake, states));
-            Some((progress, listening))
-        })
-        .take_until(cancelled)
-    }
-
-    /// Whether visitors are being told of something that stands in the way.
-    fn is_troubled(&self) -> bool {
-        !matches!(self.state.borrow().phase, Phase::Waking { reason: None, .. })
-    }
-
-    /// Publishes how often the app's containers were started again and how long it usually takes, if that is news.
-    fn publish_facts(&self, restarts: u32, usual: Option<Duration>) {
-        self.state.send_if_modified(|state| {
-            let facts = (state.restarts.max(restarts), state.usual.or(usual));
-            let is_news = facts != (state.restarts, state.usual);
-            if is_news {
-                (state.restarts, state.usual) = facts;
-                state.revision += 1;
-            }
-            is_news
-        });
-    }
-
-    /// Publishes a phase if it is news, and answers whether it is. Steps are marked when they are first reached, and never go back: a pod
-    /// that is replaced does not undo what the visitor has seen.
-    fn publish(&self, phase: Phase) -> bool {
-        let at_ms = self.elapsed_ms();
-        let is_news = self.state.send_if_modified(|state| {
-            let phase = match (phase, state.timeline.last()) {
-                (Phase::Waking { step, reason }, Some(last)) => Phase::Waking { step: step.max(last.step), reason },
-                (phase, _) => phase,
-            };
-            if state.phase == phase {
-                return false;
-            }
-            if let Phase::Waking { step, .. } = phase
-                && state.timeline.last().is_none_or(|last| last.step < step)
-            {
-                if let Some(last) = state.timeline.last() {
-                    meter::step_took(last.step, Duration::from_millis(at_ms.saturating_sub(last.at_ms)));
-                }
-                state.timeline.push(Mark { step, at_ms });
-            }
-            state.phase = phase;
-            state.revision += 1;
-            true
-        });
-        if is_news {
-            meter::reached(phase, &self.state.borrow().timeline, Duration::from_millis(at_ms));
-            let Self { host, reference, .. } = self;
-            match phase {
-                Phase::Failed { reason } => warn!(%host, reference, ?reason, elapsed_ms = at_ms, "wake-up fails"),
-                Phase::Waking { step, reason } => info!(%host, reference, ?step, ?reason, elapsed_ms = at_ms, "wake-up goes on"),
-                Phase::Ready { .. } => info!(%host, reference, elapsed_ms = at_ms, "app is ready"),
-                Phase::Asleep => {}
-            }
-        }
-        is_news
+/// A snapshot that belongs to no wake-up.
+fn unstarted(host: &Host, phase: Phase) -> Progress {
+    Progress {
+        reference: new_reference(),
+        host: host.to_string(),
+        title: None,
+        revision: 0,
+        elapsed_ms: 0,
+        usual_ms: None,
+        phase,
+        restarts: 0,
+        timeline: Vec::new(),
     }
 }
 
@@ -368,5 +289,7 @@ fn new_reference() -> String {
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod played;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! The wire types: what the server tells and the page shows.
 //!
 //! Every event and every JSON status is one [`Progress`]: a complete snapshot, so a visitor who comes late or
-//! reconnects needs exactly one of them. The vocabulary is closed. No name of a pod, node, image or namespace
-//! and no text of the cluster fits into these types, so none can reach a page.
+//! reconnects needs exactly one of them. The vocabulary is closed: no name of a pod, node, image or namespace
+//! fits into these types, so none can reach a page. The one text from the cluster is the title that an app's
+//! operators wrote for its visitors.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,8 @@ pub struct Progress {
     pub reference: String,
     /// The host that the visitor typed.
     pub host: String,
+    /// What the app's operators call it, if they say so: at most 80 characters of plain text.
+    pub title: Option<String>,
     /// Increases with each snapshot of a wake-up. The `id:` of the event.
     pub revision: u64,
     /// Milliseconds since the wake-up began.
@@ -171,6 +174,8 @@ pub enum Reason {
     CannotRun,
     /// A container's configuration refers to something that is not there.
     BadConfiguration,
+    /// As many apps as allowed are starting; this one starts when one of them is done.
+    ManyStarting,
     /// No node has room for a pod.
     NoRoom,
     /// No node is one that the pods may run on, whatever room it has.
@@ -203,7 +208,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::NoIngress,
         Self::HostNotServed,
         Self::AmbiguousIngress,
@@ -220,6 +225,7 @@ impl Reason {
         Self::OutOfMemory,
         Self::CannotRun,
         Self::BadConfiguration,
+        Self::ManyStarting,
         Self::NoRoom,
         Self::NoServer,
         Self::VolumePending,
@@ -251,13 +257,14 @@ impl Reason {
         )
     }
 
-    /// Whether it often passes without anybody's doing. Such a reason is told while the wake-up goes on; the
-    /// others are a failure at once.
+    /// Whether it often passes without anybody's doing. As long as the cluster has not given up, such a reason is
+    /// shown while the wake-up goes on; the others become a failure when nothing changes for a while.
     #[must_use]
     pub fn may_pass(self) -> bool {
         matches!(
             self,
-            Self::NoRoom
+            Self::ManyStarting
+                | Self::NoRoom
                 | Self::NoServer
                 | Self::VolumePending
                 | Self::SandboxPending
@@ -275,6 +282,8 @@ impl Reason {
 struct Wire {
     reference: String,
     host: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    title: Option<String>,
     revision: u64,
     elapsed_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -302,14 +311,14 @@ enum PhaseName {
 
 impl From<Progress> for Wire {
     fn from(progress: Progress) -> Self {
-        let Progress { reference, host, revision, elapsed_ms, usual_ms, phase, restarts, timeline } = progress;
+        let Progress { reference, host, title, revision, elapsed_ms, usual_ms, phase, restarts, timeline } = progress;
         let (phase, step, reason, notice) = match phase {
             Phase::Asleep => (PhaseName::Asleep, None, None, None),
             Phase::Waking { step, reason } => (PhaseName::Waking, Some(step), reason, None),
             Phase::Ready { notice } => (PhaseName::Ready, None, None, notice),
             Phase::Failed { reason } => (PhaseName::Failed, None, Some(reason), None),
         };
-        Self { reference, host, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline }
+        Self { reference, host, title, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline }
     }
 }
 
@@ -317,7 +326,8 @@ impl TryFrom<Wire> for Progress {
     type Error = &'static str;
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let Wire { reference, host, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline } = wire;
+        let Wire { reference, host, title, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline } =
+            wire;
         let phase = match (phase, step, reason) {
             (PhaseName::Asleep, ..) => Phase::Asleep,
             (PhaseName::Waking, Some(step), reason) => Phase::Waking { step, reason },
@@ -326,7 +336,7 @@ impl TryFrom<Wire> for Progress {
             (PhaseName::Waking, None, _) => return Err("waking, without a step"),
             (PhaseName::Failed, _, None) => return Err("failed, without a reason"),
         };
-        Ok(Self { reference, host, revision, elapsed_ms, usual_ms, phase, restarts, timeline })
+        Ok(Self { reference, host, title, revision, elapsed_ms, usual_ms, phase, restarts, timeline })
     }
 }
 
@@ -339,6 +349,7 @@ mod tests {
         Progress {
             reference: "k3v9-2m7q".into(),
             host: "app.example".into(),
+            title: None,
             revision: 3,
             elapsed_ms: 1200,
             usual_ms: None,
@@ -386,6 +397,14 @@ mod tests {
             assert_eq!(received, sent);
             assert_eq!(json_of(phase)["phase"], phase.name());
         }
+    }
+
+    #[test]
+    fn a_title_survives_the_wire_and_is_absent_where_there_is_none() {
+        assert!(json_of(Phase::Asleep).get("title").is_none());
+        let sent = Progress { title: Some("Übersicht \"A\"".into()), ..progress(Phase::Asleep) };
+        let received: Progress = serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON")).expect("from JSON");
+        assert_eq!(received, sent);
     }
 
     #[test]

@@ -1,11 +1,18 @@
-//! What to do next about an app, from nothing but what is observed of it.
+//! Decides the next step for an app, purely from what is observed.
 //!
-//! The order of the three writes follows from the rules below, it is stored nowhere: killed anywhere, raced by
-//! another replica or helped by a human, whoever looks next comes to the same next step.
+//! The order of the three writes follows from the rules below and is stored nowhere: killed at any point, raced by
+//! another replica or helped by hand, unidler comes to the same next step.
+//!
+//! ```text
+//! replicas 0 -> n   ->   the Service points to the app again   ->   the idle marks come off
+//! ```
+//!
+//! The marks go last, because they are the record: as long as they are there, an app that somebody takes down in
+//! the middle is known to be idled, and with how many replicas.
 
 use crate::{
-    cluster::{Observation, Observed, Service, Write},
-    progress::{Reason, Step},
+    cluster::{Endpoints, Observation, Observed, Service, Write},
+    progress::{Notice, Phase, Reason, Step},
 };
 
 /// What to do next.
@@ -17,7 +24,7 @@ pub enum Next {
     Wait {
         /// What is waited for.
         step: Step,
-        /// What stands in the way.
+        /// What stands in the way, as long as that may pass.
         reason: Option<Reason>,
     },
     /// Nothing: the app is up.
@@ -31,12 +38,13 @@ pub enum Next {
 pub fn next_step(observation: &Observation) -> Next {
     match observation {
         Ok(observed) => next_of_app(observed),
-        Err(reason) => wait(true, Step::Finding, Some(*reason)),
+        Err(reason) if reason.may_pass() => Next::Wait { step: Step::Finding, reason: Some(*reason) },
+        Err(reason) => Next::Fail(*reason),
     }
 }
 
 fn next_of_app(observed: &Observed) -> Next {
-    let Observed { connected, deployment, service, pods } = observed;
+    let Observed { connected, deployment, service, pods, .. } = observed;
     match service {
         Service::Elsewhere => return Next::Fail(Reason::ServiceElsewhere),
         Service::Idled { restorable: false, .. } => return Next::Fail(Reason::ServiceUnknown),
@@ -51,35 +59,70 @@ fn next_of_app(observed: &Observed) -> Next {
     }
     if deployment.available == 0 {
         let step = pods.step.unwrap_or(Step::Scheduling);
-        return wait(*connected, step, pods.trouble.or(deployment.trouble).map(|trouble| trouble.reason));
-    }
-    if deployment.idled {
-        return Next::Write(Write::ClearIdled { version: deployment.version.clone(), took: None });
+        return match pods.trouble.or(deployment.trouble) {
+            _ if !connected => unreachable(step),
+            Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
+            trouble => Next::Wait { step, reason: trouble.map(|trouble| trouble.reason) },
+        };
     }
     match service {
         Service::Idled { version, .. } => Next::Write(Write::RestoreService { version: version.clone() }),
-        Service::Serving { ready } if *connected && ready.unwrap_or(true) => Next::Done,
-        Service::Serving { .. } | Service::Elsewhere => wait(*connected, Step::Connecting, None),
+        _ if deployment.idled => Next::Write(Write::ClearIdled { version: deployment.version.clone(), took: None }),
+        _ if !connected => unreachable(Step::Connecting),
+        _ if is_answering(observed) => Next::Done,
+        _ => Next::Wait { step: Step::Connecting, reason: None },
     }
 }
 
-/// A lost connection outweighs what was last seen: that may be long over.
-fn wait(connected: bool, step: Step, trouble: Option<Reason>) -> Next {
-    match if connected { trouble } else { Some(Reason::ApiUnreachable) } {
-        Some(reason) if !reason.may_pass() => Next::Fail(reason),
-        reason => Next::Wait { step, reason },
+/// A lost connection outweighs what was last seen, which may be long over.
+fn unreachable(step: Step) -> Next {
+    Next::Wait { step, reason: Some(Reason::ApiUnreachable) }
+}
+
+/// Whether visitors reach the app, whatever is left to tidy up.
+fn is_answering(observed: &Observed) -> bool {
+    let Observed { connected, deployment, service, .. } = observed;
+    let serving = matches!(service, Service::Serving { endpoints: Endpoints::Ready | Endpoints::Forbidden });
+    *connected && deployment.available > 0 && serving
+}
+
+/// Whether an app is left in a state in which it does not stay: the sweep does the next write for it.
+///
+/// That is an app with replicas that is still marked or whose Service still points here; and one that is marked and
+/// has no replicas while its Service points to pods, so that no visitor can reach us to wake it.
+#[must_use]
+pub fn is_unfinished(observed: &Observed) -> bool {
+    let Observed { deployment, service, .. } = observed;
+    match service {
+        Service::Idled { .. } => deployment.replicas > 0,
+        Service::Serving { .. } => deployment.idled,
+        Service::Elsewhere => false,
+    }
+}
+
+/// What there is to see of an app for somebody who does nothing about it.
+#[must_use]
+pub fn phase(observation: &Observation) -> Phase {
+    match next_step(observation) {
+        Next::Write(Write::Scale { .. }) => Phase::Asleep,
+        Next::Write(_) if observation.as_ref().is_ok_and(is_answering) => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
+        Next::Write(_) => Phase::Waking { step: Step::Connecting, reason: None },
+        Next::Wait { step, reason } => Phase::Waking { step, reason },
+        Next::Done => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
+        Next::Fail(reason) => Phase::Failed { reason },
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Deployment, Pods, Version};
+    use crate::cluster::{Deployment, Pods, Trouble, Version};
 
     /// An app as the idler leaves it.
     fn idled() -> Observed {
         Observed {
             connected: true,
+            title: None,
             deployment: Deployment {
                 version: Version("d1".into()),
                 idled: true,
@@ -109,15 +152,16 @@ mod tests {
         o.deployment.available = 1;
     }
 
-    fn cleared(o: &mut Observed) {
+    fn restored(o: &mut Observed) {
         available(o);
-        o.deployment.idled = false;
+        o.service = Service::Serving { endpoints: Endpoints::NotReady };
     }
 
-    fn serving(ready: Option<bool>) -> impl FnOnce(&mut Observed) {
+    fn cleared(endpoints: Endpoints) -> impl FnOnce(&mut Observed) {
         move |o| {
-            cleared(o);
-            o.service = Service::Serving { ready };
+            restored(o);
+            o.deployment.idled = false;
+            o.service = Service::Serving { endpoints };
         }
     }
 
@@ -126,15 +170,83 @@ mod tests {
         let d1 = || Version("d1".into());
         assert_eq!(observed(|_| ()), Next::Write(Write::Scale { version: d1(), replicas: 2 }));
         assert_eq!(observed(scaled), Next::Wait { step: Step::Scheduling, reason: None });
-        assert_eq!(observed(available), Next::Write(Write::ClearIdled { version: d1(), took: None }));
-        assert_eq!(observed(cleared), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
-        assert_eq!(observed(serving(Some(false))), Next::Wait { step: Step::Connecting, reason: None });
-        assert_eq!(observed(serving(Some(true))), Next::Done);
+        assert_eq!(observed(available), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
+        assert_eq!(observed(restored), Next::Write(Write::ClearIdled { version: d1(), took: None }));
+        assert_eq!(observed(cleared(Endpoints::NotReady)), Next::Wait { step: Step::Connecting, reason: None });
+        assert_eq!(observed(cleared(Endpoints::Ready)), Next::Done);
+    }
+
+    #[test]
+    fn the_marks_stay_until_the_service_is_restored() {
+        let unmarked = |o: &mut Observed| {
+            available(o);
+            o.deployment.idled = false;
+        };
+        assert_eq!(observed(unmarked), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
     }
 
     #[test]
     fn endpoints_that_may_not_be_read_do_not_hold_anybody_up() {
-        assert_eq!(observed(serving(None)), Next::Done);
+        assert_eq!(observed(cleared(Endpoints::Forbidden)), Next::Done);
+    }
+
+    #[test]
+    fn endpoints_that_nobody_has_looked_at_are_not_taken_for_success() {
+        assert_eq!(observed(cleared(Endpoints::Unknown)), Next::Wait { step: Step::Connecting, reason: None });
+    }
+
+    fn seen(change: impl FnOnce(&mut Observed)) -> Phase {
+        let mut observed = idled();
+        change(&mut observed);
+        phase(&Ok(observed))
+    }
+
+    #[test]
+    fn whoever_only_looks_sees_an_app_asleep_only_without_replicas() {
+        let connecting = Phase::Waking { step: Step::Connecting, reason: None };
+        let ready = Phase::Ready { notice: Some(Notice::AlreadyAwake) };
+        assert_eq!(seen(|_| ()), Phase::Asleep);
+        assert_eq!(seen(scaled), Phase::Waking { step: Step::Scheduling, reason: None });
+        assert_eq!(seen(available), connecting);
+        assert_eq!(seen(restored), connecting);
+        for (endpoints, phase) in [
+            (Endpoints::Unknown, connecting),
+            (Endpoints::NotReady, connecting),
+            (Endpoints::Ready, ready),
+            (Endpoints::Forbidden, ready),
+        ] {
+            assert_eq!(seen(cleared(endpoints)), phase, "{endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn marks_that_are_left_keep_nobody_from_an_app_that_answers() {
+        let marked = |o: &mut Observed| {
+            cleared(Endpoints::Ready)(o);
+            o.deployment.idled = true;
+        };
+        assert_eq!(seen(marked), Phase::Ready { notice: Some(Notice::AlreadyAwake) });
+    }
+
+    #[test]
+    fn the_sweep_looks_after_apps_that_are_neither_awake_nor_asleep() {
+        let unfinished = |change: &dyn Fn(&mut Observed)| {
+            let mut observed = idled();
+            change(&mut observed);
+            is_unfinished(&observed)
+        };
+        assert!(!unfinished(&|_| ()), "asleep");
+        assert!(!unfinished(&|o| cleared(Endpoints::Ready)(o)), "awake");
+        assert!(!unfinished(&|o| (o.deployment.replicas, o.deployment.idled) = (0, false)), "switched off");
+        assert!(unfinished(&scaled));
+        assert!(unfinished(&available));
+        assert!(unfinished(&restored));
+        assert!(unfinished(&|o| {
+            available(o);
+            o.deployment.idled = false;
+        }));
+        let stranded = |o: &mut Observed| o.service = Service::Serving { endpoints: Endpoints::NotReady };
+        assert!(unfinished(&stranded), "marked, without replicas, and its address does not lead here");
     }
 
     #[test]
@@ -163,14 +275,14 @@ mod tests {
     #[test]
     fn a_half_idled_app_is_woken() {
         // The idler labels and scales in one step and switches the Service in another.
-        let serving = |o: &mut Observed| o.service = Service::Serving { ready: Some(false) };
+        let serving = |o: &mut Observed| o.service = Service::Serving { endpoints: Endpoints::NotReady };
         assert!(matches!(observed(serving), Next::Write(Write::Scale { .. })));
     }
 
     #[test]
     fn a_lost_connection_is_never_success() {
         let lost = |o: &mut Observed| {
-            serving(Some(true))(o);
+            cleared(Endpoints::Ready)(o);
             o.connected = false;
         };
         assert_eq!(observed(lost), Next::Wait { step: Step::Connecting, reason: Some(Reason::ApiUnreachable) });
@@ -183,22 +295,24 @@ mod tests {
     }
 
     #[test]
-    fn trouble_that_may_pass_is_told_while_waiting_and_other_trouble_fails() {
-        let with = |reason| {
+    fn trouble_is_shown_while_waiting_until_the_cluster_gives_up() {
+        let with = |reason, given_up| {
             move |o: &mut Observed| {
                 scaled(o);
-                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(crate::cluster::Trouble::waiting(reason)), restarts: 0 };
+                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(Trouble { reason, given_up }), restarts: 0 };
             }
         };
-        assert_eq!(observed(with(Reason::NoRoom)), Next::Wait { step: Step::Pulling, reason: Some(Reason::NoRoom) });
-        assert_eq!(observed(with(Reason::ImageUnavailable)), Next::Fail(Reason::ImageUnavailable));
+        for reason in [Reason::NoRoom, Reason::ImageUnavailable] {
+            assert_eq!(observed(with(reason, false)), Next::Wait { step: Step::Pulling, reason: Some(reason) });
+        }
+        assert_eq!(observed(with(Reason::ImageUnavailable, true)), Next::Fail(Reason::ImageUnavailable));
     }
 
     #[test]
     fn one_available_replica_is_enough_whatever_the_others_complain_of() {
         let one_of_two = |o: &mut Observed| {
-            serving(Some(true))(o);
-            o.pods.trouble = Some(crate::cluster::Trouble::given_up(Reason::CrashLoop));
+            cleared(Endpoints::Ready)(o);
+            o.pods.trouble = Some(Trouble { reason: Reason::CrashLoop, given_up: true });
         };
         assert_eq!(observed(one_of_two), Next::Done);
     }

@@ -11,7 +11,7 @@ pub const WAKE_URL: &str = <Wake as ServerFn>::PATH;
 ///
 /// # Errors
 ///
-/// If too many apps are waking already.
+/// Only if the server has not set up what this needs.
 #[server(prefix = "/_unidler/api", endpoint = "wake")]
 pub async fn wake() -> Result<(), ServerFnError> {
     use leptos::context::use_context;
@@ -20,5 +20,6 @@ pub async fn wake() -> Result<(), ServerFnError> {
     let (Some(hub), Some(host)) = (use_context::<Hub>(), use_context::<Host>()) else {
         return Err(ServerFnError::new("the server gave no hub and no host"));
     };
-    hub.retry(&host).map_err(ServerFnError::new)
+    hub.retry(&host);
+    Ok(())
 }

@@ -324,6 +324,7 @@ mod tests {
         Progress {
             reference: String::new(),
             host: String::new(),
+            title: None,
             revision: 1,
             elapsed_ms,
             usual_ms,

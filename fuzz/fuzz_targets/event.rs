@@ -13,7 +13,7 @@ use futures::{
 use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
-    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
+    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write},
     host::Host,
     progress::{Mark, Notice, Phase, Progress, Reason, Step},
 };
@@ -26,6 +26,19 @@ struct Made<T>(T);
 impl<'a> Arbitrary<'a> for Made<Reason> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         u.choose(&Reason::ALL).copied().map(Self)
+    }
+}
+
+impl<'a> Arbitrary<'a> for Made<Trouble> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(Self(Trouble { reason: one(u)?, given_up: u.arbitrary()? }))
+    }
+}
+
+impl<'a> Arbitrary<'a> for Made<Endpoints> {
+    fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
+        let all = [Endpoints::Ready, Endpoints::NotReady, Endpoints::Unknown, Endpoints::Forbidden];
+        u.choose(&all).copied().map(Self)
     }
 }
 
@@ -47,6 +60,7 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
         Ok(Self(Progress {
             reference: u.arbitrary()?,
             host: u.arbitrary()?,
+            title: u.arbitrary()?,
             revision: u.arbitrary()?,
             elapsed_ms: u.arbitrary()?,
             usual_ms: u.arbitrary()?,
@@ -74,11 +88,11 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
         };
         let service = match u.int_in_range(0..=2)? {
             0 => Service::Idled { version, restorable: u.arbitrary()? },
-            1 => Service::Serving { ready: u.arbitrary()? },
+            1 => Service::Serving { endpoints: one(u)? },
             _ => Service::Elsewhere,
         };
         let pods = Pods { step: some(u)?, trouble: some(u)?, restarts: u.arbitrary()? };
-        Ok(Self(Ok(Observed { connected: u.arbitrary()?, deployment, service, pods })))
+        Ok(Self(Ok(Observed { connected: u.arbitrary()?, title: u.arbitrary()?, deployment, service, pods })))
     }
 }
 
@@ -101,11 +115,19 @@ where
 struct AnyCluster(Vec<Observation>);
 
 impl Cluster for AnyCluster {
-    fn observe(&self, _: &Host) -> Observation {
+    fn find(&self, _: &Host) -> std::result::Result<AppId, Reason> {
+        Ok(AppId::new("app"))
+    }
+
+    fn apps(&self) -> Vec<AppId> {
+        vec![AppId::new("app")]
+    }
+
+    fn observe(&self, _: &AppId) -> Observation {
         self.0.first().cloned().unwrap_or(Err(Reason::NoIngress))
     }
 
-    fn watch(&self, _: &Host) -> BoxStream<'static, Observation> {
+    fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {
         let seen = stream::iter(self.0.clone()).then(async |observation| {
             sleep(Duration::from_secs(1)).await;
             observation
@@ -113,12 +135,8 @@ impl Cluster for AnyCluster {
         seen.chain(stream::pending()).boxed()
     }
 
-    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, std::result::Result<(), ApplyError>> {
+    fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, std::result::Result<(), ApplyError>> {
         async { Ok(()) }.boxed()
-    }
-
-    fn unfinished(&self) -> Vec<Host> {
-        Vec::new()
     }
 }
 

@@ -64,7 +64,10 @@ async fn upkeep(handle: PrometheusHandle) {
 }
 
 fn describe() {
-    describe_counter!(meter::OUTCOMES, "How wake-ups went: ready, already_awake, or the reason of a failure.");
+    describe_counter!(
+        meter::OUTCOMES,
+        "Outcomes of the wake-ups that visitors started: ready, already_awake, or the reason of a failure."
+    );
     describe_histogram!(meter::WAKES, Unit::Seconds, "How long wake-ups took until the app was ready.");
     describe_histogram!(meter::STEPS, Unit::Seconds, "How long each step of a wake-up took.");
     describe_gauge!(meter::WAKING, "How many apps are waking.");
@@ -79,7 +82,7 @@ fn describe() {
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
-    for cause in ["cross_site", "prefetch", "too_many_streams", "too_many_wakes"] {
+    for cause in ["cross_site", "prefetch", "too_many_streams"] {
         counter!(REFUSED, "cause" => cause).absolute(0);
     }
     gauge!(meter::WAKING).set(0.0);

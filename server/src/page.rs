@@ -9,7 +9,6 @@ use axum::{
 };
 use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
-use unidler::progress::Phase;
 use unidler_app::{
     page::{Page, PageContext},
     start::Start,
@@ -32,7 +31,8 @@ pub(crate) async fn page_or_problem(AppHost(host): AppHost, State(state): State<
     let progress = state.hub.look(&host);
     state.handovers.note(&host, &progress);
     let (parts, body) = request.into_parts();
-    if let (Phase::Ready { .. }, Some(late)) = (progress.phase, &state.late)
+    // Whether it is up is for the app to say: what is known of it may be a moment old.
+    if let Some(late) = &state.late
         && let Some(address) = state.hub.address(&host)
         && let Some(answer) = late.pass_on(&host, address, Request::from_parts(parts.clone(), body)).await
     {

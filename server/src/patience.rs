@@ -49,7 +49,7 @@ pub(crate) async fn hold(
 ) -> Result<Response, Problem> {
     may_start(host, headers).map_err(Problem::refused)?;
     let _place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
-    let mut snapshots = Box::pin(state.hub.join(host).map_err(|_| Problem::busy())?);
+    let mut snapshots = Box::pin(state.hub.start(host));
     let end = async {
         while let Some(progress) = snapshots.next().await {
             if progress.phase.is_terminal() {

@@ -71,17 +71,6 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "Nothing was started", detail)
     }
 
-    /// There is no room for it at the moment.
-    #[must_use]
-    pub fn busy() -> Self {
-        count("too_many_wakes");
-        Self::new(
-            StatusCode::TOO_MANY_REQUESTS,
-            "Too much at once",
-            "Too many apps are waking at the moment. Try again in a few seconds.",
-        )
-    }
-
     /// There are too many event streams already.
     #[must_use]
     pub fn crowded() -> Self {

@@ -37,8 +37,7 @@ pub(crate) async fn events(
 ) -> Result<Response, Problem> {
     may_start(&host, &headers).map_err(Problem::refused)?;
     let place = streams.place(&host, &headers).ok_or_else(Problem::crowded)?;
-    let snapshots = hub.join(&host).map_err(|_| Problem::busy())?;
-    let events = encode(snapshots).chain(farewell(hub)).map(move |event| {
+    let events = encode(hub.start(&host)).chain(farewell(hub)).map(move |event| {
         // The stream has its place for as long as it is.
         let _ = &place;
         event

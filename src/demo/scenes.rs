@@ -179,6 +179,16 @@ const WAKING: &[Scene] = &[
 
 const WAITING: &[Scene] = &[
     Scene::wakes(
+        "many-starting",
+        "Waits in line, because many other apps are starting; its turn comes after a quarter of a minute.",
+        &[
+            (ms(0), Trouble(Scheduling, Reason::ManyStarting)),
+            (ms(15_000), At(Scheduling)),
+            (ms(16_000), At(Starting)),
+            (ms(18_000), Available),
+        ],
+    ),
+    Scene::wakes(
         "no-room",
         "Waits 15 seconds for a node with room.",
         &[

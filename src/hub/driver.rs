@@ -1,19 +1,30 @@
-//! The task that wakes one app.
+//! The task that looks after one app.
 
-use std::{mem, sync::Arc, time::Duration};
-
-use futures::{StreamExt, stream::BoxStream};
-use tokio::time::{Instant, sleep_until};
-use tracing::{Instrument, Span, field, info, info_span, warn};
-
-use super::{Inner, Wake, meter};
-use crate::{
-    cluster::{ApplyError, Observation, Version, Write},
-    progress::{Notice, Phase, Reason, Step},
-    step::{Next, next_step},
+use std::{
+    mem,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
-/// How often a wake-up gives an app its replicas, if something else takes them away again.
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, pending},
+    stream::BoxStream,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, sleep_until},
+};
+use tracing::{Instrument, Span, field, info, info_span, warn};
+
+use super::{Inner, Mandate, Wake, meter};
+use crate::{
+    cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Service, Version, Write},
+    progress::{Notice, Phase, Reason, Step},
+    step::{self, Next, next_step},
+};
+
+/// How often a wake-up restores the replicas, if something else takes them away again.
 const MAX_SCALES: u32 = 3;
 /// How long the effect of a write may take to be observed, before it is tried again. It carries the version that
 /// it was decided on, so that costs nothing but a conflict.
@@ -22,122 +33,498 @@ const EFFECT: Duration = Duration::from_secs(5);
 const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
 /// The longest that an API server can ask us to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// How long an app that somebody else has left half awake has to look the same before it is written to: an app that
+/// is being idled looks just like that, between the writes of whoever does it. A visitor waits at most for this.
+const SETTLE: Duration = Duration::from_secs(5);
+/// The same where no visitor waits: as long as one admission webhook may hold up the idler's next write.
+const SETTLE_ALONE: Duration = Duration::from_secs(10);
+/// How long an idled app has to look unreachable before the sweep starts it without a visitor.
+const STRANDED: Duration = Duration::from_secs(60);
+/// How long a reason is shown, without any change, before it is a failure. One that may pass is shown for longer.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// For how long a visitor's app is watched after it has become ready: its page still asks.
+const LINGER: Duration = Duration::from_secs(60);
 
-/// What drives one wake-up.
+/// What looks after one app.
 pub(super) struct Driver {
-    pub(super) inner: Arc<Inner>,
-    pub(super) wake: Arc<Wake>,
+    inner: Arc<Inner>,
+    wake: Arc<Wake>,
+    pace: Pace,
+    sight: Sight,
+    slot: Slot,
+    /// Whether a visitor has started it.
+    is_visited: bool,
+    /// Whether the app was seen other than up.
+    was_down: bool,
+    /// Since when it has been in the same trouble.
+    trouble: Option<(Trouble, Instant)>,
+    /// When it has taken too long.
+    deadline: Option<Instant>,
+    /// Whether it has.
+    gave_up: bool,
+    /// Since when it is to finish what is half done.
+    finishing: Option<Instant>,
+    /// Until when it is watched after it has become ready.
+    lingers: Option<Instant>,
+    /// Whether it is among those that are being woken.
+    is_counted: bool,
+    /// When to look again without any news.
+    alarm: Option<Instant>,
+    span: Span,
+}
+
+/// What is shown of an app that does not get on.
+type Trouble = (Step, Reason, u32);
+
+/// Its place among the apps that are starting.
+enum Slot {
+    None,
+    InLine(BoxFuture<'static, Option<OwnedSemaphorePermit>>),
+    /// Given back when it is dropped.
+    Held {
+        _permit: OwnedSemaphorePermit,
+    },
+}
+
+/// What to do about a write.
+enum Plan {
+    /// It is not for this driver.
+    Leave,
+    /// It is too early: the last write has not shown its effect, or has failed.
+    Hold,
+    /// It is too early: what was seen may be in the middle of somebody else's change.
+    Settle,
+    /// Others are starting.
+    Queue,
+    /// It was done often enough.
+    Refuse,
+    Do,
 }
 
 impl Driver {
-    pub(super) async fn run(self) {
-        let Wake { host, reference, .. } = &*self.wake;
-        let span = info_span!("wake-up", %host, reference, outcome = field::Empty);
+    pub(super) fn new(inner: Arc<Inner>, wake: Arc<Wake>) -> Self {
+        Self {
+            inner,
+            wake,
+            pace: Pace::new(),
+            sight: Sight::default(),
+            slot: Slot::None,
+            is_visited: false,
+            was_down: false,
+            trouble: None,
+            deadline: None,
+            gave_up: false,
+            finishing: None,
+            lingers: None,
+            is_counted: false,
+            alarm: None,
+            span: Span::none(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
         let cancelled = self.wake.cancelled.clone();
-        cancelled.run_until_cancelled(self.drive()).instrument(span).await;
+        cancelled.run_until_cancelled(self.drive()).await;
     }
 
-    async fn drive(&self) {
-        let mut observations: BoxStream<'static, Observation> = self.inner.cluster.watch(&self.wake.host);
+    async fn drive(&mut self) {
+        let mut observations: BoxStream<'static, Observation> = self.inner.cluster.watch(&self.wake.app);
         let mut latest: Option<Observation> = None;
-        let mut pace = Pace::new();
-        let deadline = self.wake.started + self.inner.settings.deadline;
         loop {
+            self.alarm = None;
+            self.begin();
+            self.pace.expire();
+            if let Some(observation) = &latest {
+                self.consider(observation).await;
+            }
+            if self.is_over() {
+                return;
+            }
+            let wake = Arc::clone(&self.wake);
             tokio::select! {
-                () = sleep_until(deadline) => return self.give_up(),
-                () = pace.reconsider() => {}
+                () = at(self.alarm) => {}
                 Some(observation) = observations.next() => latest = Some(observation),
-            }
-            let Some(observation) = &latest else { continue };
-            if let Ok(observed) = observation {
-                self.wake.publish_facts(observed.pods.restarts, observed.deployment.usual);
-            }
-            match next_step(observation) {
-                Next::Write(write) if !pace.allows(&write) => {}
-                Next::Write(Write::Scale { .. }) if pace.scales == MAX_SCALES => {
-                    return self.publish(Phase::Failed { reason: Reason::ScaledDown });
-                }
-                Next::Write(write) => self.write(write, &mut pace).await,
-                Next::Wait { step, reason } => self.publish(Phase::Waking { step, reason }),
-                Next::Done => {
-                    let notice = (!pace.has_written).then_some(Notice::AlreadyAwake);
-                    return self.publish(Phase::Ready { notice });
-                }
-                Next::Fail(reason) => {
-                    self.publish(Phase::Failed { reason });
-                    if reason.is_discovery() {
-                        return;
-                    }
-                }
+                () = wake.nudge.notified() => {}
+                () = self.slot.granted() => self.deadline = Some(Instant::now() + self.inner.settings.deadline),
             }
         }
     }
 
-    async fn write(&self, write: Write, pace: &mut Pace) {
-        let Wake { host, reference, .. } = &*self.wake;
-        let step = step_of(&write);
-        if pace.is_scaled_down(&write) {
-            self.publish(Phase::Waking { step, reason: Some(Reason::ScaledDown) });
-        } else if !self.wake.is_troubled() {
-            self.publish(Phase::Waking { step, reason: None });
+    /// Notices that there is something to do.
+    fn begin(&mut self) {
+        let mandate = self.wake.mandate();
+        if mandate > Mandate::Watch && self.deadline.is_none() {
+            self.deadline = Some(Instant::now() + self.inner.settings.deadline);
         }
-        let span = info_span!("write", ?write);
-        let result = self.inner.cluster.apply(host, &pace.with_time(write.clone())).instrument(span).await;
+        self.finishing = self.finishing.or(Some(Instant::now())).filter(|_| mandate == Mandate::Finish);
+        if mandate == Mandate::Wake && !self.is_visited {
+            self.is_visited = true;
+            let Wake { app, reference, .. } = &*self.wake;
+            let host = self.wake.host().map(field::display);
+            self.span = info_span!("wake-up", %app, host, reference, outcome = field::Empty);
+        }
+    }
+
+    async fn consider(&mut self, observation: &Observation) {
+        if let Ok(observed) = observation {
+            self.wake.publish_facts(observed);
+            self.sight.note(observed);
+            self.pace.note_sight(&observed.deployment);
+        }
+        let next = next_step(observation);
+        self.was_down |= !matches!(next, Next::Done | Next::Wait { step: Step::Connecting, .. });
+        if !matches!(next, Next::Write(Write::Scale { .. })) && matches!(self.slot, Slot::InLine(_)) {
+            self.slot = Slot::None;
+        }
+        let mandate = self.wake.mandate();
+        match next {
+            Next::Write(write) => {
+                let plan = self.plan(&write, observation);
+                match plan {
+                    Plan::Do => self.write(write).await,
+                    Plan::Queue => self.publish(Phase::Waking { step: Step::Finding, reason: Some(Reason::ManyStarting) }),
+                    Plan::Refuse => self.publish(Phase::Failed { reason: Reason::ScaledDown }),
+                    Plan::Leave | Plan::Hold | Plan::Settle => match step::phase(observation) {
+                        Phase::Ready { .. } => self.publish_ready(),
+                        // What is shown of the write holds.
+                        _ if mandate == Mandate::Wake && matches!(plan, Plan::Hold) => {}
+                        phase => self.publish(phase),
+                    },
+                }
+                if matches!(plan, Plan::Leave) {
+                    self.finish();
+                }
+            }
+            Next::Wait { step, reason } => {
+                let phase = self.phase_of_wait(step, reason, observation);
+                self.publish(phase);
+                self.finish();
+            }
+            Next::Done => {
+                self.publish_ready();
+                self.wake.end_finish();
+            }
+            Next::Fail(reason) => {
+                self.publish(Phase::Failed { reason });
+                self.finish();
+            }
+        }
+    }
+
+    /// There is nothing to finish, unless the sweep has seen more than this has.
+    fn finish(&mut self) {
+        match self.finishing.map(|since| since + EFFECT) {
+            Some(later) if later > Instant::now() => self.ring_at(Some(later)),
+            _ => self.wake.end_finish(),
+        }
+    }
+
+    /// What to do about a write.
+    fn plan(&mut self, write: &Write, observation: &Observation) -> Plan {
+        let Ok(observed) = observation else { return Plan::Leave };
+        let is_ours = self.pace.is_as_scaled(&observed.deployment);
+        let mandate = self.wake.mandate();
+        let settle = match (write, mandate) {
+            (_, Mandate::Watch) => return Plan::Leave,
+            (Write::Scale { .. }, Mandate::Wake) => Duration::ZERO,
+            // Asleep, as it should be.
+            (Write::Scale { .. }, Mandate::Finish) if !matches!(observed.service, Service::Serving { .. }) => return Plan::Leave,
+            (Write::Scale { .. }, Mandate::Finish) => STRANDED,
+            // The marks are still there, so if its idler takes it down now, the app is known to be idled.
+            (Write::RestoreService { .. }, Mandate::Wake) if observed.deployment.idled => Duration::ZERO,
+            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) if is_ours => Duration::ZERO,
+            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) if self.is_visited => SETTLE,
+            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) => SETTLE_ALONE,
+        };
+        let is_scale = matches!(write, Write::Scale { .. });
+        if !self.pace.allows(write) {
+            self.ring_at(self.pace.until);
+            return Plan::Hold;
+        }
+        if is_scale && self.pace.scales == MAX_SCALES {
+            return if mandate == Mandate::Wake { Plan::Refuse } else { Plan::Leave };
+        }
+        let settled = self.sight.since(write).map(|since| since + settle).filter(|settled| *settled > Instant::now());
+        if settled.is_some() {
+            self.ring_at(settled);
+            return Plan::Settle;
+        }
+        if is_scale && mandate == Mandate::Wake && !self.slot.take(&self.inner.slots) {
+            return Plan::Queue;
+        }
+        Plan::Do
+    }
+
+    async fn write(&mut self, write: Write) {
+        let wake = Arc::clone(&self.wake);
+        let Wake { app, reference, .. } = &*wake;
+        let is_wanted = wake.mandate() == Mandate::Wake;
+        let step = step_of(&write);
+        let rival = self.pace.is_scaled_down(&write).then_some(Reason::ScaledDown);
+        if is_wanted && (rival.is_some() || !wake.is_troubled()) {
+            self.publish(Phase::Waking { step, reason: rival });
+        }
+        if !self.is_visited && !self.pace.has_written {
+            info!(%app, reference, "resuming unfinished wake-up");
+        }
+        let span = info_span!(parent: &self.span, "write", ?write);
+        let result = self.inner.cluster.apply(app, &self.pace.with_time(write.clone())).instrument(span).await;
         match &result {
-            Ok(()) => info!(%host, reference, ?write, "written"),
-            Err(ApplyError::Conflict) => info!(%host, reference, ?write, "not written: the object has changed meanwhile"),
+            Ok(()) => {
+                info!(%app, reference, ?write, "applied write");
+                if is_wanted {
+                    self.publish(Phase::Waking { step, reason: rival });
+                }
+            }
+            Err(ApplyError::Conflict) => info!(%app, reference, ?write, "write skipped: object changed"),
             Err(error) => {
-                warn!(%host, reference, ?write, %error, "not written");
+                warn!(%app, reference, ?write, %error, "write failed");
                 match error.reason() {
+                    // Nobody waits for it: the sweep tries again, later and later.
+                    _ if !is_wanted => wake.end_finish(),
                     reason if reason.may_pass() => self.publish(Phase::Waking { step, reason: Some(reason) }),
                     // An API server that has just started refuses what it allows a moment later, when it knows its
                     // roles: it is believed when it says so twice.
-                    reason if pace.was_refused => self.publish(Phase::Failed { reason }),
+                    reason if self.pace.was_refused => self.publish(Phase::Failed { reason }),
                     _ => {}
                 }
             }
         }
-        pace.note(write, &result);
+        self.pace.note(write, &result);
+        self.ring_at(self.pace.until);
     }
 
-    /// Tells the visitors, and at an end the cluster as well.
+    /// A reason that may not pass by itself becomes a failure when nothing changes for a while.
+    fn phase_of_wait(&mut self, step: Step, reason: Option<Reason>, observation: &Observation) -> Phase {
+        let Some(reason) = reason.filter(|reason| !reason.may_pass()) else {
+            self.trouble = None;
+            return Phase::Waking { step, reason };
+        };
+        let failed = Phase::Failed { reason };
+        // Kubernetes tries again now and then. That alone does not make it any better.
+        if self.wake.phase() == failed {
+            return failed;
+        }
+        let trouble = (step, reason, observation.as_ref().map_or(0, |observed| observed.pods.restarts));
+        let since = match self.trouble {
+            Some((before, since)) if before == trouble => since,
+            _ => Instant::now(),
+        };
+        self.trouble = Some((trouble, since));
+        if since.elapsed() >= PATIENCE {
+            return failed;
+        }
+        self.ring_at(Some(since + PATIENCE));
+        Phase::Waking { step, reason: Some(reason) }
+    }
+
+    fn publish_ready(&mut self) {
+        if self.lingers.is_none() {
+            let linger = if self.wake.has_audience() { LINGER } else { Duration::ZERO };
+            self.lingers = Some(Instant::now() + linger);
+        }
+        if !matches!(self.wake.phase(), Phase::Ready { .. }) {
+            let notice = (!self.was_down && !self.pace.has_written).then_some(Notice::AlreadyAwake);
+            self.publish(Phase::Ready { notice });
+        }
+        // What is left is tidying up.
+        self.wake.limit(Mandate::Finish);
+        self.span = Span::none();
+    }
+
+    /// Shows the visitors. At the end of what a visitor has started, it is counted and recorded in the cluster.
     fn publish(&self, phase: Phase) {
-        let is_news = self.wake.publish(phase);
-        let is_end = matches!(phase, Phase::Ready { notice: None } | Phase::Failed { .. });
-        if is_news && phase.is_terminal() {
-            Span::current().record("outcome", field::debug(phase));
+        let is_over_already = self.gave_up && !phase.is_terminal();
+        if is_over_already || !self.wake.publish(phase) || !phase.is_terminal() || self.wake.mandate() != Mandate::Wake {
+            return;
         }
-        if is_news && is_end {
-            let state = self.wake.state.borrow().clone();
-            self.inner.cluster.note(&self.wake.host, &self.wake.snapshot(state));
+        self.span.record("outcome", field::debug(phase));
+        let Some(host) = self.wake.host() else { return };
+        let outcome = self.wake.snapshot(&host);
+        let is_theirs = matches!(phase, Phase::Ready { .. }) && !self.pace.has_written;
+        meter::ended(&outcome, is_theirs);
+        if !is_theirs {
+            self.inner.cluster.note(&self.wake.app, &outcome);
         }
+    }
+
+    /// Looks at the clock, and at who is still there.
+    fn tend(&mut self) {
+        let now = Instant::now();
+        let is_in_line = matches!(self.slot, Slot::InLine(_));
+        match self.deadline {
+            Some(deadline) if deadline <= now && !is_in_line => self.give_up(),
+            Some(deadline) if !is_in_line => self.ring_at(Some(deadline)),
+            _ => {}
+        }
+        match self.wake.interest_ends() {
+            Some(ends) if ends <= now => {
+                if is_in_line && self.wake.end_unasked() {
+                    // To show that it is asleep.
+                    self.wake.nudge.notify_one();
+                }
+                self.slot = Slot::None;
+            }
+            ends => self.ring_at(ends),
+        }
+        let (phase, mandate) = (self.wake.phase(), self.wake.mandate());
+        let keeps_slot = match phase {
+            Phase::Waking { reason, .. } => matches!(reason, None | Some(Reason::ManyStarting)),
+            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => false,
+        };
+        if !keeps_slot || mandate != Mandate::Wake {
+            self.slot = Slot::None;
+        }
+        if let Phase::Ready { .. } = phase {
+            self.ring_at(self.lingers);
+        }
+        self.count(mandate == Mandate::Wake && !phase.is_terminal());
     }
 
     /// The deadline has passed: what stood in the way last is the reason, if anything did.
-    fn give_up(&self) {
-        let phase = self.wake.state.borrow().phase;
-        match phase {
-            Phase::Waking { reason, .. } => {
+    fn give_up(&mut self) {
+        self.deadline = None;
+        if self.wake.mandate() == Mandate::Wake {
+            if let Phase::Waking { reason, .. } = self.wake.phase() {
                 self.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
             }
-            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => {}
+            self.gave_up = true;
         }
+        self.wake.limit(Mandate::Watch);
+    }
+
+    fn count(&mut self, is_waking: bool) {
+        if is_waking == self.is_counted {
+            return;
+        }
+        self.is_counted = is_waking;
+        let others = match is_waking {
+            true => self.inner.waking.fetch_add(1, Ordering::Relaxed) + 1,
+            false => self.inner.waking.fetch_sub(1, Ordering::Relaxed) - 1,
+        };
+        meter::waking(others);
+    }
+
+    /// Whether nobody wants anything any more. Then it is not found any more, either.
+    fn is_over(&mut self) -> bool {
+        self.tend();
+        if self.is_wanted() {
+            return false;
+        }
+        let mut wakes = self.inner.wakes();
+        // Somebody may have come meanwhile.
+        if self.is_wanted() {
+            return false;
+        }
+        if wakes.get(&self.wake.app).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+            wakes.remove(&self.wake.app);
+        }
+        drop(wakes);
+        self.wake.cancel();
+        true
+    }
+
+    fn is_wanted(&self) -> bool {
+        let now = Instant::now();
+        let phase = self.wake.phase();
+        match (self.wake.mandate(), phase) {
+            (Mandate::Finish, _) | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
+            // It cannot even be found: there is nothing to watch.
+            (_, Phase::Failed { reason }) if reason.is_discovery() => false,
+            // A look says the same.
+            (Mandate::Watch, Phase::Asleep) => self.wake.has_listeners(),
+            (_, Phase::Ready { .. }) => self.lingers.is_none_or(|lingers| lingers > now),
+            _ => self.wake.interest_ends().is_none_or(|ends| ends > now),
+        }
+    }
+
+    /// Looks again at this time at the latest. What is past already has been looked at.
+    fn ring_at(&mut self, at: Option<Instant>) {
+        let at = at.filter(|at| *at > Instant::now());
+        self.alarm = self.alarm.into_iter().chain(at).min();
     }
 }
 
 impl Drop for Driver {
     /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
     fn drop(&mut self) {
+        self.count(false);
+        if self.wake.cancelled.is_cancelled() {
+            return;
+        }
         let mut wakes = self.inner.wakes();
-        if wakes.get(&self.wake.host).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
-            wakes.remove(&self.wake.host);
-            meter::waking(wakes.len());
+        if wakes.get(&self.wake.app).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+            wakes.remove(&self.wake.app);
         }
         drop(wakes);
-        let has_ended = self.wake.cancelled.is_cancelled() || self.wake.state.borrow().phase.is_terminal();
-        if !has_ended {
-            self.publish(Phase::Failed { reason: Reason::Internal });
+        self.publish(Phase::Failed { reason: Reason::Internal });
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
+    }
+}
+
+impl Slot {
+    /// Whether it has one, at once. If not, it is in line from now on.
+    fn take(&mut self, slots: &Arc<Semaphore>) -> bool {
+        if let Self::None = self {
+            *self = match Arc::clone(slots).try_acquire_owned() {
+                Ok(permit) => Self::Held { _permit: permit },
+                Err(_) => Self::InLine(Arc::clone(slots).acquire_owned().map(Result::ok).boxed()),
+            };
         }
+        matches!(self, Self::Held { .. })
+    }
+
+    /// Waits for its turn, if it is in line.
+    async fn granted(&mut self) {
+        let permit = match self {
+            Self::InLine(turn) => turn.await,
+            Self::None | Self::Held { .. } => None,
+        };
+        match permit {
+            Some(permit) => *self = Self::Held { _permit: permit },
+            None => pending().await,
+        }
+    }
+}
+
+/// Since when an app has looked the way it does.
+#[derive(Default)]
+struct Sight {
+    deployment: Option<(Version, Instant)>,
+    service: Option<(Service, Instant)>,
+}
+
+impl Sight {
+    fn note(&mut self, observed: &Observed) {
+        let service = match &observed.service {
+            // Endpoints come and go by themselves.
+            Service::Serving { .. } => Service::Serving { endpoints: Endpoints::Unknown },
+            other => other.clone(),
+        };
+        note(&mut self.deployment, &observed.deployment.version);
+        note(&mut self.service, &service);
+    }
+
+    /// Since when all has been the same on which a write depends.
+    fn since(&self, write: &Write) -> Option<Instant> {
+        let deployment = self.deployment.as_ref().map(|(_, since)| *since);
+        let service = self.service.as_ref().map(|(_, since)| *since);
+        match write {
+            Write::ClearIdled { .. } => deployment,
+            Write::Scale { .. } | Write::RestoreService { .. } => deployment.max(service),
+        }
+    }
+}
+
+fn note<T: Clone + PartialEq>(seen: &mut Option<(T, Instant)>, now: &T) {
+    if seen.as_ref().is_none_or(|(before, _)| before != now) {
+        *seen = Some((now.clone(), Instant::now()));
     }
 }
 
@@ -149,6 +536,10 @@ struct Pace {
     scales: u32,
     /// When that was last, and on which version it was decided.
     scaled: Option<(Instant, Version)>,
+    /// The version that came of it.
+    scaled_to: Option<Version>,
+    /// How long it took from there until the app was available.
+    took: Option<Duration>,
     /// The last write, until it is time to consider the same one again: to decide it again on the same version is
     /// to have seen nothing new.
     decided: Option<Write>,
@@ -170,6 +561,8 @@ impl Pace {
             has_written: false,
             scales: 0,
             scaled: None,
+            scaled_to: None,
+            took: None,
             decided: None,
             holding: false,
             in_conflict: false,
@@ -192,13 +585,26 @@ impl Pace {
         }
     }
 
+    /// Looks for what came of the replicas.
+    fn note_sight(&mut self, deployment: &Deployment) {
+        let Some((at, _)) = &self.scaled else { return };
+        if deployment.replicas > 0 && self.scaled_to.is_none() {
+            self.scaled_to = Some(deployment.version.clone());
+        }
+        if deployment.available > 0 && self.took.is_none() {
+            self.took = Some(at.elapsed());
+        }
+    }
+
+    /// Whether nobody has changed the Deployment since it was given its replicas by this wake-up.
+    fn is_as_scaled(&self, deployment: &Deployment) -> bool {
+        self.scaled_to.as_ref() == Some(&deployment.version)
+    }
+
     /// The write, with the time that the app took if this has seen the whole of it.
     fn with_time(&self, write: Write) -> Write {
         match write {
-            Write::ClearIdled { version, .. } => {
-                let took = self.scaled.as_ref().filter(|_| self.scales == 1).map(|(at, _)| at.elapsed());
-                Write::ClearIdled { version, took }
-            }
+            Write::ClearIdled { version, .. } => Write::ClearIdled { version, took: self.took.filter(|_| self.scales == 1) },
             write => write,
         }
     }
@@ -212,6 +618,7 @@ impl Pace {
                 if let Write::Scale { version, .. } = &write {
                     self.scales += 1;
                     self.scaled = Some((Instant::now(), version.clone()));
+                    (self.scaled_to, self.took) = (None, None);
                 }
                 self.pause = *BACKOFF.start();
                 EFFECT
@@ -238,13 +645,11 @@ impl Pace {
         mem::replace(&mut self.pause, doubled)
     }
 
-    /// Waits until it is time to consider the last write again.
-    async fn reconsider(&mut self) {
-        match self.until {
-            Some(until) => sleep_until(until).await,
-            None => std::future::pending().await,
+    /// Considers the last write again when it is time.
+    fn expire(&mut self) {
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            (self.decided, self.holding, self.until) = (None, false, None);
         }
-        (self.decided, self.holding, self.until) = (None, false, None);
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use crate::progress::{Mark, Notice, Phase, Step};
+use crate::progress::{Phase, Progress, Step};
 
-/// How wake-ups went, by `outcome`: `ready`, `already_awake`, or the reason of a failure.
+/// Outcomes of the wake-ups that visitors started, by `outcome`: `ready`, `already_awake`, or the reason of a failure.
 pub const OUTCOMES: &str = "unidler_outcomes_total";
 /// How long wake-ups took until the app was ready, in seconds.
 pub const WAKES: &str = "unidler_wake_seconds";
@@ -17,21 +17,22 @@ pub const STEPS: &str = "unidler_step_seconds";
 /// How many apps are waking.
 pub const WAKING: &str = "unidler_waking";
 
-/// A wake-up has reached a phase.
-pub(super) fn reached(phase: Phase, timeline: &[Mark], elapsed: Duration) {
-    let outcome = match phase {
-        Phase::Ready { notice: None } => {
+/// A wake-up that a visitor started has ended; `is_theirs` if nothing had to be written for it.
+pub(super) fn ended(outcome: &Progress, is_theirs: bool) {
+    let elapsed = Duration::from_millis(outcome.elapsed_ms);
+    let name = match outcome.phase {
+        Phase::Ready { .. } if is_theirs => "already_awake".to_owned(),
+        Phase::Ready { .. } => {
             histogram!(WAKES).record(elapsed);
             "ready".to_owned()
         }
-        Phase::Ready { notice: Some(Notice::AlreadyAwake) } => "already_awake".to_owned(),
         Phase::Failed { reason } => snake_case(&format!("{reason:?}")),
         Phase::Asleep | Phase::Waking { .. } => return,
     };
-    if let (Phase::Ready { .. }, Some(last)) = (phase, timeline.last()) {
+    if let (Phase::Ready { .. }, Some(last)) = (outcome.phase, outcome.timeline.last()) {
         step_took(last.step, elapsed.saturating_sub(Duration::from_millis(last.at_ms)));
     }
-    counter!(OUTCOMES, "outcome" => outcome).increment(1);
+    counter!(OUTCOMES, "outcome" => name).increment(1);
 }
 
 /// A step is done.

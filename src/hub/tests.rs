@@ -4,12 +4,16 @@ use futures::{
     future::{BoxFuture, join_all},
     stream::BoxStream,
 };
+use tokio::time::Instant;
 
-use super::*;
+use super::{
+    played::{Fate, Played},
+    *,
+};
 use crate::{
-    cluster::{ApplyError, Observation, Observed, Write},
+    cluster::{AppId, ApplyError, Observation, Observed, Write},
     demo::DemoCluster,
-    progress::Reason,
+    progress::Notice,
 };
 
 fn host(name: &str) -> Host {
@@ -21,7 +25,7 @@ fn hub_of(cluster: &DemoCluster) -> Hub {
 }
 
 async fn all_snapshots(hub: &Hub, name: &str) -> Vec<Progress> {
-    hub.join(&host(name)).expect("room for a wake-up").collect().await
+    hub.start(&host(name)).collect().await
 }
 
 async fn last_phase(hub: &Hub, name: &str) -> Phase {
@@ -77,7 +81,7 @@ async fn a_visitor_who_leaves_cancels_nothing() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     {
-        let mut visit = std::pin::pin!(hub.join(&host("quick")).expect("room for a wake-up"));
+        let mut visit = std::pin::pin!(hub.start(&host("quick")));
         visit.next().await;
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -152,29 +156,20 @@ async fn a_retry_begins_anew_after_a_failure_and_changes_nothing_before() {
     let joined = all_snapshots(&hub, "image-missing").await.pop().expect("a snapshot");
     assert_eq!(joined.reference, failure.reference, "the failed wake-up is still the one under way");
 
-    hub.retry(&host("image-missing")).expect("room for a wake-up");
+    hub.retry(&host("image-missing"));
     let retried = all_snapshots(&hub, "image-missing").await.pop().expect("a snapshot");
     assert_ne!(retried.reference, failure.reference);
 
-    hub.retry(&host("slow")).expect("room for a wake-up");
+    hub.retry(&host("slow"));
     let first = hub.look(&host("slow")).reference;
-    hub.retry(&host("slow")).expect("room for a wake-up");
+    hub.retry(&host("slow"));
     assert_eq!(hub.look(&host("slow")).reference, first, "a wake-up under way is not disturbed");
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_wake_up_too_many_is_refused() {
-    let settings = Settings { max_wakes: 1, ..Settings::default() };
-    let hub = Hub::new(Arc::new(DemoCluster::default()), settings);
-    hub.retry(&host("slow")).expect("the first has room");
-    assert!(hub.join(&host("slow")).is_ok(), "the same wake-up has room for everybody");
-    assert!(matches!(hub.join(&host("quick")).map(drop), Err(Busy)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_every_stream_without_a_failure() {
     let hub = hub_of(&DemoCluster::default());
-    let visit = hub.join(&host("slow")).expect("room for a wake-up");
+    let visit = hub.start(&host("slow"));
     hub.shutdown().await;
     let snapshots: Vec<Progress> = visit.collect().await;
     assert!(snapshots.iter().all(|progress| !progress.phase.is_terminal()));
@@ -197,22 +192,25 @@ impl Faulty {
 }
 
 impl Cluster for Faulty {
-    fn observe(&self, host: &Host) -> Observation {
-        self.cluster.observe(host)
+    fn find(&self, host: &Host) -> Result<AppId, Reason> {
+        self.cluster.find(host)
     }
-    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
-        self.cluster.watch(host)
+    fn apps(&self) -> Vec<AppId> {
+        self.cluster.apps()
     }
-    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn observe(&self, app: &AppId) -> Observation {
+        self.cluster.observe(app)
+    }
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
+        self.cluster.watch(app)
+    }
+    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         self.attempts.lock().expect("no panic").push(Instant::now());
         let fault = self.faults.lock().expect("no panic").pop();
         match fault {
             Some(fault) => Box::pin(async { Err(fault) }),
-            None => self.cluster.apply(host, write),
+            None => self.cluster.apply(app, write),
         }
-    }
-    fn unfinished(&self) -> Vec<Host> {
-        Vec::new()
     }
 }
 
@@ -301,17 +299,20 @@ async fn an_app_that_is_switched_off_again_and_again_is_not_fought_over() {
 struct Broken;
 
 impl Cluster for Broken {
-    fn observe(&self, _: &Host) -> Observation {
+    fn find(&self, _: &Host) -> Result<AppId, Reason> {
+        Ok(AppId::new("broken"))
+    }
+    fn apps(&self) -> Vec<AppId> {
+        Vec::new()
+    }
+    fn observe(&self, _: &AppId) -> Observation {
         Err(Reason::NoIngress)
     }
-    fn watch(&self, _: &Host) -> BoxStream<'static, Observation> {
+    fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {
         futures::stream::once(async { panic!("a bug") }).map(|observed: Observed| Ok(observed)).boxed()
     }
-    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         unreachable!("nothing is ever observed")
-    }
-    fn unfinished(&self) -> Vec<Host> {
-        Vec::new()
     }
 }
 
@@ -322,34 +323,401 @@ async fn a_driver_that_panics_leaves_no_visitor_waiting() {
     assert!(hub.inner.wakes().is_empty());
 }
 
-/// An app whose Service points here already, and whose Deployment is idled with the next write.
-#[derive(Debug, Default)]
-struct BeingIdled {
-    looks: Mutex<u32>,
+const READY: Phase = Phase::Ready { notice: None };
+const IN_LINE: Phase = Phase::Waking { step: Step::Finding, reason: Some(Reason::ManyStarting) };
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
 }
 
-impl Cluster for BeingIdled {
-    fn observe(&self, _: &Host) -> Observation {
-        Err(Reason::NoIngress)
+/// How long somebody waits for an app who starts it now.
+async fn time_to_ready(hub: &Hub, name: &str) -> Duration {
+    let begun = Instant::now();
+    assert_eq!(last_phase(hub, name).await, READY);
+    begun.elapsed()
+}
+
+/// A visitor as the page is one: listens, and asks again and again when the stream has ended.
+async fn stay(hub: Hub, name: String) {
+    loop {
+        all_snapshots(&hub, &name).await;
+        for _ in 0..10 {
+            tokio::time::sleep(seconds(5)).await;
+            let _ = hub.look(&host(&name));
+        }
     }
-    fn watch(&self, _: &Host) -> BoxStream<'static, Observation> {
-        unreachable!("nobody wakes it")
-    }
-    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
-        unreachable!("nobody wakes it")
-    }
-    fn unfinished(&self) -> Vec<Host> {
-        let mut looks = self.looks.lock().expect("no panic");
-        *looks += 1;
-        if *looks == 1 { vec![host("quick")] } else { Vec::new() }
+}
+
+const DEAD: [Fate; 4] = [
+    Fate::Stuck(Step::Pulling, Reason::ImageUnavailable, true),
+    Fate::Stuck(Step::Scheduling, Reason::NoRoom, false),
+    Fate::Stuck(Step::Starting, Reason::CrashLoop, true),
+    Fate::Silent,
+];
+
+/// Ten dead apps and a healthy one.
+fn ten_dead_apps(fate: impl Fn(usize) -> Fate) -> Played {
+    let dead = (0..10).map(|number| (format!("dead{number}"), fate(number)));
+    Played::new(dead.chain([("app".to_owned(), Fate::Up(seconds(5)))]))
+}
+
+#[tokio::test(start_paused = true)]
+async fn ten_dead_apps_with_visitors_do_not_hold_a_healthy_one_up() {
+    let alone = time_to_ready(&Played::one(Fate::Up(seconds(5))).hub(3), "app").await;
+    for silent in [false, true] {
+        // One that says nothing keeps its slot as long as it is asked about: of those, there is room for two.
+        let fate = |number| DEAD[if silent && number < 2 { 3 } else { number % 3 }];
+        let cluster = ten_dead_apps(fate);
+        let hub = cluster.hub(3);
+        let visitors: Vec<_> = (0..10).map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}")))).collect();
+        tokio::time::sleep(seconds(30)).await;
+        assert_eq!(time_to_ready(&hub, "app").await, alone, "silent ones: {silent}");
+        assert!((0..10).all(|number| !cluster.writes(&format!("dead{number}")).is_empty()), "all of them had their turn");
+        visitors.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_is_just_being_idled_is_not_woken_by_the_sweep() {
-    let cluster = Arc::new(BeingIdled::default());
-    let hub = Hub::new(Arc::clone(&cluster) as Arc<dyn Cluster>, Settings::default());
-    assert_eq!(hub.finish_unfinished().await, 0);
-    assert_eq!(*cluster.looks.lock().expect("no panic"), 2);
-    assert!(hub.inner.wakes().is_empty());
+async fn ten_dead_apps_that_are_half_awake_take_no_slot_with_visitors_or_without() {
+    let alone = time_to_ready(&Played::one(Fate::Up(seconds(5))).hub(3), "app").await;
+    for visited in [false, true] {
+        let cluster = ten_dead_apps(|number| DEAD[number % 4]);
+        (0..10).for_each(|number| cluster.leave_half_awake(&format!("dead{number}")));
+        let hub = cluster.hub(3);
+        hub.sweep();
+        let visitors = (0..10).filter(|_| visited).map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}"))));
+        let visitors: Vec<_> = visitors.collect();
+        tokio::time::sleep(seconds(2)).await;
+        assert_eq!(time_to_ready(&hub, "app").await, alone, "visited: {visited}");
+        visitors.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_up_that_waits_in_line_says_so_and_starts_when_its_turn_comes() {
+    let cluster = Played::new(["first", "second", "third"].map(|name| (name.to_owned(), Fate::Up(seconds(5)))));
+    let hub = cluster.hub(1);
+    let told = join_all(["first", "second", "third"].map(|name| all_snapshots(&hub, name))).await;
+    for (place, told) in told.iter().enumerate() {
+        assert_eq!(told.iter().any(|progress| progress.phase == IN_LINE), place > 0, "{told:?}");
+        let last = told.last().expect("a snapshot");
+        assert_eq!(last.phase, READY);
+        assert_eq!(last.elapsed_ms / 5_000, place as u64 + 1, "one after the other, in the order in which they came");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_place_in_the_line_is_for_somebody_who_waits() {
+    let cluster = Played::new([("slow".to_owned(), Fate::Silent), ("app".to_owned(), Fate::Up(seconds(5)))]);
+    let hub = cluster.hub(1);
+    let _slow = tokio::spawn(stay(hub.clone(), "slow".to_owned()));
+    tokio::time::sleep(seconds(1)).await;
+    assert_eq!(hub.retry(&host("app")).phase, Phase::Waking { step: Step::Finding, reason: None });
+    for _ in 0..10 {
+        tokio::time::sleep(seconds(30)).await;
+        assert_eq!(hub.look(&host("app")).phase, IN_LINE, "to look is to wait");
+    }
+    tokio::time::sleep(seconds(61)).await;
+    assert_eq!(hub.look(&host("app")).phase, Phase::Asleep);
+    assert!(cluster.writes("app").is_empty());
+    assert!(cluster.notes().is_empty(), "nobody was there to see it fail");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_given_back_when_nobody_asks_any_more_and_the_wake_up_goes_on() {
+    let cluster = Played::new([("slow".to_owned(), Fate::Up(seconds(300))), ("app".to_owned(), Fate::Up(seconds(5)))]);
+    let hub = cluster.hub(1);
+    hub.retry(&host("slow"));
+    tokio::time::sleep(seconds(30)).await;
+    let begun = Instant::now();
+    assert_eq!(last_phase(&hub, "app").await, READY);
+    assert!((seconds(34)..seconds(37)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    tokio::time::sleep(seconds(300)).await;
+    assert!(cluster.is_awake("slow"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_wake_up_is_watched_as_long_as_somebody_asks() {
+    let cluster = Played::one(Fate::Stuck(Step::Pulling, Reason::ImageUnavailable, true));
+    let hub = cluster.hub(1);
+    assert_eq!(last_phase(&hub, "app").await, Phase::Failed { reason: Reason::ImageUnavailable });
+    for _ in 0..10 {
+        tokio::time::sleep(seconds(50)).await;
+        assert!(matches!(hub.look(&host("app")).phase, Phase::Failed { .. }));
+    }
+    cluster.change("app", |app| app.fate = Fate::Up(seconds(1)));
+    tokio::time::sleep(seconds(2)).await;
+    assert!(matches!(hub.look(&host("app")).phase, Phase::Ready { .. }));
+    assert!(cluster.is_awake("app"));
+
+    let cluster = Played::one(Fate::Stuck(Step::Pulling, Reason::ImageUnavailable, true));
+    let hub = cluster.hub(1);
+    last_phase(&hub, "app").await;
+    tokio::time::sleep(seconds(61)).await;
+    assert!(hub.inner.tasks.is_empty(), "nobody asks");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_an_app_that_recovers_is_still_shown_as_ready() {
+    let cluster = Played::one(Fate::Silent);
+    let hub = cluster.hub(1);
+    assert_eq!(last_phase(&hub, "app").await, Phase::Failed { reason: Reason::DeadlinePassed });
+    tokio::time::sleep(seconds(30)).await;
+    assert_eq!(hub.look(&host("app")).phase, Phase::Failed { reason: Reason::DeadlinePassed }, "for whoever still looks");
+    cluster.change("app", |app| app.fate = Fate::Up(seconds(1)));
+    hub.sweep();
+    tokio::time::sleep(seconds(15)).await;
+    assert!(matches!(hub.look(&host("app")).phase, Phase::Ready { .. }));
+    assert_eq!(cluster.notes(), [Phase::Failed { reason: Reason::DeadlinePassed }], "once");
+}
+
+#[tokio::test(start_paused = true)]
+async fn joining_starts_nothing_and_shows_what_another_replica_does() {
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    let (driving, joined) = (cluster.hub(1), cluster.hub(1));
+    let listening = tokio::spawn(joined.join(&host("app")).collect::<Vec<_>>());
+    tokio::time::sleep(seconds(120)).await;
+    assert!(cluster.writes("app").is_empty());
+    assert_eq!(joined.look(&host("app")).phase, Phase::Asleep);
+
+    let begun = Instant::now();
+    let driving = tokio::spawn({
+        let driving = driving.clone();
+        async move { all_snapshots(&driving, "app").await }
+    });
+    tokio::time::sleep(seconds(3)).await;
+    let seen = joined.look(&host("app"));
+    assert_eq!(seen.phase, Phase::Waking { step: Step::Starting, reason: None });
+    assert!(seen.elapsed_ms <= 3_000, "since it was started: {}", seen.elapsed_ms);
+    assert_eq!(driving.await.expect("no panic").last().map(|progress| progress.phase), Some(READY));
+    let told = listening.await.expect("no panic");
+    assert_eq!(told.first().map(|progress| progress.phase), Some(Phase::Asleep));
+    assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
+    assert!(begun.elapsed() < seconds(6));
+    assert_eq!(cluster.writes("app").len(), 3, "all by the one that was asked to");
+    assert_eq!(cluster.notes(), [READY], "and counted there");
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_joined_goes_on_when_somebody_starts_the_app_here() {
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    let hub = cluster.hub(1);
+    let listening = tokio::spawn(hub.join(&host("app")).collect::<Vec<_>>());
+    tokio::time::sleep(seconds(600)).await;
+    hub.retry(&host("app"));
+    let told = listening.await.expect("no panic");
+    assert_eq!(told[0].phase, Phase::Asleep);
+    assert!(matches!(told[1].phase, Phase::Waking { reason: None, .. }));
+    assert!(told.iter().all(|progress| progress.elapsed_ms < 6_000), "the time is that of the wake-up: {told:?}");
+    assert!(told.is_sorted_by(|a, b| a.revision < b.revision));
+    assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_only_looks_never_says_ready_without_having_seen_an_endpoint() {
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    let (driving, other) = (cluster.hub(1), cluster.hub(1));
+    assert_eq!(other.look(&host("app")).phase, Phase::Asleep);
+    let waking = tokio::spawn(async move { last_phase(&driving, "app").await });
+    tokio::time::sleep(seconds(2)).await;
+    assert_eq!(other.look(&host("app")).phase, Phase::Waking { step: Step::Starting, reason: None });
+    waking.await.expect("no panic");
+    assert_eq!(other.look(&host("app")).phase, Phase::Waking { step: Step::Connecting, reason: None });
+    assert!(other.inner.tasks.is_empty());
+    assert_eq!(last_phase(&other, "app").await, Phase::Ready { notice: Some(Notice::AlreadyAwake) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_hosts_of_one_app_are_one_wake_up_and_each_visitor_keeps_the_host() {
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    let hub = cluster.hub(1);
+    let names: Vec<String> = (0..20).map(|number| format!("host{number}.app")).collect();
+    let told = join_all(names.iter().map(|name| all_snapshots(&hub, name))).await;
+    for (name, told) in names.iter().zip(&told) {
+        assert!(told.iter().all(|progress| progress.host == format!("{name}.localhost")));
+        assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
+        assert_eq!(told[0].reference, told.last().expect("an end").reference);
+    }
+    assert_eq!(cluster.writes("app").len(), 3);
+    assert_eq!(hub.inner.wakes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_without_an_app_starts_no_driver() {
+    let hub = Played::one(Fate::Silent).hub(1);
+    let stranger = Host::parse("stranger.example").expect("a host");
+    let failed = Phase::Failed { reason: Reason::NoIngress };
+    assert_eq!(hub.start(&stranger).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(failed));
+    assert_eq!(hub.join(&stranger).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(failed));
+    assert_eq!(hub.retry(&stranger).phase, failed);
+    assert_eq!(hub.look(&stranger).phase, failed);
+    assert!(hub.inner.tasks.is_empty() && hub.inner.wakes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_title_of_an_app_is_shown() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    cluster.change("app", |app| app.title = Some("Road works"));
+    let hub = cluster.hub(1);
+    assert_eq!(hub.look(&host("app")).title.as_deref(), Some("Road works"));
+    assert_eq!(all_snapshots(&hub, "app").await.pop().and_then(|progress| progress.title).as_deref(), Some("Road works"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_fails_at_once_when_the_cluster_gives_up_and_else_after_a_while() {
+    // What it is, whether the cluster has given up, and after how many seconds that is a failure, if ever.
+    for (reason, given_up, fails) in [
+        (Reason::ImageUnavailable, true, Some(1)),
+        (Reason::ImageUnavailable, false, Some(31)),
+        (Reason::CrashLoop, true, Some(1)),
+        (Reason::BadConfiguration, false, Some(31)),
+        (Reason::PodsRefused, false, Some(31)),
+        (Reason::RolloutStuck, true, Some(1)),
+        (Reason::NoRoom, false, None),
+        (Reason::VolumePending, false, None),
+        (Reason::NotPassingChecks, false, None),
+    ] {
+        let hub = Played::one(Fate::Stuck(Step::Starting, reason, given_up)).hub(1);
+        let told = all_snapshots(&hub, "app").await;
+        let last = told.last().expect("an end");
+        assert_eq!(last.phase, Phase::Failed { reason });
+        let deadline = Settings::default().deadline.as_secs();
+        assert_eq!(last.elapsed_ms / 1_000, fails.unwrap_or(deadline), "{reason:?}, given up: {given_up}");
+        let shown = Phase::Waking { step: Step::Starting, reason: Some(reason) };
+        assert_eq!(told.iter().any(|progress| progress.phase == shown), !given_up, "it is shown before: {told:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn trouble_that_changes_is_given_time_and_a_failure_stays_one_while_the_cluster_tries_again() {
+    let cluster = Played::one(Fate::Stuck(Step::Starting, Reason::CrashLoop, false));
+    let hub = cluster.hub(1);
+    let waiting = tokio::spawn({
+        let hub = hub.clone();
+        async move { all_snapshots(&hub, "app").await }
+    });
+    for restarts in 1..4 {
+        tokio::time::sleep(seconds(20)).await;
+        assert!(!waiting.is_finished(), "after {restarts} restarts");
+        cluster.change("app", |app| app.restarts = restarts);
+    }
+    let last = waiting.await.expect("no panic").pop().expect("an end");
+    assert_eq!((last.phase, last.elapsed_ms / 1_000), (Phase::Failed { reason: Reason::CrashLoop }, 90));
+
+    cluster.change("app", |app| app.restarts = 4);
+    tokio::time::sleep(seconds(1)).await;
+    assert!(matches!(hub.look(&host("app")).phase, Phase::Failed { .. }));
+}
+
+/// A minute of sweeps, as the server does them.
+async fn sweep_for(hub: &Hub, minutes: u32) {
+    for _ in 0..minutes {
+        hub.sweep();
+        tokio::time::sleep(seconds(60)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_finishes_what_is_half_done_and_tells_nobody() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    cluster.leave_half_awake("app");
+    let hub = cluster.hub(1);
+    tokio::time::sleep(seconds(2)).await;
+    sweep_for(&hub, 1).await;
+    assert!(cluster.is_awake("app"));
+    assert_eq!(cluster.writes("app").iter().map(|(_, write)| *write).collect::<Vec<_>>(), ["restore", "clear"]);
+    assert!(cluster.notes().is_empty() && hub.inner.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_leaves_alone_what_no_write_can_help() {
+    for fate in DEAD {
+        let cluster = Played::one(fate);
+        cluster.leave_half_awake("app");
+        let hub = cluster.hub(1);
+        for _ in 0..60 {
+            hub.sweep();
+            assert!(hub.inner.wakes().is_empty(), "{fate:?}");
+            tokio::time::sleep(seconds(60)).await;
+        }
+        assert!(cluster.writes("app").is_empty() && cluster.notes().is_empty(), "{fate:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_there_any_more_and_a_failed_wake_up_is_left_alone() {
+    let cluster = Played::one(Fate::Stuck(Step::Starting, Reason::CrashLoop, true));
+    let hub = cluster.hub(1);
+    hub.retry(&host("app"));
+    sweep_for(&hub, 60).await;
+    assert_eq!(cluster.notes(), [Phase::Failed { reason: Reason::CrashLoop }], "told once, to who started it");
+    assert_eq!(cluster.writes("app").len(), 1);
+    assert!(hub.inner.tasks.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_sweep_tries_ever_more_seldom() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    cluster.leave_half_awake("app");
+    cluster.change("app", |app| app.refused = Some("restore"));
+    let hub = cluster.hub(1);
+    tokio::time::sleep(seconds(2)).await;
+    sweep_for(&hub, 5 * 60).await;
+    let attempts = cluster.writes("app");
+    let pauses: Vec<u64> = attempts.windows(2).map(|pair| ((pair[1].0 - pair[0].0).as_secs() + 30) / 60).collect();
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], "minutes");
+    assert!(cluster.notes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idled_app_whose_service_somebody_puts_back_is_woken_after_two_looks_a_minute_apart() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    cluster.change("app", |app| app.is_ours = false);
+    let hub = cluster.hub(1);
+    let begun = Instant::now();
+    sweep_for(&hub, 3).await;
+    assert!(cluster.is_awake("app"));
+    let after = cluster.writes("app")[0].0 - begun;
+    assert!((seconds(60)..seconds(130)).contains(&after), "{after:?}");
+    assert!(cluster.notes().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_just_being_idled_is_left_alone() {
+    // By the Service first, by the label first, and with a visitor or without.
+    for service_first in [true, false] {
+        for visited in [true, false] {
+            let cluster = Played::one(Fate::Up(seconds(1)));
+            cluster.change("app", |app| (app.idled, app.is_ours) = (!service_first, service_first));
+            cluster.leave_half_awake("app");
+            tokio::time::sleep(seconds(10)).await;
+            cluster.change("app", |app| app.marks += 1);
+            let hub = cluster.hub(1);
+            if visited {
+                hub.retry(&host("app"));
+            }
+            hub.sweep();
+            tokio::time::sleep(seconds(4)).await;
+            assert!(cluster.writes("app").is_empty(), "Service first: {service_first}, visited: {visited}");
+            cluster.change("app", |app| (app.idled, app.replicas, app.since, app.is_ours) = (true, 0, None, true));
+            tokio::time::sleep(seconds(30)).await;
+            let state = cluster.state("app");
+            // Whoever found it up was shown in, and it goes to sleep after that.
+            assert_eq!(state.replicas > 0, visited && service_first, "Service first: {service_first}, visited: {visited}");
+            assert!(state.idled || cluster.is_awake("app"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_that_cannot_be_taken_off_keep_nobody_from_the_app() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    let hub = cluster.hub(1);
+    cluster.change("app", |app| app.refused = Some("clear"));
+    assert_eq!(last_phase(&hub, "app").await, READY);
+    assert!(cluster.state("app").idled, "the sweep takes them off");
+    cluster.change("app", |app| app.refused = None);
+    sweep_for(&hub, 3).await;
+    assert!(cluster.is_awake("app"));
+    assert_eq!(cluster.notes(), [READY]);
 }

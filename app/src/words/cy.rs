@@ -100,6 +100,10 @@ fn reason(reason: Reason) -> Explanation {
         Reason::OutOfMemory => ("Mae'r ap yn rhedeg allan o gof o hyd.", UNLIKELY),
         Reason::CannotRun => ("Mae'r ap wedi'i osod mewn ffordd na all redeg.", UNLIKELY),
         Reason::BadConfiguration => ("Mae gosodiad sydd ei angen ar yr ap ar goll.", UNLIKELY),
+        Reason::ManyStarting => (
+            "Mae llawer o apiau'n cychwyn ar hyn o bryd.",
+            "Nid oes angen i chi wneud dim: bydd yr ap hwn yn cychwyn cyn gynted ag y bydd lle.",
+        ),
         Reason::NoRoom => (
             "Nid oes gweinydd â digon o le i redeg yr ap ar hyn o bryd.",
             "Mae aros yn aml yn helpu: gall lle ddod ar gael o fewn ychydig funudau.",

@@ -98,6 +98,9 @@ fn reason(reason: Reason) -> Explanation {
         Reason::OutOfMemory => ("The app keeps running out of memory.", UNLIKELY),
         Reason::CannotRun => ("The app is set up in a way that cannot run.", UNLIKELY),
         Reason::BadConfiguration => ("The app is missing a setting that it needs.", UNLIKELY),
+        Reason::ManyStarting => {
+            ("Many apps are starting at the moment.", "You do not need to do anything: this app starts as soon as there is room.")
+        }
         Reason::NoRoom => (
             "There is no server with enough room to run the app right now.",
             "Waiting often helps: room may become available within a few minutes.",

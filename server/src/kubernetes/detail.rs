@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use tokio::{sync::watch, time::sleep};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
-use unidler::cluster::Pods;
+use unidler::cluster::{Endpoints, Pods};
 
 use super::{discovery::Found, pods};
 
@@ -68,11 +68,12 @@ impl Detail {
         }
     }
 
-    /// Whether a ready endpoint is behind the Service. `None` if that may not be read.
-    pub(super) fn has_ready_endpoint(&self) -> Option<bool> {
+    /// Whether a ready endpoint is behind the Service.
+    pub(super) fn endpoints(&self) -> Endpoints {
         match &*self.endpoints.latest.borrow() {
-            Objects::Known(objects) => Some(objects.values().any(|slice| slice.endpoints.iter().any(is_ready))),
-            Objects::Forbidden => None,
+            Objects::Known(objects) if objects.values().any(|slice| slice.endpoints.iter().any(is_ready)) => Endpoints::Ready,
+            Objects::Known(_) => Endpoints::NotReady,
+            Objects::Forbidden => Endpoints::Forbidden,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use unidler::{host::Host, progress::Reason};
+use unidler::{cluster::AppId, host::Host, progress::Reason};
 
 use super::{
     cache::{Cache, Cached},
@@ -26,6 +26,41 @@ pub(super) struct Found {
     pub(super) service: Arc<Cached<Service>>,
 }
 
+/// An app: the objects of one key in one namespace.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct App<'a> {
+    namespace: &'a str,
+    key: &'a str,
+}
+
+impl<'a> App<'a> {
+    pub(super) fn id(self) -> AppId {
+        AppId::new(&format!("{}/{}", self.namespace, self.key))
+    }
+
+    /// No namespace has a slash in its name.
+    pub(super) fn parse(id: &'a AppId) -> Option<Self> {
+        id.as_str().split_once('/').map(|(namespace, key)| Self { namespace, key })
+    }
+}
+
+impl Found {
+    pub(super) fn app(&self) -> App<'_> {
+        App { namespace: &self.ingress.namespace, key: &self.ingress.key }
+    }
+}
+
+/// Finds an app that a host was found to lead to, whatever has become of that host.
+pub(super) fn find_app(
+    app: App<'_>,
+    ingresses: &Cache<Ingress>,
+    deployments: &Cache<Deployment>,
+    services: &Cache<Service>,
+) -> Result<Found, Reason> {
+    let ingress = ingresses.get(app.key).into_iter().find(|ingress| ingress.namespace == app.namespace);
+    with_ingress(ingress.ok_or(Reason::NoIngress)?, app.key, deployments, services)
+}
+
 /// Finds the app of a host.
 pub(super) fn find(
     host: &Host,
@@ -39,7 +74,15 @@ pub(super) fn find(
         return Err(Reason::NoIngress);
     }
     let serving = labelled.into_iter().filter(|ingress| ingress.value.serves(host));
-    let ingress = only(serving, Reason::HostNotServed, Reason::AmbiguousIngress)?;
+    with_ingress(only(serving, Reason::HostNotServed, Reason::AmbiguousIngress)?, key, deployments, services)
+}
+
+fn with_ingress(
+    ingress: Arc<Cached<Ingress>>,
+    key: &str,
+    deployments: &Cache<Deployment>,
+    services: &Cache<Service>,
+) -> Result<Found, Reason> {
     let namespace = &ingress.namespace;
     let deployments = deployments.get(key).into_iter().filter(|deployment| deployment.namespace == *namespace);
     let services = services.get(key).into_iter().filter(|service| service.namespace == *namespace);

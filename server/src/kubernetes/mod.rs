@@ -21,7 +21,7 @@ pub mod operate;
 mod pods;
 mod write;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use futures::{
@@ -39,7 +39,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use unidler::{
-    cluster::{self, ApplyError, Cluster, Observation, Observed, Pods, Write},
+    cluster::{self, AppId, ApplyError, Cluster, Endpoints, Observation, Observed, Pods, Write},
     host::Host,
     progress::{Progress, Reason},
 };
@@ -49,7 +49,7 @@ use self::{
     cache::Cache,
     counted::CountRequests,
     detail::Detail,
-    discovery::{Found, find, hosts_of, key_of},
+    discovery::{App, Found, find, find_app, hosts_of, key_of},
     events::Notes,
     objects::{Deployment, Ingress, PointsAt, Service},
     write::Writer,
@@ -160,15 +160,29 @@ impl KubernetesCluster {
         services.doubt();
     }
 
-    fn find(&self, host: &Host) -> Result<Found, Reason> {
-        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+    /// Why nothing can be found at the moment.
+    fn blind(&self) -> Result<(), Reason> {
+        let Inner { ingresses, deployments, services, .. } = &*self.inner;
         if ingresses.is_forbidden() || deployments.is_forbidden() || services.is_forbidden() {
             return Err(Reason::PermissionMissing);
         }
         if self.not_ready().is_some() {
             return Err(Reason::ApiUnreachable);
         }
+        Ok(())
+    }
+
+    fn find_by_host(&self, host: &Host) -> Result<Found, Reason> {
+        self.blind()?;
+        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
         find(host, key_of(host, &settings.key_label), ingresses, deployments, services)
+    }
+
+    fn find_by_id(&self, app: &AppId) -> Result<Found, Reason> {
+        self.blind()?;
+        let Inner { ingresses, deployments, services, .. } = &*self.inner;
+        let app = App::parse(app).ok_or(Reason::NoIngress)?;
+        find_app(app, ingresses, deployments, services)
     }
 
     fn observed(&self, found: &Found, detail: Option<&Detail>) -> Observed {
@@ -176,6 +190,7 @@ impl KubernetesCluster {
         let (deployment, service) = (&found.deployment.value, &found.service.value);
         Observed {
             connected: ingresses.is_connected() && deployments.is_connected() && services.is_connected(),
+            title: None,
             deployment: cluster::Deployment {
                 version: deployment.version(),
                 idled: deployment.idled,
@@ -189,7 +204,7 @@ impl KubernetesCluster {
                 PointsAt::Unidler => {
                     cluster::Service::Idled { version: service.version(), restorable: service.when_unidled(deployment).is_some() }
                 }
-                PointsAt::Pods => cluster::Service::Serving { ready: detail.and_then(Detail::has_ready_endpoint) },
+                PointsAt::Pods => cluster::Service::Serving { endpoints: detail.map_or(Endpoints::Unknown, Detail::endpoints) },
                 PointsAt::Elsewhere => cluster::Service::Elsewhere,
             },
             pods: detail.map_or_else(Pods::default, Detail::pods),
@@ -198,25 +213,25 @@ impl KubernetesCluster {
 }
 
 impl Cluster for KubernetesCluster {
-    fn note(&self, host: &Host, outcome: &Progress) {
-        let Ok(found) = self.find(host) else { return };
-        let (inner, outcome) = (Arc::clone(&self.inner), outcome.clone());
-        tokio::spawn(async move { inner.notes.write(&found.deployment, &outcome).await });
+    fn find(&self, host: &Host) -> Result<AppId, Reason> {
+        self.find_by_host(host).map(|found| found.app().id())
     }
 
-    fn observe(&self, host: &Host) -> Observation {
-        self.find(host).map(|found| self.observed(&found, None))
+    fn apps(&self) -> Vec<AppId> {
+        let Inner { settings, ingresses, .. } = &*self.inner;
+        let hosts = ingresses.all().into_iter().flat_map(|ingress| hosts_of(&ingress, &settings.key_label));
+        let apps: HashSet<AppId> = hosts.filter_map(|host| self.find(&host).ok()).collect();
+        apps.into_iter().collect()
     }
 
-    fn address(&self, host: &Host) -> Option<SocketAddr> {
-        let Found { ingress, service, .. } = self.find(host).ok()?;
-        service.value.address(&service.name, &ingress.value, host)
+    fn observe(&self, app: &AppId) -> Observation {
+        self.find_by_id(app).map(|found| self.observed(&found, None))
     }
 
-    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         let watching = Watching {
             cluster: self.clone(),
-            host: host.clone(),
+            app: app.clone(),
             changes: self.inner.changed.subscribe(),
             detail: None,
             latest: None,
@@ -226,19 +241,23 @@ impl Cluster for KubernetesCluster {
         stream::unfold(watching, Watching::next).boxed()
     }
 
-    fn apply<'a>(&'a self, host: &'a Host, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         async move {
-            let found = self.find(host).map_err(|_| ApplyError::Conflict)?;
+            let found = self.find_by_id(app).map_err(|_| ApplyError::Conflict)?;
             self.inner.writer.apply(&found, write).await
         }
         .boxed()
     }
 
-    fn unfinished(&self) -> Vec<Host> {
-        let Inner { settings, ingresses, .. } = &*self.inner;
-        let hosts = ingresses.all().into_iter().flat_map(|ingress| hosts_of(&ingress, &settings.key_label));
-        let is_unfinished = |host: &Host| self.observe(host).is_ok_and(|observed| observed.is_unfinished());
-        hosts.filter(is_unfinished).collect()
+    fn address(&self, host: &Host) -> Option<SocketAddr> {
+        let Found { ingress, service, .. } = self.find_by_host(host).ok()?;
+        service.value.address(&service.name, &ingress.value, host)
+    }
+
+    fn note(&self, app: &AppId, outcome: &Progress) {
+        let Ok(found) = self.find_by_id(app) else { return };
+        let (inner, outcome) = (Arc::clone(&self.inner), outcome.clone());
+        tokio::spawn(async move { inner.notes.write(&found.deployment, &outcome).await });
     }
 
     fn not_ready(&self) -> Option<String> {
@@ -265,7 +284,7 @@ async fn configuration() -> anyhow::Result<Config> {
 /// The observations of one app, as a stream.
 struct Watching {
     cluster: KubernetesCluster,
-    host: Host,
+    app: AppId,
     changes: watch::Receiver<()>,
     /// Watched from when the app has replicas.
     detail: Option<Detail>,
@@ -307,7 +326,7 @@ impl Watching {
 
     fn observe(&mut self) -> Observation {
         self.changes.mark_unchanged();
-        let found = self.cluster.find(&self.host).inspect_err(|_| self.detail = None)?;
+        let found = self.cluster.find_by_id(&self.app).inspect_err(|_| self.detail = None)?;
         if self.detail.as_ref().is_some_and(|detail| !detail.is_of(&found)) {
             self.detail = None;
         }

@@ -19,7 +19,7 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use unidler::{
-    cluster::{ApplyError, Cluster, Observation, Service, Write},
+    cluster::{AppId, ApplyError, Cluster, Observation, Service, Write},
     host::Host,
     progress::Reason,
 };
@@ -192,7 +192,7 @@ impl World {
 
     /// The first observation that is as it should be.
     async fn until(&self, good: impl Fn(&Observation) -> bool) -> Observation {
-        let mut observations = self.cluster.watch(&host());
+        let mut observations = self.cluster.watch(&app());
         let looking = async {
             loop {
                 let observation = observations.next().await.expect("it never ends");
@@ -211,8 +211,12 @@ impl Drop for World {
     }
 }
 
-fn host() -> Host {
-    Host::parse("tool.example").expect("a host")
+fn host(name: &str) -> Host {
+    Host::parse(name).expect("a host")
+}
+
+fn app() -> AppId {
+    AppId::new("ns/tool.example")
 }
 
 fn is_known(observation: &Observation) -> bool {
@@ -226,7 +230,9 @@ async fn an_idled_app_is_observed_as_it_is() {
     assert!(observed.deployment.idled && observed.deployment.replicas == 0);
     assert!(matches!(observed.service, Service::Idled { restorable: true, .. }));
     assert_eq!(world.cluster.not_ready(), None);
-    assert_eq!(world.cluster.observe(&Host::parse("other.example").expect("a host")), Err(Reason::NoIngress));
+    assert_eq!(world.cluster.find(&host("tool.example")), Ok(app()));
+    assert_eq!(world.cluster.apps(), [app()]);
+    assert_eq!(world.cluster.find(&host("other.example")), Err(Reason::NoIngress));
 }
 
 #[tokio::test]
@@ -235,7 +241,7 @@ async fn nothing_is_said_of_any_app_before_the_first_lists_are_complete() {
         let faults = VecDeque::from(vec![Fault::Status(code, "not now", 0); 3]);
         let world = World::new(Script { lists: faults, ..Script::default() }).await;
         assert!(world.cluster.not_ready().is_some());
-        assert_eq!(world.cluster.observe(&host()), Err(Reason::ApiUnreachable), "and not that there is no such app");
+        assert_eq!(world.cluster.find(&host("tool.example")), Err(Reason::ApiUnreachable), "and not that there is no such app");
         assert!(world.until(is_known).await.is_ok(), "{code} is survived");
     }
 }
@@ -307,7 +313,7 @@ async fn each_answer_to_a_write_is_understood() {
     ] {
         world.api.script().patches.extend(fault.map(|(code, message, seconds)| Fault::Status(code, message, seconds)));
         let write = Write::Scale { version: observed.deployment.version.clone(), replicas: 2 };
-        assert_eq!(world.cluster.apply(&host(), &write).await, result, "{fault:?}");
+        assert_eq!(world.cluster.apply(&app(), &write).await, result, "{fault:?}");
     }
     assert_eq!(world.api.script().patched.len(), 9, "one request each: the client does not try again by itself");
 }
@@ -318,7 +324,7 @@ async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
     world.until(is_known).await.expect("an app");
     let version = unidler::cluster::Version("of yesterday".into());
     let write = Write::RestoreService { version };
-    assert_eq!(world.cluster.apply(&host(), &write).await, Err(ApplyError::Conflict));
+    assert_eq!(world.cluster.apply(&app(), &write).await, Err(ApplyError::Conflict));
     assert!(world.api.script().patched.is_empty());
 }
 
@@ -326,7 +332,7 @@ async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
 async fn a_service_is_patched_in_four_fields_and_on_the_condition_of_its_version() {
     let world = World::new(Script::default()).await;
     let Service::Idled { version, .. } = world.until(is_known).await.expect("an app").service else { panic!("idled") };
-    world.cluster.apply(&host(), &Write::RestoreService { version }).await.expect("written");
+    world.cluster.apply(&app(), &Write::RestoreService { version }).await.expect("written");
     let script = world.api.script();
     let (kind, content_type, body) = &script.patched[0];
     assert_eq!((kind.as_str(), content_type.as_str()), ("services", "application/merge-patch+json"));

@@ -28,8 +28,9 @@ use tokio::{
     time::timeout,
 };
 use unidler::{
-    cluster::{ApplyError, Cluster, Deployment, Observation, Observed, Pods, Service, Version, Write},
+    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Version, Write},
     host::Host,
+    progress::Reason,
 };
 use unidler_server::late::Late;
 
@@ -45,7 +46,15 @@ struct OneApp {
 }
 
 impl Cluster for OneApp {
-    fn observe(&self, _: &Host) -> Observation {
+    fn find(&self, _: &Host) -> Result<AppId, Reason> {
+        Ok(AppId::new("app"))
+    }
+
+    fn apps(&self) -> Vec<AppId> {
+        vec![AppId::new("app")]
+    }
+
+    fn observe(&self, _: &AppId) -> Observation {
         let version = || Version(String::new());
         let deployment = Deployment {
             version: version(),
@@ -58,25 +67,21 @@ impl Cluster for OneApp {
         };
         let service = match self.replicas {
             0 => Service::Idled { version: version(), restorable: true },
-            _ => Service::Serving { ready: None },
+            _ => Service::Serving { endpoints: Endpoints::Ready },
         };
-        Ok(Observed { connected: true, deployment, service, pods: Pods::default() })
+        Ok(Observed { connected: true, title: None, deployment, service, pods: Pods::default() })
     }
 
-    fn watch(&self, host: &Host) -> BoxStream<'static, Observation> {
-        stream::once(ready(self.observe(host))).chain(stream::once(pending())).boxed()
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
+        stream::once(ready(self.observe(app))).chain(stream::once(pending())).boxed()
     }
 
-    fn apply<'a>(&'a self, _: &'a Host, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         ready(Err(ApplyError::Conflict)).boxed()
     }
 
     fn address(&self, _: &Host) -> Option<SocketAddr> {
-        Some(self.address)
-    }
-
-    fn unfinished(&self) -> Vec<Host> {
-        Vec::new()
+        (self.replicas > 0).then_some(self.address)
     }
 }
 

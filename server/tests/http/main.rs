@@ -9,7 +9,7 @@ mod program;
 use std::{collections::HashSet, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use unidler::progress::{Phase, Progress, Reason};
+use unidler::progress::{Phase, Progress, Reason, Step};
 
 use unidler_server::limits::Limits;
 
@@ -198,12 +198,14 @@ async fn a_host_that_is_no_name_is_refused_everywhere() {
 }
 
 #[tokio::test]
-async fn one_wake_up_too_many_is_told_when_to_come_again() {
+async fn one_wake_up_too_many_waits_in_line_and_starts_by_itself() {
     let server = Server::with(1, Limits::default()).await;
-    let _slow = server.events("slow.localhost", "/events/").await;
-    let answer = server.get("quick.localhost", "/events/", &[]).await;
-    assert_eq!(answer.status, StatusCode::TOO_MANY_REQUESTS);
-    assert!(!answer.header("retry-after").is_empty());
+    let mut first = server.events("quick.localhost", "/events/").await;
+    while !matches!(first.next().await.expect("an event").progress.phase, Phase::Waking { step: Step::Restoring, .. }) {}
+    let told = server.events("ingress-lags.localhost", "/events/").await.rest().await;
+    let in_line = Phase::Waking { step: Step::Finding, reason: Some(Reason::ManyStarting) };
+    assert!(told.iter().any(|event| event.progress.phase == in_line), "{told:?}");
+    assert_eq!(told.last().map(|event| event.name.as_str()), Some("success"));
 }
 
 #[tokio::test]

@@ -1,0 +1,218 @@
+//! A cluster of apps whose fates a test sets, without anything that goes wrong by chance.
+
+use std::collections::BTreeMap;
+
+use futures::{
+    future::{BoxFuture, FutureExt, ready},
+    stream::BoxStream,
+};
+use tokio::time::{Instant, interval};
+use tokio_stream::wrappers::IntervalStream;
+
+use super::*;
+use crate::cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write};
+
+/// What becomes of an app that has its replicas.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fate {
+    /// It is up after this time.
+    Up(Duration),
+    /// After a second it is in trouble, for ever.
+    Stuck(Step, Reason, bool),
+    /// It never becomes ready, and says nothing.
+    Silent,
+}
+
+/// One app, idled at first.
+#[derive(Clone, Debug)]
+pub(super) struct App {
+    pub(super) fate: Fate,
+    pub(super) idled: bool,
+    pub(super) replicas: u32,
+    pub(super) since: Option<Instant>,
+    pub(super) is_ours: bool,
+    pub(super) restarts: u32,
+    pub(super) title: Option<&'static str>,
+    /// Counts how often it was marked.
+    pub(super) marks: u32,
+    /// The write that a policy refuses.
+    pub(super) refused: Option<&'static str>,
+    deployment_version: u64,
+    service_version: u64,
+}
+
+/// When, for which app, and what.
+type Written = (Instant, String, &'static str);
+
+/// Cheap to clone; all clones are one cluster.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Played {
+    apps: Arc<Mutex<BTreeMap<String, App>>>,
+    writes: Arc<Mutex<Vec<Written>>>,
+    notes: Arc<Mutex<Vec<Phase>>>,
+}
+
+impl App {
+    /// Somebody else changes it.
+    fn changed(&mut self, change: impl FnOnce(&mut Self)) {
+        let before = (self.idled, self.replicas, self.marks, self.is_ours);
+        change(self);
+        self.deployment_version += u64::from((self.idled, self.replicas, self.marks) != (before.0, before.1, before.2));
+        self.service_version += u64::from(self.is_ours != before.3);
+    }
+
+    fn is_available(&self) -> bool {
+        let age = self.since.map(|since| since.elapsed());
+        matches!((self.fate, age), (Fate::Up(after), Some(age)) if self.replicas > 0 && age >= after)
+    }
+
+    fn observe(&self, endpoints: Endpoints) -> Observed {
+        let is_stuck = self.since.is_some_and(|since| since.elapsed() >= Duration::from_secs(1));
+        let pods = match self.fate {
+            Fate::Stuck(step, reason, given_up) if is_stuck => {
+                Pods { step: Some(step), trouble: Some(Trouble { reason, given_up }), restarts: self.restarts }
+            }
+            _ => Pods { step: self.since.map(|_| Step::Starting), trouble: None, restarts: self.restarts },
+        };
+        let deployment_version = Version(format!("d{}", self.deployment_version));
+        Observed {
+            connected: true,
+            title: self.title.map(str::to_owned),
+            deployment: Deployment {
+                version: deployment_version,
+                idled: self.idled,
+                replicas: self.replicas,
+                replicas_when_unidled: 1,
+                available: if self.is_available() { self.replicas } else { 0 },
+                trouble: None,
+                usual: None,
+            },
+            service: match self.is_ours {
+                true => Service::Idled { version: Version(format!("s{}", self.service_version)), restorable: true },
+                false => Service::Serving { endpoints },
+            },
+            pods,
+        }
+    }
+}
+
+impl Played {
+    /// Idled apps by name: each is reached by `<name>.localhost` and by what is below that.
+    pub(super) fn new(fates: impl IntoIterator<Item = (String, Fate)>) -> Self {
+        let app = |fate| App {
+            fate,
+            idled: true,
+            replicas: 0,
+            since: None,
+            is_ours: true,
+            restarts: 0,
+            title: None,
+            marks: 1,
+            refused: None,
+            deployment_version: 1,
+            service_version: 1,
+        };
+        let apps = fates.into_iter().map(|(name, fate)| (name, app(fate))).collect();
+        Self { apps: Arc::new(Mutex::new(apps)), ..Self::default() }
+    }
+
+    pub(super) fn one(fate: Fate) -> Self {
+        Self::new([("app".to_owned(), fate)])
+    }
+
+    pub(super) fn hub(&self, max_wakes: usize) -> Hub {
+        Hub::new(Arc::new(self.clone()), Settings { max_wakes, ..Settings::default() })
+    }
+
+    /// Somebody else changes an app.
+    pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut App)) {
+        self.apps.lock().expect("no panic").get_mut(name).expect("an app").changed(change);
+    }
+
+    /// Somebody began to wake it long ago.
+    pub(super) fn leave_half_awake(&self, name: &str) {
+        self.change(name, |app| (app.replicas, app.since) = (1, Some(Instant::now())));
+    }
+
+    pub(super) fn state(&self, name: &str) -> App {
+        self.apps.lock().expect("no panic")[name].clone()
+    }
+
+    pub(super) fn is_awake(&self, name: &str) -> bool {
+        let app = self.state(name);
+        app.replicas > 0 && !app.idled && !app.is_ours
+    }
+
+    /// What was written for an app, and when.
+    pub(super) fn writes(&self, name: &str) -> Vec<(Instant, &'static str)> {
+        let writes = self.writes.lock().expect("no panic");
+        writes.iter().filter(|(_, of, _)| of == name).map(|(at, _, write)| (*at, *write)).collect()
+    }
+
+    pub(super) fn notes(&self) -> Vec<Phase> {
+        self.notes.lock().expect("no panic").clone()
+    }
+
+    fn observe_with(&self, app: &AppId, endpoints: impl FnOnce(&App) -> Endpoints) -> Observation {
+        let apps = self.apps.lock().expect("no panic");
+        let app = apps.get(app.as_str()).ok_or(Reason::NoDeployment)?;
+        Ok(app.observe(endpoints(app)))
+    }
+
+    fn watched(&self, app: &AppId) -> Observation {
+        self.observe_with(app, |app| if app.is_available() { Endpoints::Ready } else { Endpoints::NotReady })
+    }
+
+    fn write(&self, id: &AppId, write: &Write) -> Result<(), ApplyError> {
+        let mut apps = self.apps.lock().expect("no panic");
+        let app = apps.get_mut(id.as_str()).ok_or(ApplyError::Conflict)?;
+        let (name, current) = match write {
+            Write::Scale { version, .. } => ("scale", version.0 == format!("d{}", app.deployment_version)),
+            Write::RestoreService { version } => ("restore", version.0 == format!("s{}", app.service_version)),
+            Write::ClearIdled { version, .. } => ("clear", version.0 == format!("d{}", app.deployment_version)),
+        };
+        self.writes.lock().expect("no panic").push((Instant::now(), id.to_string(), name));
+        if app.refused == Some(name) {
+            return Err(ApplyError::Forbidden("a policy".into()));
+        }
+        if !current {
+            return Err(ApplyError::Conflict);
+        }
+        assert!(app.idled || app.is_ours, "written to an app that is not idled: {write:?}");
+        match write {
+            Write::Scale { replicas, .. } => app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now()))),
+            Write::RestoreService { .. } => (app.is_ours, app.service_version) = (false, app.service_version + 1),
+            Write::ClearIdled { .. } => app.changed(|app| app.idled = false),
+        }
+        Ok(())
+    }
+}
+
+impl Cluster for Played {
+    fn find(&self, host: &Host) -> Result<AppId, Reason> {
+        let name = host.as_str().strip_suffix(".localhost").ok_or(Reason::NoIngress)?;
+        let name = name.rsplit('.').next().unwrap_or(name);
+        self.apps.lock().expect("no panic").contains_key(name).then(|| AppId::new(name)).ok_or(Reason::NoIngress)
+    }
+
+    fn apps(&self) -> Vec<AppId> {
+        self.apps.lock().expect("no panic").keys().map(|name| AppId::new(name)).collect()
+    }
+
+    fn observe(&self, app: &AppId) -> Observation {
+        self.observe_with(app, |_| Endpoints::Unknown)
+    }
+
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
+        let (cluster, app) = (self.clone(), app.clone());
+        IntervalStream::new(interval(Duration::from_millis(100))).map(move |_| cluster.watched(&app)).boxed()
+    }
+
+    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+        ready(self.write(app, write)).boxed()
+    }
+
+    fn note(&self, _: &AppId, outcome: &Progress) {
+        self.notes.lock().expect("no panic").push(outcome.phase);
+    }
+}

@@ -1,0 +1,89 @@
+//! What one visitor is shown, from the host to the end.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::{Hub, Mandate, milliseconds, new_reference, nowhere, wake::Listener};
+use crate::{
+    host::Host,
+    progress::{Phase, Progress, Reason},
+};
+
+/// How often a host is tried again while the cluster cannot say to which app it leads.
+const FIND_AGAIN: Duration = Duration::from_millis(500);
+
+/// The snapshots of one visitor, as a stream.
+pub(super) enum Visit {
+    /// The app is known.
+    Listening(Listener),
+    /// It is not. Such a visit costs no driver: anybody may ask for any host.
+    Finding(Finding),
+}
+
+pub(super) struct Finding {
+    hub: Hub,
+    host: Host,
+    mandate: Mandate,
+    reference: String,
+    since: Instant,
+    /// How many snapshots there were, and why there was no app in the last one.
+    told: (u64, Option<Reason>),
+}
+
+impl Visit {
+    pub(super) fn new(hub: Hub, host: Host, mandate: Mandate) -> Self {
+        match hub.attach(&host, mandate) {
+            Ok(listener) => Self::Listening(listener),
+            Err(_) => {
+                let (reference, since) = (new_reference(), Instant::now());
+                Self::Finding(Finding { hub, host, mandate, reference, since, told: (0, None) })
+            }
+        }
+    }
+
+    /// The next snapshot, and the visit after it, unless that was the last one.
+    pub(super) async fn next(self) -> Option<(Progress, Option<Self>)> {
+        let mut listener = match self {
+            Self::Listening(listener) => listener,
+            Self::Finding(finding) => match finding.next().await {
+                Found::App(listener) => listener,
+                Found::Nothing(progress, finding) => return Some((progress, finding.map(Self::Finding))),
+            },
+        };
+        let progress = listener.next().await?;
+        let goes_on = !progress.phase.is_terminal();
+        Some((progress, goes_on.then_some(Self::Listening(listener))))
+    }
+}
+
+enum Found {
+    App(Listener),
+    Nothing(Progress, Option<Finding>),
+}
+
+impl Finding {
+    /// Waits until the app is found, or there is something else to say about the host.
+    async fn next(mut self) -> Found {
+        loop {
+            let reason = match self.hub.attach(&self.host, self.mandate) {
+                Ok(listener) => return Found::App(listener),
+                Err(reason) => reason,
+            };
+            let is_late = self.since.elapsed() >= self.hub.inner.settings.deadline;
+            let (revision, told) = self.told;
+            if is_late || told != Some(reason) {
+                self.told = (revision + 1, Some(reason));
+                let mut progress = nowhere(&self.host, reason);
+                if is_late {
+                    progress.phase = Phase::Failed { reason };
+                }
+                progress.reference.clone_from(&self.reference);
+                (progress.revision, progress.elapsed_ms) = (revision, milliseconds(self.since.elapsed()));
+                let finding = (!progress.phase.is_terminal()).then_some(self);
+                return Found::Nothing(progress, finding);
+            }
+            sleep(FIND_AGAIN).await;
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! One wake-up: what its visitors see of it, and what they want of its driver.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{FIRST, INTEREST, Mandate, meter, milliseconds, new_reference};
+use crate::{
+    cluster::{AppId, Observed},
+    host::Host,
+    progress::{Mark, Phase, Progress},
+};
+
+/// What is under way about one app.
+pub(super) struct Wake {
+    pub(super) app: AppId,
+    pub(super) reference: String,
+    /// What its visitors see. The sender lives here, so that a snapshot outlives the driver.
+    state: watch::Sender<State>,
+    /// What they want. A std mutex: it is never held across an await.
+    demand: Mutex<Demand>,
+    /// Has its driver look at the demand again.
+    pub(super) nudge: Notify,
+    /// Ends its driver: at shutdown, or when it is replaced.
+    pub(super) cancelled: CancellationToken,
+}
+
+struct Demand {
+    mandate: Mandate,
+    /// The host of the visitor who started it.
+    host: Option<Host>,
+    /// The last sign of somebody who waits and has no stream open.
+    asked: Instant,
+    /// The last look at it.
+    looked: Option<Instant>,
+}
+
+/// A [`Progress`] without what is the same for the whole wake-up.
+#[derive(Clone, Debug)]
+struct State {
+    revision: u64,
+    /// When the wake-up began; or, of an app that sleeps, when somebody first looked.
+    began: Instant,
+    phase: Phase,
+    restarts: u32,
+    usual: Option<Duration>,
+    title: Option<String>,
+    timeline: Vec<Mark>,
+}
+
+impl State {
+    fn begin(&mut self, phase: Phase) {
+        (self.began, self.phase, self.restarts) = (Instant::now(), phase, 0);
+        self.timeline.clear();
+        self.mark();
+    }
+
+    /// Marks the step if it is new, and answers the one before it.
+    fn mark(&mut self) -> Option<Mark> {
+        let Phase::Waking { step, .. } = self.phase else { return None };
+        let before = self.timeline.last().copied();
+        if before.is_some_and(|before| before.step >= step) {
+            return None;
+        }
+        self.timeline.push(Mark { step, at_ms: milliseconds(self.began.elapsed()) });
+        before
+    }
+}
+
+impl Wake {
+    pub(super) fn new(app: AppId, host: Option<&Host>, mandate: Mandate, phase: Phase, cancelled: CancellationToken) -> Self {
+        let began = Instant::now();
+        let mut state = State { revision: 1, began, phase, restarts: 0, usual: None, title: None, timeline: Vec::new() };
+        state.begin(phase);
+        let wake = Self {
+            app,
+            reference: new_reference(),
+            state: watch::Sender::new(state),
+            demand: Mutex::new(Demand { mandate, host: host.cloned(), asked: began, looked: None }),
+            nudge: Notify::new(),
+            cancelled,
+        };
+        if mandate == Mandate::Wake {
+            wake.log_start();
+        }
+        wake
+    }
+
+    fn log_start(&self) {
+        let Self { app, reference, .. } = self;
+        let host = self.host().map(tracing::field::display);
+        info!(%app, host, reference, "waking app");
+    }
+
+    fn demand(&self) -> MutexGuard<'_, Demand> {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn mandate(&self) -> Mandate {
+        self.demand().mandate
+    }
+
+    /// The host of the visitor who started it.
+    pub(super) fn host(&self) -> Option<Host> {
+        self.demand().host.clone()
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.state.borrow().phase
+    }
+
+    /// Whether its driver can do what is asked now. What is over cannot be started again: that is another wake-up.
+    pub(super) fn accepts(&self, host: Option<&Host>, mandate: Mandate) -> bool {
+        let mut demand = self.demand();
+        let phase = self.phase();
+        demand.asked = Instant::now();
+        if mandate <= demand.mandate {
+            return mandate < Mandate::Wake || !matches!(phase, Phase::Ready { .. });
+        }
+        if mandate == Mandate::Wake {
+            if phase.is_terminal() {
+                return false;
+            }
+            demand.host = host.cloned();
+        }
+        demand.mandate = mandate;
+        drop(demand);
+        if mandate == Mandate::Wake {
+            self.log_start();
+            if phase == Phase::Asleep {
+                self.state.send_modify(|state| {
+                    state.begin(FIRST);
+                    state.revision += 1;
+                });
+            }
+        }
+        self.nudge.notify_one();
+        true
+    }
+
+    /// Has its driver do no more than this.
+    pub(super) fn limit(&self, mandate: Mandate) {
+        let mut demand = self.demand();
+        demand.mandate = demand.mandate.min(mandate);
+    }
+
+    /// There is nothing left to finish.
+    pub(super) fn end_finish(&self) {
+        let mut demand = self.demand();
+        if demand.mandate == Mandate::Finish {
+            demand.mandate = Mandate::Watch;
+        }
+    }
+
+    /// Has its driver only watch, unless somebody has asked for it meanwhile. Whether it does.
+    pub(super) fn end_unasked(&self) -> bool {
+        let mut demand = self.demand();
+        let is_unasked = !self.has_listeners() && demand.asked + INTEREST <= Instant::now();
+        if is_unasked {
+            demand.mandate = Mandate::Watch;
+        }
+        is_unasked
+    }
+
+    /// Somebody looks at it.
+    pub(super) fn look(&self) {
+        let (now, mut demand) = (Instant::now(), self.demand());
+        (demand.asked, demand.looked) = (now, Some(now));
+    }
+
+    /// Whether somebody listens or looks, and so will once more after the end.
+    pub(super) fn has_audience(&self) -> bool {
+        self.has_listeners() || self.demand().looked.is_some_and(|looked| looked.elapsed() < INTEREST)
+    }
+
+    /// Whether somebody listens at this moment.
+    pub(super) fn has_listeners(&self) -> bool {
+        self.state.receiver_count() > 0
+    }
+
+    /// Until when somebody waits for it, as far as there has been a sign of it; `None` while somebody listens.
+    pub(super) fn interest_ends(&self) -> Option<Instant> {
+        (!self.has_listeners()).then(|| self.demand().asked + INTEREST)
+    }
+
+    pub(super) fn cancel(&self) {
+        self.cancelled.cancel();
+    }
+
+    pub(super) fn snapshot(&self, host: &Host) -> Progress {
+        self.snapshot_of(self.state.borrow().clone(), host)
+    }
+
+    fn snapshot_of(&self, state: State, host: &Host) -> Progress {
+        let State { revision, began, phase, restarts, usual, title, timeline } = state;
+        Progress {
+            reference: self.reference.clone(),
+            host: host.to_string(),
+            title,
+            revision,
+            elapsed_ms: if phase == Phase::Asleep { 0 } else { milliseconds(began.elapsed()) },
+            usual_ms: usual.map(milliseconds),
+            phase,
+            restarts,
+            timeline,
+        }
+    }
+
+    /// Whether visitors are being shown something that stands in the way.
+    pub(super) fn is_troubled(&self) -> bool {
+        !matches!(self.phase(), Phase::Waking { reason: None, .. })
+    }
+
+    /// Publishes what is known of the app besides its phase, if that is news.
+    pub(super) fn publish_facts(&self, observed: &Observed) {
+        let Observed { title, deployment, pods, .. } = observed;
+        self.state.send_if_modified(|state| {
+            let facts = (state.restarts.max(pods.restarts), state.usual.or(deployment.usual));
+            let is_news = facts != (state.restarts, state.usual) || state.title != *title;
+            if is_news {
+                (state.restarts, state.usual) = facts;
+                state.title.clone_from(title);
+                state.revision += 1;
+            }
+            is_news
+        });
+    }
+
+    /// Publishes a phase if it is news, and answers whether it is. Steps are marked when they are first reached, and
+    /// never go back: a pod that is replaced does not undo what the visitor has seen.
+    pub(super) fn publish(&self, phase: Phase) -> bool {
+        let is_wanted = self.mandate() == Mandate::Wake;
+        let is_news = self.state.send_if_modified(|state| {
+            let phase = match (phase, state.timeline.last()) {
+                (Phase::Waking { step, reason }, Some(last)) => Phase::Waking { step: step.max(last.step), reason },
+                (phase, _) => phase,
+            };
+            if state.phase == phase {
+                return false;
+            }
+            state.revision += 1;
+            if state.phase == Phase::Asleep || phase == Phase::Asleep {
+                state.begin(phase);
+                return true;
+            }
+            state.phase = phase;
+            let at = milliseconds(state.began.elapsed());
+            if let Some(before) = state.mark()
+                && is_wanted
+            {
+                meter::step_took(before.step, Duration::from_millis(at.saturating_sub(before.at_ms)));
+            }
+            true
+        });
+        if is_news && is_wanted {
+            let (Self { app, reference, .. }, state) = (self, self.state.borrow().clone());
+            let (host, elapsed_ms) = (self.host().map(tracing::field::display), milliseconds(state.began.elapsed()));
+            match state.phase {
+                Phase::Failed { reason } => warn!(%app, host, reference, ?reason, elapsed_ms, "wake-up failed"),
+                Phase::Waking { step, reason } => info!(%app, host, reference, ?step, ?reason, elapsed_ms, "wake-up progressed"),
+                Phase::Ready { .. } => info!(%app, host, reference, elapsed_ms, "app is ready"),
+                Phase::Asleep => {}
+            }
+        }
+        is_news
+    }
+}
+
+/// A visitor who listens to a wake-up.
+pub(super) struct Listener {
+    wake: Arc<Wake>,
+    states: watch::Receiver<State>,
+    host: Host,
+}
+
+impl Listener {
+    pub(super) fn new(wake: Arc<Wake>, host: Host) -> Self {
+        let mut states = wake.state.subscribe();
+        states.mark_changed();
+        Self { wake, states, host }
+    }
+
+    /// The current snapshot at first, then each later one.
+    pub(super) async fn next(&mut self) -> Option<Progress> {
+        self.states.changed().await.ok()?;
+        let state = self.states.borrow_and_update().clone();
+        Some(self.wake.snapshot_of(state, &self.host))
+    }
+}
+
+impl Drop for Listener {
+    /// Has the driver notice that there is one less.
+    fn drop(&mut self) {
+        self.wake.demand().asked = Instant::now();
+        self.wake.nudge.notify_one();
+    }
+}
