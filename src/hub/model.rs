@@ -37,8 +37,8 @@ struct Pod {
 }
 
 impl Pod {
-    fn is_available(&self) -> bool {
-        self.replicas > 0 && self.since.is_some_and(|since| since.elapsed() >= START)
+    fn is_available(&self, at: Instant) -> bool {
+        self.replicas > 0 && self.since.is_some_and(|since| at.saturating_duration_since(since) >= START)
     }
 }
 
@@ -368,7 +368,7 @@ impl Truth {
     }
 
     fn is_up(&self) -> bool {
-        self.deployment.now().is_available() && !self.service.now().is_ours
+        self.deployment.now().is_available(Instant::now()) && !self.service.now().is_ours
     }
 }
 
@@ -389,7 +389,8 @@ impl Cluster for World {
         let mut truth = self.truth();
         truth.was_up |= truth.is_up();
         let (pod, service) = (truth.deployment.seen(self.staleness.0), truth.service.seen(self.staleness.1));
-        let endpoints = if pod.is_available() { Endpoints::Ready } else { Endpoints::NotReady };
+        let is_available = Instant::now().checked_sub(self.staleness.0).is_some_and(|then| pod.is_available(then));
+        let endpoints = if is_available { Endpoints::Ready } else { Endpoints::NotReady };
         Ok(Observed {
             connected: truth.connected,
             title: None,
@@ -398,7 +399,7 @@ impl Cluster for World {
                 idled: pod.idled,
                 replicas: pod.replicas,
                 replicas_when_unidled: REPLICAS,
-                available: if pod.is_available() { pod.replicas } else { 0 },
+                available: if is_available { pod.replicas } else { 0 },
                 trouble: None,
                 usual: None,
             },
