@@ -257,6 +257,12 @@ impl Reason {
         )
     }
 
+    /// Whether there is no app at this address at all.
+    #[must_use]
+    pub fn is_not_found(self) -> bool {
+        matches!(self, Self::NoIngress | Self::HostNotServed | Self::NoDeployment)
+    }
+
     /// Whether it often passes without anybody's doing. As long as the cluster has not given up, such a reason is
     /// shown while the wake-up goes on; the others become a failure when nothing changes for a while.
     #[must_use]

@@ -1,25 +1,30 @@
-//! The server function. It is thin: it calls the hub that the server puts into its context.
+//! The addresses that the page asks.
 
-use leptos::{prelude::*, server_fn::ServerFn};
+use crate::start::Start;
 
-/// Where to post to.
-pub const WAKE_URL: &str = <Wake as ServerFn>::PATH;
+impl Start {
+    /// Where to post to, to start the app or to try again after a failure. A plain form may do that, too: the browser is sent
+    /// back to the page.
+    #[must_use]
+    pub fn wake_url(&self) -> String {
+        format!("{}/wake", self.reserved)
+    }
 
-/// Starts the wake-up of the app that the request's `Host` names, or begins again after a failure.
-///
-/// A plain form posts to it, so it works without scripts: the browser is sent back to the page it came from.
-///
-/// # Errors
-///
-/// Only if the server has not set up what this needs.
-#[server(prefix = "/_unidler/api", endpoint = "wake")]
-pub async fn wake() -> Result<(), ServerFnError> {
-    use leptos::context::use_context;
-    use unidler::{host::Host, hub::Hub};
+    /// The state of the app, as JSON.
+    #[must_use]
+    pub fn status_url(&self) -> String {
+        format!("{}/status", self.reserved)
+    }
 
-    let (Some(hub), Some(host)) = (use_context::<Hub>(), use_context::<Host>()) else {
-        return Err(ServerFnError::new("the server gave no hub and no host"));
-    };
-    hub.retry(&host);
-    Ok(())
+    /// The event stream. To listen starts nothing.
+    #[must_use]
+    pub fn events_url(&self) -> String {
+        format!("{}/events", self.reserved)
+    }
+
+    /// A file of the page.
+    #[must_use]
+    pub fn file_url(&self, name: &str) -> String {
+        format!("{}/pkg/{name}", self.reserved)
+    }
 }

@@ -4,9 +4,9 @@
 //!            server (feature `ssr`)                         browser (feature `hydrate`)
 //!  page::Page ── the document around it                loader.js ── loads the module; without it, the rescue
 //!     └─ wake::Wake ── the island ────── start ───────>  wake::Wake ── the same island, from the same snapshot
-//!                                                          ├─ live ── /events, polling, the probe, the handover
+//!                                                          ├─ live ── the start, events, polling, the probe, the handover
 //!                                                          └─ surroundings ── title, icon, announcements, clipboard
-//!  api::wake ── starts or retries          <── POST ──  a plain form, with or without scripts
+//!  api ── the addresses that the page asks, below its own
 //! ```
 //!
 //! The words are in [`words`], one file per language; the looks in `style/main.css`.

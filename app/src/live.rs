@@ -3,7 +3,7 @@
 //! ```text
 //!          ┌──────────────── lost: again, with backoff ────────────────┐
 //!          v                                                           │
-//!   listen to /events ── failure ──> poll until it heals ── waking ──> ┘
+//!   start, and listen ── failure ──> poll until it heals ── waking ──> ┘
 //!          │                              │
 //!          └── success ──> probe <────────┘ ready, or answered by the app itself
 //!                            │ twice in a row the app and not us
@@ -25,10 +25,10 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use unidler::progress::{Phase, Progress, Reason, Step};
 use web_sys::{RequestCache, RequestRedirect, ResponseType};
 
-use crate::{api::WAKE_URL, start::from_json, wake::Live};
-
-const EVENTS: &str = "/events/";
-const STATUS: &str = "/_unidler/status";
+use crate::{
+    start::{Start, from_json},
+    wake::Live,
+};
 
 /// How often the page looks at the clock, and at the state of its connection.
 const TICK_MS: u32 = 1_000;
@@ -96,7 +96,12 @@ pub(crate) fn retry(live: Live) {
     live.progress.update(|progress| progress.phase = Phase::Waking { step: Step::Finding, reason: None });
     // Whoever polls after the failure sees what comes of it. A plain request: leptos' own client for server functions
     // would weigh a quarter of the module.
-    spawn_local(async { drop(Request::post(WAKE_URL).send().await) });
+    spawn_local(start(live));
+}
+
+/// Starts the app, or tries again after a failure.
+async fn start(live: Live) {
+    drop(Request::post(&live.start.with_value(Start::wake_url)).send().await);
 }
 
 /// How listening or polling ended.
@@ -140,9 +145,10 @@ impl Live {
     }
 }
 
-/// Listens to the stream, which starts the wake-up or joins it.
+/// Starts the wake-up, which the stream alone does not, and listens.
 async fn listen(live: Live) -> End {
-    let Ok(mut source) = EventSource::new(EVENTS) else { return End::Lost };
+    start(live).await;
+    let Ok(mut source) = EventSource::new(&live.start.with_value(Start::events_url)) else { return End::Lost };
     let subscriptions = ["progress", "success", "failure"].map(|name| source.subscribe(name));
     let mut events = select_all(subscriptions.into_iter().flatten());
     let mut silent_ticks = 0;
@@ -174,7 +180,7 @@ async fn listen(live: Live) -> End {
 
 /// Polls once, shows what comes of it, and tells whether that is the end.
 async fn look(live: Live) -> Option<End> {
-    match poll().await {
+    match poll(live).await {
         Answer::Apps => Some(End::AppIsUp),
         // Nobody is waking it at this moment; the next stream starts that.
         Answer::Ours(progress) if progress.phase == Phase::Asleep => None,
@@ -187,7 +193,7 @@ async fn look(live: Live) -> Option<End> {
 async fn heal(live: Live, failure: Reason) -> End {
     loop {
         TimeoutFuture::new(POLL_MS).await;
-        match poll().await {
+        match poll(live).await {
             Answer::Apps => return End::AppIsUp,
             Answer::None => live.note_contact(false),
             Answer::Ours(progress) => match progress.phase {
@@ -221,7 +227,7 @@ async fn hand_over(live: Live) -> Option<End> {
         // It may have been put to sleep again meanwhile.
         if answers == 0
             && probes.is_multiple_of(PROBES_A_LOOK)
-            && let Answer::Ours(progress) = poll().await
+            && let Answer::Ours(progress) = poll(live).await
         {
             match progress.phase {
                 Phase::Asleep | Phase::Waking { .. } => {
@@ -248,8 +254,13 @@ enum Answer {
     None,
 }
 
-async fn poll() -> Answer {
-    match Request::get(STATUS).cache(RequestCache::NoStore).redirect(RequestRedirect::Manual).send().await {
+async fn poll(live: Live) -> Answer {
+    match Request::get(&live.start.with_value(Start::status_url))
+        .cache(RequestCache::NoStore)
+        .redirect(RequestRedirect::Manual)
+        .send()
+        .await
+    {
         Ok(response) if is_apps(&response) => Answer::Apps,
         Ok(response) => {
             let text = response.text().await.unwrap_or_default();

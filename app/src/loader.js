@@ -20,7 +20,7 @@ async function appHasAnswered() {
 }
 
 async function rescue() {
-  fetch("/_unidler/api/wake", { method: "POST" }).catch(() => {});
+  fetch(`${location.pathname.replace(/\/+$/, "")}/_unidler/wake`, { method: "POST" }).catch(() => {});
   for (let answers = 0; answers < 2; ) {
     await new Promise((wait) => setTimeout(wait, 1000));
     answers = (await appHasAnswered()) ? answers + 1 : 0;

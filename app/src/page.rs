@@ -11,7 +11,6 @@ use leptos_axum::ResponseOptions;
 use unidler::progress::Phase;
 
 use crate::{
-    api::WAKE_URL,
     icon::icon,
     start::Start,
     wake::{Wake, heading},
@@ -26,20 +25,8 @@ pub struct PageContext {
     pub assets: Arc<Assets>,
     /// What the operator puts on it.
     pub brand: Arc<Brand>,
-    /// Where the paths reserved for unidler begin, relative to the page: see [`base`].
-    pub base: String,
     /// Who may show the page in a frame, as sources of a Content-Security-Policy; by default nobody.
     pub frame_ancestors: Option<Arc<str>>,
-}
-
-/// Where the paths reserved for unidler begin, below a page at `path` and relative to it: an ingress may have
-/// rewritten the path, and the app may own no other. The path is taken as it is in the request, and needs no escaping.
-#[must_use]
-pub fn base(path: &str) -> String {
-    match path.rsplit_once('/') {
-        Some((_, last)) if !last.is_empty() => format!("./{last}/_unidler"),
-        _ => "./_unidler".to_owned(),
-    }
 }
 
 /// What the operator puts on the page.
@@ -58,9 +45,9 @@ pub struct Brand {
 /// The files that the page needs, as the build named them.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
-    /// The address of the module that loads the WASM.
+    /// The name of the module that loads the WASM.
     pub js: String,
-    /// The address of the WASM.
+    /// The name of the WASM.
     pub wasm: String,
     /// The style sheet itself.
     pub css: String,
@@ -72,7 +59,7 @@ const REFRESH_SECONDS: &str = "3";
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
-    let PageContext { start, assets, brand, frame_ancestors, .. } = expect_context();
+    let PageContext { start, assets, brand, frame_ancestors } = expect_context();
     let Start { progress, language, .. } = &start;
     let words = language.words();
     let nonce = use_nonce();
@@ -85,6 +72,7 @@ pub fn Page() -> impl IntoView {
     let starts = progress.phase == Phase::Asleep;
     let start_json = serde_json::to_string(&start).unwrap_or_default();
     let Assets { js, wasm, css } = &*assets;
+    let (js, wasm) = (start.file_url(js), start.file_url(wasm));
 
     view! {
         <!DOCTYPE html>
@@ -97,8 +85,8 @@ pub fn Page() -> impl IntoView {
                 <title>{title}</title>
                 <link rel="icon" href=icon(progress.phase)/>
                 <style nonce=nonce.clone()>{css.clone()}</style>
-                <link rel="modulepreload" href=js.clone()/>
-                <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm.clone()/>
+                <link rel="modulepreload" href=js/>
+                <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm/>
                 <script type="module" nonce=nonce>{include_str!("loader.js")}</script>
                 {refreshes.then(|| view! { <noscript><meta http-equiv="refresh" content=REFRESH_SECONDS/></noscript> })}
             </head>
@@ -108,7 +96,7 @@ pub fn Page() -> impl IntoView {
                 {contact(&brand)}
                 {starts.then(|| view! {
                     <noscript>
-                        <form class="start" method="post" action=WAKE_URL><button>{words.start}</button></form>
+                        <form class="start" method="post" action=start.wake_url()><button>{words.start}</button></form>
                     </noscript>
                 })}
             </body>
@@ -141,24 +129,5 @@ fn set_content_security_policy(nonce: &str, frame_ancestors: Option<&str>) {
     );
     if let (Some(options), Ok(policy)) = (use_context::<ResponseOptions>(), policy.parse()) {
         options.insert_header(http::header::CONTENT_SECURITY_POLICY, policy);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_reserved_paths_begin_below_the_page() {
-        for (path, relative) in [
-            ("/", "./_unidler"),
-            ("/reports", "./reports/_unidler"),
-            ("/reports/", "./_unidler"),
-            ("/reports/a%20b", "./a%20b/_unidler"),
-            ("/a:b", "./a:b/_unidler"),
-            ("//evil.example", "./evil.example/_unidler"),
-        ] {
-            assert_eq!(base(path), relative, "{path}");
-        }
     }
 }

@@ -17,7 +17,10 @@ pub struct Start {
     pub language: Language,
     /// The time, for people.
     pub now: String,
-    /// Whether the visitor has submitted a form to the sleeping app, which never got it.
+    /// Where from the page to find what is ours, such as `./x/_unidler`: a relative reference without slash at its end, since
+    /// an ingress may have stripped a part of the page's address.
+    pub reserved: String,
+    /// Whether the visitor has sent something that cannot arrive, since the app is not there: a form, for example.
     pub lost_post: bool,
 }
 

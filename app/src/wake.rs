@@ -6,11 +6,13 @@
 use leptos::prelude::*;
 use unidler::progress::{Phase, Progress, Step};
 
-use crate::{api::WAKE_URL, start::Start, words::Words};
+use crate::{start::Start, words::Words};
 
 /// What the island shows: the last snapshot and what only the browser knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Live {
+    /// What the page began with.
+    pub start: StoredValue<Start>,
     /// The last snapshot.
     pub progress: RwSignal<Progress>,
     /// When that arrived, on the clock of the page.
@@ -33,8 +35,10 @@ const OPENING_IS_SLOW_MS: u64 = 60_000;
 /// The live part of the page.
 #[island]
 pub fn Wake() -> impl IntoView {
-    let Start { progress, language, now, .. } = Start::of_page();
+    let start = Start::of_page();
+    let Start { progress, language, now, .. } = start.clone();
     let live = Live {
+        start: StoredValue::new(start),
         progress: RwSignal::new(progress),
         arrived_ms: StoredValue::new(0),
         age_ms: RwSignal::new(0),
@@ -143,7 +147,7 @@ fn Retry(live: Live, words: &'static Words) -> impl IntoView {
 
     let hidden = move || !matches!(live.progress.read().phase, Phase::Failed { .. });
     view! {
-        <form class="retry" method="post" action=WAKE_URL hidden=hidden on:submit=on_submit>
+        <form class="retry" method="post" action=live.start.with_value(Start::wake_url) hidden=hidden on:submit=on_submit>
             <button>{words.retry}</button>
         </form>
     }

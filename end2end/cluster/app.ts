@@ -32,15 +32,17 @@ export type Flaw = "no Ingress" | "two Ingresses" | "Ingress serves another host
 
 export interface Wishes {
     keyLabel: string;
+    /** What its host ends in. */
+    domain?: string;
     /** How long its pods take from their node's acceptance to their readiness. */
     startSeconds: number;
     flaw?: Flaw | undefined;
 }
 
 /** What a visitor knows of it, its host, has nothing in common with its names inside the cluster. */
-export async function createIdledApp(api: Api, { keyLabel, startSeconds, flaw }: Wishes): Promise<App> {
+export async function createIdledApp(api: Api, { keyLabel, domain = "localhost", startSeconds, flaw }: Wishes): Promise<App> {
     const id = randomBytes(3).toString("hex");
-    const host = `www-${id}.localhost`;
+    const host = `www-${id}.${domain}`;
     const app = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { [keyLabel]: keyLabel === "host" ? host : `www-${id}` } };
     const objects = [
         ...(flaw === "no Ingress" ? [] : [ingress(app, app.name, flaw === "Ingress serves another host" ? `other-${app.host}` : app.host)]),

@@ -29,6 +29,7 @@ export interface Asked {
 interface Fixtures {
     flaw: Flaw | undefined;
     keyLabel: string;
+    domain: string;
     startSeconds: number;
     /** How the unidlers reach the API server. */
     kubeconfig: string;
@@ -49,6 +50,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
 
     flaw: [undefined, { option: true }],
     keyLabel: ["host", { option: true }],
+    domain: ["localhost", { option: true }],
 
     startSeconds: [5, { option: true }],
 
@@ -76,8 +78,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         await ingress.stop();
     },
 
-    app: async ({ api, flaw, keyLabel, startSeconds, unidler }, use) => {
-        const app = await createIdledApp(api, { keyLabel, startSeconds, flaw });
+    app: async ({ api, flaw, keyLabel, domain, startSeconds, unidler }, use) => {
+        const app = await createIdledApp(api, { keyLabel, domain, startSeconds, flaw });
         if (!flaw) await expect.poll(async () => (await status(unidler.port, app.host)).phase).toBe("asleep");
         await use(app);
         await deleteApp(api, app);

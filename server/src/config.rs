@@ -2,120 +2,174 @@
 //!
 //! Nothing is required. A value that makes no sense is refused at the start, with what would.
 
-use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+use std::{collections::HashSet, env, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 use axum::http::HeaderName;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use unidler::host::Host;
 
 use crate::{brand::Brand, kubernetes::operate, traces::Collector};
 
-/// Wakes idled Kubernetes apps when somebody visits them, and shows the visitor how it goes.
+/// Wakes idled Kubernetes apps on their next visit and shows visitors the progress.
 #[derive(Debug, Parser)]
 #[command(name = "unidler", version, max_term_width = 100)]
 pub struct Cli {
     /// What to do instead of serving the cluster's idled apps.
     #[command(subcommand)]
     pub command: Option<Command>,
-    /// The configuration.
+    /// What every command needs to know of the cluster.
     #[command(flatten)]
-    pub config: Config,
+    pub cluster: ClusterArgs,
+    /// What the server needs.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Play a cluster: no Kubernetes needed. Open the start page in a browser and wake the apps on it.
+    /// Run against a simulated cluster, without Kubernetes. Open the start page in a browser to wake the demo apps.
     Demo,
     /// What else there is to do in a cluster.
     #[command(flatten)]
     Operate(operate::Command),
 }
 
-/// The configuration of the server.
-#[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Configuration")]
-pub struct Config {
-    /// Port to listen at, on all addresses; or an address and a port, such as 127.0.0.1:8080.
-    #[arg(long, env = "PORT", default_value = "8080", value_name = "[ADDRESS]:PORT", global = true)]
-    pub port: Listen,
+impl Cli {
+    /// Reads the command line and the environment of this process. Ends the process if they make no sense.
+    #[must_use]
+    pub fn read() -> Self {
+        let arguments: Vec<OsString> = env::args_os().collect();
+        let matches = Self::command_for(&arguments).get_matches_from(arguments);
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 
-    /// Label of Ingress, Deployment and Service whose value is the app's key: with `host` the whole host, with any
-    /// other label the host's first part.
+    /// The command line as these arguments need it. A variable that is empty counts as not set. The commands for operators
+    /// have no flags of the server, and none of its variables: those in an operator's shell are meant for something else.
+    fn command_for(arguments: &[OsString]) -> clap::Command {
+        let command = Self::command().mut_args(|argument| {
+            let is_empty = argument.get_env().and_then(env::var_os).is_some_and(|value| value.is_empty());
+            if is_empty { argument.env(None) } else { argument }
+        });
+        if !Self::is_for_operators(arguments) {
+            return command;
+        }
+        let of_server = ServerArgs::augment_args(clap::Command::new("server"));
+        let of_server: HashSet<_> = of_server.get_arguments().map(|argument| argument.get_id().clone()).collect();
+        command.mut_args(
+            |argument| {
+                if of_server.contains(argument.get_id()) { argument.global(false).env(None) } else { argument }
+            },
+        )
+    }
+
+    fn is_for_operators(arguments: &[OsString]) -> bool {
+        let names = operate::Command::augment_subcommands(clap::Command::new("operate"));
+        let lenient = Self::command().mut_args(|argument| argument.env(None)).ignore_errors(true).disable_help_flag(true);
+        let matches = lenient.try_get_matches_from(arguments);
+        matches.is_ok_and(|matches| matches.subcommand_name().is_some_and(|name| names.find_subcommand(name).is_some()))
+    }
+}
+
+/// What every command needs to know of the cluster.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Cluster")]
+pub struct ClusterArgs {
+    /// Label that ties together an app's Ingress, Deployment and Service. With `host`, its value is the full hostname; with
+    /// any other label, the first part of the hostname.
     #[arg(long, env = "UNIDLE_KEY_LABEL", default_value = "host", value_name = "LABEL", value_parser = label, global = true)]
     pub unidle_key_label: String,
 
-    /// Name of the unidler's own Service, in any namespace, that idled apps' Services point at.
+    /// Name of unidler's own Service. Services of idled apps point to a Service with this name, in any namespace.
     #[arg(long, env = "UNIDLER_SERVICE", default_value = "unidler", value_name = "NAME", global = true)]
     pub service: String,
 
-    /// Most replicas that an app is given back.
+    /// Maximum number of replicas to restore when an app wakes.
     #[arg(long, env = "UNIDLER_MAX_REPLICAS", default_value = "10", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_replicas: u32,
 
-    /// Seconds after which a wake-up has failed.
+    /// Log format. Logs go to standard error; RUST_LOG sets the level.
+    #[arg(long, env = "UNIDLER_LOG_FORMAT", default_value = "text", value_name = "FORMAT", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// What the server needs.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Server")]
+pub struct ServerArgs {
+    /// Port to listen on, or address and port such as 127.0.0.1:8080. A port alone listens on all addresses.
+    #[arg(long, env = "PORT", default_value = "8080", value_name = "[ADDRESS]:PORT", global = true)]
+    pub port: Listen,
+
+    /// Port, or address and port, for probes (/healthz, /readyz) and Prometheus metrics (/metrics). Off by default, since
+    /// the main port is open to the public.
+    #[arg(long, env = "UNIDLER_ADMIN_PORT", value_name = "[ADDRESS]:PORT", global = true)]
+    pub admin_port: Option<Listen>,
+
+    /// Seconds after which a wake-up is considered failed.
     #[arg(long, env = "UNIDLER_DEADLINE", default_value = "600", value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub deadline: u64,
 
-    /// Most apps that may be waking at the same time.
+    /// Maximum number of apps waking at the same time.
     #[arg(long, env = "UNIDLER_MAX_WAKES", default_value = "100", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_wakes: u32,
 
-    /// Most event streams at the same time.
-    #[arg(long, env = "UNIDLER_MAX_STREAMS", default_value = "20000", value_name = "N",
+    /// Maximum number of open connections [default: what fits into half of the memory limit, at most 25000].
+    #[arg(long, env = "UNIDLER_MAX_CONNECTIONS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
-    pub max_streams: u32,
+    pub max_connections: Option<u32>,
 
-    /// Most event streams of one app at the same time.
-    #[arg(long, env = "UNIDLER_MAX_STREAMS_PER_APP", default_value = "5000", value_name = "N",
+    /// Maximum number of open event streams [default: four fifths of the connections].
+    #[arg(long, env = "UNIDLER_MAX_STREAMS", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
-    pub max_streams_per_app: u32,
+    pub max_streams: Option<u32>,
 
-    /// Most event streams of one client at the same time, if --client-header tells who that is.
+    /// Maximum number of open event streams per app [default: a quarter of all].
+    #[arg(long, env = "UNIDLER_MAX_STREAMS_PER_APP", value_name = "N",
+          value_parser = clap::value_parser!(u32).range(1..), global = true)]
+    pub max_streams_per_app: Option<u32>,
+
+    /// Maximum number of open event streams per client. Needs --client-header.
     #[arg(long, env = "UNIDLER_MAX_STREAMS_PER_CLIENT", default_value = "50", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_streams_per_client: u32,
 
-    /// Header in which the ingress tells the client's address, such as X-Forwarded-For. Name one only if the ingress
-    /// sets it itself.
+    /// Header with the client's address, such as X-Forwarded-For or Forwarded. Only set this if your ingress sets the header
+    /// itself; otherwise clients can forge it.
     #[arg(long, env = "UNIDLER_CLIENT_HEADER", value_name = "HEADER", global = true)]
     pub client_header: Option<HeaderName>,
 
-    /// Most connections at the same time.
-    #[arg(long, env = "UNIDLER_MAX_CONNECTIONS", default_value = "25000", value_name = "N",
-          value_parser = clap::value_parser!(u32).range(1..), global = true)]
-    pub max_connections: u32,
-
-    /// Seconds from the signal to stop, when readiness goes off, to the end of the streams.
+    /// Seconds between SIGTERM, when readiness turns off, and closing the event streams.
     #[arg(long, env = "UNIDLER_SHUTDOWN_DELAY", default_value = "3", value_name = "SECONDS", global = true)]
     pub shutdown_delay: u64,
 
-    /// Port, or address and port, of the metrics for Prometheus, at /metrics. Without it there are none: strangers
-    /// reach the other port.
-    #[arg(long, env = "UNIDLER_METRICS_PORT", value_name = "[ADDRESS]:PORT", global = true)]
-    pub metrics_port: Option<Listen>,
+    /// Seconds that requests under way, such as forwarded downloads, may take after that.
+    #[arg(long, env = "UNIDLER_SHUTDOWN_TIMEOUT", default_value = "20", value_name = "SECONDS", global = true)]
+    pub shutdown_timeout: u64,
 
-    /// Pass requests on to an app that is up while its ingress, which has not noticed yet, still sends them here:
-    /// to the address of its Service inside the cluster. Network policies must allow that.
+    /// Forward requests to an app that is awake while its ingress still routes them here. Requests go to the app's address
+    /// inside the cluster; network policies must allow that.
     #[arg(long, env = "UNIDLER_PROXY_LATE_REQUESTS", global = true)]
     pub proxy_late_requests: bool,
 
-    /// HTTP status of the page. Some proxies replace pages that come with 503 by their own.
+    /// HTTP status of the page. With 503, search engines keep an app's pages; but some proxies replace 503 responses with
+    /// their own error page.
     #[arg(long, env = "UNIDLER_PAGE_STATUS", default_value = "200", value_name = "STATUS", global = true)]
     pub page_status: PageStatus,
 
-    /// Folder of the page's files [default: the folder `site` beside the program].
+    /// Origins that may show the page in a frame, separated by commas, such as https://portal.example.org. None by default.
+    #[arg(long, env = "UNIDLER_FRAME_ANCESTORS", value_name = "ORIGINS", global = true)]
+    pub frame_ancestors: Option<FrameAncestors>,
+
+    /// Directory with the page's assets [default: `site` next to the executable].
     #[arg(long, env = "UNIDLER_SITE", value_name = "FOLDER", global = true)]
     pub site: Option<PathBuf>,
 
-    /// How the log is written, to the standard error. What it tells is set by RUST_LOG.
-    #[arg(long, env = "UNIDLER_LOG_FORMAT", default_value = "text", value_name = "FORMAT", global = true)]
-    pub log_format: LogFormat,
-
-    /// Collector that traces of the wake-ups are sent to, as OTLP over HTTP, such as `http://collector:4318`. Other
-    /// variables of OpenTelemetry, such as `OTEL_SERVICE_NAME`, count as well.
+    /// OTLP/HTTP endpoint to export wake-up traces to, such as `http://collector:4318`. Other OpenTelemetry variables, such as
+    /// `OTEL_SERVICE_NAME`, apply too.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", global = true)]
     pub otlp_endpoint: Option<Collector>,
 
@@ -124,12 +178,30 @@ pub struct Config {
     pub brand: Brand,
 }
 
-impl Config {
-    /// How long a wake-up may take.
-    #[must_use]
-    pub fn deadline(&self) -> Duration {
-        Duration::from_secs(self.deadline)
+/// Origins that may show the page in a frame, as sources of a Content-Security-Policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameAncestors(pub Arc<str>);
+
+impl FromStr for FrameAncestors {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let origins: Vec<&str> = text.split([',', ' ']).filter(|origin| !origin.is_empty()).collect();
+        if !origins.is_empty() && origins.iter().all(|origin| is_origin(origin)) {
+            Ok(Self(origins.join(" ").into()))
+        } else {
+            Err("write origins such as https://portal.example.org or https://*.example.org, separated by commas".to_owned())
+        }
     }
+}
+
+/// Whether a text is an origin, perhaps with a wildcard for the first part of its host.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let (host, port) = authority.split_once(':').unwrap_or((authority, "443"));
+    matches!(scheme, "https" | "http")
+        && Host::parse(host.strip_prefix("*.").unwrap_or(host)).is_ok()
+        && port.parse::<u16>().is_ok()
 }
 
 /// Where to listen. `8080` and `:8080` mean all addresses.
@@ -142,6 +214,15 @@ pub enum Listen {
     },
     /// On one address.
     At(SocketAddr),
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Everywhere { port } => write!(f, "port {port}"),
+            Self::At(address) => address.fmt(f),
+        }
+    }
 }
 
 impl FromStr for Listen {
@@ -198,13 +279,41 @@ pub enum LogFormat {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_commands_for_operators_have_no_flags_of_the_server() {
+        let parse = |words: &[&str]| {
+            let arguments: Vec<OsString> = words.iter().map(Into::into).collect();
+            Cli::command_for(&arguments).try_get_matches_from(arguments).map(drop)
+        };
+        for words in [&["unidler", "--port", "1"][..], &["unidler", "demo", "--port", "1"], &["unidler", "--port", "1", "demo"]] {
+            assert!(parse(words).is_ok(), "{words:?}");
+        }
+        assert!(parse(&["unidler", "status", "--unidle-key-label", "key"]).is_ok());
+        assert!(parse(&["unidler", "--unidle-key-label", "key", "status"]).is_ok());
+        assert!(parse(&["unidler", "status", "--port", "1"]).is_err());
+    }
+
+    #[test]
+    fn only_origins_may_show_the_page_in_a_frame() {
+        for (text, policy) in [
+            ("https://portal.example.org", "https://portal.example.org"),
+            ("https://a.example, http://b.example:8080", "https://a.example http://b.example:8080"),
+            ("https://*.example.org", "https://*.example.org"),
+        ] {
+            assert_eq!(text.parse(), Ok(FrameAncestors(policy.into())));
+        }
+        for text in
+            ["", ",", "*", "https:", "https://", "'self'", "https://a.example/x", "https://a.example;script-src *", "a.example"]
+        {
+            assert!(text.parse::<FrameAncestors>().is_err(), "{text}");
+        }
     }
 
     #[test]

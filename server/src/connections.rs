@@ -1,78 +1,149 @@
 //! The connections: HTTP/1.1 and HTTP/2 without TLS on one port, with the limits that keep a stranger from holding
 //! what belongs to all.
 //!
-//! axum's own `serve` has no limits, so this is hyper's builder.
+//! axum's own `serve` has no limits, so this is hyper's builder. hyper has one limit for the head of a request and for
+//! the pause before it; ingresses keep connections for a minute or more and send the next request without a look, while
+//! heads should be quick. So the [`Clock`] of a connection keeps the time.
 
-use std::{convert::Infallible, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use axum::{Router, body::Body, http::Request};
-use hyper::{body::Incoming, service::service_fn};
+use axum::{
+    Router,
+    body::{Body, Bytes, HttpBody},
+    http::{Request, Version},
+};
+use hyper::{
+    body::{Frame, Incoming, SizeHint},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
-    time::{sleep, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-/// How long the head of a request may take, also the first one of a connection.
+/// How long the head of a request may take: from its first byte, and for the first request from the beginning.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes of a request's head.
+/// How long a connection is kept that nobody uses. Longer than ingresses keep theirs, which would otherwise send a request
+/// into a connection that is just being closed: 60 seconds in nginx, 90 in Traefik.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(95);
+/// The most bytes of a request's head. A buffer begins with a quarter of that, and grows as needed.
 const MAX_HEAD: usize = 32 * 1024;
 /// How often a quiet HTTP/2 connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
-/// How long what is under way may take at the end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// After how much silence the kernel asks whether the other end is still there, and after how long it gives up on an end
+/// that takes nothing.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long to wait when no connection can be accepted, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How many connections beyond the limit are told so at the same time, and how long that may take: probes are among them.
+const TURNED_AWAY: usize = 64;
+const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// Serves until `stop` is cancelled, then lets what is under way finish for some seconds.
-pub(crate) async fn serve(listener: TcpListener, router: Router, max_connections: usize, stop: CancellationToken) {
-    let places = Arc::new(Semaphore::new(max_connections));
-    let connections = TaskTracker::new();
+/// The limits of [`serve`].
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most connections at the same time.
+    pub connections: usize,
+    /// How long what is under way may take at the end.
+    pub drain: Duration,
+}
+
+/// What belongs to a connection, for its requests, and for whatever takes the connection over.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    place: Arc<OwnedSemaphorePermit>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+    /// Whether there was no place for this connection, so that it is only told so.
+    pub(crate) is_turned_away: bool,
+}
+
+impl Lease {
+    /// Keeps the place until `conversation` has ended, and ends it with the process.
+    pub(crate) fn hold_for(self, conversation: impl Future<Output = ()> + Send + 'static) {
+        let Self { place, tasks, stop, .. } = self;
+        tasks.spawn(async move {
+            stop.run_until_cancelled(conversation).await;
+            drop(place);
+        });
+    }
+}
+
+/// Serves until `stop` is cancelled, then lets what is under way finish.
+pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let (places, beyond) = (Arc::new(Semaphore::new(limits.connections)), Arc::new(Semaphore::new(TURNED_AWAY)));
+    let tasks = TaskTracker::new();
     let accepting = async {
         loop {
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        serve_one(stream, router, stop).await;
-                        drop(place);
-                    });
-                }
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
                 Err(error) => {
                     warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
-            }
+            };
+            let (place, is_turned_away) = match Arc::clone(&places).try_acquire_owned() {
+                Ok(place) => (place, false),
+                Err(_) => match Arc::clone(&beyond).acquire_owned().await {
+                    Ok(place) => (place, true),
+                    // The semaphore is never closed.
+                    Err(_) => return,
+                },
+            };
+            let lease = Lease { place: Arc::new(place), tasks: tasks.clone(), stop: stop.clone(), is_turned_away };
+            tasks.spawn(serve_one(stream, router.clone(), lease));
         }
     };
     stop.run_until_cancelled(accepting).await;
     drop(listener);
-    connections.close();
-    if timeout(DRAIN, connections.wait()).await.is_err() {
-        warn!(connections = connections.len(), "some connections did not end by themselves");
+    tasks.close();
+    if timeout(limits.drain, tasks.wait()).await.is_err() {
+        warn!(connections = tasks.len(), "closing connections still open after the shutdown timeout");
     }
 }
 
-async fn serve_one(stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
     // Small events should not wait for more to come.
     drop(stream.set_nodelay(true));
-    let (began, mut begun) = watch::channel(());
-    let service = service_fn(move |request: Request<Incoming>| {
-        began.send_replace(());
-        let answer = router.clone().oneshot(request.map(Body::new));
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    let socket = SockRef::from(&stream);
+    drop(socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 6)));
+    drop(socket.set_tcp_user_timeout(Some(KEEP_ALIVE)));
+    let (stop, is_turned_away) = (lease.stop.clone(), lease.is_turned_away);
+    let clock = Clock::new();
+    let stream = Watched { stream, clock: clock.clone() };
+    let service = service_fn({
+        let clock = clock.clone();
+        move |mut request: Request<Incoming>| {
+            let busy = clock.begin(request.version());
+            request.extensions_mut().insert(lease.clone());
+            let answer = router.clone().oneshot(request.map(Body::new));
+            async move {
+                let answer = answer.await.unwrap_or_else(|never| match never {});
+                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
+            }
+        }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MAX_HEAD);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).keep_alive(!is_turned_away);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -80,16 +151,19 @@ async fn serve_one(stream: TcpStream, router: Router, stop: CancellationToken) {
         .max_header_list_size(16 * 1024)
         .max_concurrent_streams(200);
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    // hyper's own timeout begins when it knows which HTTP it is.
-    let silent = async {
-        let has_begun = timeout(HEAD_TIMEOUT, begun.changed()).await.is_ok();
-        if has_begun {
-            std::future::pending::<()>().await;
-        }
-    };
     let result = tokio::select! {
         result = connection.as_mut() => result,
-        () = silent => return debug!("a connection without a request was closed"),
+        () = sleep(TURNED_AWAY_TIMEOUT), if is_turned_away => return,
+        due = clock.due() => match due {
+            Due::Head => return debug!("closed a connection whose request did not arrive in time"),
+            Due::Idle => {
+                connection.as_mut().graceful_shutdown();
+                match timeout(HEAD_TIMEOUT, connection).await {
+                    Ok(result) => result,
+                    Err(_) => return,
+                }
+            }
+        },
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -97,5 +171,203 @@ async fn serve_one(stream: TcpStream, router: Router, stop: CancellationToken) {
     };
     if let Err(error) = result {
         debug!(%error, "a connection ended early");
+    }
+}
+
+/// Keeps the time of one connection.
+#[derive(Clone, Debug)]
+struct Clock(Arc<watch::Sender<State>>);
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// The head of a request comes in, since then.
+    Head(Instant),
+    /// So many requests are being answered.
+    Busy { requests: usize, version: Version },
+    /// Nothing, since then.
+    Idle { since: Instant, version: Version },
+}
+
+/// Why a connection has to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// The head of a request takes too long.
+    Head,
+    /// Nobody uses it.
+    Idle,
+}
+
+impl Clock {
+    /// hyper waits for the first bytes to know which HTTP it is, so the time of the first head begins at once.
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(State::Head(Instant::now()))))
+    }
+
+    /// Some bytes have come. In HTTP/2 they may be anything, also an answer to our own ping.
+    fn heard(&self) {
+        self.0.send_if_modified(|state| {
+            let begins = matches!(state, State::Idle { version, .. } if *version < Version::HTTP_2);
+            if begins {
+                *state = State::Head(Instant::now());
+            }
+            begins
+        });
+    }
+
+    /// A request is there. It is answered when what this gives is dropped.
+    fn begin(&self, version: Version) -> Busy {
+        self.0.send_modify(|state| {
+            let requests = match state {
+                State::Busy { requests, .. } => *requests + 1,
+                State::Head(_) | State::Idle { .. } => 1,
+            };
+            *state = State::Busy { requests, version };
+        });
+        Busy(self.clone())
+    }
+
+    /// Done when the time is over.
+    async fn due(&self) -> Due {
+        let mut states = self.0.subscribe();
+        loop {
+            let (due, at) = match *states.borrow_and_update() {
+                State::Head(since) => (Due::Head, Some(since + HEAD_TIMEOUT)),
+                State::Idle { since, .. } => (Due::Idle, Some(since + IDLE_TIMEOUT)),
+                State::Busy { .. } => (Due::Idle, None),
+            };
+            let over = async {
+                match at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = over => return due,
+                // We have a sender ourselves.
+                _ = states.changed() => {}
+            }
+        }
+    }
+}
+
+/// A request that is being answered.
+#[derive(Debug)]
+struct Busy(Clock);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|state| {
+            if let State::Busy { requests, version } = *state {
+                *state = match requests - 1 {
+                    0 => State::Idle { since: Instant::now(), version },
+                    requests => State::Busy { requests, version },
+                };
+            }
+        });
+    }
+}
+
+/// The body of an answer, which is sent when this is dropped.
+struct Answer {
+    body: Body,
+    _busy: Busy,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// A stream that tells the clock when something comes.
+struct Watched {
+    stream: TcpStream,
+    clock: Clock,
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.clock.heard();
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many seconds a clock says that time is over, and why.
+    async fn due(clock: &Clock) -> (u64, Due) {
+        let begun = Instant::now();
+        let due = clock.due().await;
+        (begun.elapsed().as_secs(), due)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_has_ten_seconds_and_a_pause_has_longer_than_ingresses_make() {
+        let clock = Clock::new();
+        assert_eq!(due(&clock).await, (10, Due::Head), "the first head");
+        drop(clock.begin(Version::HTTP_11));
+        assert_eq!(due(&clock).await, (95, Due::Idle));
+        clock.heard();
+        assert_eq!(due(&clock).await, (10, Due::Head), "the next head");
+        let busy = (clock.begin(Version::HTTP_11), clock.begin(Version::HTTP_11));
+        drop(busy.0);
+        clock.heard();
+        let day = Duration::from_hours(24);
+        assert!(timeout(day, clock.due()).await.is_err(), "an answer may take as long as it takes");
+        drop(busy.1);
+        assert_eq!(due(&clock).await, (95, Due::Idle));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_comes_on_an_idle_http2_connection_is_not_taken_for_a_head() {
+        let clock = Clock::new();
+        drop(clock.begin(Version::HTTP_2));
+        sleep(Duration::from_secs(90)).await;
+        clock.heard();
+        assert_eq!(due(&clock).await, (5, Due::Idle));
     }
 }

@@ -1,28 +1,31 @@
-//! Requests for an app that is up, which its ingress still sends here.
+//! Requests for an app that is awake, which its ingress still sends here.
 //!
 //! Ingress controllers notice late that a Service points elsewhere, and some never do. With `--proxy-late-requests`,
-//! such a request is passed on to the address of the app's Service inside the cluster, also one for another
-//! protocol such as WebSocket, and whoever sent it cannot tell the difference.
+//! such a request is forwarded to the address of the app inside the cluster, WebSockets included, and whoever sent it cannot
+//! tell the difference.
 //!
 //! ```text
-//! browser ──> ingress, which is late ──> page_or_problem ── app is up? ──> Late::pass_on ──> ClusterIP of its Service
+//! browser ──> ingress, which is late ──> page::answer ── is there an address? ──> Late::pass_on ──> the app
+//!                                             └── not reached: the page   └── reached, but no answer: 502 or 504
 //! ```
 //!
-//! The address is that of a Service which selects pods, at the port that the Ingress shows to the world for this very
-//! host. It never comes from the request, and never from an `ExternalName`.
+//! The address is that of an app whose Service points to its pods, at the port that its Ingress shows for this very host. It
+//! never comes from the request, and never from an `ExternalName`. It is the last one known: an API server that does not
+//! answer is no reason to turn visitors away from an app that does.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, hash::BuildHasher, net::SocketAddr, time::Duration};
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::Request,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Uri, Version,
+        HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version,
         header::{self, CONNECTION, UPGRADE},
         uri::{Authority, PathAndQuery, Scheme},
     },
     response::Response,
 };
+use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -31,24 +34,31 @@ use hyper_util::{
 use metrics::counter;
 use tokio::{
     io::copy_bidirectional,
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::watch,
+    time::{Instant, sleep_until},
 };
 use tracing::debug;
 use unidler::host::Host;
 
-use crate::headers::{AppsOwn, entries};
+use crate::{
+    connections::Lease,
+    headers::{AppsOwn, entries},
+    problem::Problem,
+};
 
-/// The metric of requests that were passed on, by `outcome`: `answered` or `unreachable`.
+/// The metric of requests that were forwarded, by `outcome`: `answered`, `unreachable`, `broken` or `timed_out`.
 pub const PASSED_ON: &str = "unidler_late_requests_total";
-/// The most conversations in another protocol at the same time: they outlast the requests that they began with.
-const MAX_UPGRADED: usize = 1_000;
 /// How long a connection to an app may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a connection is kept that nobody uses, and how many of each app: requests stop when the ingress has noticed.
 const IDLE: (Duration, usize) = (Duration::from_secs(15), 32);
-/// Our name in the header `Via` ([RFC 9110, 7.6.3](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3)), by which a
-/// request is known that has come back.
-const VIA: &str = "1.1 unidler";
+/// How long an app may take to begin its answer, from the last that was sent of the request.
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// After how much silence it is checked whether the other end of a connection is still there.
+const KEEP_ALIVE: Duration = Duration::from_mins(1);
+/// The only other protocol that a request may change to. Others, such as h2c, would open a way past the path rules of the
+/// ingress.
+const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 /// What concerns one connection and not the request
 /// ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), besides what `Connection` lists.
 const HOP_BY_HOP: [HeaderName; 7] = [
@@ -61,33 +71,103 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     UPGRADE,
 ];
 
-/// Passes requests on.
+/// Forwards requests.
 #[derive(Clone, Debug)]
 pub struct Late {
     client: Client<HttpConnector, Body>,
-    upgraded: Arc<Semaphore>,
+    answer_timeout: Duration,
+    /// What makes our names of this process those of no other.
+    process: std::hash::RandomState,
+}
+
+/// Why there is no answer of the app.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It has not seen anything of the request.
+    NothingSent,
+    /// It may have acted on the request: nobody should repeat it unasked.
+    Lost(Problem),
 }
 
 impl Default for Late {
     fn default() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1);
-        Self { client: client.build(connector), upgraded: Arc::new(Semaphore::new(MAX_UPGRADED)) }
+        Self::with_answer_timeout(ANSWER_TIMEOUT)
     }
 }
 
 impl Late {
-    /// Passes a request on to the app of `host`, which is up at `address`. `None` if the app cannot be reached, or if
-    /// the request has been passed on before.
-    pub(crate) async fn pass_on(&self, host: &Host, address: SocketAddr, mut request: Request) -> Option<Response> {
-        if has_been_here(request.headers()) {
-            debug!(%host, %address, "a request that was passed on has come back: the address is our own");
-            return None;
+    /// One that waits this long for the beginning of an answer.
+    #[must_use]
+    pub fn with_answer_timeout(answer_timeout: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_keepalive(Some(KEEP_ALIVE));
+        connector.set_nodelay(true);
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1);
+        Self { client: client.build(connector), answer_timeout, process: std::hash::RandomState::new() }
+    }
+
+    /// Forwards a request to the app of `host` at `address`.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] if the app cannot be reached, does not answer, or if the request has been forwarded before.
+    pub(crate) async fn pass_on(&self, host: &Host, address: SocketAddr, mut request: Request) -> Result<Response, Failure> {
+        let via = self.via(host);
+        if entries(request.headers(), &header::VIA).any(|entry| entry == via) {
+            debug!(%host, %address, "forwarded request came back: the app's address is unidler's own");
+            return Err(Failure::NothingSent);
         }
-        let of_visitor = request.extensions_mut().remove::<OnUpgrade>();
+        let of_visitor = request.extensions_mut().remove::<OnUpgrade>().zip(request.extensions_mut().remove::<Lease>());
+        let request = self.forwarded(address, &via, request, of_visitor.is_some()).ok_or(Failure::NothingSent)?;
+        let upgrade = of_visitor.filter(|_| request.headers().contains_key(UPGRADE));
+        let (sent, unanswered) = watch::channel(Instant::now());
+        let request = request.map(|body| {
+            Body::new(body.map_frame(move |frame| {
+                sent.send_replace(Instant::now());
+                frame
+            }))
+        });
+        let answer = tokio::select! {
+            answer = self.client.request(request) => answer,
+            () = silence(unanswered, self.answer_timeout) => {
+                count("timed_out");
+                debug!(%host, %address, "the app does not answer a forwarded request");
+                return Err(Failure::Lost(Problem::gateway_timeout()));
+            }
+        };
+        match answer {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() => {
+                count("broken");
+                Err(Failure::Lost(Problem::bad_gateway()))
+            }
+            Ok(response) => {
+                count("answered");
+                Ok(passed_back(response.map(Body::new), upgrade))
+            }
+            Err(error) if error.is_connect() => {
+                count("unreachable");
+                debug!(%host, %address, %error, "cannot connect to the app");
+                Err(Failure::NothingSent)
+            }
+            Err(error) => {
+                count("broken");
+                debug!(%host, %address, %error, "the app ended a connection without an answer");
+                Err(Failure::Lost(Problem::bad_gateway()))
+            }
+        }
+    }
+
+    /// Our name in the header `Via` ([RFC 9110, 7.6.3](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3)), by which a
+    /// request is known that has come back. It is that of one process and one app: an app may well ask another one, and
+    /// pass the header on.
+    fn via(&self, host: &Host) -> String {
+        format!("1.1 unidler-{:016x}", self.process.hash_one(host))
+    }
+
+    /// The request for the app; `None` if it cannot be made.
+    fn forwarded(&self, address: SocketAddr, via: &str, mut request: Request, can_upgrade: bool) -> Option<Request> {
         join_cookies(request.headers_mut());
         // The host that the app was found by: in HTTP/2 and in the absolute form it is in the URI, whatever the header says
         // (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
@@ -98,27 +178,34 @@ impl Late {
         }
         *request.uri_mut() = at(address, request.uri())?;
         *request.version_mut() = Version::HTTP_11;
-        let upgrade = match end_to_end(request.headers_mut()) {
-            true => Some((of_visitor?, Arc::clone(&self.upgraded).try_acquire_owned().ok()?)),
-            false => None,
-        };
-        request.headers_mut().append(header::VIA, HeaderValue::from_static(VIA));
-        match self.client.request(request).await {
-            Ok(response) => {
-                counter!(PASSED_ON, "outcome" => "answered").increment(1);
-                Some(passed_back(response.map(Body::new), upgrade))
-            }
-            Err(error) => {
-                counter!(PASSED_ON, "outcome" => "unreachable").increment(1);
-                debug!(%host, %address, %error, "the app is up, but does not answer here");
-                None
-            }
+        let has_body = !request.body().is_end_stream();
+        let headers = request.headers_mut();
+        if end_to_end(headers) && can_upgrade {
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, WEBSOCKET);
         }
+        // Said for every method: the client would take a GET without it for one without a body.
+        if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        headers.append(header::VIA, HeaderValue::from_str(via).ok()?);
+        Some(request)
     }
 }
 
-fn has_been_here(headers: &HeaderMap) -> bool {
-    entries(headers, &header::VIA).any(|entry| entry == VIA)
+fn count(outcome: &'static str) {
+    counter!(PASSED_ON, "outcome" => outcome).increment(1);
+}
+
+/// Done when nothing was sent for so long.
+async fn silence(mut sent: watch::Receiver<Instant>, limit: Duration) {
+    loop {
+        let last = *sent.borrow_and_update();
+        tokio::select! {
+            () = sleep_until(last + limit) => return,
+            Ok(()) = sent.changed() => {}
+        }
+    }
 }
 
 /// The same path and query at another address.
@@ -139,31 +226,35 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes off what concerns one connection, but for the wish for another protocol. Whether there is one.
+/// Takes off what concerns one connection. Whether it said that a WebSocket was wanted, or agreed on.
 fn end_to_end(headers: &mut HeaderMap) -> bool {
     let listed: Vec<HeaderName> = entries(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
-    let upgrade = headers.get(UPGRADE).filter(|_| listed.contains(&UPGRADE)).cloned();
+    let is_upgrade = listed.contains(&UPGRADE)
+        && headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()));
     // Whoever lists the host means no good.
     for name in listed.iter().chain(&HOP_BY_HOP).filter(|name| **name != header::HOST) {
         headers.remove(name);
     }
-    let Some(protocol) = upgrade else { return false };
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, protocol);
-    true
+    is_upgrade
 }
 
-/// The app's answer for the visitor. If the two agree on another protocol, what they say in it goes to and fro.
-fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, OwnedSemaphorePermit)>) -> Response {
+/// The app's answer for the visitor. If the two agree on a WebSocket, what they say in it goes to and fro, until either of
+/// them or this process ends it.
+fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -> Response {
     let of_app = response.extensions_mut().remove::<OnUpgrade>();
-    let is_upgraded = end_to_end(response.headers_mut());
-    if let (true, Some((of_visitor, place)), Some(of_app)) = (is_upgraded, of_visitor, of_app) {
-        tokio::spawn(async move {
-            let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else { return };
-            drop(copy_bidirectional(&mut TokioIo::new(visitor), &mut TokioIo::new(app)).await);
-            drop(place);
-        });
+    let is_upgrade = end_to_end(response.headers_mut()) && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if let (true, Some((of_visitor, lease)), Some(of_app)) = (is_upgrade, of_visitor, of_app) {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(UPGRADE, WEBSOCKET);
+        lease.hold_for(converse(of_visitor, of_app));
     }
     response.extensions_mut().insert(AppsOwn);
     response
+}
+
+fn converse(of_visitor: OnUpgrade, of_app: OnUpgrade) -> impl Future<Output = ()> {
+    async {
+        let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else { return };
+        drop(copy_bidirectional(&mut TokioIo::new(visitor), &mut TokioIo::new(app)).await);
+    }
 }

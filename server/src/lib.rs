@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!  main ── config ── serve ──┬── connections             HTTP/1.1 and h2c, with limits
-//!                            ├── metrics                 the numbers, on a port of their own
-//!                            ├── router ──┬── page       every path of the app: the page, or a problem
+//!                            ├── admin                   metrics and probes, on a port of their own
+//!                            ├── router ──┬── place      whose a path is
+//!                            │            ├── page       every path of the app: the page, or a problem
 //!                            │            ├── late       or the app's own answer, while its ingress is late
-//!                            │            ├── sse        /events: starts or joins
-//!                            │            └── …          status, server function, files, health
+//!                            │            ├── sse        the events: starts or joins
+//!                            │            ├── wake       what a browser posts to, to start the app
+//!                            │            └── …          status, files, readiness
 //!                            ├── kubernetes              the real cluster
 //!                            └── demo                    the stand-in for the ingress, on the played cluster
 //! ```
@@ -14,18 +16,21 @@
 //! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer, and [`traces`] sends what the
 //! engine tells of itself to a collector.
 
+pub mod admin;
 pub mod app_host;
 pub mod brand;
 pub mod config;
-mod connections;
+pub mod connections;
 pub mod demo;
 pub mod headers;
 pub mod kubernetes;
 pub mod late;
 pub mod limits;
+pub mod memory;
 pub mod metrics;
 mod page;
 mod patience;
+pub mod place;
 pub mod problem;
 pub mod router;
 pub mod serve;
@@ -33,3 +38,4 @@ pub mod site;
 mod sse;
 pub mod start_rule;
 pub mod traces;
+mod wake;

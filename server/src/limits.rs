@@ -5,11 +5,11 @@
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::http::{HeaderMap, HeaderName};
+use axum::http::{HeaderMap, HeaderName, header};
 use metrics::gauge;
 use unidler::host::Host;
 
@@ -25,8 +25,9 @@ pub struct Limits {
     pub per_app: usize,
     /// Of the streams of one client.
     pub per_client: usize,
-    /// The header in which a trusted proxy tells who the client is. Without it nobody's word is taken for that, and
-    /// there is no limit for one client: all seem to come from the proxy.
+    /// The header in which a trusted proxy says who the client is: `Forwarded`, or a list of addresses such as
+    /// `X-Forwarded-For`. Without it nobody's word is taken for that, and there is no limit for one client: all seem to
+    /// come from the proxy.
     pub client_header: Option<HeaderName>,
 }
 
@@ -47,7 +48,47 @@ pub struct Streams {
 enum Counted {
     All,
     App(Host),
-    Client(IpAddr),
+    Client(Client),
+}
+
+/// Who a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    /// One IPv4 address, or a network of IPv6, since a client has all addresses of its /64.
+    At(IpAddr),
+    /// The proxy did not say, or not in a way that is understood. All of these count as one client: a limit that anybody
+    /// could evade with nonsense would be none.
+    Unknown,
+}
+
+impl Client {
+    /// Of the last element of the header, which is the one that the trusted proxy has added itself.
+    fn of(element: &str, is_forwarded: bool) -> Self {
+        let text = if is_forwarded { forwarded_for(element) } else { Some(element) };
+        match text.and_then(address) {
+            Some(IpAddr::V6(address)) => {
+                let [a, b, c, d, ..] = address.segments();
+                Self::At(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0).into())
+            }
+            Some(address) => Self::At(address),
+            None => Self::Unknown,
+        }
+    }
+}
+
+/// The client in an element of `Forwarded` ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)).
+fn forwarded_for(element: &str) -> Option<&str> {
+    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let (_, node) = { pairs }.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    Some(node.trim().trim_matches('"'))
+}
+
+/// An address, with or without a port; of IPv6 with or without brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
+    text.parse().ok().or_else(with_port).or_else(bare).map(|address: IpAddr| address.to_canonical())
 }
 
 /// The place of one stream, given back when it is dropped.
@@ -83,10 +124,13 @@ impl Streams {
         Some(Place { streams: self.clone(), counted })
     }
 
-    /// The client as the trusted proxy tells: the last address of the header is the one that it has added itself.
-    fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
-        let value = headers.get_all(self.limits.client_header.as_ref()?).iter().next_back()?;
-        value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+    /// The client as the trusted proxy says.
+    fn client(&self, headers: &HeaderMap) -> Option<Client> {
+        let name = self.limits.client_header.as_ref()?;
+        // Of several lines, the last one counts, as of several elements.
+        let value = headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let element = value.rsplit(',').next().unwrap_or_default();
+        Some(Client::of(element, *name == header::FORWARDED))
     }
 
     /// A panic elsewhere cannot leave the counts half changed, so a poisoned lock is as good as any.
@@ -148,6 +192,46 @@ mod tests {
         assert!(places.place(&host("b.example"), &from("203.0.113.9, 192.0.2.1")).is_none());
         assert!(places.place(&host("b.example"), &from("192.0.2.1, 192.0.2.2")).is_some());
         assert!(places.place(&host("b.example"), &from("nonsense")).is_some());
+    }
+
+    #[test]
+    fn who_says_nothing_of_use_is_one_client_with_all_others_who_do_not() {
+        let places = streams(9, 9, 1);
+        let _first = places.place(&host("a.example"), &from("nonsense")).expect("a place");
+        for other in ["", "unknown", "more nonsense", "1.2.3.4.5", "_hidden"] {
+            assert!(places.place(&host("b.example"), &from(other)).is_none(), "{other}");
+        }
+        assert!(places.place(&host("b.example"), &HeaderMap::new()).is_none());
+    }
+
+    #[test]
+    fn a_client_is_known_in_whatever_way_a_proxy_writes_it() {
+        let v4 = Client::At([192, 0, 2, 1].into());
+        let v6 = Client::At(Ipv6Addr::new(0x2001, 0xdb8, 0, 7, 0, 0, 0, 0).into());
+        for (element, client) in [
+            ("192.0.2.1", v4),
+            (" 192.0.2.1:5678", v4),
+            ("::ffff:192.0.2.1", v4),
+            ("[::ffff:192.0.2.1]:80", v4),
+            ("2001:db8:0:7::1", v6),
+            ("2001:db8:0:7:ffff::2", v6),
+            ("[2001:db8:0:7::3]", v6),
+            ("[2001:db8:0:7::4]:443", v6),
+            ("for=192.0.2.1", Client::Unknown),
+        ] {
+            assert_eq!(Client::of(element, false), client, "{element}");
+        }
+        for (element, client) in [
+            ("for=192.0.2.1", v4),
+            (" For=\"192.0.2.1:5678\" ; proto=http;by=203.0.113.43", v4),
+            ("proto=https;for=\"[2001:db8:0:7::1]:4711\"", v6),
+            ("for=unknown", Client::Unknown),
+            ("for=_hidden", Client::Unknown),
+            ("by=192.0.2.1", Client::Unknown),
+            ("192.0.2.1", Client::Unknown),
+        ] {
+            assert_eq!(Client::of(element, true), client, "{element}");
+        }
     }
 
     #[test]

@@ -3,7 +3,6 @@
 
 use std::{io::IsTerminal, process::ExitCode};
 
-use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 use tracing_subscriber::{
@@ -23,32 +22,32 @@ use unidler_server::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command, config } = Cli::parse();
+    let Cli { command, cluster, server } = Cli::read();
     let is_demo = match command {
         None => false,
         Some(Command::Demo) => true,
         Some(Command::Operate(command)) => {
             // Their results are their output. The log is for when something is strange.
-            start_log(config.log_format, "warn", None);
-            return operate::run(command, &config).await.unwrap_or_else(|error| {
+            start_log(cluster.log_format, "warn", None);
+            return operate::run(command, &cluster).await.unwrap_or_else(|error| {
                 eprintln!("unidler: {error:#}");
                 ExitCode::from(2)
             });
         }
     };
-    let traces = match config.otlp_endpoint.as_ref().map(Traces::start).transpose() {
+    let traces = match server.otlp_endpoint.as_ref().map(Traces::start).transpose() {
         Ok(traces) => traces,
         Err(error) => {
             eprintln!("unidler: cannot send traces: {error:#}");
             return ExitCode::FAILURE;
         }
     };
-    start_log(config.log_format, "info", traces.as_ref());
+    start_log(cluster.log_format, "info", traces.as_ref());
     // Each visitor is a file descriptor, and many systems begin with as few as a thousand.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         warn!(%error, "cannot raise the limit of open files");
     }
-    let result = serve::run(is_demo, config, told_to_stop()).await;
+    let result = serve::run(is_demo, cluster, server, told_to_stop()).await;
     if let Some(traces) = traces {
         traces.finish().await;
     }

@@ -1,7 +1,4 @@
-//! What the program counts, for Prometheus, on a port of its own.
-//!
-//! The page's port is reached by strangers at the address of every idled app, and how many of those wake is none of
-//! their business. So there are no numbers without `--metrics-port`.
+//! What the program counts, for Prometheus: nothing without `--admin-port`.
 //!
 //! Names follow <https://prometheus.io/docs/practices/naming/>. No label names a host, a namespace or an app: there
 //! would be as many of them as strangers care to ask for.
@@ -13,7 +10,6 @@ use std::{
 };
 
 use anyhow::Context;
-use axum::{Router, routing::get};
 use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use unidler::{
@@ -36,23 +32,32 @@ const BUCKETS: [f64; 11] = [0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 3
 /// How often what is counted is brought together, so that nothing grows if nobody asks.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Starts to count, and gives what `--metrics-port` serves.
-///
-/// # Errors
-///
-/// If something else in the process counts already.
-pub fn router(hub: Hub) -> anyhow::Result<Router> {
-    let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS)?.build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).context("cannot count")?;
-    describe();
-    tokio::spawn(upkeep(handle.clone()));
-    let numbers = get(async move || {
+/// What is counted.
+#[derive(Clone, Debug)]
+pub struct Metrics(PrometheusHandle);
+
+impl Metrics {
+    /// Starts to count.
+    ///
+    /// # Errors
+    ///
+    /// If something else in the process counts already.
+    pub fn start() -> anyhow::Result<Self> {
+        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS)?.build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).context("cannot count")?;
+        describe();
+        tokio::spawn(upkeep(handle.clone()));
+        Ok(Self(handle))
+    }
+
+    /// The numbers of now, as Prometheus reads them.
+    #[must_use]
+    pub fn render(&self, hub: &Hub) -> String {
         gauge!(READY).set(if hub.not_ready().is_none() { 1.0 } else { 0.0 });
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        handle.render()
-    });
-    Ok(Router::new().route("/metrics", numbers.clone()).route("/_unidler/metrics", numbers))
+        self.0.render()
+    }
 }
 
 async fn upkeep(handle: PrometheusHandle) {
@@ -74,15 +79,12 @@ fn describe() {
     describe_gauge!(VISITORS, "How many visitors have an event stream open.");
     describe_counter!(REFUSED, "Requests that were refused, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
-    describe_histogram!(HANDOVER, Unit::Seconds, "How long the ingress went on to send requests here for an app that was ready.");
-    describe_counter!(
-        PASSED_ON,
-        "Requests for an app that was ready, which its ingress still sent here, that were passed on, by outcome."
-    );
+    describe_histogram!(HANDOVER, Unit::Seconds, "Time the ingress kept routing requests to unidler after the app was ready.");
+    describe_counter!(PASSED_ON, "Late requests forwarded to the app, by outcome.");
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
-    for cause in ["cross_site", "prefetch", "too_many_streams"] {
+    for cause in ["cross_site", "prefetch", "too_many_connections", "too_many_streams"] {
         counter!(REFUSED, "cause" => cause).absolute(0);
     }
     gauge!(meter::WAKING).set(0.0);
@@ -91,40 +93,71 @@ fn describe() {
 
 /// After how long without a request the ingress has followed. The page asks several times a second.
 const FOLLOWED: Duration = Duration::from_secs(10);
+/// After how long an ingress is taken for one that never follows.
+const NEVER: Duration = Duration::from_mins(5);
+/// For how long an app that was waking is remembered if nobody asks about it.
+const FORGOTTEN: Duration = Duration::from_mins(15);
 /// The most handovers that are measured at the same time; more are not.
 const MAX_HANDOVERS: usize = 1_000;
 
-/// Measures how long ingresses take to follow: from the first request for an app that is ready to the last one.
+/// Measures how long ingresses take to follow: from the first request for an app that has become ready to the last one.
+///
+/// Only apps that were seen waking count, each once for a wake-up. A request now and then for an app that has long been
+/// awake, which an ingress sends here that never follows, is no handover.
 #[derive(Clone, Debug, Default)]
 pub struct Handovers {
-    under_way: Arc<Mutex<HashMap<Host, (Instant, Instant)>>>,
+    under_way: Arc<Mutex<HashMap<Host, Handover>>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Handover {
+    /// The app is not ready yet.
+    Waking { seen: Instant },
+    /// It is, and requests still come here.
+    Late { first: Instant, last: Instant },
 }
 
 impl Handovers {
-    /// A request has come here, for an app that stands so.
+    /// Notes that a request has come here, for an app that stands so.
     pub fn note(&self, host: &Host, progress: &Progress) {
-        if let Phase::Ready { .. } = progress.phase {
-            self.late_request(host, Instant::now());
-        }
+        self.request(host, progress.phase, Instant::now());
     }
 
-    fn late_request(&self, host: &Host, now: Instant) {
+    fn request(&self, host: &Host, phase: Phase, now: Instant) {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.retain(|_, (first, last)| {
-            let goes_on = now.duration_since(*last) < FOLLOWED;
-            if !goes_on {
-                histogram!(HANDOVER).record(last.duration_since(*first));
+        under_way.retain(|_, handover| match *handover {
+            Handover::Waking { seen } => now.duration_since(seen) < FORGOTTEN,
+            Handover::Late { first, last } => {
+                let goes_on = now.duration_since(last) < FOLLOWED && now.duration_since(first) < NEVER;
+                if !goes_on {
+                    histogram!(HANDOVER).record(last.duration_since(first));
+                }
+                goes_on
             }
-            goes_on
         });
-        if under_way.len() < MAX_HANDOVERS || under_way.contains_key(host) {
-            under_way.entry(host.clone()).and_modify(|(_, last)| *last = now).or_insert((now, now));
+        let has_room = under_way.len() < MAX_HANDOVERS;
+        match (phase, under_way.get_mut(host)) {
+            (Phase::Waking { .. }, None) if has_room => {
+                under_way.insert(host.clone(), Handover::Waking { seen: now });
+            }
+            (Phase::Waking { .. }, Some(Handover::Waking { seen })) => *seen = now,
+            (Phase::Ready { .. }, Some(handover)) => {
+                let first = match *handover {
+                    Handover::Late { first, .. } => first,
+                    Handover::Waking { .. } => now,
+                };
+                *handover = Handover::Late { first, last: now };
+            }
+            // Of the others there is nothing to measure.
+            (Phase::Ready { .. } | Phase::Waking { .. } | Phase::Asleep | Phase::Failed { .. }, _) => {}
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use unidler::progress::Step;
+
     use super::*;
 
     /// What dashboard and alerts ask for is there.
@@ -156,19 +189,38 @@ mod tests {
     }
 
     #[test]
-    fn a_handover_is_over_when_no_request_comes_any_more() {
+    fn a_handover_begins_with_a_wake_up_and_is_over_when_no_request_comes_any_more() {
         let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("buckets").build_recorder();
         let handle = recorder.handle();
-        let host = |name: &str| Host::parse(name).expect("a host");
-        metrics::with_local_recorder(&recorder, || {
-            let (handovers, start) = (Handovers::default(), Instant::now());
-            for seconds in [0, 3, 7] {
-                handovers.late_request(&host("a.example"), start + Duration::from_secs(seconds));
-            }
-            assert!(!handle.render().contains(HANDOVER), "it may go on");
-            handovers.late_request(&host("b.example"), start + Duration::from_secs(17));
-        });
+        let (app, other) = (Host::parse("a.example").expect("a host"), Host::parse("b.example").expect("a host"));
+        let (waking, ready) = (Phase::Waking { step: Step::Pulling, reason: None }, Phase::Ready { notice: None });
+        let (handovers, start) = (Handovers::default(), Instant::now());
+        let request = |host: &Host, phase, seconds| {
+            metrics::with_local_recorder(&recorder, || handovers.request(host, phase, start + Duration::from_secs(seconds)));
+        };
+        for (phase, seconds) in [(ready, 0), (waking, 1), (waking, 100), (ready, 110), (ready, 113), (ready, 117)] {
+            request(&app, phase, seconds);
+        }
+        assert!(!handle.render().contains(HANDOVER), "it may go on");
+        request(&other, ready, 127);
+        assert!(handle.render().contains("unidler_handover_seconds_sum 7\n"), "{}", handle.render());
+
+        for seconds in (1_000..2_000).step_by(3) {
+            request(&other, ready, seconds);
+            request(&app, ready, seconds);
+        }
+        assert!(
+            handle.render().contains("unidler_handover_seconds_count 1\n"),
+            "an app that has long been awake: {}",
+            handle.render()
+        );
+
+        request(&app, waking, 3_000);
+        for seconds in (3_001..4_000).step_by(3) {
+            request(&app, ready, seconds);
+        }
         let numbers = handle.render();
-        assert!(numbers.contains("unidler_handover_seconds_sum 7\n"), "{numbers}");
+        assert!(numbers.contains("unidler_handover_seconds_count 2\n"), "an ingress that never follows counts once: {numbers}");
+        assert!(numbers.contains("unidler_handover_seconds_sum 304\n"), "{numbers}");
     }
 }

@@ -8,14 +8,19 @@
 use std::time::Duration;
 
 use axum::{
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use futures::StreamExt;
 use tokio::time::{sleep, timeout};
 use unidler::{host::Host, progress::Phase};
 
-use crate::{headers::entries, problem::Problem, router::AppState, start_rule::may_start};
+use crate::{
+    headers::entries,
+    problem::Problem,
+    router::AppState,
+    start_rule::{Leave, leave},
+};
 
 /// The longest that a request is held, whatever it prefers: as long as the proxies on its way usually let it.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -35,21 +40,18 @@ pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
-/// Wakes the app, and answers when it is up or there is no point in waiting any longer.
+/// Wakes the app, if the request may do that, and answers when the app is up or there is no point in waiting any longer.
 ///
 /// # Errors
 ///
-/// If the request may not start anything, or one limit or another is reached.
-pub(crate) async fn hold(
-    host: &Host,
-    uri: &Uri,
-    headers: &HeaderMap,
-    state: &AppState,
-    wait: Duration,
-) -> Result<Response, Problem> {
-    may_start(host, headers).map_err(Problem::refused)?;
-    let _place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
-    let mut snapshots = Box::pin(state.hub.start(host));
+/// If the request may not even wait, or there are too many that do.
+pub(crate) async fn hold(state: &AppState, host: &Host, parts: &Parts, wait: Duration) -> Result<Response, Problem> {
+    let leave = leave(host, &parts.method, &parts.headers).map_err(Problem::refused)?;
+    let _place = state.streams.place(host, &parts.headers).ok_or_else(Problem::crowded)?;
+    let mut snapshots = match leave {
+        Leave::Start => state.hub.start(host).boxed(),
+        Leave::Join => state.hub.join(host).boxed(),
+    };
     let end = async {
         while let Some(progress) = snapshots.next().await {
             if progress.phase.is_terminal() {
@@ -63,7 +65,7 @@ pub(crate) async fn hold(
     let mut response = match progress.phase {
         Phase::Ready { .. } => {
             sleep(FOLLOWS).await;
-            again(uri)
+            again(&parts.uri)
         }
         Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => Problem::not_up(progress).into_response(),
     };
@@ -74,8 +76,9 @@ pub(crate) async fn hold(
 /// To the same address again. It has no host, so that it can lead nowhere else.
 fn again(uri: &Uri) -> Response {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    // Two slashes at the beginning would make a host of what follows.
-    let location = format!("/{}", path.trim_start_matches('/'));
+    // Two slashes at the beginning would make a host of what follows, and to clients a backslash is a slash
+    // (https://url.spec.whatwg.org/#relative-slash-state).
+    let location = format!("/{}", path.trim_start_matches('/').replace('\\', "%5C"));
     match HeaderValue::from_str(&location) {
         Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
         Err(_) => Problem::not_found().into_response(),
@@ -105,9 +108,14 @@ mod tests {
 
     #[test]
     fn the_same_address_leads_nowhere_else() {
-        for (uri, location) in
-            [("/a/b?c=d", "/a/b?c=d"), ("//evil.example/a", "/evil.example/a"), ("http://evil.example/a", "/a"), ("/", "/")]
-        {
+        for (uri, location) in [
+            ("/a/b?c=d", "/a/b?c=d"),
+            ("//evil.example/a", "/evil.example/a"),
+            ("/\\evil.example/a", "/%5Cevil.example/a"),
+            ("/\\/evil.example/a", "/%5C/evil.example/a"),
+            ("http://evil.example/a", "/a"),
+            ("/", "/"),
+        ] {
             let answer = again(&uri.parse().expect("a URI"));
             assert_eq!(answer.headers()[header::LOCATION], location, "{uri}");
         }

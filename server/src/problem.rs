@@ -23,6 +23,9 @@ pub(crate) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 pub struct Problem {
     #[serde(skip)]
     status_code: StatusCode,
+    /// The methods of the address, where that is the problem.
+    #[serde(skip)]
+    allowed: Option<&'static str>,
     status: u16,
     title: &'static str,
     detail: &'static str,
@@ -33,7 +36,7 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: &'static str) -> Self {
-        Self { status_code: status, status: status.as_u16(), title, detail, progress: None }
+        Self { status_code: status, allowed: None, status: status.as_u16(), title, detail, progress: None }
     }
 
     /// The request does not name a host that an app can have.
@@ -55,7 +58,11 @@ impl Problem {
             Phase::Ready { .. } => "The app is up, but its address does not lead to it yet. Try again in a few seconds.",
             Phase::Failed { .. } => "The app cannot be woken as things are. Its address in a browser shows more.",
         };
-        Self { progress: Some(progress), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, "The app is not up", detail) }
+        let (status, title) = match progress.phase {
+            Phase::Failed { reason } if reason.is_not_found() => (StatusCode::NOT_FOUND, "There is no app at this address"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "The app is not up"),
+        };
+        Self { progress: Some(progress), ..Self::new(status, title, detail) }
     }
 
     /// The request may not start anything.
@@ -82,6 +89,58 @@ impl Problem {
         )
     }
 
+    /// There are too many connections already.
+    #[must_use]
+    pub fn full() -> Self {
+        count("too_many_connections");
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "Too many connections",
+            "Too many clients are connected. Try again in a few seconds.",
+        )
+    }
+
+    /// The app has ended the connection instead of answering.
+    #[must_use]
+    pub fn bad_gateway() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            "Bad gateway",
+            "The app received the request, but closed the connection without answering it.",
+        )
+    }
+
+    /// The app takes too long.
+    #[must_use]
+    pub fn gateway_timeout() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "Gateway timeout", "The app received the request, but did not answer it in time.")
+    }
+
+    /// The same for a person, as plain text.
+    pub(crate) fn into_text(self) -> Response {
+        let Self { status_code, title, detail, .. } = self;
+        (status_code, format!("{title}. {detail}")).into_response()
+    }
+
+    /// There is nothing that this method could do.
+    #[must_use]
+    pub fn method_not_allowed(allowed: &'static str) -> Self {
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This address has another method.");
+        Self { allowed: Some(allowed), ..problem }
+    }
+
+    /// The body is larger than anything that belongs here.
+    #[must_use]
+    pub fn too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "Send this request without a body.")
+    }
+
+    /// The body did not come in time.
+    #[must_use]
+    pub fn too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "Request too slow", "The body of the request did not arrive in time.")
+    }
+
     /// There is nothing at this path.
     #[must_use]
     pub fn not_found() -> Self {
@@ -100,6 +159,9 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if matches!(self.status_code, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
             response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Some(allowed) = self.allowed {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }

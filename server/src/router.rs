@@ -1,43 +1,47 @@
-//! The whole URL table.
+//! The whole URL table: what is ours, by the [place](crate::place) of a path; everything else is the app's, and is
+//! answered by [`crate::page`] while the app is not there.
+
+use std::sync::Arc;
 
 use axum::{
     Router,
     body::Body,
-    extract::{FromRef, Request, State},
-    http::{StatusCode, header},
+    extract::{FromRequestParts, Request, State},
+    http::{Method, StatusCode, Uri},
     middleware,
     response::{IntoResponse, Json, Response},
-    routing::{any, get, post},
 };
-use leptos::context::provide_context;
-use tower_http::{limit::RequestBodyLimitLayer, services::ServeDir, set_header::SetResponseHeaderLayer};
-use unidler::{hub::Hub, progress::Progress};
-use unidler_app::api::WAKE_URL;
+use tower::ServiceExt;
+use tower_http::services::ServeDir;
+use unidler::{host::Host, hub::Hub};
 
 use crate::{
     app_host::AppHost,
+    connections::Lease,
     headers,
     late::Late,
     limits::Streams,
     metrics::Handovers,
-    page::page_or_problem,
+    page,
+    place::{Place, Reserved},
     problem::Problem,
-    site::{FILES_PATH, Site},
-    sse::events,
-    start_rule::may_start,
+    site::Site,
+    sse,
+    start_rule::{Leave, Refusal, is_cross_site},
+    wake::wake,
 };
 
 /// What the handlers share.
-#[derive(Clone, Debug, FromRef)]
+#[derive(Clone, Debug)]
 pub struct AppState {
     /// Starts, joins and looks at wake-ups.
     pub hub: Hub,
     /// The page's files.
-    #[from_ref(skip)]
     pub site: Site,
-    /// The status of the page.
-    #[from_ref(skip)]
+    /// The status of the page of an app that exists.
     pub page_status: StatusCode,
+    /// Who may show the page in a frame, as sources of a Content-Security-Policy; `None` is nobody.
+    pub frame_ancestors: Option<Arc<str>>,
     /// The event streams that are open.
     pub streams: Streams,
     /// The handovers under way, for the metrics.
@@ -46,60 +50,73 @@ pub struct AppState {
     pub late: Option<Late>,
 }
 
-/// All that the unidler answers. Every path that is not here belongs to the app, and shows the page while the app
-/// is not there.
+/// All that unidler answers.
 pub fn router(state: AppState) -> Router {
     // What leptos spawns goes to tokio. Only the first call does anything; later ones, in tests, may fail.
     drop(any_spawner::Executor::init_tokio());
-    let files = ServeDir::new(&state.site.files).precompressed_br().precompressed_gzip();
-    let files = Router::new()
-        .fallback_service(files)
-        .layer(SetResponseHeaderLayer::if_not_present(header::CACHE_CONTROL, |response: &Response| {
-            response.status().is_success().then_some(headers::IMMUTABLE)
-        }));
-    // Without a handler of its own, HEAD would be a GET whose body is thrown away, and start a wake-up.
-    let events = get(events).head(async || StatusCode::NO_CONTENT);
-    Router::new()
-        .route("/healthz", get(async || "Still OK"))
-        .route("/events", events.clone())
-        .route("/events/", events)
-        .route("/_unidler/readyz", get(readyz))
-        .route("/_unidler/status", get(status))
-        .route(WAKE_URL, post(server_function).layer(RequestBodyLimitLayer::new(MAX_BODY)))
-        .nest_service(FILES_PATH, files)
-        // The rest of the one prefix that is reserved for us.
-        .route("/_unidler/{*rest}", any(async || Problem::not_found()))
-        .fallback(page_or_problem)
-        .with_state(state)
-        .layer(middleware::from_fn(headers::add))
+    Router::new().fallback(answer).with_state(state).layer(middleware::from_fn(headers::add))
 }
 
-/// The most bytes that a form may post. It has no fields.
-const MAX_BODY: usize = 4 * 1024;
+async fn answer(State(state): State<AppState>, request: Request) -> Response {
+    let path = request.uri().path().to_owned();
+    let is_turned_away = request.extensions().get::<Lease>().is_some_and(|lease| lease.is_turned_away);
+    match Place::of(&path) {
+        // Kubernetes would end a process that is only busy.
+        Place::App if is_turned_away && path == "/healthz" => page::healthz(),
+        Place::Reserved { what: Reserved::Ready, .. } if is_turned_away => readyz(&state.hub),
+        _ if is_turned_away => Problem::full().into_response(),
+        Place::Reserved { base, what } => reserved(&state, base, what, request).await.unwrap_or_else(Problem::into_response),
+        Place::App => page::answer(&state, request).await,
+    }
+}
 
-/// Whether visitors can be served, and if not, why.
-async fn readyz(State(hub): State<Hub>) -> Response {
+async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Request) -> Result<Response, Problem> {
+    let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    match what {
+        Reserved::Nothing => return Err(Problem::not_found()),
+        Reserved::File(name) => return file(&state.site, name, request).await,
+        Reserved::Wake if *request.method() != Method::POST => return Err(Problem::method_not_allowed("POST")),
+        Reserved::Events | Reserved::Status | Reserved::Ready if !reads => return Err(Problem::method_not_allowed("GET, HEAD")),
+        Reserved::Ready => return Ok(readyz(&state.hub)),
+        Reserved::Events | Reserved::Status | Reserved::Wake => {}
+    }
+    let (mut parts, body) = request.into_parts();
+    let AppHost(host) = AppHost::from_request_parts(&mut parts, &()).await?;
+    match what {
+        Reserved::Wake => wake(state, &host, base, Request::from_parts(parts, body)).await,
+        Reserved::Events if parts.method == Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
+        Reserved::Events if is_cross_site(&host, &parts.headers) => Err(Problem::refused(Refusal::CrossSite)),
+        Reserved::Events => sse::stream(state, &host, &parts.headers, Leave::Join),
+        Reserved::Status => Ok(status(state, &host)),
+        Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
+    }
+}
+
+/// Whether visitors can be served. Why not is for the log and for `unidler doctor`: strangers reach this port.
+fn readyz(hub: &Hub) -> Response {
     match hub.not_ready() {
         None => "ready".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")).into_response(),
+        Some(_) => (StatusCode::SERVICE_UNAVAILABLE, "not ready").into_response(),
     }
 }
 
 /// Where the app stands, as JSON. Starts nothing.
-async fn status(AppHost(host): AppHost, State(hub): State<Hub>, State(handovers): State<Handovers>) -> Json<Progress> {
-    let progress = hub.look(&host);
-    handovers.note(&host, &progress);
-    Json(progress)
+fn status(state: &AppState, host: &Host) -> Response {
+    let progress = state.hub.look(host);
+    state.handovers.note(host, &progress);
+    Json(progress).into_response()
 }
 
-/// The server function, behind the rule about who may start.
-async fn server_function(AppHost(host): AppHost, State(hub): State<Hub>, request: Request<Body>) -> Response {
-    if let Err(refusal) = may_start(&host, request.headers()) {
-        return Problem::refused(refusal).into_response();
-    }
-    let context = move || {
-        provide_context(hub.clone());
-        provide_context(host.clone());
+/// A file with a hash in its name, which may be kept for ever.
+async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response, Problem> {
+    *request.uri_mut() = format!("/{name}").parse::<Uri>().map_err(|_| Problem::not_found())?;
+    let files = ServeDir::new(&site.files).precompressed_br().precompressed_gzip();
+    let mut response = match files.oneshot(request).await {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
     };
-    leptos_axum::handle_server_fns_with_context(context, request).await.into_response()
+    if response.status().is_success() {
+        response.headers_mut().insert(axum::http::header::CACHE_CONTROL, headers::IMMUTABLE);
+    }
+    Ok(response)
 }

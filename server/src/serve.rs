@@ -1,10 +1,17 @@
 //! From a configuration to a running server, and to its end.
 
-use std::{future::Future, net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::{Router, http::StatusCode};
 use futures::future::join;
+use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
     time::{interval, sleep},
@@ -18,12 +25,14 @@ use unidler::{
 };
 
 use crate::{
-    config::{Config, Listen, PageStatus},
+    admin,
+    config::{ClusterArgs, FrameAncestors, Listen, PageStatus, ServerArgs},
     connections, demo,
     kubernetes::{self, KubernetesCluster},
     late::Late,
     limits::Streams,
-    metrics::{self, Handovers},
+    memory::Capacity,
+    metrics::{Handovers, Metrics},
     router::{AppState, router},
     site::Site,
 };
@@ -38,30 +47,35 @@ const FIRST_SWEEP: Duration = Duration::from_millis(500);
 /// # Errors
 ///
 /// If it cannot start: no cluster, no files, no port.
-pub async fn run(is_demo: bool, config: Config, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<()> {
+pub async fn run(
+    is_demo: bool,
+    cluster: ClusterArgs,
+    config: ServerArgs,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<()> {
     let site = Site::open(config.site.clone(), &config.brand)?;
     if is_demo {
         let cluster = DemoCluster::default();
-        let listener = listen(config.port).await?;
+        let listener = listen(config.port)?;
         let port = listener.local_addr()?.port();
         info!("the demo is at http://localhost:{port}/");
         let hub = hub(Arc::new(cluster.clone()), &config);
         let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
-        let _metrics = serve_metrics(&config, hub.clone()).await?;
+        let _admin = serve_admin(&config, hub.clone())?;
         serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
         Ok(())
     } else {
-        let Config { unidle_key_label, service, max_replicas, .. } = config.clone();
+        let ClusterArgs { unidle_key_label, service, max_replicas, .. } = cluster;
         let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, max_replicas };
         let cluster = KubernetesCluster::connect(settings).await?;
-        let listener = listen(config.port).await?;
+        let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");
         let watching = tokio::spawn({
             let cluster = cluster.clone();
             async move { cluster.run().await }
         });
         let hub = hub(Arc::new(cluster), &config);
-        let _metrics = serve_metrics(&config, hub.clone()).await?;
+        let _admin = serve_admin(&config, hub.clone())?;
         let sweeping = tokio::spawn(sweep(hub.clone()));
         serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
         watching.abort();
@@ -70,15 +84,15 @@ pub async fn run(is_demo: bool, config: Config, shutdown: impl Future<Output = (
     }
 }
 
-/// The most connections that ask for metrics at the same time.
-const MAX_SCRAPES: usize = 16;
+/// The limits of the admin port, which only operators reach.
+const ADMIN: connections::Limits = connections::Limits { connections: 64, drain: Duration::ZERO };
 
-/// Serves the metrics, if there is a port for them, until it is aborted.
-async fn serve_metrics(config: &Config, hub: Hub) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
-    let Some(port) = config.metrics_port else { return Ok(None) };
-    let listener = listen(port).await?;
-    info!(address = %listener.local_addr()?, "metrics");
-    let serving = connections::serve(listener, metrics::router(hub)?, MAX_SCRAPES, CancellationToken::new());
+/// Serves metrics and probes, if there is a port for them, until it is aborted.
+fn serve_admin(config: &ServerArgs, hub: Hub) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
+    let Some(port) = config.admin_port else { return Ok(None) };
+    let listener = listen(port)?;
+    info!(address = %listener.local_addr()?, "serving metrics and probes");
+    let serving = connections::serve(listener, admin::router(hub, Metrics::start()?), ADMIN, CancellationToken::new());
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
@@ -91,7 +105,7 @@ pub async fn serve(
     limits: Limits,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) {
-    let Limits { max_connections, delay } = limits;
+    let Limits { connections, delay } = limits;
     let stop = CancellationToken::new();
     let ending = async {
         shutdown.await;
@@ -101,30 +115,33 @@ pub async fn serve(
         hub.shutdown().await;
         stop.cancel();
     };
-    join(connections::serve(listener, router, max_connections, stop.clone()), ending).await;
+    join(connections::serve(listener, router, connections, stop.clone()), ending).await;
 }
 
 /// The limits of [`serve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most connections at the same time.
-    pub max_connections: usize,
+    /// Of the connections.
+    pub connections: connections::Limits,
     /// How long readiness is off before the end begins.
     pub delay: Duration,
 }
 
-fn hub(cluster: Arc<dyn Cluster>, config: &Config) -> Hub {
-    Hub::new(cluster, hub::Settings { deadline: config.deadline(), max_wakes: size(config.max_wakes) })
+fn hub(cluster: Arc<dyn Cluster>, config: &ServerArgs) -> Hub {
+    let deadline = Duration::from_secs(config.deadline);
+    Hub::new(cluster, hub::Settings { deadline, max_wakes: size(config.max_wakes) })
 }
 
-fn state(hub: Hub, site: Site, config: &Config) -> AppState {
+fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
     let page_status = match config.page_status {
         PageStatus::Ok => StatusCode::OK,
         PageStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
+    let Capacity { connections, streams, streams_per_app } = capacity(config);
+    info!(connections, streams, streams_per_app, "limits");
     let streams = Streams::new(crate::limits::Limits {
-        in_all: size(config.max_streams),
-        per_app: size(config.max_streams_per_app),
+        in_all: streams,
+        per_app: streams_per_app,
         per_client: size(config.max_streams_per_client),
         client_header: config.client_header.clone(),
     });
@@ -132,14 +149,28 @@ fn state(hub: Hub, site: Site, config: &Config) -> AppState {
         hub,
         site,
         page_status,
+        frame_ancestors: config.frame_ancestors.clone().map(|FrameAncestors(sources)| sources),
         streams,
         handovers: Handovers::default(),
         late: config.proxy_late_requests.then(Late::default),
     }
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits { max_connections: size(config.max_connections), delay: Duration::from_secs(config.shutdown_delay) }
+/// How many clients there may be: as configured, and otherwise as many as fit.
+fn capacity(config: &ServerArgs) -> Capacity {
+    let fits = match config.max_connections {
+        Some(connections) => Capacity::with(size(connections)),
+        None => Capacity::of_process(),
+    };
+    let streams = config.max_streams.map_or(fits.streams, size);
+    let streams_per_app = config.max_streams_per_app.map_or(streams.div_ceil(4), size);
+    Capacity { streams, streams_per_app, ..fits }
+}
+
+fn limits(config: &ServerArgs) -> Limits {
+    let connections = capacity(config).connections;
+    let drain = Duration::from_secs(config.shutdown_timeout);
+    Limits { connections: connections::Limits { connections, drain }, delay: Duration::from_secs(config.shutdown_delay) }
 }
 
 fn size(number: u32) -> usize {
@@ -160,14 +191,29 @@ async fn sweep(hub: Hub) {
     }
 }
 
-async fn listen(listen: Listen) -> anyhow::Result<TcpListener> {
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+fn listen(listen: Listen) -> anyhow::Result<TcpListener> {
     let listener = match listen {
-        Listen::At(address) => TcpListener::bind(address).await,
-        Listen::Everywhere { port } => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-            Ok(listener) => Ok(listener),
+        Listen::At(address) => bind(address),
+        Listen::Everywhere { port } => {
             // A machine without IPv6.
-            Err(_) => TcpListener::bind(("0.0.0.0", port)).await,
-        },
+            bind((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
+        }
     };
-    listener.with_context(|| format!("cannot listen at {listen:?}: choose another port with PORT or --port"))
+    listener.with_context(|| format!("cannot listen on {listen}: choose another port with PORT or --port"))
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // All addresses means all of IPv4 as well, whatever `net.ipv6.bindv6only` says.
+        socket.set_only_v6(false)?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }

@@ -11,13 +11,13 @@ use unidler_app::page::{self, Assets};
 
 use crate::brand::Brand;
 
-/// Where the files are served.
-pub const FILES_PATH: &str = "/_unidler/pkg";
+/// Where the build leaves the files in the folder.
+const FILES: &str = "_unidler/pkg";
 
 /// The page's files.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// The folder that is served at [`FILES_PATH`].
+    /// The folder that is served at `…/_unidler/pkg/`.
     pub files: PathBuf,
     /// What the page refers to.
     pub assets: Arc<Assets>,
@@ -36,7 +36,7 @@ impl Site {
             Some(folder) => folder,
             None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("site"),
         };
-        let files = folder.join(FILES_PATH.trim_start_matches('/'));
+        let files = folder.join(FILES);
         Self::of(files, brand).with_context(|| {
             format!(
                 "the page's files are not in {}: build them with `make build`, or name their folder with --site",
@@ -51,12 +51,12 @@ impl Site {
             let found = found.find(|path| path.extension().is_some_and(|found| found == extension));
             found.with_context(|| format!("there is no .{extension} file"))
         };
-        let address = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
-            Some(name) => Ok(format!("{FILES_PATH}/{name}")),
+        let name = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
+            Some(name) => Ok(name.to_owned()),
             None => bail!("a file has no name"),
         };
         let css = brand.style(&fs::read_to_string(named("css")?)?);
-        let assets = Assets { js: address(&named("js")?)?, wasm: address(&named("wasm")?)?, css };
+        let assets = Assets { js: name(&named("js")?)?, wasm: name(&named("wasm")?)?, css };
         Ok(Self { files, assets: Arc::new(assets), brand: Arc::new(brand.on_page()) })
     }
 }

@@ -8,55 +8,106 @@
 use std::time::Duration;
 
 use axum::{
-    extract::State,
     http::{HeaderMap, HeaderName},
     response::{
         IntoResponse, Response,
-        sse::{Event, KeepAlive, Sse},
+        sse::{Event, Sse},
     },
 };
-use futures::{Stream, StreamExt, future, stream};
-use unidler::{hub::Hub, progress::Progress};
+use futures::{Stream, StreamExt, future, stream, stream::BoxStream};
+use tokio::time::{Instant, timeout};
+use unidler::{host::Host, hub::Hub, progress::Progress};
 
-use crate::{app_host::AppHost, limits::Streams, problem::Problem, start_rule::may_start};
+use crate::{problem::Problem, router::AppState, start_rule::Leave};
 
-/// How often a comment keeps a quiet stream alive: proxies cut those, nginx after a minute.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// How often a quiet stream says that it is alive: proxies cut those that do not, nginx after a minute, and the page
+/// believes no connection that was silent for longer. A comment would do for proxies, but pages cannot see it.
+const ALIVE: Duration = Duration::from_secs(10);
 /// After how many milliseconds a browser reconnects: spread, so that not all come at once.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
-
 /// After how many milliseconds a browser comes again whose stream ends because this process does.
 const COME_AGAIN_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
-/// `GET /events` and `GET /events/`: starts the wake-up of the app, or joins the one under way.
-pub(crate) async fn events(
-    AppHost(host): AppHost,
-    State(hub): State<Hub>,
-    State(streams): State<Streams>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    may_start(&host, &headers).map_err(Problem::refused)?;
-    let place = streams.place(&host, &headers).ok_or_else(Problem::crowded)?;
-    let events = encode(hub.start(&host)).chain(farewell(hub)).map(move |event| {
+/// The stream of an app, which is started if the request may do that.
+///
+/// # Errors
+///
+/// If there are too many streams already.
+pub(crate) fn stream(state: &AppState, host: &Host, headers: &HeaderMap, leave: Leave) -> Result<Response, Problem> {
+    let place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
+    let snapshots = match leave {
+        Leave::Start => state.hub.start(host).boxed(),
+        Leave::Join => state.hub.join(host).boxed(),
+    };
+    let (handovers, host) = (state.handovers.clone(), host.clone());
+    let snapshots = snapshots.inspect(move |progress| handovers.note(&host, progress)).boxed();
+    let events = encode(snapshots).chain(farewell(state.hub.clone())).map(move |event| {
         // The stream has its place for as long as it is.
         let _ = &place;
         event
     });
-    let stream = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE));
     // nginx would hold the events back until it has a bufferful.
-    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], stream).into_response())
+    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response())
 }
 
-fn encode(snapshots: impl Stream<Item = Progress>) -> impl Stream<Item = Result<Event, axum::Error>> {
+fn encode(snapshots: BoxStream<'static, Progress>) -> impl Stream<Item = Result<Event, axum::Error>> {
     let retry = Duration::from_millis(fastrand::u64(RETRY_MS));
-    snapshots.map(move |progress| {
-        let event = Event::default().event(progress.phase.event_name()).id(progress.revision.to_string()).retry(retry);
-        event.json_data(&progress)
+    stream::unfold((snapshots, None::<(Progress, Instant)>), move |(mut snapshots, last)| async move {
+        let (event, last) = match (timeout(ALIVE, snapshots.next()).await, last) {
+            (Ok(None), _) => return None,
+            (Ok(Some(progress)), _) => {
+                let event = Event::default().event(progress.phase.event_name()).id(progress.revision.to_string()).retry(retry);
+                (event.json_data(&progress), Some((progress, Instant::now())))
+            }
+            (Err(_), Some((progress, since))) => (alive(&progress, since), Some((progress, since))),
+            // There is always a first snapshot at once.
+            (Err(_), None) => (Ok(Event::default().comment("")), None),
+        };
+        Some((event, (snapshots, last)))
     })
+}
+
+/// What was said last, some seconds later.
+fn alive(progress: &Progress, since: Instant) -> Result<Event, axum::Error> {
+    let later = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let elapsed_ms = progress.elapsed_ms.saturating_add(later);
+    Event::default().event("alive").id(progress.revision.to_string()).json_data(Progress { elapsed_ms, ..progress.clone() })
 }
 
 /// What is said last when this process ends: when to come again, spread so that not all come at once.
 fn farewell(hub: Hub) -> impl Stream<Item = Result<Event, axum::Error>> {
     let come_again = || Event::default().retry(Duration::from_millis(fastrand::u64(COME_AGAIN_MS)));
     stream::once(async move { hub.is_draining().then(|| Ok(come_again())) }).filter_map(future::ready)
+}
+
+#[cfg(test)]
+mod tests {
+    use unidler::progress::{Phase, Step};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_stream_says_every_ten_seconds_that_it_is_alive_and_how_the_app_stands() {
+        let progress = Progress {
+            reference: "k3v9-2m7q".to_owned(),
+            host: "app.example".to_owned(),
+            title: None,
+            revision: 3,
+            elapsed_ms: 500,
+            usual_ms: None,
+            phase: Phase::Waking { step: Step::Pulling, reason: None },
+            restarts: 0,
+            timeline: Vec::new(),
+        };
+        let begun = Instant::now();
+        let mut events = Box::pin(encode(stream::once(future::ready(progress)).chain(stream::pending()).boxed()));
+        drop(events.next().await.expect("an event").expect("JSON"));
+        for seconds in [10, 20] {
+            let event = format!("{:?}", events.next().await.expect("an event").expect("JSON"));
+            assert_eq!(begun.elapsed().as_secs(), seconds);
+            for part in ["event: alive", "k3v9-2m7q", &format!("\\\"elapsed_ms\\\":{}", 500 + seconds * 1_000)] {
+                assert!(event.contains(part), "{part} in {event}");
+            }
+        }
+    }
 }

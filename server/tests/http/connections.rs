@@ -11,7 +11,7 @@ use tokio::{
 };
 use unidler_server::limits::Limits;
 
-use crate::harness::Server;
+use crate::harness::{NAVIGATE, Server};
 
 /// Says something and answers what comes until the end, if that comes in time.
 async fn say(server: &Server, words: &[u8]) -> Option<Vec<u8>> {
@@ -55,8 +55,7 @@ async fn a_head_that_is_too_large_is_refused() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused() {
     let server = Server::start().await;
-    let head =
-        "POST /_unidler/api/wake HTTP/1.1\r\nHost: quick.localhost\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n";
+    let head = "POST /_unidler/wake HTTP/1.1\r\nHost: quick.localhost\r\nConnection: close\r\nContent-Length: 1000000\r\n\r\n";
     let answer = say(&server, head.as_bytes()).await.expect("an end");
     assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(server.writes("quick.localhost"), 0);
@@ -89,4 +88,44 @@ async fn a_thousand_streams_end_with_the_process_and_are_told_when_to_come_again
     assert!(retries.iter().all(|retry| (1_000..=5_000).contains(retry)));
     let (least, most) = (retries.iter().min().expect("some"), retries.iter().max().expect("some"));
     assert!(most - least > 2_000, "not all at once: {least} to {most}");
+}
+
+/// Opens a connection with the beginning of a request, and keeps it.
+async fn hold(server: &Server) -> TcpStream {
+    let mut stream = TcpStream::connect(&server.address).await.expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: quick.localhost\r\n").await.expect("it is sent");
+    stream
+}
+
+#[tokio::test]
+async fn probes_are_answered_when_there_is_no_room_for_visitors() {
+    let server = Server::with_connections(5).await;
+    let held = join_all((0..5).map(|_| hold(&server))).await;
+    for _ in 0..3 {
+        for (path, status) in [("/healthz", 200), ("/_unidler/readyz", 200), ("/", 503), ("/_unidler/status", 503)] {
+            let request = format!("GET {path} HTTP/1.1\r\nHost: quick.localhost\r\n\r\n");
+            let answer = timeout(Duration::from_secs(1), say(&server, request.as_bytes())).await.expect("soon").expect("an end");
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
+            assert!(answer.contains("connection: close") && answer.contains("x-unidler"), "{path}: {answer}");
+        }
+    }
+    // Those who hold the places are served as before.
+    for mut stream in held {
+        stream.write_all(b"Connection: close\r\n\r\n").await.expect("it is sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 503"), "a problem, since it is no navigation: {answer}");
+        assert!(answer.contains("asleep"), "{answer}");
+    }
+    assert_eq!(server.get("quick.localhost", "/", &[NAVIGATE]).await.status, StatusCode::OK, "there is room again");
+}
+
+#[tokio::test]
+async fn a_form_whose_body_never_comes_is_given_up() {
+    let server = Server::start().await;
+    let head = "POST /_unidler/wake HTTP/1.1\r\nHost: quick.localhost\r\nContent-Length: 9\r\n\r\n";
+    let answer = say(&server, head.as_bytes()).await.expect("an end");
+    assert!(answer.starts_with(b"HTTP/1.1 408"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(server.writes("quick.localhost"), 0);
 }

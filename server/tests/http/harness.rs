@@ -29,7 +29,7 @@ use unidler::{
 };
 use unidler_server::{
     brand::Brand,
-    demo,
+    connections, demo,
     late::Late,
     limits::{Limits, Streams},
     metrics::Handovers,
@@ -42,6 +42,9 @@ use unidler_server::{
 pub(crate) const NAVIGATE: (&str, &str) = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// More connections than any test makes.
+const MANY: usize = 2_000;
 
 type Body = hyper::body::Incoming;
 
@@ -63,19 +66,28 @@ impl Server {
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
         let router = |state| demo::router(cluster.clone(), state);
-        Self::serve(cluster.clone(), hub, limits, None, router).await
+        Self::serve(cluster.clone(), hub, limits, MANY, None, router).await
+    }
+
+    /// With room for so many connections.
+    pub(crate) async fn with_connections(connections: usize) -> Self {
+        let cluster = DemoCluster::default();
+        let hub = Hub::new(Arc::new(cluster.clone()), Settings::default());
+        let router = |state| demo::router(cluster.clone(), state);
+        Self::serve(cluster.clone(), hub, Limits::default(), connections, None, router).await
     }
 
     /// In front of another cluster than the demo's.
     pub(crate) async fn of(cluster: impl Cluster, late: Option<Late>) -> Self {
         let hub = Hub::new(Arc::new(cluster), Settings::default());
-        Self::serve(DemoCluster::default(), hub, Limits::default(), late, router).await
+        Self::serve(DemoCluster::default(), hub, Limits::default(), MANY, late, router).await
     }
 
     async fn serve(
         cluster: DemoCluster,
         hub: Hub,
         limits: Limits,
+        connections: usize,
         late: Option<Late>,
         router: impl FnOnce(AppState) -> Router,
     ) -> Self {
@@ -84,6 +96,7 @@ impl Server {
             hub: hub.clone(),
             site: Site::open(Some(site.path().to_owned()), &Brand::default()).expect("a site"),
             page_status: StatusCode::OK,
+            frame_ancestors: None,
             streams: Streams::new(limits),
             handovers: Handovers::default(),
             late,
@@ -91,7 +104,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (stop, stopped) = oneshot::channel();
-        let limits = serve::Limits { max_connections: 2_000, delay: Duration::ZERO };
+        let connections = connections::Limits { connections, drain: Duration::from_secs(5) };
+        let limits = serve::Limits { connections, delay: Duration::ZERO };
         let task = tokio::spawn(serve(listener, router(state), hub, limits, async {
             drop(stopped.await);
         }));
@@ -269,7 +283,7 @@ impl Event {
         Some(Self {
             name: field(block, "event")?.to_owned(),
             id: field(block, "id")?.parse().expect("a number"),
-            retry_ms: field(block, "retry")?.parse().expect("a number"),
+            retry_ms: field(block, "retry").map_or(0, |retry| retry.parse().expect("a number")),
             progress: serde_json::from_str(field(block, "data")?).expect("a snapshot"),
         })
     }

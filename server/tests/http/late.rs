@@ -13,7 +13,7 @@ use axum::{
     Router,
     body::Body,
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use futures::{
@@ -43,6 +43,8 @@ const HOST: &str = "tool.example";
 struct OneApp {
     replicas: u32,
     address: SocketAddr,
+    /// Whether anything is known of it but its address: not while the API server is away.
+    is_known: bool,
 }
 
 impl Cluster for OneApp {
@@ -61,7 +63,7 @@ impl Cluster for OneApp {
             idled: self.replicas == 0,
             replicas: self.replicas,
             replicas_when_unidled: 1,
-            available: self.replicas,
+            available: if self.is_known { self.replicas } else { 0 },
             trouble: None,
             usual: None,
         };
@@ -69,7 +71,7 @@ impl Cluster for OneApp {
             0 => Service::Idled { version: version(), restorable: true },
             _ => Service::Serving { endpoints: Endpoints::Ready },
         };
-        Ok(Observed { connected: true, title: None, deployment, service, pods: Pods::default() })
+        Ok(Observed { connected: self.is_known, title: None, deployment, service, pods: Pods::default() })
     }
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
@@ -103,7 +105,7 @@ impl App {
 
     /// The unidler in front of it.
     async fn late(&self, replicas: u32) -> Server {
-        Server::of(OneApp { replicas, address: self.address }, Some(Late::default())).await
+        Server::of(OneApp { replicas, address: self.address, is_known: true }, Some(Late::default())).await
     }
 }
 
@@ -159,7 +161,7 @@ async fn a_late_request_reaches_the_app_as_it_was_sent() {
         assert!(!head.contains(ours), "{ours} in {head}");
     }
     assert!(told.starts_with("POST /deep//link?q=%2F&r\n"), "{told}");
-    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b; c=d\n", "via: 1.1 unidler\n"] {
+    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b; c=d\n", "via: 1.1 unidler-"] {
         assert!(told.contains(sent), "{sent} in {told}");
     }
     for of_connection in ["x-hop", "connection:", "te:"] {
@@ -181,7 +183,7 @@ async fn the_app_is_told_the_host_that_it_was_found_by() {
     let app = App::start().await;
     let server = app.late(1).await;
     let request = "GET http://tool.example:8080/a HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n";
-    let (_, answer) = say(&server.address, request, "via: 1.1 unidler").await;
+    let (_, answer) = say(&server.address, request, "via: 1.1 unidler-").await;
     assert!(answer.contains("GET /a\n") && answer.contains("host: tool.example:8080\n"), "{answer}");
     assert!(!answer.contains("other.example"), "{answer}");
 }
@@ -205,17 +207,126 @@ async fn a_web_socket_goes_through() {
 async fn what_is_ours_stays_ours() {
     let app = App::start().await;
     let server = app.late(1).await;
-    for path in ["/healthz", "/_unidler/status", "/_unidler/readyz", "/_unidler/unknown", "/events"] {
+    for path in ["/_unidler/status", "/_unidler/readyz", "/_unidler/unknown", "/deep/_unidler/status"] {
         assert!(server.get(HOST, path, &[]).await.headers.contains_key("x-unidler"), "{path}");
     }
     assert_eq!(app.asked.load(Ordering::Relaxed), 0);
+    for path in ["/healthz", "/events", "/events/", "/_unidler"] {
+        assert_eq!(server.get(HOST, path, &[]).await.header("x-of-app"), "yes", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_app_with_an_address_is_asked_whatever_is_known_of_it_otherwise() {
+    let app = App::start().await;
+    let cluster = OneApp { replicas: 1, address: app.address, is_known: false };
+    let server = Server::of(cluster, Some(Late::default())).await;
+    assert_eq!(server.get(HOST, "/", &[]).await.header("x-of-app"), "yes");
+}
+
+#[tokio::test]
+async fn the_body_of_any_request_arrives() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let request = "GET /search HTTP/1.1\r\nHost: tool.example\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
+    let (_, answer) = say(&server.address, request, "\n\nbody").await;
+    assert!(answer.contains("transfer-encoding: chunked\n"), "{answer}");
+    let answer = server.get(HOST, "/", &[]).await;
+    assert!(!answer.text().contains("transfer-encoding"), "{}", answer.text());
+}
+
+#[tokio::test]
+async fn nothing_but_a_web_socket_changes_the_protocol() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    for protocol in ["h2c", "TLS/1.0", "websocket, h2c"] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: tool.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMA\r\n\r\n"
+        );
+        let (_, answer) = say(&server.address, &request, "via: 1.1 unidler-").await;
+        assert!(answer.starts_with("HTTP/1.1 201"), "{protocol}: {answer}");
+        for hop in ["upgrade", "http2-settings"] {
+            assert!(!answer.contains(hop), "{protocol}: {answer}");
+        }
+    }
+}
+
+/// An app on a plain socket: reads a request's head, says this, and closes, or waits for ever.
+async fn crude(words: &'static str, closes: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    head.push(stream.read_u8().await.expect("a head"));
+                }
+                stream.write_all(words.as_bytes()).await.expect("it is sent");
+                if !closes {
+                    pending::<()>().await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn what_an_app_offers_its_own_connection_is_not_for_the_visitor() {
+    let address = crude("HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2,h2c\r\nContent-Length: 2\r\n\r\nOK", false).await;
+    let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(Late::default())).await;
+    let answer = server.get(HOST, "/", &[]).await;
+    assert_eq!((answer.text(), answer.header("upgrade"), answer.header("connection")), ("OK", "", ""));
+}
+
+#[tokio::test]
+async fn a_request_that_was_sent_is_never_asked_for_again() {
+    let broken = (crude("", true).await, StatusCode::BAD_GATEWAY);
+    let uninvited = (
+        crude("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false).await,
+        StatusCode::BAD_GATEWAY,
+    );
+    let silent = (crude("", false).await, StatusCode::GATEWAY_TIMEOUT);
+    for (address, status) in [broken, uninvited, silent] {
+        let late = Late::with_answer_timeout(Duration::from_millis(500));
+        let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(late)).await;
+        for (headers, kind) in [(&[][..], "application/problem+json"), (&[NAVIGATE], "text/plain; charset=utf-8")] {
+            let answer = server.send(Method::POST, HOST, "/order", headers).await;
+            assert_eq!((answer.status, answer.header("content-type")), (status, kind));
+            assert_eq!((answer.header("retry-after"), answer.header("x-unidler")), ("", env!("CARGO_PKG_VERSION")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_web_socket_ends_with_the_process() {
+    let app = App::start().await;
+    let mut server = app.late(1).await;
+    let request = "GET /socket HTTP/1.1\r\nHost: tool.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    let (mut stream, _) = say(&server.address, request, "\r\n\r\n").await;
+    server.shut_down();
+    let begun = std::time::Instant::now();
+    server.ended().await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "it is not waited for");
+    assert_eq!(timeout(Duration::from_secs(5), stream.read(&mut [0; 8])).await.expect("an end").unwrap_or_default(), 0);
+}
+
+#[tokio::test]
+async fn an_app_may_ask_another_one_and_pass_the_header_on() {
+    let app = App::start().await;
+    let server = app.late(1).await;
+    let first = server.get("gateway.example", "/", &[]).await;
+    let via = first.text().lines().find_map(|line| line.strip_prefix("via: ")).expect("our name").to_owned();
+    assert_eq!(server.get("other.example", "/", &[("via", &via)]).await.header("x-of-app"), "yes");
+    assert_eq!(server.get("gateway.example", "/", &[("via", &via)]).await.header("x-of-app"), "", "this one has come back");
 }
 
 #[tokio::test]
 async fn nothing_is_passed_on_to_an_app_that_is_not_up_or_if_nobody_wants_it() {
     let app = App::start().await;
     let asleep = app.late(0).await;
-    let unwanted = Server::of(OneApp { replicas: 1, address: app.address }, None).await;
+    let unwanted = Server::of(OneApp { replicas: 1, address: app.address, is_known: true }, None).await;
     for server in [asleep, unwanted] {
         assert_eq!(server.get(HOST, "/", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
     }
@@ -227,7 +338,7 @@ async fn an_app_that_cannot_be_reached_has_its_page() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let server = Server::of(OneApp { replicas: 1, address }, Some(Late::default())).await;
+    let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(Late::default())).await;
     let page = server.get(HOST, "/", &[NAVIGATE]).await;
     assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
     assert!(page.headers.contains_key("x-unidler"));
@@ -239,7 +350,7 @@ async fn an_app_that_cannot_be_reached_has_its_page() {
 async fn an_address_that_is_our_own_is_noticed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let (ours, theirs) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(0)));
-    let server = Server::of(OneApp { replicas: 1, address: ours }, Some(Late::default())).await;
+    let server = Server::of(OneApp { replicas: 1, address: ours, is_known: true }, Some(Late::default())).await;
     // Whoever asks there asks the server again, as a Service would that selects our own pods.
     let (counted, behind) = (Arc::clone(&theirs), server.address.clone());
     tokio::spawn(async move {

@@ -71,7 +71,7 @@ async fn what_is_no_navigation_gets_a_problem_and_never_html() {
     for (method, headers) in [
         (Method::GET, &[("accept", "application/json")][..]),
         (Method::GET, &[("accept", "*/*"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]),
-        (Method::POST, &[("accept", "text/html")]),
+        (Method::POST, &[("accept", "application/json, text/plain, */*")]),
         (Method::GET, &[("upgrade", "websocket"), ("connection", "upgrade")]),
         (Method::DELETE, &[]),
     ] {
@@ -127,43 +127,160 @@ async fn who_comes_again_gets_the_present_state_whatever_the_last_event_id() {
     }
 }
 
+/// The headers of a browser that sends no Fetch Metadata, as none does over plain HTTP.
+const PLAIN_HTTP: (&str, &str) = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/143.0 Safari/537.36");
+const OWN: (&str, &str) = ("origin", "http://quick.localhost");
+
 #[tokio::test]
 async fn nobody_starts_anything_who_may_not() {
     let server = Server::start().await;
     for (method, path, headers, status) in [
         (Method::HEAD, "/events/", &[][..], StatusCode::NO_CONTENT),
+        (Method::HEAD, "/_unidler/events", &[], StatusCode::NO_CONTENT),
         (Method::HEAD, "/", &[NAVIGATE], StatusCode::OK),
+        (Method::HEAD, "/", &[("prefer", "wait=5")], StatusCode::SERVICE_UNAVAILABLE),
         (Method::GET, "/", &[NAVIGATE, ("sec-purpose", "prefetch")], StatusCode::OK),
         (Method::GET, "/favicon.ico", &[], StatusCode::SERVICE_UNAVAILABLE),
-        (Method::OPTIONS, "/events/", &[], StatusCode::METHOD_NOT_ALLOWED),
-        (Method::POST, "/events/", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::OPTIONS, "/events/", &[], StatusCode::SERVICE_UNAVAILABLE),
+        (Method::POST, "/events/", &[], StatusCode::SERVICE_UNAVAILABLE),
         (Method::GET, "/events/", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
         (Method::GET, "/events/", &[("sec-fetch-site", "same-site")], StatusCode::FORBIDDEN),
         (Method::GET, "/events/", &[("sec-fetch-site", "none")], StatusCode::FORBIDDEN),
         (Method::GET, "/events/", &[("origin", "https://evil.example")], StatusCode::FORBIDDEN),
         (Method::GET, "/events/", &[("referer", "https://evil.example/")], StatusCode::FORBIDDEN),
         (Method::GET, "/events/", &[("sec-purpose", "prefetch;prerender")], StatusCode::FORBIDDEN),
-        (Method::POST, "/_unidler/api/wake", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
-        (Method::POST, "/_unidler/api/wake", &[("origin", "null")], StatusCode::FORBIDDEN),
-        (Method::GET, "/_unidler/api/wake", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/_unidler/events", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/events", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::POST, "/_unidler/wake", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/wake", &[("origin", "null")], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/wake", &[("origin", "null"), NAVIGATE, PLAIN_HTTP], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/wake", &[PLAIN_HTTP], StatusCode::FORBIDDEN),
+        (Method::POST, "/_unidler/wake", &[OWN, ("sec-purpose", "prefetch;prerender")], StatusCode::FORBIDDEN),
+        (Method::POST, "/reports/_unidler/wake", &[("sec-fetch-site", "cross-site")], StatusCode::FORBIDDEN),
+        (Method::GET, "/_unidler/wake", &[], StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, "/", &[("prefer", "wait=0"), PLAIN_HTTP], StatusCode::SERVICE_UNAVAILABLE),
+        (Method::POST, "/", &[("prefer", "wait=5"), PLAIN_HTTP], StatusCode::FORBIDDEN),
         (Method::GET, "/_unidler/status", &[], StatusCode::OK),
         (Method::GET, "/_unidler/nothing", &[], StatusCode::NOT_FOUND),
     ] {
         let answer = server.send(method.clone(), "quick.localhost", path, headers).await;
         assert_eq!(answer.status, status, "{method} {path} {headers:?}");
     }
+    // What a browser sends for `<img>`, `<script>`, `fetch` and `EventSource` over plain HTTP, without referrer, and for the
+    // app's own stream in a tab that was left open.
+    for headers in [
+        &[PLAIN_HTTP, ("accept", "image/avif,image/webp,image/apng,image/*,*/*;q=0.8")][..],
+        &[PLAIN_HTTP, ("accept", "*/*")],
+        &[PLAIN_HTTP, ("accept", "text/event-stream")],
+        &[PLAIN_HTTP, ("accept", "text/event-stream"), ("referer", "http://quick.localhost/board")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")],
+        &[OWN],
+    ] {
+        for path in ["/events", "/events/", "/_unidler/events", "/board/_unidler/events"] {
+            let mut stream = server.stream("quick.localhost", path, headers).await;
+            let event = stream.next().await.expect("an event");
+            assert_eq!((event.name.as_str(), event.progress.phase), ("progress", Phase::Asleep), "{path} {headers:?}");
+        }
+    }
+    let mut stream = server.stream("quick.localhost", "/_unidler/events", &[]).await;
+    assert_eq!(
+        stream.next().await.expect("an event").progress.phase,
+        Phase::Asleep,
+        "below our own path nobody starts by listening"
+    );
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(server.writes("quick.localhost"), 0);
     assert_eq!(server.phase("quick.localhost").await, Phase::Asleep);
 }
 
 #[tokio::test]
-async fn a_plain_form_starts_the_app_and_leads_back_to_the_page() {
+async fn a_post_of_the_apps_own_origin_starts_the_app_and_whoever_listens_hears_of_it() {
+    for headers in [
+        &[][..],
+        &[OWN, PLAIN_HTTP, ("accept", "*/*")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("accept", "*/*")],
+        &[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors"), ("origin", "null")],
+    ] {
+        let server = Server::start().await;
+        let mut listening = server.stream("quick.localhost", "/reports/x/_unidler/events", &[PLAIN_HTTP]).await;
+        assert_eq!(listening.next().await.expect("an event").progress.phase, Phase::Asleep);
+        let answer = server.send(Method::POST, "quick.localhost", "/reports/x/_unidler/wake", headers).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{headers:?}");
+        assert_eq!(answer.json()["host"], "quick.localhost");
+        assert_eq!(listening.rest().await.last().expect("an event").name, "success");
+        assert_eq!(server.writes("quick.localhost"), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_navigation_gets_the_page_wherever_it_leads_and_a_post_is_told_that_it_is_lost() {
     let server = Server::start().await;
-    let page = "http://quick.localhost/reports?year=2026";
-    let headers = [("accept", "text/html"), ("content-type", "application/x-www-form-urlencoded"), ("referer", page)];
-    let answer = server.send(Method::POST, "quick.localhost", "/_unidler/api/wake", &headers).await;
-    assert_eq!((answer.status, answer.header("location")), (StatusCode::FOUND, page));
+    for path in ["/events", "/events/", "/healthz"] {
+        let page =
+            server.get("quick.localhost", path, &[NAVIGATE, ("sec-fetch-mode", "navigate"), ("sec-fetch-site", "none")]).await;
+        assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"), "{path}");
+    }
+    for headers in [&[NAVIGATE, PLAIN_HTTP, ("origin", "https://idp.example")][..], &[NAVIGATE, ("sec-fetch-mode", "navigate")]] {
+        let page = server.send(Method::POST, "quick.localhost", "/saml/acs", headers).await;
+        assert_eq!((page.status, page.header("content-type")), (StatusCode::SERVICE_UNAVAILABLE, "text/html; charset=utf-8"));
+        assert!(page.text().contains("&quot;lost_post&quot;:true"), "{}", page.text());
+    }
+    assert!(server.get("quick.localhost", "/saml", &[NAVIGATE]).await.text().contains("&quot;lost_post&quot;:false"));
+    assert_eq!(server.writes("quick.localhost"), 0);
+}
+
+#[tokio::test]
+async fn an_address_without_an_app_is_not_found() {
+    let server = Server::start().await;
+    for host in ["not-found.localhost", "elsewhere.example"] {
+        let page = server.get(host, "/reports", &[NAVIGATE]).await;
+        assert_eq!((page.status, page.header("content-type")), (StatusCode::NOT_FOUND, "text/html; charset=utf-8"), "{host}");
+        let problem = server.get(host, "/reports", &[]).await;
+        assert_eq!((problem.status, problem.header("content-type")), (StatusCode::NOT_FOUND, "application/problem+json"));
+        assert_eq!(problem.header("retry-after"), "", "there is no point in that");
+    }
+    assert_eq!(server.get("ambiguous.localhost", "/", &[NAVIGATE]).await.status, StatusCode::OK, "there is one app too many");
+}
+
+#[tokio::test]
+async fn the_page_asks_below_its_own_address() {
+    let server = Server::start().await;
+    for (path, prefix, reserved) in [
+        ("/", "", "./_unidler"),
+        ("/reports/x", "", "./x/_unidler"),
+        ("/reports/", "", "./_unidler"),
+        ("/", "/team/reports", "./reports/_unidler"),
+    ] {
+        let page = server.get("quick.localhost", path, &[NAVIGATE, ("x-forwarded-prefix", prefix)]).await;
+        for place in ["pkg/unidler.abc.js", "pkg/unidler.abc.wasm", "wake"] {
+            assert!(page.text().contains(&format!("=\"{reserved}/{place}\"")), "{place} in {}", page.text());
+        }
+        assert!(page.text().contains(&format!("&quot;reserved&quot;:&quot;{reserved}&quot;")), "{}", page.text());
+    }
+    for path in ["/reports/_unidler/status", "/a/_unidler/b/_unidler/status"] {
+        assert_eq!(server.get("quick.localhost", path, &[]).await.json()["phase"], "asleep", "{path}");
+    }
+    assert_eq!(server.get("quick.localhost", "/reports/_unidler/pkg/unidler.abc.js", &[]).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_plain_form_starts_the_app_and_leads_back_to_the_page() {
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+    let server = Server::start().await;
+    for page in [
+        "http://quick.localhost/reports?year=2026",
+        "http://quick.localhost/r?q=a%20b&flag",
+        "http://quick.localhost/reports",
+        "http://quick.localhost:8080//x",
+    ] {
+        let headers = [("accept", "text/html"), FORM, ("referer", page)];
+        let answer = server.send(Method::POST, "quick.localhost", "/_unidler/wake", &headers).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, page));
+    }
+    for (path, back) in [("/reports/x/_unidler/wake", "../../x"), ("/_unidler/wake", "../")] {
+        let answer = server.send(Method::POST, "quick.localhost", path, &[("accept", "text/html"), FORM, OWN]).await;
+        assert_eq!((answer.status, answer.header("location")), (StatusCode::SEE_OTHER, back));
+    }
     let page = server.get("quick.localhost", "/reports?year=2026", &[NAVIGATE]).await;
     assert!(page.text().contains("http-equiv=\"refresh\""), "the page looks again by itself");
 }
@@ -254,8 +371,9 @@ async fn each_kind_of_answer_has_its_headers_and_no_others() {
     for (path, sent, status, own) in [
         ("/reports", NAVIGATE, 200, &["content-type: text/html; charset=utf-8", POLICY, vary, kept_never][..]),
         ("/reports", ANYTHING, 503, &[problem, "retry-after: 5", vary, kept_never]),
-        ("/events/", ANYTHING, 200, &["content-type: text/event-stream", "x-accel-buffering: no", kept_never]),
-        ("/events/", ("sec-fetch-site", "cross-site"), 403, &[problem, kept_never]),
+        ("/events/", ANYTHING, 200, &["content-type: text/event-stream", "x-accel-buffering: no", vary, kept_never]),
+        ("/events/", ("sec-fetch-site", "cross-site"), 403, &[problem, vary, kept_never]),
+        ("/_unidler/events", ANYTHING, 200, &["content-type: text/event-stream", "x-accel-buffering: no", kept_never]),
         ("/_unidler/status", ANYTHING, 200, &["content-type: application/json", kept_never]),
         (
             "/_unidler/pkg/unidler.abc.js",
@@ -265,7 +383,7 @@ async fn each_kind_of_answer_has_its_headers_and_no_others() {
         ),
         ("/_unidler/pkg/unidler.old.js", ANYTHING, 404, &[kept_never]),
         ("/_unidler/nothing", ANYTHING, 404, &[problem, kept_never]),
-        ("/_unidler/api/wake", ANYTHING, 405, &["allow: POST", kept_never]),
+        ("/_unidler/wake", ANYTHING, 405, &["allow: POST", problem, kept_never]),
         ("/healthz", ANYTHING, 200, &[text, kept_never]),
         ("/_unidler/readyz", ANYTHING, 200, &[text, kept_never]),
     ] {
@@ -367,8 +485,12 @@ async fn who_waits_in_vain_is_told_when_to_come_again() {
     {
         let wait = if phase == "waking" { "wait=1" } else { "wait=30" };
         let told = server.get(host, "/", &[("prefer", wait)]).await;
-        assert_eq!(told.status, 503, "{host}");
-        assert_eq!(told.headers["retry-after"], "5");
+        let comes_again = host != "not-found.localhost";
+        assert_eq!(
+            (told.status, told.header("retry-after")),
+            if comes_again { (StatusCode::SERVICE_UNAVAILABLE, "5") } else { (StatusCode::NOT_FOUND, "") },
+            "{host}"
+        );
         assert!(told.text().contains(&format!("\"phase\":\"{phase}\"")), "{}", told.text());
     }
     let refused = server.get("quick.localhost", "/", &[("prefer", "wait=9"), ("sec-fetch-site", "cross-site")]).await;

@@ -82,7 +82,7 @@ impl Demo {
     fn with(variables: &[(&str, &str)]) -> Self {
         let site = site();
         let mut process = Command::new(env!("CARGO_BIN_EXE_unidler"))
-            .args(["demo", "--metrics-port", "127.0.0.1:0"])
+            .args(["demo", "--admin-port", "127.0.0.1:0"])
             .env_clear()
             .envs([("PORT", "127.0.0.1:0"), ("UNIDLER_LOG_FORMAT", "json")])
             .env("UNIDLER_SITE", site.path())
@@ -97,7 +97,7 @@ impl Demo {
         };
         let port =
             next("the demo is at")["message"].as_str().expect("a message").trim_matches(|c: char| !c.is_ascii_digit()).to_owned();
-        let metrics = next("metrics")["address"].as_str().expect("an address").to_owned();
+        let metrics = next("serving metrics and probes")["address"].as_str().expect("an address").to_owned();
         // Nobody reads on, and a full pipe would hold the program up.
         std::thread::spawn(move || log.for_each(drop));
         Self { process, page: format!("127.0.0.1:{port}"), metrics, _site: site }
@@ -150,6 +150,26 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
     let page = get(&demo.page, "quick.localhost", "/metrics", "");
     assert!(!page.contains("unidler_"), "strangers are told nothing: {page}");
     assert!(get(&demo.page, "quick.localhost", "/_unidler/metrics", "").contains("404"));
+    for (path, answer) in [("/healthz", "Still OK"), ("/readyz", "ready"), ("/_unidler/readyz", "ready")] {
+        assert!(get(&demo.metrics, "10.0.0.1:9090", path, "").ends_with(answer), "{path}");
+    }
+}
+
+#[test]
+fn variables_that_are_meant_for_something_else_break_no_command() {
+    let foreign = [("PORT", "x"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://collector"), ("UNIDLER_ADMIN_PORT", "y")];
+    for command in [&["status"][..], &["--service", "unidler", "doctor"]] {
+        let output = run(command, &foreign);
+        let complaint = complaint(&output);
+        assert!(complaint.contains("KUBECONFIG") && !complaint.contains("PORT"), "{command:?}: {complaint}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_none() {
+    let names = ["PORT", "UNIDLE_KEY_LABEL", "UNIDLER_ADMIN_PORT", "UNIDLER_CONTACT_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+    let output = run(&["--port", "127.0.0.1:0"], &names.map(|name| (name, "")));
+    assert!(complaint(&output).contains("KUBECONFIG"), "{}", complaint(&output));
 }
 
 /// A collector for traces: answers every request, and gives the first one that comes.

@@ -128,7 +128,7 @@ fn host(text: &str) -> Result<Host, String> {
 /// # Errors
 ///
 /// If it cannot be done, in words that tell what to do.
-pub async fn run(command: Command, config: &config::Config) -> anyhow::Result<ExitCode> {
+pub async fn run(command: Command, config: &config::ClusterArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings {
         key_label: config.unidle_key_label.clone(),
         service_name: config.service.clone(),

@@ -1,0 +1,37 @@
+//! What operators ask, on a port of its own: metrics and probes.
+//!
+//! The page's port is reached by strangers at the address of every idled app, and how many of those wake is none of their
+//! business, nor why unidler is not ready. And a port that strangers have filled cannot answer probes in time.
+
+use axum::{
+    Router,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use unidler::hub::Hub;
+
+use crate::metrics::Metrics;
+
+/// What `--admin-port` serves.
+pub fn router(hub: Hub, metrics: Metrics) -> Router {
+    let numbers = get({
+        let hub = hub.clone();
+        async move || metrics.render(&hub)
+    });
+    let ready = get(async move || readiness(&hub));
+    Router::new()
+        .route("/healthz", get(async || "Still OK"))
+        .route("/readyz", ready.clone())
+        .route("/_unidler/readyz", ready)
+        .route("/metrics", numbers.clone())
+        .route("/_unidler/metrics", numbers)
+}
+
+/// Whether visitors can be served, and if not, why.
+fn readiness(hub: &Hub) -> Response {
+    match hub.not_ready() {
+        None => "ready".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")).into_response(),
+    }
+}

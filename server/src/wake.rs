@@ -1,0 +1,87 @@
+//! `POST …/_unidler/wake`: the only thing by which a browser starts a wake-up, or tries again after a failure.
+//!
+//! A script gets 202 and where the app stands. A plain form, from a browser without scripts, gets 303 back to the very
+//! address it came from.
+
+use std::time::Duration;
+
+use axum::{
+    body::{Body, HttpBody, to_bytes},
+    extract::Request,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Json, Response},
+};
+use tokio::time::timeout;
+use unidler::host::Host;
+
+use crate::{
+    page::is_navigation,
+    place::back_to,
+    problem::Problem,
+    router::AppState,
+    start_rule::{host_of, leave},
+};
+
+/// The most bytes that a form may post. It has no fields.
+const MAX_BODY: usize = 4 * 1024;
+/// How long they may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(crate) async fn wake(state: &AppState, host: &Host, base: &str, request: Request) -> Result<Response, Problem> {
+    leave(host, request.method(), request.headers()).map_err(Problem::refused)?;
+    let (parts, body) = request.into_parts();
+    finish(body).await?;
+    state.hub.retry(host);
+    if is_navigation(&parts.headers) {
+        let page = referer(host, &parts.headers).unwrap_or_else(|| back_to(base));
+        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
+    }
+    let progress = state.hub.look(host);
+    state.handovers.note(host, &progress);
+    Ok((StatusCode::ACCEPTED, Json(progress)).into_response())
+}
+
+/// Reads what nobody needs, so that the connection can be used again.
+async fn finish(body: Body) -> Result<(), Problem> {
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Problem::too_large());
+    }
+    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) => Err(Problem::too_large()),
+        Err(_) => Err(Problem::too_slow()),
+    }
+}
+
+/// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes.
+fn referer(host: &Host, headers: &HeaderMap) -> Option<String> {
+    let page = headers.get(header::REFERER)?.to_str().ok()?;
+    let is_web = page.starts_with("https://") || page.starts_with("http://");
+    (is_web && host_of(page).as_ref() == Some(host)).then(|| page.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_form_leads_back_to_the_very_address_and_to_no_other_host() {
+        let host = Host::parse("app.example").expect("a host");
+        for (page, is_ours) in [
+            ("https://app.example/r?q=a%20b&flag&c=d+e", true),
+            ("https://app.example//evil.example/x", true),
+            ("http://app.example:8080", true),
+            ("https://evil.example/", false),
+            ("https://app.example@evil.example/", false),
+            ("https://app.example\\@evil.example/", false),
+            ("javascript://app.example/%0aalert(1)", false),
+            ("//app.example/", false),
+            ("/x", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_static(page))]);
+            assert_eq!(referer(&host, &headers).as_deref(), is_ours.then_some(page), "{page}");
+        }
+    }
+}
