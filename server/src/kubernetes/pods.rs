@@ -139,11 +139,11 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
 
 /// What the scheduler lacks. It says so for all nodes in one sentence, and after that why no other pod can make room.
 fn unschedulable(message: &str) -> Reason {
-    let message = message.split("preemption:").next().unwrap_or_default();
-    let lacks_room = ["Insufficient ", "Too many pods", "free ports", "allocate all claims", "resource claim", "resourceclaim"];
+    let message = message.split("preemption:").next().unwrap_or_default().to_ascii_lowercase();
+    let lacks_room = ["insufficient ", "too many pods", "free ports", "allocate all claims", "resource claim", "resourceclaim"];
     if lacks_room.iter().any(|words| message.contains(words)) {
         Reason::NoRoom
-    } else if concerns_storage(message) {
+    } else if concerns_storage(&message) {
         Reason::VolumePending
     } else {
         Reason::NoServer

@@ -106,6 +106,7 @@ fn a_pod_without_a_node_says_what_the_scheduler_lacks() {
         ),
         (Reason::NoRoom, "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports."),
         (Reason::NoRoom, "0/1 nodes are available: 1 cannot allocate all claims."),
+        (Reason::NoRoom, "ResourceClaim team/gpu was not created for Pod team/app (Pod is not owner)"),
         (Reason::VolumePending, "pod has unbound immediate PersistentVolumeClaims"),
         (Reason::VolumePending, "0/1 nodes are available: persistentvolumeclaim \"data\" not found."),
         (Reason::VolumePending, "0/2 nodes are available: 2 node(s) had volume node affinity conflict."),
