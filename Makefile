@@ -23,9 +23,10 @@ docker-run: docker-image ## the demo in a container
 
 ##@ Test
 test: build ## everything that needs no cluster, browser tests included
-	$(with) wasm browser
+	$(with) wasm browser engines
 	cargo test --quiet --workspace --exclude unidler-frontend --features unidler/engine
 	cd end2end && npx playwright test
+	npx playwright test --config playwright.engines.config.ts
 
 test-cluster: build ## the same product against a real Kubernetes control plane
 	$(with) browser cluster helm

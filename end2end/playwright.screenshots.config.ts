@@ -6,7 +6,7 @@ import { browser } from "./browser";
 export default defineConfig({
     testDir: "screenshots",
     outputDir: "../test-results/screenshots",
-    timeout: 60_000,
+    timeout: 120_000,
     expect: { timeout: 15_000 },
     reporter: "list",
     use: { ...browser, viewport: { width: 560, height: 800 }, deviceScaleFactor: 1.5 },

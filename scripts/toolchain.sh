@@ -118,6 +118,15 @@ need_browser() {
     export CHROMIUM
 }
 
+# Firefox, and WebKit with its driver, for the visits in browsers of other makers.
+need_engines() {
+    need_node || return
+    if [ -z "${FIREFOX:-}" ]; then FIREFOX=$(command -v firefox-esr || command -v firefox || true); fi
+    if [ -z "$FIREFOX" ]; then debian firefox-esr || return; FIREFOX=$(command -v firefox-esr); fi
+    { command -v WebKitWebDriver && command -v xvfb-run && command -v dbus-run-session; } >/dev/null || debian webkit2gtk-driver xvfb xauth dbus || return
+    export FIREFOX
+}
+
 # Helm, for the chart.
 need_helm() {
     PATH=$PATH:$PWD/target/tools

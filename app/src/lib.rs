@@ -2,16 +2,15 @@
 //!
 //! ```text
 //!            server (feature `ssr`)                         browser (feature `hydrate`)
-//!  page::Page ── the document around it                loader.js ── loads the module; without it, the rescue
+//!  page::Page ── the document around it                loader.js ── starts, asks, hands over; loads the module, or does without
 //!     └─ wake::Wake ── the island ────── start ───────>  wake::Wake ── the same island, from the same snapshot
-//!                                                          ├─ live ── the start, events, polling, the probe, the handover
+//!                                                          ├─ live ── the event stream, polling, when to start
 //!                                                          └─ surroundings ── title, icon, announcements, clipboard
-//!  api ── the addresses that the page asks, below its own
+//!  …/_unidler/wake ── starts or retries    <── POST ──  loader.js, or a plain form without scripts
 //! ```
 //!
 //! The words are in [`words`], one file per language; the looks in `style/main.css`.
 
-pub mod api;
 pub mod icon;
 pub mod start;
 pub mod wake;
@@ -21,6 +20,8 @@ pub mod words;
 pub mod demo;
 #[cfg(feature = "hydrate")]
 mod live;
+#[cfg(feature = "hydrate")]
+mod loader;
 #[cfg(feature = "ssr")]
 pub mod page;
 #[cfg(feature = "hydrate")]

@@ -1,31 +1,189 @@
-// Loads the page's module and hydrates the island. The app may wake between our HTML and our module, and then
-// answers in our place; or the module is blocked. Then these lines alone get the visitor there: start, probe the
-// page's own address, reload when the app has answered twice in a row.
-const href = (selector) => document.querySelector(selector).href;
+// What every visit needs, with the page's module and without it: to start the app at once, to find out who answers, and to
+// hand the visitor over. Where the module does not come, cannot run or breaks, these lines show the state as well.
+//
+// They are in the HTML, since the app may answer for any file as soon as it is there; and in a file, for where somebody
+// else's Content-Security-Policy forbids scripts in the HTML. The first of the two runs.
+(() => {
+  if (window.unidler) return;
+  const html = document.documentElement;
+  const { start, words, style } = document.body.dataset;
+  const { progress: rendered, lost_post: lostPost } = JSON.parse(start);
+  const limit = (ms) => AbortSignal.timeout?.(ms);
+  const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-async function hydrate() {
-  const module = await import(href("link[rel=modulepreload]"));
-  await module.default({ module_or_path: href("link[rel=preload]") });
-  module.hydrate();
-  for (const island of document.querySelectorAll("leptos-island")) module[island.dataset.component](island);
-}
+  // The answers in a row that were not ours: of which kind, how many, since when.
+  let streak = {};
+  // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload.
+  const reloads = () => (history.state?.unidler ?? []).filter((at) => Date.now() - at < 300_000);
 
-async function appHasAnswered() {
-  try {
-    const answer = await fetch(location.href, { cache: "no-store", redirect: "manual" });
-    return !answer.headers.has("x-unidler") && ![502, 503, 504].includes(answer.status);
-  } catch {
-    return false;
+  const page = (window.unidler = {
+    base: location.pathname.replace(/\/+$/, "") + "/_unidler/",
+    // The status with which the last attempt to start the app was turned away.
+    refused: 0,
+    // When the app was last asked to start.
+    posted: 0,
+    // Whether opening the app has led back here too often.
+    held: false,
+    // Whether the app is there, and the visitor has to send something again.
+    up: false,
+    // Whether the server has said that the app is ready.
+    ready: false,
+
+    // Starts the app, or tries again after a failure. Yields the status of our answer, if there is one.
+    async wake() {
+      page.posted = performance.now();
+      html.dataset.starting = "";
+      setTimeout(() => delete html.dataset.starting, 5_000);
+      let status = 0;
+      try {
+        const answer = await fetch(page.base + "wake", { method: "POST", headers: { accept: "application/json" }, signal: limit(10_000) });
+        if (answer.headers.has("x-unidler")) status = answer.status;
+      } catch {}
+      page.refused = status >= 400 ? status : 0;
+      if (page.refused) delete html.dataset.starting;
+      return status;
+    },
+
+    // Asks where the app stands, at an address that is reserved for us: the visitor's own may be a link that works once.
+    // Yields our answer as JSON, or null. Once somebody else answers there, the visitor is handed over.
+    async ask() {
+      try {
+        const answer = await fetch(page.base + "status", { cache: "no-store", redirect: "manual", signal: limit(10_000) });
+        if (answer.headers.has("x-unidler")) {
+          streak = {};
+          const text = await answer.text();
+          page.ready = answer.ok && JSON.parse(text).phase === "ready";
+          if (page.ready && answer.headers.has("x-unidler-forwards")) page.open();
+          return answer.ok ? text : "";
+        }
+        const { status } = answer;
+        const isNobodys = [408, 425, 429, 502, 504].includes(status) || (status >= 520 && status <= 530);
+        const kind = isNobodys ? "nobody" : [404, 503].includes(status) ? status : "somebody";
+        const now = performance.now();
+        if (streak.kind !== kind) streak = { kind, count: 0, since: now };
+        streak.count += 1;
+        // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
+        // say both.
+        const [before, after] = { somebody: [0, 0], 404: [3_000, 0], 503: [Infinity, 20_000] }[kind] ?? [Infinity, Infinity];
+        const needed = (page.ready ? after : before) + reloads().length * 5_000;
+        if (streak.count >= 2 && now - streak.since >= needed) page.open();
+      } catch {
+        streak = {};
+      }
+      return null;
+    },
+
+    // Hands the visitor over. Not `replace`: with a fragment in the address that would only scroll. A reload keeps the
+    // whole address and leaves no entry of this page to go back to.
+    open() {
+      // A reload would send the form again, which is the visitor's decision.
+      page.up = lostPost;
+      const recent = reloads();
+      page.held = recent.length >= 3;
+      if (page.up || page.held || page.isLeaving) return;
+      page.isLeaving = true;
+      history.replaceState({ ...history.state, unidler: [...recent, Date.now()] }, "");
+      location.reload();
+    },
+  });
+
+  html.dataset.scripts = "";
+  // A hidden tab starts nothing, and a page that is prerendered is hidden.
+  const begin = () => {
+    if (rendered.phase === "asleep" && !document.hidden && !page.posted) page.wake();
+  };
+  document.addEventListener("visibilitychange", begin);
+  begin();
+
+  document.addEventListener("click", ({ target }) => {
+    if (target.closest(".resend")) location.reload();
+  });
+  // The module prevents the default itself, if it is there.
+  document.addEventListener("submit", (event) => {
+    if (event.defaultPrevented) return;
+    event.preventDefault();
+    page.wake();
+  });
+
+  // Without the module.
+  let isAlone = false;
+  let original;
+  let failed = rendered.phase === "failed";
+  async function alone() {
+    if (isAlone) return;
+    isAlone = true;
+    const island = document.querySelector("leptos-island");
+    original ??= island.innerHTML;
+    let last = rendered;
+    let heardAt = performance.now();
+    for (; isAlone; await pause(last.phase === "ready" ? 1_000 : 2_000)) {
+      const text = await page.ask();
+      if (!isAlone) return;
+      if (text !== null) heardAt = performance.now();
+      if (text) {
+        const next = JSON.parse(text);
+        // After a failure, to try again is the visitor's choice.
+        if (!(failed && next.phase === "asleep")) last = next;
+        failed = last.phase === "failed";
+        const isDue = performance.now() - page.posted > (page.refused ? 15_000 : 5_000);
+        if (last.phase === "asleep" && !document.hidden && isDue) page.wake();
+      }
+      show(last, performance.now() - heardAt > 5_000);
+    }
   }
-}
 
-async function rescue() {
-  fetch(`${location.pathname.replace(/\/+$/, "")}/_unidler/wake`, { method: "POST" }).catch(() => {});
-  for (let answers = 0; answers < 2; ) {
-    await new Promise((wait) => setTimeout(wait, 1000));
-    answers = (await appHasAnswered()) ? answers + 1 : 0;
+  function show({ phase, reason, title, host, reference }, isLost) {
+    const said = JSON.parse(words);
+    const main = document.querySelector("main");
+    const set = (selector, text) => {
+      const element = main.querySelector(selector);
+      if (element.textContent !== text) element.textContent = text;
+      element.hidden = !text;
+    };
+    const hide = (selector, isHidden) => (main.querySelector(selector).hidden = isHidden);
+    const lead = page.up ? "" : page.held ? said.held : said.leads[lostPost && phase === "waking" ? "asleep" : phase];
+    const [what, advice] = said.reasons[reason] ?? [lead, ""];
+    const [plain, named] = said.headings[page.up ? "up" : said.not_found.includes(reason) ? "not_found" : phase];
+    const heading = title ? named.replace("{}", () => title) : plain;
+    document.title = `${heading} – ${host}`;
+    main.dataset.phase = phase;
+    set("h1", heading);
+    set(".announced", `${heading}. ${what}`);
+    set(".lead", what);
+    set(".advice", advice);
+    set(".connection", page.refused ? said[page.refused === 429 ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
+    set(".reference dd", reference);
+    for (const selector of [".estimate", ".restarts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
+    hide(".reference", phase === "asleep");
+    hide(".start", phase !== "asleep");
+    hide(".retry", phase !== "failed");
+    hide(".resend", !page.up);
+    hide(".open", phase !== "ready" && !page.held && !page.up);
   }
-  location.reload();
-}
 
-hydrate().catch(rescue);
+  async function load() {
+    if (!getComputedStyle(html).getPropertyValue("--ground")) {
+      document.head.append(Object.assign(document.createElement("link"), { rel: "stylesheet", href: style }));
+    }
+    const href = (selector) => document.querySelector(selector).href;
+    const module = await import(href("link[rel=modulepreload]"));
+    await module.default({ module_or_path: href("link[rel=preload]") });
+    isAlone = false;
+    const islands = document.querySelectorAll("leptos-island");
+    // The module expects what the server rendered.
+    if (original) islands[0].innerHTML = original;
+    clearTimeout(timer);
+    module.hydrate();
+    for (const island of islands) module[island.dataset.component](island);
+  }
+
+  const rescue = ({ error, reason }) => {
+    if (/RuntimeError/.test(String(error ?? reason))) alone();
+  };
+  addEventListener("error", rescue);
+  addEventListener("unhandledrejection", rescue);
+  const timer = setTimeout(alone, 10_000);
+  const run = () => load().catch(alone);
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", run);
+  else run();
+})();

@@ -4,16 +4,24 @@
 //! app may wake and answer in our place. The tags that load the module are our own, since those of leptos put the
 //! nonce where it does not belong (leptos issue 4843).
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use leptos::{either::Either, nonce::use_nonce, prelude::*};
 use leptos_axum::ResponseOptions;
 use unidler::progress::Phase;
 
+use serde::Serialize;
+use unidler::progress::Reason;
+
 use crate::{
     icon::icon,
     start::Start,
     wake::{Wake, heading},
+    words::Words,
 };
 
 /// What the server puts into the context of a page.
@@ -49,8 +57,82 @@ pub struct Assets {
     pub js: String,
     /// The name of the WASM.
     pub wasm: String,
-    /// The style sheet itself.
-    pub css: String,
+    /// The style sheet.
+    pub css: TextFile,
+    /// The loader.
+    pub loader: TextFile,
+}
+
+/// What is part of the HTML, and a file as well: for where somebody else's Content-Security-Policy forbids the former.
+#[derive(Clone, Debug, Default)]
+pub struct TextFile {
+    /// Its name, with a hash of its text.
+    pub name: String,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its text.
+    pub text: String,
+}
+
+impl TextFile {
+    /// A style sheet.
+    #[must_use]
+    pub fn css(text: String) -> Self {
+        Self { name: format!("page-{}.css", hash(&text)), media_type: "text/css; charset=utf-8", text }
+    }
+
+    /// The loader, without its comments.
+    #[must_use]
+    pub fn loader() -> Self {
+        let lines = include_str!("loader.js").lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let text = lines.fold(String::new(), |text, line| text + line + "\n");
+        Self { name: format!("loader-{}.js", hash(&text)), media_type: "text/javascript; charset=utf-8", text }
+    }
+}
+
+fn hash(text: &str) -> String {
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}
+
+/// What the loader shows without the module.
+#[derive(Serialize)]
+struct LoaderWords<'a> {
+    /// By phase, and for an app that is not found or responds to who has to send something again: without the app's name and with it.
+    headings: BTreeMap<&'a str, [&'a str; 2]>,
+    /// By phase.
+    leads: BTreeMap<&'a str, &'a str>,
+    /// By reason: what stands in the way, and what to do.
+    reasons: HashMap<Reason, [&'a str; 2]>,
+    /// The reasons for which an app is not found.
+    not_found: Vec<Reason>,
+    reconnecting: &'a str,
+    crowded: &'a str,
+    refused: &'a str,
+    held: &'a str,
+}
+
+impl LoaderWords<'_> {
+    fn of(words: &'static Words) -> Self {
+        let Words { asleep, waking, ready, failed, not_found, up, .. } = words;
+        let headings =
+            [("asleep", asleep), ("waking", waking), ("ready", ready), ("failed", failed), ("not_found", not_found), ("up", up)];
+        let explained = |reason: Reason| {
+            let said = (words.reason)(reason);
+            (reason, [said.what, said.advice])
+        };
+        Self {
+            headings: headings.map(|(name, heading)| (name, [heading.plain, heading.named])).into(),
+            leads: [("asleep", words.asleep_lead), ("waking", words.waking_lead), ("ready", words.ready_lead)].into(),
+            reasons: Reason::ALL.into_iter().map(explained).collect(),
+            not_found: Reason::ALL.into_iter().filter(|reason| reason.is_discovery()).collect(),
+            reconnecting: words.reconnecting,
+            crowded: words.crowded,
+            refused: words.refused,
+            held: words.held_lead,
+        }
+    }
 }
 
 /// How often a page without scripts looks again, in seconds.
@@ -66,13 +148,13 @@ pub fn Page() -> impl IntoView {
     if let Some(nonce) = &nonce {
         set_content_security_policy(nonce, frame_ancestors.as_deref());
     }
-    let title = format!("{} – {}", heading(words, progress.phase), progress.host);
+    let title = format!("{} – {}", heading(words, progress.phase).of(progress.title.as_deref()), progress.host);
     // Only a page whose app is waking looks again by itself: to look starts nothing.
     let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. });
-    let starts = progress.phase == Phase::Asleep;
     let start_json = serde_json::to_string(&start).unwrap_or_default();
-    let Assets { js, wasm, css } = &*assets;
-    let (js, wasm) = (start.file_url(js), start.file_url(wasm));
+    let words_json = serde_json::to_string(&LoaderWords::of(words)).unwrap_or_default();
+    let Assets { js, wasm, css, loader } = &*assets;
+    let [js, wasm, style, script] = [js, wasm, &css.name, &loader.name].map(|name| start.file_url(name));
 
     view! {
         <!DOCTYPE html>
@@ -84,21 +166,19 @@ pub fn Page() -> impl IntoView {
                 <meta name="color-scheme" content="light dark"/>
                 <title>{title}</title>
                 <link rel="icon" href=icon(progress.phase)/>
-                <style nonce=nonce.clone()>{css.clone()}</style>
+                <style nonce=nonce.clone()>{css.text.clone()}</style>
+                <noscript><link rel="stylesheet" href=style.clone()/></noscript>
                 <link rel="modulepreload" href=js/>
                 <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm/>
-                <script type="module" nonce=nonce>{include_str!("loader.js")}</script>
+                <script defer src=script></script>
                 {refreshes.then(|| view! { <noscript><meta http-equiv="refresh" content=REFRESH_SECONDS/></noscript> })}
             </head>
-            <body data-start=start_json>
+            <body data-start=start_json data-words=words_json data-style=style>
+                <script nonce=nonce>{loader.text.clone()}</script>
                 {header(&brand)}
                 <Wake/>
                 {contact(&brand)}
-                {starts.then(|| view! {
-                    <noscript>
-                        <form class="start" method="post" action=start.wake_url()><button>{words.start}</button></form>
-                    </noscript>
-                })}
+                {refreshes.then(|| view! { <p class="check"><a href="">{words.check}</a></p> })}
             </body>
         </html>
     }
@@ -124,7 +204,7 @@ fn contact(brand: &Brand) -> Option<impl IntoView + use<>> {
 fn set_content_security_policy(nonce: &str, frame_ancestors: Option<&str>) {
     let frame_ancestors = frame_ancestors.unwrap_or("'none'");
     let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}' 'self' 'wasm-unsafe-eval'; style-src 'nonce-{nonce}'; \
+        "default-src 'none'; script-src 'nonce-{nonce}' 'self' 'wasm-unsafe-eval'; style-src 'nonce-{nonce}' 'self'; \
          img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors {frame_ancestors}"
     );
     if let (Some(options), Ok(policy)) = (use_context::<ResponseOptions>(), policy.parse()) {

@@ -25,6 +25,18 @@ pub struct Start {
 }
 
 impl Start {
+    /// Where a form posts to, to start the app or to try again after a failure.
+    #[must_use]
+    pub fn wake_url(&self) -> String {
+        format!("{}/wake", self.reserved)
+    }
+
+    /// The address of a file of the page.
+    #[must_use]
+    pub fn file_url(&self, name: &str) -> String {
+        format!("{}/pkg/{name}", self.reserved)
+    }
+
     /// The one of this page, on the server.
     #[cfg(not(feature = "hydrate"))]
     pub(crate) fn of_page() -> Self {
@@ -44,9 +56,10 @@ impl Start {
     }
 }
 
-/// Reads what the server wrote, whose strings have nothing in them that JSON escapes. The usual parser would weigh ten
-/// times as much.
+/// Reads what the server wrote. The usual parser would weigh ten times as much.
 #[cfg(feature = "hydrate")]
-pub(crate) fn from_json<'a, T: Deserialize<'a>>(json: &'a str) -> Option<T> {
-    serde_json_core::from_str(json).ok().map(|(value, _)| value)
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
+    // A title may have something in it that JSON escapes.
+    let mut unescaped = [0; 1024];
+    serde_json_core::from_str_escaped(json, &mut unescaped).ok().map(|(value, _)| value)
 }

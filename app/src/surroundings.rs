@@ -23,19 +23,20 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
     Effect::new(move || {
         let phase = phase.get();
         let document = document();
-        document.set_title(&format!("{} – {}", heading(words, phase), live.progress.read_untracked().host));
+        let progress = live.progress.read_untracked();
+        document.set_title(&format!("{} – {}", heading(words, phase).of(progress.title.as_deref()), progress.host));
         if let Ok(Some(link)) = document.query_selector("link[rel=icon]") {
             drop(link.set_attribute("href", icon(phase)));
         }
     });
     // What is rendered at first is read out anyway.
     let said_at = StoredValue::new(now_ms());
-    let said = StoredValue::new(announcement(words, phase.get_untracked(), None));
+    let said = StoredValue::new(untrack(|| announcement(words, live)));
     Effect::new(move || {
         let phase = phase.get();
         // Whatever became due meanwhile is said with a tick of the clock.
         live.age_ms.track();
-        let text = announcement(words, phase, live.opening_ms.get());
+        let text = announcement(words, live);
         let is_due = phase.is_terminal() || now_ms() - said_at.get_value() >= QUIET_MS;
         if is_due && said.get_value() != text {
             said_at.set_value(now_ms());
@@ -45,12 +46,16 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
     });
 }
 
-fn announcement(words: &Words, phase: Phase, opening_ms: Option<u64>) -> String {
-    let detail = match phase {
+fn announcement(words: &Words, live: Live) -> String {
+    let progress = live.progress.read();
+    let detail = match progress.phase {
         Phase::Waking { step, reason: None } => (words.step)(step),
-        _ => lead(words, phase, opening_ms),
+        _ => lead(words, live),
     };
-    format!("{}. {detail}", heading(words, phase))
+    match live.up.get() {
+        true => format!("{}. {}", words.up.of(progress.title.as_deref()), words.lost_post),
+        false => format!("{}. {detail}", heading(words, progress.phase).of(progress.title.as_deref())),
+    }
 }
 
 /// Makes the button for the clipboard work, where there is one: only in a secure context.
@@ -97,15 +102,16 @@ pub(crate) fn tells(
         can_tell.set(there_are && Notification::permission() != NotificationPermission::Denied);
     });
     Effect::new(move || {
+        let progress = live.progress.read_untracked();
         let text = match phase.get() {
-            Phase::Ready { .. } => words.up.of(None),
-            failed @ Phase::Failed { .. } => heading(words, failed),
+            Phase::Ready { .. } => words.up.of(progress.title.as_deref()),
+            failed @ Phase::Failed { .. } => heading(words, failed).of(progress.title.as_deref()),
             Phase::Asleep | Phase::Waking { .. } => return,
         };
         if will_tell.get_untracked() {
             will_tell.set(false);
             // Some browsers let only a service worker do it. Then there is none.
-            drop(Notification::new(&format!("{text} – {}", live.progress.read_untracked().host)));
+            drop(Notification::new(&format!("{text} – {}", progress.host)));
         }
     });
     move |_| {

@@ -3,50 +3,83 @@
 //! It starts from the snapshot that the server rendered, so that both draw the same tree. From then on only
 //! `live` changes its [`Live`] signals.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, tachys::renderer::types::Element};
 use unidler::progress::{Phase, Progress, Step};
 
-use crate::{start::Start, words::Words};
+use crate::{
+    start::Start,
+    words::{Named, Words},
+};
 
 /// What the island shows: the last snapshot and what only the browser knows.
 #[derive(Clone, Copy, Debug)]
 pub struct Live {
-    /// What the page began with.
-    pub start: StoredValue<Start>,
     /// The last snapshot.
     pub progress: RwSignal<Progress>,
     /// When that arrived, on the clock of the page.
     pub arrived_ms: StoredValue<u64>,
     /// Milliseconds that have passed since then.
     pub age_ms: RwSignal<u64>,
-    /// Whether there is a connection to the server, or was one until just now.
+    /// Whether something gets through to the server, or did until just now.
     pub connected: RwSignal<bool>,
-    /// When there was one last, on the clock of the page.
+    /// When something did last, on the clock of the page.
     pub last_contact_ms: StoredValue<u64>,
-    /// Since how many milliseconds the browser has been probing the app's address.
+    /// Whether the event stream works.
+    pub trusted: StoredValue<bool>,
+    /// When the server said that the app is ready.
+    pub ready_since_ms: StoredValue<Option<u64>>,
+    /// For how many milliseconds the browser has been waiting for the app to respond since then.
     pub opening_ms: RwSignal<Option<u64>>,
     /// Whether the tab has come to the front or the network is back: what is shown may be old.
     pub roused: StoredValue<bool>,
+    /// Whether the visitor's request to try again is on its way: what is known is older than that.
+    pub retrying: StoredValue<bool>,
+    /// The status with which the last request to start the app was turned away, or 0.
+    pub refused: RwSignal<u16>,
+    /// Whether opening the app has led back here too often.
+    pub held: RwSignal<bool>,
+    /// Whether the app responds and the visitor has to send something again.
+    pub up: RwSignal<bool>,
+    /// Whether the visitor has sent something that did not arrive: then the app does not open by itself.
+    pub lost_post: bool,
 }
 
-/// How long the app's address may lead here after the app is up, before the page says so.
+impl Live {
+    fn new(progress: Progress, lost_post: bool) -> Self {
+        Self {
+            progress: RwSignal::new(progress),
+            arrived_ms: StoredValue::new(0),
+            age_ms: RwSignal::new(0),
+            connected: RwSignal::new(true),
+            last_contact_ms: StoredValue::new(0),
+            trusted: StoredValue::new(false),
+            ready_since_ms: StoredValue::new(None),
+            opening_ms: RwSignal::new(None),
+            roused: StoredValue::new(false),
+            retrying: StoredValue::new(false),
+            refused: RwSignal::new(0),
+            held: RwSignal::new(false),
+            up: RwSignal::new(false),
+            lost_post,
+        }
+    }
+}
+
+/// How long the app's address may lead here after the app is ready, before the page says so.
 const OPENING_IS_SLOW_MS: u64 = 60_000;
+
+/// Keeps an element's text up to date. A text node would not do: a browser that translates the page replaces those.
+fn says(element: Element, text: Signal<String>) {
+    Effect::new(move || element.set_text_content(Some(&text.get())));
+}
 
 /// The live part of the page.
 #[island]
 pub fn Wake() -> impl IntoView {
     let start = Start::of_page();
-    let Start { progress, language, now, .. } = start.clone();
-    let live = Live {
-        start: StoredValue::new(start),
-        progress: RwSignal::new(progress),
-        arrived_ms: StoredValue::new(0),
-        age_ms: RwSignal::new(0),
-        connected: RwSignal::new(true),
-        last_contact_ms: StoredValue::new(0),
-        opening_ms: RwSignal::new(None),
-        roused: StoredValue::new(false),
-    };
+    let wake_url = start.wake_url();
+    let Start { progress, language, now, lost_post, .. } = start;
+    let live = Live::new(progress, lost_post);
     let words = language.words();
     let announced = RwSignal::new(String::new());
     #[cfg(feature = "hydrate")]
@@ -56,39 +89,53 @@ pub fn Wake() -> impl IntoView {
     }
 
     let phase = move || live.progress.read().phase;
-    let lead = move || lead(words, phase(), live.opening_ms.get());
-    let advice = move || advice(words, phase());
-    let estimate = move || estimate(words, &live.progress.read(), live.age_ms.get());
+    let heading = Signal::derive(move || {
+        if live.up.get() { words.up } else { heading(words, phase()) }.of(live.progress.read().title.as_deref())
+    });
+    let lead = Signal::derive(move || lead(words, live).to_owned());
+    let advice = Signal::derive(move || advice(words, phase()).to_owned());
+    let estimate = Signal::derive(move || estimate(words, &live.progress.read(), live.age_ms.get()));
+    let restarts = Signal::derive(move || match live.progress.read().restarts {
+        0 => String::new(),
+        count => (words.restarts)(count),
+    });
+    let connection = Signal::derive(move || connection(words, live).to_owned());
     let bar = Memo::new(move |before| never_back(before, percent(&live.progress.read(), live.age_ms.get())));
     // There are no steps to an app that cannot be found.
     let never_began = move || {
         let progress = live.progress.read();
         matches!(progress.phase, Phase::Failed { .. }) && progress.timeline.is_empty()
     };
-    let restarts = move || match live.progress.read().restarts {
-        0 => String::new(),
-        count => (words.restarts)(count),
-    };
 
     view! {
         <main data-phase=move || phase().name() aria-busy=move || (!phase().is_terminal()).to_string()>
             <div class="moon" aria-hidden="true"></div>
-            <h1>{move || heading(words, phase())}</h1>
-            <p class="announced" role="status">{announced}</p>
-            <p class="lead">{lead}</p>
-            <p class="estimate" hidden=move || estimate().is_empty()>{estimate}</p>
-            <p class="advice" hidden=move || advice().is_empty()>{advice}</p>
-            <p class="restarts" hidden=move || restarts().is_empty()>{restarts}</p>
-            <progress max="100" aria-label=words.bar prop:value=bar value=bar.get_untracked()></progress>
-            <ol class="steps" aria-label=words.steps hidden=never_began>
+            <h1 use:says=heading>{heading.get_untracked()}</h1>
+            <p class="announced" role="status" use:says=announced.into()></p>
+            <p class="notice" hidden=!lost_post>{words.lost_post}</p>
+            <p class="lead" use:says=lead>{lead.get_untracked()}</p>
+            <p class="estimate" hidden=move || estimate.read().is_empty() use:says=estimate>{estimate.get_untracked()}</p>
+            <p class="advice" hidden=move || advice.read().is_empty() use:says=advice>{advice.get_untracked()}</p>
+            <p class="restarts" hidden=move || restarts.read().is_empty() use:says=restarts>{restarts.get_untracked()}</p>
+            <progress max="100" aria-label=words.bar hidden=live.up prop:value=bar value=bar.get_untracked()></progress>
+            <ol class="steps" aria-label=words.steps hidden=move || never_began() || live.up.get()>
                 {Step::ALL.map(|step| view! { <StepItem live step words/> })}
             </ol>
-            <p class="connection" role="status">{move || if live.connected.get() { "" } else { words.reconnecting }}</p>
-            <Retry live words/>
-            <p class="open" hidden=move || !is_slow(live.opening_ms.get())><a href="">{words.open}</a></p>
+            <p class="connection" role="status" use:says=connection></p>
+            <Buttons live words wake_url/>
             <Details live words now/>
             <Tell live words/>
         </main>
+    }
+}
+
+/// What does not work between the browser and the server.
+fn connection(words: &Words, live: Live) -> &'static str {
+    match live.refused.get() {
+        0 if live.connected.get() => "",
+        0 => words.reconnecting,
+        429 => words.crowded,
+        _ => words.refused,
     }
 }
 
@@ -104,14 +151,16 @@ fn Details(live: Live, words: &'static Words, now: String) -> impl IntoView {
 
     let is_asleep = move || live.progress.read().phase == Phase::Asleep;
     let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
+    let reference = Signal::derive(move || live.progress.read().reference.clone());
+    let button = Signal::derive(move || if copied.get() { words.copied } else { words.copy }.to_owned());
     view! {
         <dl class="reference" hidden=is_asleep>
-            <div><dt>{words.reference}</dt><dd>{move || live.progress.read().reference.clone()}</dd></div>
-            <div><dt>{words.host}</dt><dd>{move || live.progress.read().host.clone()}</dd></div>
-            <div hidden=move || !has_failed()><dt>{words.time}</dt><dd>{time}</dd></div>
+            <div><dt>{words.reference}</dt><dd translate="no" use:says=reference>{reference.get_untracked()}</dd></div>
+            <div><dt>{words.host}</dt><dd translate="no">{live.progress.read_untracked().host.clone()}</dd></div>
+            <div hidden=move || !has_failed()><dt>{words.time}</dt><dd translate="no" use:says=time.into()>{time.get_untracked()}</dd></div>
         </dl>
-        <button type="button" class="copy" hidden=move || !(can_copy.get() && has_failed()) on:click=copy>
-            {move || if copied.get() { words.copied } else { words.copy }}
+        <button type="button" class="copy" hidden=move || !(can_copy.get() && has_failed()) on:click=copy use:says=button>
+            {words.copy}
         </button>
     }
 }
@@ -127,16 +176,20 @@ fn Tell(live: Live, words: &'static Words) -> impl IntoView {
     let ask = |_: leptos::ev::MouseEvent| {};
 
     let is_waking = move || matches!(live.progress.read().phase, Phase::Waking { .. });
+    let button = Signal::derive(move || if will_tell.get() { words.will_tell } else { words.tell }.to_owned());
     view! {
-        <button type="button" class="tell" hidden=move || !(can_tell.get() && is_waking()) disabled=will_tell on:click=ask>
-            {move || if will_tell.get() { words.will_tell } else { words.tell }}
+        <button
+            type="button" class="tell" disabled=will_tell on:click=ask use:says=button
+            hidden=move || !(can_tell.get() && is_waking())
+        >
+            {words.tell}
         </button>
     }
 }
 
-/// The button that begins again after a failure. A plain form, so it works without scripts.
+/// What there is to press: plain forms and a link, so that all of it works without scripts.
 #[component]
-fn Retry(live: Live, words: &'static Words) -> impl IntoView {
+fn Buttons(live: Live, words: &'static Words, wake_url: String) -> impl IntoView {
     #[cfg(feature = "hydrate")]
     let on_submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
@@ -145,11 +198,18 @@ fn Retry(live: Live, words: &'static Words) -> impl IntoView {
     #[cfg(not(feature = "hydrate"))]
     let on_submit = |_: leptos::ev::SubmitEvent| {};
 
-    let hidden = move || !matches!(live.progress.read().phase, Phase::Failed { .. });
+    let is_asleep = move || live.progress.read().phase == Phase::Asleep;
+    let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
+    let opens = move || live.up.get() || live.held.get() || is_slow(live.opening_ms.get());
     view! {
-        <form class="retry" method="post" action=live.start.with_value(Start::wake_url) hidden=hidden on:submit=on_submit>
+        <form class="start" method="post" action=wake_url.clone() hidden=move || !is_asleep() on:submit=on_submit>
+            <button>{words.start}</button>
+        </form>
+        <form class="retry" method="post" action=wake_url hidden=move || !has_failed() on:submit=on_submit>
             <button>{words.retry}</button>
         </form>
+        <button type="button" class="resend" hidden=move || !live.up.get()>{words.resend}</button>
+        <p class="open" hidden=move || !opens()><a href="">{words.open}</a></p>
     }
 }
 
@@ -196,10 +256,11 @@ fn StepItem(live: Live, step: Step, words: &'static Words) -> impl IntoView {
             _ => String::new(),
         }
     };
+    let time = Signal::derive(time);
     view! {
         <li class=move || state().name() aria-current=move || (state() == StepState::UnderWay).then_some("step")>
             <span>{(words.step)(step)}</span>
-            <time>{time}</time>
+            <time hidden=move || time.read().is_empty() use:says=time>{time.get_untracked()}</time>
         </li>
     }
 }
@@ -215,27 +276,29 @@ fn spent_ms(step: Step, progress: &Progress, age_ms: u64) -> Option<u64> {
     Some(end.saturating_sub(progress.timeline[index].at_ms))
 }
 
-pub(crate) fn heading(words: &Words, phase: Phase) -> String {
-    let heading = match phase {
+pub(crate) fn heading(words: &Words, phase: Phase) -> Named {
+    match phase {
         Phase::Asleep => words.asleep,
         Phase::Waking { .. } => words.waking,
         Phase::Ready { .. } => words.ready,
         Phase::Failed { reason } if reason.is_discovery() => words.not_found,
         Phase::Failed { .. } => words.failed,
-    };
-    heading.of(None)
+    }
 }
 
 fn is_slow(opening_ms: Option<u64>) -> bool {
     opening_ms.is_some_and(|ms| ms >= OPENING_IS_SLOW_MS)
 }
 
-pub(crate) fn lead(words: &Words, phase: Phase, opening_ms: Option<u64>) -> &'static str {
-    match phase {
+pub(crate) fn lead(words: &Words, live: Live) -> &'static str {
+    match live.progress.read().phase {
+        _ if live.up.get() => "",
+        _ if live.held.get() => words.held_lead,
+        Phase::Waking { reason: None, .. } if live.lost_post => words.asleep_lead,
         Phase::Asleep => words.asleep_lead,
         Phase::Waking { reason: None, .. } => words.waking_lead,
         Phase::Waking { reason: Some(reason), .. } | Phase::Failed { reason } => (words.reason)(reason).what,
-        Phase::Ready { .. } if is_slow(opening_ms) => words.not_reachable_lead,
+        Phase::Ready { .. } if is_slow(live.opening_ms.get()) => words.not_reachable_lead,
         Phase::Ready { notice: Some(_) } => words.already_awake_lead,
         Phase::Ready { notice: None } => words.ready_lead,
     }

@@ -10,14 +10,33 @@ const at = (scene: string, state: string) => async (page: Page, demo: Demo) => {
     await expect(phase(page)).toHaveAttribute("data-phase", state);
 };
 
+const submit = async (page: Page, url: string) => {
+    await page.setContent(`<form method="post" action="${url}"><input name="a"><button>Send</button></form>`);
+    await page.getByRole("button").click();
+    await expect(page.locator(".notice")).toBeVisible();
+};
+
 export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> = {
     asleep: async (page, demo) => {
-        // With the module on its way for ever the page stays as the server rendered it.
-        await page.route("**/*.js", () => {});
+        // With the start on its way for ever the app goes on sleeping.
+        await page.route("**/_unidler/wake", () => {});
         await page.goto(demo.url("slow"), { waitUntil: "commit" });
         await expect(phase(page)).toHaveAttribute("data-phase", "asleep");
     },
+    "turned away": async (page, demo) => {
+        await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 403, headers: { "x-unidler": "1" }, body: "{}" }));
+        await at("slow", "asleep")(page, demo);
+        await expect(page.locator(".connection")).not.toBeEmpty();
+    },
     waking: at("slow", "waking"),
+    "after a form": async (page, demo) => {
+        await submit(page, demo.url("slow", "/contact"));
+        await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    },
+    "form can be sent again": async (page, demo) => {
+        await submit(page, demo.url("quick", "/contact"));
+        await expect(page.getByRole("button", { name: "Send it again" })).toBeVisible();
+    },
     late: async (page, demo) => {
         await at("late", "waking")(page, demo);
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);
@@ -27,7 +46,16 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.locator(".lead")).toHaveText("The app is being held back on purpose.");
     },
     opening: at("ingress-stuck", "ready"),
+    "opening in vain": async (page, demo) => {
+        await page.route("**/_unidler/status", (route) => route.fulfill({ body: "from a cache" }));
+        await at("ingress-stuck", "ready")(page, demo);
+        await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible({ timeout: 80_000 });
+    },
     failed: at("image-missing", "failed"),
+    "failed without the module": async (page, demo) => {
+        await page.route("**/*.wasm", (route) => route.abort());
+        await at("image-missing", "failed")(page, demo);
+    },
     crashing: async (page, demo) => {
         await at("crash-loop", "failed")(page, demo);
         await expect(page.locator(".restarts")).toHaveText("It has restarted 2 times so far.");

@@ -1,5 +1,5 @@
 /** The page without what it usually has. */
-import { app, expect, test } from "./fixtures";
+import { app, expect, phase, test } from "./fixtures";
 
 test.describe("without scripts", () => {
     test.use({ javaScriptEnabled: false });
@@ -25,25 +25,53 @@ test.describe("without scripts", () => {
 
 for (const missing of ["wasm", "js"]) {
     test(`without the .${missing} file the visitor gets there all the same`, async ({ page, demo }) => {
-        await page.route(`**/*.${missing}`, (route) => route.fulfill({ status: 404, body: "this is the app" }));
+        await page.route(`**/pkg/unidler*.${missing}`, (route) => route.fulfill({ status: 404, body: "this is the app" }));
         await page.goto(demo.url("quick", "/a?b#c"));
         await expect(app(page)).toBeVisible({ timeout: 30_000 });
         expect(page.url()).toBe(demo.url("quick", "/a?b#c"));
     });
 }
 
-test("where a proxy swallows the stream the page polls", async ({ page, demo }) => {
-    // Answers that never come: what a proxy does that waits for a bufferful.
-    await page.route("**/events/", () => {});
-    await page.goto(demo.url("quick", "/deep"));
-    // The request itself has come through, and has started the app.
-    await page.evaluate(() => fetch("/_unidler/api/wake", { method: "POST" }));
-    await expect(app(page)).toBeVisible({ timeout: 40_000 });
+test("the start does not wait for the module", async ({ page, demo }) => {
+    await page.route("**/pkg/**", () => {});
+    await page.goto(demo.url("quick", "/a?b#c"), { waitUntil: "commit" });
+    await expect(app(page)).toBeVisible({ timeout: 20_000 });
+    expect(page.url()).toBe(demo.url("quick", "/a?b#c"));
 });
 
-test("where something else answers in the stream's place the page polls", async ({ page, demo }) => {
-    await page.route("**/events/", (route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found</h1>" }));
-    await page.goto(demo.url("quick", "/deep"));
-    await page.evaluate(() => fetch("/_unidler/api/wake", { method: "POST" }));
-    await expect(app(page)).toBeVisible({ timeout: 20_000 });
+test("where the module is held back a failure is explained, and the module takes over when it comes", async ({ page, demo }) => {
+    let deliver = () => {};
+    const held = new Promise<void>((resolve) => (deliver = resolve));
+    await page.route("**/*.wasm", async (route) => {
+        await held;
+        await route.continue();
+    });
+    await page.goto(demo.url("image-missing"));
+    await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+    await expect(page.locator(".lead")).toHaveText("The app cannot be downloaded.");
+    await expect(page.getByRole("button", { name: "Try again" })).toBeVisible();
+    await expect(page.locator(".steps")).toBeHidden();
+    deliver();
+    await expect(page.locator(".steps")).toBeVisible();
+    await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+});
+
+test.describe("in a browser without WebAssembly", () => {
+    test.use({ provoked: /WebAssembly/ });
+
+    test("a failure is explained and heals", async ({ page, demo }) => {
+        await page.addInitScript("delete window.WebAssembly");
+        await page.goto(demo.url("mended"));
+        await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+        await expect(page.locator(".advice")).not.toBeEmpty();
+        await expect(app(page)).toBeVisible({ timeout: 40_000 });
+    });
+});
+
+test("a module that breaks is replaced by the few lines that started it", async ({ page, demo }) => {
+    await page.goto(demo.url("mended"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await page.evaluate(() => dispatchEvent(new ErrorEvent("error", { error: new WebAssembly.RuntimeError("unreachable") })));
+    await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+    await expect(app(page)).toBeVisible({ timeout: 40_000 });
 });

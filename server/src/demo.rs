@@ -23,7 +23,7 @@ struct Ingress {
 
 /// The router with the stand-in in front.
 pub fn router(cluster: DemoCluster, state: AppState) -> Router {
-    let ingress = Ingress { cluster, css: state.site.assets.css.clone() };
+    let ingress = Ingress { cluster, css: state.site.assets.css.text.clone() };
     crate::router::router(state).layer(middleware::from_fn_with_state(ingress, route))
 }
 

@@ -7,13 +7,17 @@ use axum::{
     Router,
     body::Body,
     extract::{FromRequestParts, Request, State},
-    http::{Method, StatusCode, Uri},
+    http::{
+        HeaderValue, Method, StatusCode, Uri,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
     middleware,
     response::{IntoResponse, Json, Response},
 };
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
-use unidler::{host::Host, hub::Hub};
+use unidler::{host::Host, hub::Hub, progress::Phase};
+use unidler_app::page::{Assets, TextFile};
 
 use crate::{
     app_host::AppHost,
@@ -100,15 +104,26 @@ fn readyz(hub: &Hub) -> Response {
     }
 }
 
-/// Where the app stands, as JSON. Starts nothing.
+/// Where the app stands, as JSON. Starts nothing. This address is never forwarded to the app, so a page whose visitor would
+/// be is told so.
 fn status(state: &AppState, host: &Host) -> Response {
     let progress = state.hub.look(host);
     state.handovers.note(host, &progress);
-    Json(progress).into_response()
+    let forwards = matches!(progress.phase, Phase::Ready { .. }) && state.late.is_some() && state.hub.address(host).is_some();
+    let mut response = Json(progress).into_response();
+    if forwards {
+        response.headers_mut().insert(headers::X_UNIDLER_FORWARDS, HeaderValue::from_static("yes"));
+    }
+    response
 }
 
 /// A file with a hash in its name, which may be kept for ever.
 async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response, Problem> {
+    let Assets { css, loader, .. } = &*site.assets;
+    if let Some(TextFile { media_type, text, .. }) = [css, loader].into_iter().find(|file| file.name == name) {
+        let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (CACHE_CONTROL, headers::IMMUTABLE)];
+        return Ok((headers, text.clone()).into_response());
+    }
     *request.uri_mut() = format!("/{name}").parse::<Uri>().map_err(|_| Problem::not_found())?;
     let files = ServeDir::new(&site.files).precompressed_br().precompressed_gzip();
     let mut response = match files.oneshot(request).await {
@@ -116,7 +131,7 @@ async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response,
         Err(never) => match never {},
     };
     if response.status().is_success() {
-        response.headers_mut().insert(axum::http::header::CACHE_CONTROL, headers::IMMUTABLE);
+        response.headers_mut().insert(CACHE_CONTROL, headers::IMMUTABLE);
     }
     Ok(response)
 }

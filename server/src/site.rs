@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use unidler_app::page::{self, Assets};
+use unidler_app::page::{self, Assets, TextFile};
 
 use crate::brand::Brand;
 
@@ -55,8 +55,8 @@ impl Site {
             Some(name) => Ok(name.to_owned()),
             None => bail!("a file has no name"),
         };
-        let css = brand.style(&fs::read_to_string(named("css")?)?);
-        let assets = Assets { js: name(&named("js")?)?, wasm: name(&named("wasm")?)?, css };
+        let css = TextFile::css(brand.style(&fs::read_to_string(named("css")?)?));
+        let assets = Assets { js: name(&named("js")?)?, wasm: name(&named("wasm")?)?, css, loader: TextFile::loader() };
         Ok(Self { files, assets: Arc::new(assets), brand: Arc::new(brand.on_page()) })
     }
 }

@@ -1,0 +1,55 @@
+//! The way to `loader.js`, which asks, starts and hands over for the module as well.
+
+use js_sys::{Function, Promise, Reflect};
+use leptos::prelude::window;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
+
+/// What the loader has put on the window.
+fn loader() -> JsValue {
+    get(&window(), "unidler")
+}
+
+fn get(object: &JsValue, name: &str) -> JsValue {
+    Reflect::get(object, &name.into()).unwrap_or_default()
+}
+
+/// Calls an async function of the loader.
+async fn call(name: &str) -> Option<JsValue> {
+    let loader = loader();
+    let function: Function = get(&loader, name).dyn_into().ok()?;
+    let promise: Promise = function.call0(&loader).ok()?.dyn_into().ok()?;
+    JsFuture::from(promise).await.ok()
+}
+
+/// Asks where the app stands: the JSON, which is empty if the answer is ours and no status; or nothing. Hands the visitor
+/// over when the app answers.
+pub(crate) async fn ask() -> Option<String> {
+    call("ask").await?.as_string()
+}
+
+/// Starts the app, or tries again after a failure. Tells whether that was turned away.
+pub(crate) async fn wake() -> bool {
+    call("wake").await;
+    number("refused") > 0.0
+}
+
+/// A number that the loader keeps.
+pub(crate) fn number(name: &str) -> f64 {
+    get(&loader(), name).as_f64().unwrap_or_default()
+}
+
+/// A flag that the loader keeps.
+pub(crate) fn flag(name: &str) -> bool {
+    get(&loader(), name).is_truthy()
+}
+
+/// Notes that the server has said whether the app is ready.
+pub(crate) fn note_ready(ready: bool) {
+    drop(Reflect::set(&loader(), &"ready".into(), &ready.into()));
+}
+
+/// The address of the event stream.
+pub(crate) fn events_url() -> String {
+    get(&loader(), "base").as_string().unwrap_or_default() + "events"
+}

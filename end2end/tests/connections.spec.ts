@@ -1,0 +1,117 @@
+/** Connections that are blocked, swallowed, cut or silent: the visitor gets there all the same. */
+import { type Page } from "@playwright/test";
+
+import { app, expect, phase, test } from "./fixtures";
+import { say } from "./stand-in";
+
+/** What the page says about its connection, as long as it is there. */
+async function complaintsOf(page: Page): Promise<string[]> {
+    const said: string[] = [];
+    await page.exposeFunction("recordConnection", (text: string) => void said.push(text));
+    await page.addInitScript(() => {
+        new MutationObserver(() => {
+            const text = document.querySelector(".connection")?.textContent?.trim();
+            if (text) (window as unknown as { recordConnection: (text: string) => void }).recordConnection(text);
+        }).observe(document, { subtree: true, childList: true, characterData: true });
+    });
+    return said;
+}
+
+test("where the browser blocks the stream the page polls, and does not call the connection lost", async ({ page, demo }) => {
+    const said = await complaintsOf(page);
+    await page.route("**/events", (route) => route.abort("blockedbyclient"));
+    await page.goto(demo.url("no-room", "/deep"));
+    await expect(page.locator(".lead")).toHaveText("There is no server with enough room to run the app right now.");
+    await expect(app(page)).toBeVisible({ timeout: 40_000 });
+    expect(said).toEqual([]);
+});
+
+test("where a proxy refuses streams the page polls", async ({ page, standIn }) => {
+    const ingress = await standIn({ route: (incoming, answer) => (/event-stream/.test(incoming.headers.accept ?? "") ? say(answer, 403, "no streams") : (incoming.url ?? "/")) });
+    const said = await complaintsOf(page);
+    await page.goto(ingress.url("no-room"));
+    await expect(app(page)).toBeVisible({ timeout: 40_000 });
+    expect(said).toEqual([]);
+});
+
+test("where a proxy swallows the stream the page polls", async ({ page, demo }) => {
+    // Answers that never come: what a proxy does that waits for a bufferful.
+    await page.route("**/events", () => {});
+    await page.goto(demo.url("quick", "/deep"));
+    await expect(app(page)).toBeVisible({ timeout: 40_000 });
+});
+
+test("where something else answers in the stream's place the page polls", async ({ page, demo }) => {
+    await page.route("**/events", (route) => route.fulfill({ status: 404, contentType: "text/html", body: "<h1>Not found</h1>" }));
+    await page.goto(demo.url("quick", "/deep"));
+    await expect(app(page)).toBeVisible({ timeout: 20_000 });
+});
+
+test("a stream that is open and says nothing any more is noticed within 25 seconds", async ({ page, standIn }) => {
+    const ingress = await standIn();
+    await page.goto(ingress.url("slow"));
+    await expect(page.locator("[aria-current=step]")).toContainText("Downloading it");
+    ingress.swallows = true;
+    // Nothing but a poll can bring news: the next step comes 20 seconds after the start.
+    await expect(page.locator("[aria-current=step]")).not.toContainText("Downloading it", { timeout: 30_000 });
+    await expect(app(page)).toBeVisible({ timeout: 20_000 });
+});
+
+test("a start that was lost on its way is repeated", async ({ page, demo }) => {
+    let posts = 0;
+    await page.route("**/_unidler/wake", (route) => ((posts += 1) === 1 ? route.abort("connectionreset") : route.continue()));
+    await page.goto(demo.url("quick"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(posts).toBe(2);
+});
+
+test("while the start is answered by nobody there is a button", async ({ page, demo }) => {
+    await page.route("**/_unidler/wake", (route) => route.abort("connectionreset"));
+    await page.goto(demo.url("quick"));
+    await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible({ timeout: 10_000 });
+});
+
+test("a hidden tab starts nothing until it comes to the front", async ({ page, standIn }) => {
+    const ingress = await standIn();
+    await page.addInitScript(() => {
+        const tab = window as unknown as { isHidden: boolean };
+        tab.isHidden = true;
+        Object.defineProperty(document, "hidden", { get: () => tab.isHidden });
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible();
+    await page.waitForTimeout(6_000);
+    expect(ingress.count("POST", /wake$/)).toBe(0);
+    await expect(phase(page)).toHaveAttribute("data-phase", "asleep");
+    await page.evaluate(() => {
+        (window as unknown as { isHidden: boolean }).isHidden = false;
+        document.dispatchEvent(new Event("visibilitychange"));
+    });
+    await expect(app(page)).toBeVisible();
+});
+
+for (const [status, words] of [
+    [429, /Too many people are waiting here/],
+    [403, /was turned away/],
+] as const) {
+    test(`who is turned away with ${status} is told so, and can press a button`, async ({ page, demo }) => {
+        const refuse = { status, contentType: "application/problem+json", headers: { "x-unidler": "1" }, body: "{}" };
+        await page.route("**/_unidler/wake", (route) => route.fulfill(refuse));
+        await page.goto(demo.url("quick"));
+        await expect(page.locator(".connection")).toHaveText(words);
+        await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible();
+        await page.unroute("**/_unidler/wake");
+        await page.getByRole("button", { name: "Wake up the app" }).click();
+        await expect(app(page)).toBeVisible();
+    });
+
+    test(`a retry that is turned away with ${status} says so, and the button comes back`, async ({ page, demo }) => {
+        await page.goto(demo.url("image-missing"));
+        await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+        await page.route("**/_unidler/wake", (route) => route.fulfill({ status, headers: { "x-unidler": "1" }, body: "{}" }));
+        await page.getByRole("button", { name: "Try again" }).click();
+        await expect(page.locator(".connection")).toHaveText(words);
+        await expect(page.getByRole("button", { name: "Try again" })).toBeVisible();
+        await expect(page.locator(".lead")).toHaveText("The app cannot be downloaded.");
+    });
+}

@@ -1,0 +1,93 @@
+/** When the visitor is handed over: when the app answers, whatever else answers in its place, and at nobody's expense. */
+import { app, expect, phase, test } from "./fixtures";
+import { isReserved, say } from "./stand-in";
+
+test("a link that works once arrives unused", async ({ page, standIn }) => {
+    let visits = 0;
+    const ingress = await standIn({
+        app: ({ url }, answer) => {
+            if (url !== "/login?token=abc") return undefined;
+            visits += 1;
+            return visits === 1 ? say(answer, 200, "<h1>welcome</h1>") : say(answer, 410, "<h1>link already used</h1>");
+        },
+    });
+    await page.goto(ingress.url("quick", "/login?token=abc"));
+    await expect(page.getByRole("heading", { name: "welcome" })).toBeVisible();
+    expect(visits).toBe(1);
+    expect(ingress.count("GET", "/login?token=abc")).toBe(2);
+});
+
+for (const status of [408, 425, 429, 502, 503, 504, 521, 530]) {
+    test(`a ${status} of the ingress is not taken for the app's answer`, async ({ page, standIn, documents }) => {
+        let since = 0;
+        const ingress = await standIn({
+            app: (_, answer) => (Date.now() - (since ||= Date.now()) < 3_000 ? say(answer, status, "the ingress") : undefined),
+        });
+        await page.goto(ingress.url("quick", "/deep?a#b"));
+        await expect(app(page)).toBeVisible({ timeout: 30_000 });
+        expect(page.url()).toBe(ingress.url("quick", "/deep?a#b"));
+        expect(documents.map(({ ours, status }) => [ours, status])).toEqual([
+            [true, 200],
+            [false, 200],
+        ]);
+    });
+}
+
+test("a 404 of the ingress that passes is not taken for the app's answer", async ({ page, standIn, documents }) => {
+    let since = 0;
+    const ingress = await standIn({
+        route: (incoming, answer) => {
+            // An ingress that does not know the app for two seconds, as soon as it has been started.
+            if (!isReserved(incoming) || incoming.method === "POST") return incoming.url ?? "/";
+            return Date.now() - (since ||= Date.now()) < 2_000 ? say(answer, 404, "404 page not found") : (incoming.url ?? "/");
+        },
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
+});
+
+test("an app that knows no other path is handed over although the server never said that it is ready", async ({ page, standIn }) => {
+    const ingress = await standIn({
+        route: (incoming, answer) => (/_unidler\/(events|status)/.test(incoming.url ?? "") ? say(answer, 404, "not found") : (incoming.url ?? "/")),
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+});
+
+test("an app that is closed for maintenance is handed over", async ({ page, standIn }) => {
+    const ingress = await standIn({ app: ({ url }, answer) => say(answer, url === "/" ? 503 : 404, "<h1>Back at nine</h1>", { "retry-after": "60" }) });
+    await page.goto(ingress.url("quick"));
+    await expect(page.getByRole("heading", { name: "Back at nine" })).toBeVisible({ timeout: 20_000 });
+});
+
+test("an app that says 503 everywhere is handed over after a while", async ({ page, standIn }) => {
+    const ingress = await standIn({ app: (_, answer) => say(answer, 503, "<h1>Back at nine</h1>") });
+    await page.goto(ingress.url("quick"));
+    await expect(page.getByRole("heading", { name: "Back at nine" })).toBeVisible({ timeout: 45_000 });
+});
+
+test("an app that sends its visitors to a login is handed over", async ({ page, standIn }) => {
+    const ingress = await standIn({
+        app: ({ url }, answer) => (url === "/login" ? say(answer, 200, "<h1>Sign in</h1>") : say(answer, 302, "", { location: "/login" })),
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible({ timeout: 20_000 });
+});
+
+test("what answers from memory in the app's place leads to three reloads at most, and then to words", async ({ page, standIn, documents }) => {
+    // As a service worker of the app's does: it answers for everything but navigations.
+    const ingress = await standIn({ route: (incoming, answer) => (/_unidler\/status/.test(incoming.url ?? "") ? say(answer, 200, "from the cache") : (incoming.url ?? "/")) });
+    await page.addInitScript(() => {
+        if (!history.state) history.replaceState({ mine: "kept" }, "");
+    });
+    await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
+    await expect(page.locator(".lead")).toHaveText(/every attempt to open it brought you back here/, { timeout: 90_000 });
+    await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
+    expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
+    expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
+    await page.waitForTimeout(3_000);
+    expect(documents).toHaveLength(4);
+    expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
+    await expect(phase(page)).toBeVisible();
+});

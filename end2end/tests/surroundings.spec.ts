@@ -1,0 +1,127 @@
+/** What others do to the page: policies of proxies, translators, forms of other sites, frames. */
+import type { Page } from "@playwright/test";
+
+import { app, expect, phase, test } from "./fixtures";
+import type { StandIn } from "./stand-in";
+
+test.describe("under somebody else's Content-Security-Policy", () => {
+    test.use({ provoked: /Content Security Policy|WebAssembly/ });
+
+    for (const [how, policy] of [
+        ["added", ["default-src 'self'"]],
+        ["in place of ours", "default-src 'self'"],
+    ] as const) {
+        const protect = (ingress: StandIn) => (ingress.headers = { "content-security-policy": typeof policy === "string" ? policy : [...policy] });
+
+        test(`${how}, the app wakes and the page has its looks`, async ({ page, standIn }) => {
+            const ingress = await standIn();
+            protect(ingress);
+            await page.goto(ingress.url("quick", "/a?b#c"));
+            await expect(page.locator("main")).toHaveCSS("border-top-left-radius", "20px");
+            await expect(app(page)).toBeVisible({ timeout: 30_000 });
+            expect(page.url()).toBe(ingress.url("quick", "/a?b#c"));
+            expect(ingress.count("POST", /wake$/)).toBe(1);
+        });
+
+        test(`${how}, a failure is explained and can be tried again`, async ({ page, standIn }) => {
+            const ingress = await standIn();
+            protect(ingress);
+            await page.goto(ingress.url("image-missing"));
+            await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+            await expect(page.locator(".lead")).toHaveText("The app cannot be downloaded.");
+            const reference = page.locator(".reference dd").first();
+            const before = await reference.textContent();
+            await page.getByRole("button", { name: "Try again" }).click();
+            await expect(reference).not.toHaveText(before ?? "");
+        });
+    }
+
+    test("that forbids all scripts, there is a button", async ({ page, standIn }) => {
+        const ingress = await standIn();
+        ingress.headers = { "content-security-policy": ["script-src 'none'"] };
+        await page.goto(ingress.url("quick", "/a?b"));
+        await page.getByRole("button", { name: "Wake up the app" }).click();
+        await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
+        await expect(async () => {
+            if (await app(page).isVisible()) return;
+            await page.getByRole("link", { name: "Check again" }).click();
+            await expect(app(page)).toBeVisible({ timeout: 500 });
+        }).toPass();
+        expect(page.url()).toBe(ingress.url("quick", "/a?b"));
+    });
+});
+
+test("a page that the browser has translated still changes", async ({ page, demo }) => {
+    await page.goto(demo.url("mended"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+    // As Google Translate does: text nodes give way to elements.
+    await page.evaluate(() => {
+        const texts: Text[] = [];
+        const walker = document.createTreeWalker(document.querySelector("main")!, NodeFilter.SHOW_TEXT);
+        while (walker.nextNode()) texts.push(walker.currentNode as Text);
+        for (const text of texts.filter((text) => text.data.trim())) {
+            const [outer, inner] = [document.createElement("font"), document.createElement("font")];
+            inner.textContent = `«${text.data}»`;
+            outer.append(inner);
+            text.replaceWith(outer);
+        }
+    });
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("«The app cannot start»");
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("Waking up the app");
+    await expect(page.locator(".lead")).toHaveText(/the app will open here/);
+    await expect(page.locator("[aria-current=step] time")).toHaveText(/^\d+ s$/);
+    await expect(app(page)).toBeVisible();
+});
+
+test.describe("a form that another site submits to a sleeping app", () => {
+    for (const javaScriptEnabled of [true, false]) {
+        test.describe(javaScriptEnabled ? "with scripts" : "without scripts", () => {
+            test.use({ javaScriptEnabled });
+
+            test("leads to the page, which says that it did not arrive", async ({ page, standIn, documents }) => {
+                const ingress = await standIn();
+                await page.setContent(`<form method="post" action="${ingress.url("quick", "/saml/acs")}"><input name="a" value="b"><button>Sign in</button></form>`);
+                await page.getByRole("button").click();
+                await expect(page.locator(".notice")).toHaveText(/What you sent did not arrive/);
+                expect(documents.at(-1)).toMatchObject({ status: 503, ours: true });
+                if (!javaScriptEnabled) {
+                    await page.getByRole("button", { name: "Wake up the app" }).click();
+                    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+                    return;
+                }
+                await page.getByRole("button", { name: "Send it again" }).click({ timeout: 30_000 });
+                await expect(app(page)).toBeVisible();
+                expect(ingress.seen.filter(({ method, path, ours }) => method === "POST" && path === "/saml/acs" && !ours).map(({ body }) => body)).toEqual(["a=b"]);
+            });
+        });
+    }
+});
+
+test.describe("in a portal's frame", () => {
+    const portal = 'http://portal.localhost/';
+    const open = async (page: Page, url: string) => {
+        await page.route(portal, (route) => route.fulfill({ contentType: "text/html", body: `<iframe src="${url}"></iframe>` }));
+        await page.goto(portal);
+        return page.frameLocator("iframe");
+    };
+
+    test.describe("that is named", () => {
+        test.use({ flags: ["--frame-ancestors", "http://portal.localhost"] });
+
+        test("an app wakes", async ({ page, demo }) => {
+            const frame = await open(page, demo.url("quick"));
+            await expect(frame.getByRole("heading", { name: "Hello from the app" })).toBeVisible({ timeout: 30_000 });
+        });
+    });
+
+    test.describe("that is not named", () => {
+        test.use({ provoked: /frame-ancestors/ });
+
+        test("the page is not shown", async ({ page, demo }) => {
+            const refusal = page.waitForEvent("console", (message) => message.text().includes("frame-ancestors"));
+            const frame = await open(page, demo.url("quick"));
+            await refusal;
+            await expect(frame.getByRole("heading", { name: /app/ })).toBeHidden();
+        });
+    });
+});
