@@ -11,6 +11,8 @@ export const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../..
 export class Unidler {
     private constructor(
         readonly port: number,
+        /** Where it tells operators how it is. */
+        readonly adminPort: number,
         private readonly variables: Record<string, string>,
         private readonly logFile: string,
         private child: Child,
@@ -18,8 +20,9 @@ export class Unidler {
 
     /** Starts it with these variables, and waits until it knows the cluster. */
     static async start(variables: Record<string, string>, logFile: string): Promise<Unidler> {
-        const port = await freePort();
-        const unidler = new Unidler(port, variables, logFile, run(port, variables, logFile));
+        const [port, adminPort] = [await freePort(), await freePort()];
+        const all = { UNIDLER_ADMIN_PORT: `127.0.0.1:${adminPort}`, ...variables };
+        const unidler = new Unidler(port, adminPort, all, logFile, run(port, all, logFile));
         await unidler.ready();
         return unidler;
     }
@@ -35,7 +38,7 @@ export class Unidler {
 
     /** Whether it wants to be sent visitors, in its own words. */
     async readiness(): Promise<string> {
-        return await (await fetch(`http://127.0.0.1:${this.port}/_unidler/readyz`)).text();
+        return await (await fetch(`http://127.0.0.1:${this.adminPort}/readyz`)).text();
     }
 
     /** Whether it wants to be sent visitors. */

@@ -56,7 +56,7 @@ test.describe("while an app takes its time", () => {
         ingress.unidlers = [second.port];
         await stopped;
         expect(Date.now() - began, "milliseconds to the end").toBeLessThan(10_000);
-        const streams = () => ingress.visits.filter(({ path }) => path === "/events/").map(({ status }) => status);
+        const streams = () => ingress.visits.filter(({ path }) => path.endsWith("/_unidler/events")).map(({ status }) => status);
         await expect.poll(streams, "the page comes again").toEqual([200, 200]);
 
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);

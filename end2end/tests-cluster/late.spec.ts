@@ -7,14 +7,15 @@ import { type IncomingMessage, type Server, createServer } from "node:http";
 import { type AddressInfo } from "node:net";
 
 import { SERVICE_WHEN_UNIDLED } from "../cluster/app";
-import { THREE_WRITES, expect, stateOf, test as base } from "./fixtures";
+import { status } from "../cluster/visitor";
+import { THREE_WRITES, expect, faultyTest as base, stateOf } from "./fixtures";
 
 const test = base.extend({
     unidler: async ({ startUnidler }, use) => await use(await startUnidler({ UNIDLER_PROXY_LATE_REQUESTS: "true" })),
 });
 test.use({ startSeconds: 3 });
 
-test("a visitor whose ingress never notices has the app all the same, WebSocket and POST included", async ({ page, api, app, unidler, asked }) => {
+test("a visitor whose ingress never notices has the app all the same, WebSocket and POST included, also while the API server is away", async ({ page, api, app, unidler, apiProxy, asked }) => {
     const asks: string[] = [];
     const server = await serveApp(({ method, url, headers }) => asks.push(`${method} ${url} ${headers.host}`));
     try {
@@ -29,10 +30,17 @@ test("a visitor whose ingress never notices has the app all the same, WebSocket 
         await expect(page.locator("#socket")).toHaveText("Hello from the socket");
         expect(await page.evaluate(async () => await (await fetch("/form", { method: "POST", body: "a=b" })).text())).toBe("a=b");
 
-        expect(asks.filter((ask) => ask === `GET /deep/link?of=them ${host}`).length, "two probes and the visit").toBe(3);
+        expect(asks.filter((ask) => ask === `GET /deep/link?of=them ${host}`).length, "nothing but the visit").toBe(1);
         expect(asks).toContain(`GET /socket ${host}`);
         expect((await stateOf(api, app)).type).toBe("ClusterIP");
         expect(asked.writes()).toEqual(THREE_WRITES);
+
+        await apiProxy.refuse();
+        await expect.poll(() => status(unidler.port, app.host), "unidler has lost the API server").not.toMatchObject({ phase: "ready" });
+        await page.reload();
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText("The app");
+        expect(await page.evaluate(async () => await (await fetch("/form", { method: "POST", body: "c=d" })).text())).toBe("c=d");
+        await apiProxy.accept();
     } finally {
         server.closeAllConnections();
         server.close();

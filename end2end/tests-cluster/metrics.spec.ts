@@ -1,19 +1,16 @@
 /** What an operator can see: numbers, and Events on the Deployment. */
-import { freePort } from "../cluster/child";
 import { shipped } from "../cluster/setup";
 import { events } from "../cluster/visitor";
 import { UNIDLER_USER, expect, expectAwake, test } from "./fixtures";
 
 test.use({ startSeconds: 1 });
 
-test("a wake-up is counted, and noted on the Deployment", async ({ api, app, startUnidler }) => {
-    const metricsPort = await freePort();
-    const unidler = await startUnidler({ UNIDLER_METRICS_PORT: `127.0.0.1:${metricsPort}` });
+test("a wake-up is counted, and noted on the Deployment", async ({ api, app, unidler }) => {
     const told = await events(unidler.port, app.host);
     expect(told.at(-1)?.event).toBe("success");
     const reference = told.at(-1)?.progress.reference ?? "none";
 
-    const numbers = await (await fetch(`http://127.0.0.1:${metricsPort}/metrics`)).text();
+    const numbers = await (await fetch(`http://127.0.0.1:${unidler.adminPort}/metrics`)).text();
     expect(numbers).toContain('unidler_outcomes_total{outcome="ready"} 1');
     expect(numbers).toContain('unidler_api_requests_total{verb="patch",resource="deployments",code="200"} 2');
     expect(numbers).toContain('unidler_api_requests_total{verb="patch",resource="services",code="200"} 1');

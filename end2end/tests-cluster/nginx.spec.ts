@@ -17,7 +17,7 @@ test("behind an nginx that buffers and is impatient, one stream lasts as long as
         expect(page.url()).toBe(address);
         await expectAwake(api, app);
         await expect.poll(asked.writes).toEqual(THREE_WRITES);
-        const streams = ingress.visits.filter(({ path }) => path === "/events/");
+        const streams = ingress.visits.filter(({ path }) => path.endsWith("/_unidler/events"));
         expect(streams.map(({ status }) => status)).toEqual([200]);
         const polls = ingress.visits.filter(({ path }) => path === "/_unidler/status");
         expect(polls, "nothing was held back, so the page need not ask").toEqual([]);
@@ -43,7 +43,7 @@ test.describe("an address with TLS", () => {
             expect(page.url()).toBe(address);
             await expectAwake(api, app);
             await expect.poll(asked.writes).toEqual(THREE_WRITES);
-            const streams = ingress.visits.filter(({ path }) => path === "/events/");
+            const streams = ingress.visits.filter(({ path }) => path.endsWith("/_unidler/events"));
             expect(streams.map(({ status }) => status)).toEqual([200]);
         } finally {
             await nginx.stop();

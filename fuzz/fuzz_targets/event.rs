@@ -150,8 +150,8 @@ fn survives_the_wire(progress: &Progress) {
 async fn told(mut body: Body) -> Vec<Progress> {
     let mut told = Vec::new();
     while let Some(text) = next_text(&mut body).await {
-        // A comment, so that proxies do not cut the stream.
-        if !text.starts_with(':') {
+        // What was said last, once more.
+        if !text.starts_with("event: alive") {
             told.push(read_event(&text));
         }
     }

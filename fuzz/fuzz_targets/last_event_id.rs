@@ -32,6 +32,7 @@ enum Other {
     Purpose,
     Referer,
     SecFetchSite,
+    UserAgent,
 }
 
 impl Other {
@@ -43,6 +44,7 @@ impl Other {
             Self::Purpose => HeaderName::from_static("sec-purpose"),
             Self::Referer => header::REFERER,
             Self::SecFetchSite => HeaderName::from_static("sec-fetch-site"),
+            Self::UserAgent => header::USER_AGENT,
         }
     }
 }

@@ -24,8 +24,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     Router,
     body::Body,
-    extract::FromRef,
-    http::{Request, Response},
+    extract::State,
+    http::{HeaderMap, Method, Request, Response},
     middleware,
     routing::get,
 };
@@ -37,7 +37,12 @@ use unidler::{
     progress::Progress,
 };
 
-use self::limits::{Limits, Streams};
+use self::{
+    app_host::AppHost,
+    limits::{Limits, Streams},
+    problem::Problem,
+    start_rule::leave,
+};
 
 /// How long a wake-up may take, on the clock that jumps.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -49,16 +54,11 @@ struct Events {
     streams: Streams,
 }
 
-impl FromRef<Events> for Hub {
-    fn from_ref(events: &Events) -> Self {
-        events.hub.clone()
-    }
-}
-
-impl FromRef<Events> for Streams {
-    fn from_ref(events: &Events) -> Self {
-        events.streams.clone()
-    }
+/// The events as `server/src/page.rs` gives them.
+async fn events(AppHost(host): AppHost, State(state): State<Events>, headers: HeaderMap) -> Result<Response<Body>, Problem> {
+    let leave = leave(&host, &Method::GET, &headers).map_err(Problem::refused)?;
+    let place = state.streams.place(&host, &headers).ok_or_else(Problem::crowded)?;
+    Ok(sse::stream(&state.hub, &host, leave, place, |_| {}))
 }
 
 /// Runs something to its end. Nobody waits: where all do, the clock jumps to when the first is done.
@@ -71,7 +71,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 pub async fn ask<T>(cluster: impl Cluster, request: Request<Body>, look: impl AsyncFnOnce(Response<Body>) -> T) -> T {
     let hub = Hub::new(Arc::new(cluster), Settings { deadline: DEADLINE, max_wakes: 1 });
     let state = Events { hub: hub.clone(), streams: Streams::new(Limits::default()) };
-    let router = Router::new().route("/events/", get(sse::events)).with_state(state).layer(middleware::from_fn(headers::add));
+    let router = Router::new().route("/events/", get(events)).with_state(state).layer(middleware::from_fn(headers::add));
     let answer = router.oneshot(request).await.unwrap_or_else(|never| match never {});
     let seen = look(answer).await;
     hub.shutdown().await;

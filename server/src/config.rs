@@ -160,7 +160,7 @@ pub struct ServerArgs {
     #[arg(long, env = "UNIDLER_PAGE_STATUS", default_value = "200", value_name = "STATUS", global = true)]
     pub page_status: PageStatus,
 
-    /// Origins that may show the page in a frame, separated by commas, such as https://portal.example.org. None by default.
+    /// Origins that may show the page in a frame, separated by commas, such as `https://portal.example.org`. None by default.
     #[arg(long, env = "UNIDLER_FRAME_ANCESTORS", value_name = "ORIGINS", global = true)]
     pub frame_ancestors: Option<FrameAncestors>,
 

@@ -1,7 +1,7 @@
 //! Requests for an app that is awake, which its ingress still sends here.
 //!
 //! Ingress controllers notice late that a Service points elsewhere, and some never do. With `--proxy-late-requests`,
-//! such a request is forwarded to the address of the app inside the cluster, WebSockets included, and whoever sent it cannot
+//! such a request is forwarded to the address of the app inside the cluster, also of another protocol (a WebSocket), and whoever sent it cannot
 //! tell the difference.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 //! never comes from the request, and never from an `ExternalName`. It is the last one known: an API server that does not
 //! answer is no reason to turn visitors away from an app that does.
 
-use std::{future::Future, hash::BuildHasher, net::SocketAddr, time::Duration};
+use std::{hash::BuildHasher, net::SocketAddr, time::Duration};
 
 use axum::{
     body::{Body, HttpBody},
@@ -252,9 +252,7 @@ fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -
     response
 }
 
-fn converse(of_visitor: OnUpgrade, of_app: OnUpgrade) -> impl Future<Output = ()> {
-    async {
-        let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else { return };
-        drop(copy_bidirectional(&mut TokioIo::new(visitor), &mut TokioIo::new(app)).await);
-    }
+async fn converse(of_visitor: OnUpgrade, of_app: OnUpgrade) {
+    let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else { return };
+    drop(copy_bidirectional(&mut TokioIo::new(visitor), &mut TokioIo::new(app)).await);
 }

@@ -27,7 +27,7 @@ use crate::{
     problem::{Problem, RETRY_AFTER},
     router::AppState,
     sse,
-    start_rule::leave,
+    start_rule::{Leave, leave},
 };
 
 /// What the choice between page and problem depends on.
@@ -126,7 +126,14 @@ fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Prob
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let leave = leave(host, &parts.method, &parts.headers).map_err(Problem::refused)?;
-    sse::stream(state, host, &parts.headers, leave)
+    stream(state, host, &parts.headers, leave)
+}
+
+/// The event stream of an app.
+pub(crate) fn stream(state: &AppState, host: &Host, headers: &HeaderMap, leave: Leave) -> Result<Response, Problem> {
+    let place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
+    let (handovers, app) = (state.handovers.clone(), host.clone());
+    Ok(sse::stream(&state.hub, host, leave, place, move |progress| handovers.note(&app, progress)))
 }
 
 fn reads(method: &Method) -> bool {

@@ -31,7 +31,7 @@ pub struct Problem {
     detail: &'static str,
     /// The state of the app, where that is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<Progress>,
+    progress: Option<Box<Progress>>,
 }
 
 impl Problem {
@@ -62,7 +62,7 @@ impl Problem {
             Phase::Failed { reason } if reason.is_not_found() => (StatusCode::NOT_FOUND, "There is no app at this address"),
             _ => (StatusCode::SERVICE_UNAVAILABLE, "The app is not up"),
         };
-        Self { progress: Some(progress), ..Self::new(status, title, detail) }
+        Self { progress: Some(Box::new(progress)), ..Self::new(status, title, detail) }
     }
 
     /// The request may not start anything.

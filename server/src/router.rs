@@ -30,7 +30,6 @@ use crate::{
     place::{Place, Reserved},
     problem::Problem,
     site::Site,
-    sse,
     start_rule::{Leave, Refusal, is_cross_site},
     wake::wake,
 };
@@ -90,7 +89,7 @@ async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Req
         Reserved::Wake => wake(state, &host, base, Request::from_parts(parts, body)).await,
         Reserved::Events if parts.method == Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
         Reserved::Events if is_cross_site(&host, &parts.headers) => Err(Problem::refused(Refusal::CrossSite)),
-        Reserved::Events => sse::stream(state, &host, &parts.headers, Leave::Join),
+        Reserved::Events => page::stream(state, &host, &parts.headers, Leave::Join),
         Reserved::Status => Ok(status(state, &host)),
         Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
     }

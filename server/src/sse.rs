@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use axum::{
-    http::{HeaderMap, HeaderName},
+    http::HeaderName,
     response::{
         IntoResponse, Response,
         sse::{Event, Sse},
@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt, future, stream, stream::BoxStream};
 use tokio::time::{Instant, timeout};
 use unidler::{host::Host, hub::Hub, progress::Progress};
 
-use crate::{problem::Problem, router::AppState, start_rule::Leave};
+use crate::{limits::Place, start_rule::Leave};
 
 /// How often a quiet stream says that it is alive: proxies cut those that do not, nginx after a minute, and the page
 /// believes no connection that was silent for longer. A comment would do for proxies, but pages cannot see it.
@@ -28,26 +28,25 @@ const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
 /// After how many milliseconds a browser comes again whose stream ends because this process does.
 const COME_AGAIN_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
-/// The stream of an app, which is started if the request may do that.
-///
-/// # Errors
-///
-/// If there are too many streams already.
-pub(crate) fn stream(state: &AppState, host: &Host, headers: &HeaderMap, leave: Leave) -> Result<Response, Problem> {
-    let place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
+/// The stream of an app, which is started if the request may do that. Each snapshot is noted when it is sent.
+pub(crate) fn stream(
+    hub: &Hub,
+    host: &Host,
+    leave: Leave,
+    place: Place,
+    note: impl Fn(&Progress) + Send + Sync + 'static,
+) -> Response {
     let snapshots = match leave {
-        Leave::Start => state.hub.start(host).boxed(),
-        Leave::Join => state.hub.join(host).boxed(),
+        Leave::Start => hub.start(host).boxed(),
+        Leave::Join => hub.join(host).boxed(),
     };
-    let (handovers, host) = (state.handovers.clone(), host.clone());
-    let snapshots = snapshots.inspect(move |progress| handovers.note(&host, progress)).boxed();
-    let events = encode(snapshots).chain(farewell(state.hub.clone())).map(move |event| {
+    let events = encode(snapshots.inspect(note).boxed()).chain(farewell(hub.clone())).map(move |event| {
         // The stream has its place for as long as it is.
         let _ = &place;
         event
     });
     // nginx would hold the events back until it has a bufferful.
-    Ok(([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response())
+    ([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response()
 }
 
 fn encode(snapshots: BoxStream<'static, Progress>) -> impl Stream<Item = Result<Event, axum::Error>> {

@@ -335,7 +335,12 @@ impl Driver {
     /// Shows the visitors. At the end of what a visitor has started, it is counted and recorded in the cluster.
     fn publish(&self, phase: Phase) {
         let is_over_already = self.gave_up && !phase.is_terminal();
-        if is_over_already || !self.wake.publish(phase) || !phase.is_terminal() || self.wake.mandate() != Mandate::Wake {
+        // In the span, so that the traces have the steps as well.
+        if is_over_already
+            || !self.span.in_scope(|| self.wake.publish(phase))
+            || !phase.is_terminal()
+            || self.wake.mandate() != Mandate::Wake
+        {
             return;
         }
         self.span.record("outcome", field::debug(phase));

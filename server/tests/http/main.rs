@@ -432,7 +432,7 @@ async fn the_app_answers_in_our_place_once_it_is_up() {
     assert!(app.text().contains("/reports?year=2026"), "{}", app.text());
 
     server.send(Method::POST, "quick.localhost", "/idle", &[]).await;
-    assert_eq!(server.phase("quick.localhost").await, Phase::Asleep);
+    server.until("quick.localhost", "/_unidler/status", |answer| answer.text().contains("\"phase\":\"asleep\"")).await;
 }
 
 #[tokio::test]
