@@ -166,6 +166,17 @@ fn variables_that_are_meant_for_something_else_break_no_command() {
 }
 
 #[test]
+fn the_page_is_shown_in_frames_of_those_who_may_and_of_nobody_else() {
+    for (origins, policy) in
+        [("", "frame-ancestors 'none'"), ("https://portal.example.org", "frame-ancestors https://portal.example.org\r\n")]
+    {
+        let demo = Demo::with(&[("UNIDLER_FRAME_ANCESTORS", origins)]);
+        let page = get(&demo.page, "quick.localhost", "/", "Accept: text/html\r\n");
+        assert!(page.contains(policy), "{page}");
+    }
+}
+
+#[test]
 fn an_empty_variable_is_none() {
     let names = ["PORT", "UNIDLE_KEY_LABEL", "UNIDLER_ADMIN_PORT", "UNIDLER_CONTACT_URL", "OTEL_EXPORTER_OTLP_ENDPOINT"];
     let output = run(&["--port", "127.0.0.1:0"], &names.map(|name| (name, "")));
