@@ -55,9 +55,11 @@ pub(super) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) 
     let present = pods.into_iter().filter(|pod| !is_leaving(pod)).collect();
     let (ended, alive): (Vec<_>, Vec<_>) = newest_generation(present).into_iter().partition(|pod| has_ended(pod));
     let alive: Vec<_> = alive.into_iter().map(|pod| of_pod(pod, now)).collect();
-    let is_any_well = alive.iter().any(|pods| pods.trouble.is_none());
+    // Of a pod that the scheduler has not looked at yet, nothing is known.
+    let is_well = |pods: &Pods| pods.trouble.is_none() && pods.step > Some(Step::Scheduling);
+    let is_any_well = alive.iter().any(is_well);
     let hopeful = alive.into_iter().filter(|pods| !(is_any_well && pods.trouble.is_some_and(|trouble| trouble.given_up)));
-    let furthest = hopeful.max_by_key(|pods| (pods.step, pods.trouble.is_none()));
+    let furthest = hopeful.max_by_key(|pods| (pods.step, is_well(pods), pods.trouble.is_some()));
 
     let recent = ended.into_iter().filter(|pod| created(pod).is_some_and(|at| now.duration_since(at) < RECENT));
     let turned_away = recent.max_by_key(|pod| created(pod)).and_then(turned_away);

@@ -342,6 +342,16 @@ fn a_pod_that_the_cluster_has_given_up_ends_nothing_while_another_is_well() {
     );
 }
 
+#[test]
+fn a_pod_of_which_nothing_is_known_yet_does_not_hide_what_another_waits_for() {
+    let of = |statuses: &[Value]| seen(&read_at_noon(&statuses.iter().map(pod).collect::<Vec<_>>()));
+    let no_volume = unscheduled_for("Unschedulable", "pod has unbound immediate PersistentVolumeClaims");
+    let new = json!({ "phase": "Pending" });
+    assert_eq!(of(&[no_volume.clone(), new.clone()]), waiting_for(Step::Scheduling, Reason::VolumePending));
+    assert_eq!(of(&[new.clone(), no_volume]), waiting_for(Step::Scheduling, Reason::VolumePending));
+    assert_eq!(of(&[backing_off(4, "Error"), new]), troubled(Step::Starting, Reason::CrashLoop, true));
+}
+
 fn owned(owner: &str, created: &str, status: &Value) -> Pod {
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": owner, "uid": owner, "controller": true });
     let metadata = json!({ "creationTimestamp": created, "ownerReferences": [owner] });
