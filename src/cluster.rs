@@ -211,6 +211,9 @@ pub enum ApplyError {
     /// A permission is missing.
     #[error("the cluster forbids it: {0}")]
     Forbidden(String),
+    /// The cluster finds what was written invalid. That is a mistake of ours.
+    #[error("the cluster finds it invalid: {0}")]
+    Invalid(String),
     /// The cluster does not answer, or asks for patience.
     #[error("the cluster does not answer: {message}")]
     Unreachable {
@@ -227,6 +230,7 @@ impl ApplyError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Forbidden(_) => Reason::PermissionMissing,
+            Self::Invalid(_) => Reason::Internal,
             Self::Conflict | Self::Unreachable { .. } => Reason::ApiUnreachable,
         }
     }

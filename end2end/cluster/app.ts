@@ -28,7 +28,7 @@ export interface App {
 }
 
 /** What is not as it should be, where something is not. */
-export type Flaw = "no Ingress" | "two Ingresses" | "Ingress serves another host" | "no Deployment" | "no Service" | "not idled";
+export type Flaw = "no Ingress" | "two Deployments" | "Ingress serves another host" | "no Deployment" | "no Service" | "not idled";
 
 export interface Wishes {
     keyLabel: string;
@@ -46,7 +46,7 @@ export async function createIdledApp(api: Api, { keyLabel, domain = "localhost",
     const app = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { [keyLabel]: keyLabel === "host" ? host : `www-${id}` } };
     const objects = [
         ...(flaw === "no Ingress" ? [] : [ingress(app, app.name, flaw === "Ingress serves another host" ? `other-${app.host}` : app.host)]),
-        ...(flaw === "two Ingresses" ? [ingress(app, `${app.name}-again`, app.host)] : []),
+        ...(flaw === "two Deployments" ? [deployment({ ...app, name: `${app.name}-again` }, startSeconds, true)] : []),
         ...(flaw === "no Deployment" ? [] : [deployment(app, startSeconds, flaw !== "not idled")]),
         ...(flaw === "no Service" ? [] : [service(app)]),
     ];

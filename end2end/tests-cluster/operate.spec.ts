@@ -170,13 +170,17 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const withKey = { metadata: { labels: key } };
 
     await expect.poll(() => operate("doctor"), AFTER_OTHERS).toEqual({ code: 0, stdout: "All is well.\n", stderr: "" });
-    for (const kind of ["Service", "Deployment"] as const) {
+    await patch("Deployment", noKey);
+    expect(await diagnose()).toEqual({
+        code: 0,
+        found: ["warning label-missing"],
+        mend: [`kubectl -n ${namespace} label deployment ${name} host=${host} --overwrite`],
+    });
+    await patch("Deployment", withKey);
+    // Who leads to the app need not have its key.
+    for (const kind of ["Service", "Ingress"] as const) {
         await patch(kind, noKey);
-        expect(await diagnose()).toEqual({
-            code: 0,
-            found: ["warning label-missing"],
-            mend: [`kubectl -n ${namespace} label ${kind.toLowerCase()} ${name} host=${host} --overwrite`],
-        });
+        expect(await diagnose(), kind).toEqual(healthy);
         await patch(kind, withKey);
     }
 
@@ -185,18 +189,23 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
 
     const service = await api.get("Service", namespace, name);
     const kept = service.metadata.annotations?.[SERVICE_WHEN_UNIDLED];
+    const { rules } = (await api.get("Ingress", namespace, name)).spec;
+    const elsewhere = { service: { name: "elsewhere", port: { number: 80 } } };
     const faults: { found: string[]; code: number; make: () => Promise<unknown>; mend: () => Promise<unknown> }[] = [
         {
             code: 1,
             found: ["error host-not-served"],
-            make: () => patch("Ingress", noKey),
-            mend: () => patch("Ingress", withKey),
+            make: () => patch("Ingress", { ...noKey, spec: { rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend: elsewhere }] } }] } }),
+            mend: () => patch("Ingress", { ...withKey, spec: { rules } }),
         },
         {
             code: 1,
             found: ["error key-duplicate"],
-            make: () => api.apply({ apiVersion: "v1", kind: "Service", metadata: { name: "twin", namespace, labels: key }, spec: { ports: [{ port: 80 }] } } as KubeObject),
-            mend: () => api.delete("Service", namespace, "twin"),
+            make: async () => {
+                const { apiVersion, kind, spec, metadata } = await api.get("Deployment", namespace, name);
+                await api.apply({ apiVersion, kind, metadata: { name: "twin", namespace, labels: metadata.labels }, spec } as KubeObject);
+            },
+            mend: () => api.delete("Deployment", namespace, "twin"),
         },
         {
             code: 1,

@@ -16,7 +16,7 @@ use k8s_openapi::jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-use self::objects::{Deployment, Ingress, Service, ServiceWhenUnidled};
+use self::objects::{Deployment, Ingress, OwnService, Service, ServiceWhenUnidled};
 
 /// What people and programs can write into the objects of an app.
 #[derive(Arbitrary, Debug)]
@@ -62,7 +62,7 @@ impl Written<'_> {
                     "spec": { "containers": [{ "name": "c", "ports": ports }] },
                 },
             },
-            "status": { "observedGeneration": self.observed_generation, "availableReplicas": self.available },
+            "status": { "observedGeneration": self.observed_generation, "readyReplicas": self.available },
         })
     }
 
@@ -91,20 +91,24 @@ fn check(deployment: &Deployment, service: &Service, max_replicas: u32, took: Du
     assert_eq!(deployment.version(), deployment.version());
     deployment.trouble(Timestamp::MAX);
 
-    if let Some(restored) = service.when_unidled(deployment) {
+    if let Ok(restored) = service.when_unidled(deployment) {
         assert!(!restored.selector.is_empty(), "a Service never gets a selector that selects nothing");
         let json = serde_json::to_string(&restored).expect("it can be sent");
         assert_eq!(serde_json::from_str::<ServiceWhenUnidled>(&json).expect("it can be read"), restored);
     }
 }
 
+fn own() -> OwnService {
+    OwnService { name: "unidler".into(), domain: "cluster.local".into() }
+}
+
 fuzz_target!(|data: &[u8]| {
     // As text that is JSON, with fields that nobody thought of.
     if let Ok(deployment) = serde_json::from_slice(data) {
-        check(&Deployment::parse(deployment), &Service::parse(Default::default(), "unidler"), 10, Duration::ZERO);
+        check(&Deployment::parse(deployment), &Service::parse(Default::default(), &own()), 10, Duration::ZERO);
     }
     if let Ok(service) = serde_json::from_slice(data) {
-        check(&Deployment::parse(Default::default()), &Service::parse(service, "unidler"), 10, Duration::ZERO);
+        check(&Deployment::parse(Default::default()), &Service::parse(service, &own()), 10, Duration::ZERO);
     }
     if let Ok(ingress) = serde_json::from_slice(data) {
         Ingress::parse(ingress);
@@ -116,6 +120,6 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(written) = Written::arbitrary(&mut Unstructured::new(data)) {
         let deployment = serde_json::from_value(written.deployment()).expect("a Deployment");
         let service = serde_json::from_value(written.service()).expect("a Service");
-        check(&Deployment::parse(deployment), &Service::parse(service, "unidler"), written.max_replicas, written.took);
+        check(&Deployment::parse(deployment), &Service::parse(service, &own()), written.max_replicas, written.took);
     }
 });

@@ -84,6 +84,10 @@ pub struct ClusterArgs {
     #[arg(long, env = "UNIDLER_SERVICE", default_value = "unidler", value_name = "NAME", global = true)]
     pub service: String,
 
+    /// Domain of the cluster's DNS names. An idled app's Service points to SERVICE.NAMESPACE.svc.DOMAIN.
+    #[arg(long, env = "UNIDLER_CLUSTER_DOMAIN", default_value = "cluster.local", value_name = "DOMAIN", global = true)]
+    pub cluster_domain: String,
+
     /// Maximum number of replicas to restore when an app wakes.
     #[arg(long, env = "UNIDLER_MAX_REPLICAS", default_value = "10", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]

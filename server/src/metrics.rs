@@ -18,7 +18,12 @@ use unidler::{
     progress::{Phase, Progress},
 };
 
-use crate::{kubernetes::API_REQUESTS, late::PASSED_ON, limits::VISITORS, problem::REFUSED};
+use crate::{
+    kubernetes::{API_REQUESTS, CONTACT_AGE},
+    late::PASSED_ON,
+    limits::VISITORS,
+    problem::REFUSED,
+};
 
 /// How long the ingress went on to send requests here for an app that was ready, in seconds.
 pub const HANDOVER: &str = "unidler_handover_seconds";
@@ -79,6 +84,7 @@ fn describe() {
     describe_gauge!(VISITORS, "How many visitors have an event stream open.");
     describe_counter!(REFUSED, "Requests that were refused, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
+    describe_gauge!(CONTACT_AGE, Unit::Seconds, "How long ago the API server last kept the cache of a kind current.");
     describe_histogram!(HANDOVER, Unit::Seconds, "Time the ingress kept routing requests to unidler after the app was ready.");
     describe_counter!(PASSED_ON, "Late requests forwarded to the app, by outcome.");
     describe_gauge!(READY, "Whether visitors can be served.");
@@ -171,6 +177,7 @@ mod tests {
             VISITORS,
             REFUSED,
             API_REQUESTS,
+            CONTACT_AGE,
             HANDOVER,
             PASSED_ON,
             READY,

@@ -65,8 +65,8 @@ pub async fn run(
         serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
         Ok(())
     } else {
-        let ClusterArgs { unidle_key_label, service, max_replicas, .. } = cluster;
-        let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, max_replicas };
+        let ClusterArgs { unidle_key_label, service, cluster_domain, max_replicas, .. } = cluster;
+        let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, cluster_domain, max_replicas };
         let cluster = KubernetesCluster::connect(settings).await?;
         let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");

@@ -616,7 +616,7 @@ impl Pace {
 
     fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {
         let was_in_conflict = mem::replace(&mut self.in_conflict, matches!(result, Err(ApplyError::Conflict)));
-        self.was_refused = matches!(result, Err(ApplyError::Forbidden(_)));
+        self.was_refused = matches!(result, Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_)));
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
@@ -632,7 +632,7 @@ impl Pace {
                 self.holding = was_in_conflict;
                 *BACKOFF.start()
             }
-            Err(ApplyError::Forbidden(_)) => {
+            Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_)) => {
                 self.holding = true;
                 self.doubled()
             }

@@ -1,15 +1,16 @@
 //! A shared watch cache of one kind of object, filled by one watch for the whole process.
 //!
-//! Look-ups are from memory and by the app's key. The watch asks only for objects that carry the key label.
+//! Look-ups are from memory: by name, or by whatever a kind is [indexed](Kept) by.
 
 use std::{
     collections::HashMap,
     mem,
+    pin::Pin,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
 };
 
-use futures::{StreamExt, pin_mut};
+use futures::{FutureExt, Stream, StreamExt, future};
 use kube::{
     Api, Resource, ResourceExt,
     runtime::watcher::{self, Event, watcher},
@@ -21,20 +22,38 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
+use super::retry_after::retry_after;
+
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
 const WATCH_SECONDS: u32 = 30;
 /// How long to wait before a failed watch is begun again: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
+/// The longest that an API server can ask to be left alone by a list.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
 /// visitors to be told within five seconds.
 const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// For how long visitors are better served by an old view than by an error of the ingress.
+const MAX_OLD: Duration = Duration::from_mins(5);
+
+/// What is kept of a kind of object.
+pub(super) trait Kept: Sized {
+    /// What an object is found by, besides its name.
+    fn terms(object: &Cached<Self>) -> Vec<String>;
+
+    /// Whether it is of use at all. What is not takes no memory.
+    fn is_useful(_object: &Cached<Self>) -> bool {
+        true
+    }
+}
 
 /// An object as kept in a [`Cache`].
 #[derive(Debug)]
 pub(super) struct Cached<T> {
     pub(super) namespace: String,
     pub(super) name: String,
-    pub(super) key: String,
+    /// The value of its key label, if it has one.
+    pub(super) key: Option<String>,
     pub(super) value: T,
 }
 
@@ -51,11 +70,13 @@ pub(super) struct Cache<T> {
 #[derive(Debug)]
 struct State<T> {
     objects: Objects<T>,
-    /// What an initial list has brought so far.
-    listing: Objects<T>,
+    /// What a list that is under way has brought so far.
+    listing: Option<Objects<T>>,
     /// Whether a list was complete once.
     synced: bool,
     contact: Contact,
+    /// Since when the contact is not good.
+    lost: Instant,
 }
 
 /// How the API server answers.
@@ -74,39 +95,47 @@ enum Contact {
 
 #[derive(Debug)]
 struct Objects<T> {
-    by_key: HashMap<String, Vec<Arc<Cached<T>>>>,
-    /// The key that each object has in `by_key`, by namespace and name.
-    keys: HashMap<(String, String), String>,
+    by_name: HashMap<(String, String), Arc<Cached<T>>>,
+    by_term: HashMap<String, Vec<Arc<Cached<T>>>>,
 }
 
 impl<T> Default for Objects<T> {
     fn default() -> Self {
-        Self { by_key: HashMap::new(), keys: HashMap::new() }
+        Self { by_name: HashMap::new(), by_term: HashMap::new() }
     }
 }
 
-impl<T> Objects<T> {
+impl<T: Kept> Objects<T> {
     fn insert(&mut self, object: Cached<T>) {
         let id = (object.namespace.clone(), object.name.clone());
         self.remove(&id);
-        self.keys.insert(id, object.key.clone());
-        self.by_key.entry(object.key.clone()).or_default().push(Arc::new(object));
+        if !T::is_useful(&object) {
+            return;
+        }
+        let (terms, object) = (T::terms(&object), Arc::new(object));
+        for term in terms {
+            self.by_term.entry(term).or_default().push(Arc::clone(&object));
+        }
+        self.by_name.insert(id, object);
     }
 
     fn remove(&mut self, id: &(String, String)) {
-        let Some(key) = self.keys.remove(id) else { return };
-        if let Some(same_key) = self.by_key.get_mut(&key) {
-            same_key.retain(|object| (&object.namespace, &object.name) != (&id.0, &id.1));
-            if same_key.is_empty() {
-                self.by_key.remove(&key);
+        let Some(object) = self.by_name.remove(id) else { return };
+        for term in T::terms(&object) {
+            if let Some(same_term) = self.by_term.get_mut(&term) {
+                same_term.retain(|other| !Arc::ptr_eq(other, &object));
+                if same_term.is_empty() {
+                    self.by_term.remove(&term);
+                }
             }
         }
     }
 }
 
-impl<T> Cache<T> {
+impl<T: Kept> Cache<T> {
     pub(super) fn new(changed: watch::Sender<()>) -> Self {
-        let state = State { objects: Objects::default(), listing: Objects::default(), synced: false, contact: Contact::Lost };
+        let state =
+            State { objects: Objects::default(), listing: None, synced: false, contact: Contact::Lost, lost: Instant::now() };
         Self { state: RwLock::new(state), changed, doubted: Notify::new() }
     }
 
@@ -121,24 +150,37 @@ impl<T> Cache<T> {
         cache
     }
 
-    /// The objects that carry a key.
-    pub(super) fn get(&self, key: &str) -> Vec<Arc<Cached<T>>> {
-        self.read().objects.by_key.get(key).cloned().unwrap_or_default()
+    /// The objects that are found by a term.
+    pub(super) fn get(&self, term: &str) -> Vec<Arc<Cached<T>>> {
+        self.read().objects.by_term.get(term).cloned().unwrap_or_default()
+    }
+
+    /// The object of a name.
+    pub(super) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Cached<T>>> {
+        self.read().objects.by_name.get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
     /// All objects.
     pub(super) fn all(&self) -> Vec<Arc<Cached<T>>> {
-        self.read().objects.by_key.values().flatten().cloned().collect()
+        self.read().objects.by_name.values().cloned().collect()
     }
 
-    /// Why it has never been complete; `None` if it has.
+    /// Why it cannot be relied upon: it was never complete, or the contact has been lost for too long.
     pub(super) fn not_ready(&self, kinds: &str) -> Option<String> {
         let state = self.read();
+        let lost = state.lost.elapsed();
         match state.contact {
-            _ if state.synced => None,
+            Contact::Good => None,
+            _ if state.synced && lost < MAX_OLD => None,
             Contact::Forbidden => Some(format!("there is no permission to list {kinds}")),
-            Contact::Good | Contact::Lost | Contact::Refused => Some(format!("the first list of {kinds} is not complete yet")),
+            _ if state.synced => Some(format!("{kinds} could not be watched for {} s", lost.as_secs())),
+            Contact::Lost | Contact::Refused => Some(format!("the first list of {kinds} is not complete yet")),
         }
+    }
+
+    /// Whether a list was complete once.
+    pub(super) fn is_synced(&self) -> bool {
+        self.read().synced
     }
 
     /// Whether it is current as far as anybody can know.
@@ -151,78 +193,130 @@ impl<T> Cache<T> {
         self.read().contact == Contact::Forbidden
     }
 
+    /// For how long it has not been current.
+    pub(super) fn since_contact(&self) -> Duration {
+        let state = self.read();
+        if state.contact == Contact::Good { Duration::ZERO } else { state.lost.elapsed() }
+    }
+
+    /// Whether a list is under way, or about to be.
+    pub(super) fn is_listing(&self) -> bool {
+        let state = self.read();
+        state.listing.is_some() || state.contact != Contact::Good
+    }
+
     /// Asks for a new list: a watch may lose events without a sign, and then it never brings them any more.
     pub(super) fn doubt(&self) {
         self.doubted.notify_one();
     }
 
-    /// Watches for ever, and keeps what `parse` makes of each object that carries `key_label`.
+    /// Watches for ever, and keeps what `parse` makes of each object.
     ///
-    /// Every interruption is followed by a new list, so nothing that happened meanwhile is missed.
+    /// Every interruption is followed by a new list, so nothing that happened in the meantime is missed. A list that
+    /// somebody has asked for is made beside the watch: what that brings is as current as before.
     pub(super) async fn fill<K>(&self, api: Api<K>, key_label: &str, parse: impl Fn(K) -> T)
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
     {
+        type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
         let kind = K::kind(&());
-        let config = watcher::Config::default().labels(key_label).timeout(WATCH_SECONDS);
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let begin = || -> Events<K> { Box::pin(watcher(api.clone(), config.clone())) };
         let mut pause = *BACKOFF.start();
         loop {
             let begun = Instant::now();
-            let events = watcher(api.clone(), config.clone());
-            pin_mut!(events);
-            while let Some(event) = tokio::select! { event = events.next() => event, () = self.doubted.notified() => None } {
-                match event {
-                    Ok(event) => self.take(event, key_label, &parse),
-                    Err(error) if is_expired(&error) => {
-                        debug!(%kind, "watch expired");
-                        // Ordinary once in a while, but not again and again.
-                        if begun.elapsed() < *BACKOFF.start() {
-                            sleep(*BACKOFF.start()).await;
-                        }
-                        break;
+            let mut events = begin();
+            let mut relisted: Option<Events<K>> = None;
+            let error = loop {
+                let may_list = relisted.is_none() && !self.is_listing();
+                let of_list = async {
+                    match &mut relisted {
+                        Some(events) => events.next().await,
+                        None => future::pending().await,
                     }
-                    Err(error) => {
-                        warn!(%kind, %error, "cannot watch; trying again");
-                        self.note(&error);
-                        pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
-                        if self.read().contact == Contact::Refused {
-                            sleep(ASK_AGAIN).await;
-                        } else {
-                            sleep(pause).await;
-                            pause = (pause * 2).min(*BACKOFF.end());
+                };
+                tokio::select! {
+                    event = events.next() => match event {
+                        Some(Ok(event)) => self.take(event, key_label, &parse),
+                        Some(Err(error)) => break Some(error),
+                        None => break None,
+                    },
+                    event = of_list => match event {
+                        Some(Ok(event)) => {
+                            let is_complete = matches!(event, Event::InitDone);
+                            self.take(event, key_label, &parse);
+                            if let (true, Some(complete)) = (is_complete, relisted.take_if(|_| is_complete)) {
+                                events = complete;
+                            }
                         }
-                        break;
+                        Some(Err(error)) => break Some(error),
+                        None => break None,
+                    },
+                    () = self.doubted.notified(), if may_list => relisted = Some(begin()),
+                }
+            };
+            match error {
+                None => {}
+                Some(error) if is_expired(&error) => {
+                    debug!(%kind, "watch expired");
+                    // Ordinary once in a while, but not again and again.
+                    if begun.elapsed() < *BACKOFF.start() {
+                        sleep(*BACKOFF.start()).await;
+                    }
+                }
+                Some(error) => {
+                    warn!(%kind, %error, "cannot watch; trying again");
+                    self.note(&error);
+                    pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
+                    if self.read().contact == Contact::Refused {
+                        sleep(ASK_AGAIN).await;
+                    } else {
+                        sleep(jittered(pause).max(asked_for(&error))).await;
+                        pause = (pause * 2).min(*BACKOFF.end());
                     }
                 }
             }
+            // The list that follows is what was asked for.
+            let _ = self.doubted.notified().now_or_never();
         }
     }
 
     fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
+        let id = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
         let cached = |object: K| {
-            let key = object.labels().get(key_label).cloned().unwrap_or_default();
-            Cached { namespace: object.namespace().unwrap_or_default(), name: object.name_any(), key, value: parse(object) }
+            let key = [key_label, RSTUDIO_LABEL].iter().find_map(|label| object.labels().get(*label)).cloned();
+            let (namespace, name) = id(&object);
+            Cached { namespace, name, key, value: parse(object) }
         };
-        {
-            let mut state = self.write();
-            match event {
-                Event::Init => state.listing = Objects::default(),
-                Event::InitApply(object) => state.listing.insert(cached(object)),
-                Event::InitDone => {
-                    state.objects = mem::take(&mut state.listing);
-                    (state.synced, state.contact) = (true, Contact::Good);
-                }
-                Event::Apply(object) => state.objects.insert(cached(object)),
-                Event::Delete(object) => state.objects.remove(&(object.namespace().unwrap_or_default(), object.name_any())),
+        // What is being deleted is as good as gone.
+        let is_leaving = |object: &K| object.meta().deletion_timestamp.is_some();
+        let mut state = self.write();
+        match event {
+            Event::Init => state.listing = Some(Objects::default()),
+            Event::InitApply(object) if is_leaving(&object) => {}
+            Event::InitApply(object) => state.listing.get_or_insert_default().insert(cached(object)),
+            Event::InitDone => {
+                state.objects = mem::take(&mut state.listing).unwrap_or_default();
+                (state.synced, state.contact) = (true, Contact::Good);
             }
+            Event::Apply(object) if is_leaving(&object) => state.objects.remove(&id(&object)),
+            Event::Apply(object) => state.objects.insert(cached(object)),
+            Event::Delete(object) => state.objects.remove(&id(&object)),
         }
-        self.changed.send_replace(());
+        // Nothing can be seen of a list before it is complete.
+        let is_visible = state.listing.is_none();
+        drop(state);
+        if is_visible {
+            self.changed.send_replace(());
+        }
     }
 
     fn note(&self, error: &watcher::Error) {
         let mut state = self.write();
+        let before = state.contact;
+        state.listing = None;
         state.contact = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => match state.contact {
+            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => match before {
                 Contact::Good | Contact::Lost => Contact::Refused,
                 Contact::Refused | Contact::Forbidden => Contact::Forbidden,
             },
@@ -230,6 +324,9 @@ impl<T> Cache<T> {
             watcher::Error::WatchStartFailed(kube::Error::Api(status)) if is_refusal(status.code) => return,
             _ => Contact::Lost,
         };
+        if before == Contact::Good {
+            state.lost = Instant::now();
+        }
         drop(state);
         self.changed.send_replace(());
     }
@@ -244,9 +341,26 @@ impl<T> Cache<T> {
     }
 }
 
+/// The label that the platform's chart for `RStudio` writes in the place of the key label.
+const RSTUDIO_LABEL: &str = "unidler-key";
+
+/// A time that is not the same for all replicas, at most a half longer.
+pub(super) fn jittered(time: Duration) -> Duration {
+    time.mul_f64(1.0 + fastrand::f64() / 2.0)
+}
+
 /// Whether an answer says that the permission is missing.
 fn is_refusal(code: u16) -> bool {
     matches!(code, 401 | 403)
+}
+
+/// How long the API server wants to be left alone.
+fn asked_for(error: &watcher::Error) -> Duration {
+    let asked = match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => retry_after(error),
+        _ => None,
+    };
+    asked.unwrap_or_default().min(MAX_RETRY_AFTER)
 }
 
 /// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.
@@ -264,6 +378,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// Found by its key.
+    impl Kept for () {
+        fn terms(object: &Cached<Self>) -> Vec<String> {
+            object.key.clone().into_iter().collect()
+        }
+    }
 
     fn ingress(name: &str, key: &str) -> Ingress {
         let metadata = json!({ "name": name, "namespace": "ns", "labels": { "host": key } });

@@ -1,143 +1,290 @@
 //! Which app a host names.
 //!
-//! Exactly one Ingress, one Deployment and one Service must match, in one namespace, and the Ingress must really
-//! serve the host. Otherwise whoever may label an Ingress could have somebody else's app woken or blocked.
+//! ```text
+//!  host ──> rules of Ingresses ──> Services in their namespaces ──> Deployments with the same key
+//!           exact before wildcard                                   in the same namespace
+//! ```
+//!
+//! Whoever reaches us under a host has been led here by a Service that points at us now. So of several candidates the
+//! one with such a Service counts, then one that is idled, then any; what leads to no app counts for nothing. Otherwise
+//! whoever may create an Ingress could have somebody else's app blocked. All that is left is what could be woken in the
+//! place of another app, and then none is.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
+use k8s_openapi::api::networking::v1::ServiceBackendPort;
 use unidler::{cluster::AppId, host::Host, progress::Reason};
 
 use super::{
-    cache::{Cache, Cached},
-    objects::{Deployment, Ingress, Service},
+    cache::{Cache, Cached, Kept},
+    objects::{Deployment, Ingress, PointsAt, Service},
 };
 
-/// The value of the key label for a host: with the label `host`, the whole host; with any other, such as
-/// `unidle-key`, its first DNS label.
-pub(super) fn key_of<'a>(host: &'a Host, key_label: &str) -> &'a str {
-    if key_label == "host" { host.as_str() } else { host.first_label() }
+/// The longest value of a label.
+const MAX_LABEL: usize = 63;
+
+/// All that apps are found in.
+#[derive(Debug)]
+pub(super) struct Caches {
+    pub(super) ingresses: Cache<Ingress>,
+    pub(super) deployments: Cache<Deployment>,
+    pub(super) services: Cache<Service>,
+}
+
+impl Kept for Ingress {
+    /// The hosts of its rules, the Services that they lead to, and its key.
+    fn terms(ingress: &Cached<Self>) -> Vec<String> {
+        let hosts = ingress.value.rules.iter().map(|rule| rule.host.clone());
+        let backends = ingress.value.rules.iter().flat_map(|rule| &rule.backends);
+        let services = backends.map(|(service, _)| of_namespace(&ingress.namespace, service));
+        let terms: BTreeSet<_> = hosts.chain(services).chain(ingress.key.as_deref().map(of_key)).collect();
+        terms.into_iter().collect()
+    }
+}
+
+impl Kept for Deployment {
+    /// Its key.
+    fn terms(deployment: &Cached<Self>) -> Vec<String> {
+        deployment.key.iter().map(|key| of_namespace(&deployment.namespace, key)).collect()
+    }
+
+    /// Without a key it is nobody's app.
+    fn is_useful(deployment: &Cached<Self>) -> bool {
+        deployment.key.is_some()
+    }
+}
+
+impl Kept for Service {
+    fn terms(_: &Cached<Self>) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// The term of something in a namespace. No host has a slash.
+fn of_namespace(namespace: &str, what: &str) -> String {
+    format!("{namespace}/{what}")
+}
+
+/// The term of a key. No host has an equals sign.
+fn of_key(key: &str) -> String {
+    format!("={key}")
+}
+
+/// The values that the key label may have for a host: the whole of it, as much of it as a label can hold, or its first part.
+pub(super) fn keys_of(host: &Host) -> Vec<&str> {
+    let whole = host.as_str();
+    // A host is ASCII.
+    let cut = &whole[..whole.len().min(MAX_LABEL)];
+    let mut keys = vec![cut, cut.trim_end_matches(['-', '.']), host.first_label()];
+    keys.dedup();
+    keys
 }
 
 /// The objects of an app.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) ingress: Arc<Cached<Ingress>>,
+    /// Those that lead to its Service; at least one.
+    pub(super) ingresses: Vec<Arc<Cached<Ingress>>>,
     pub(super) deployment: Arc<Cached<Deployment>>,
     pub(super) service: Arc<Cached<Service>>,
 }
 
-/// An app: the objects of one key in one namespace.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct App<'a> {
-    namespace: &'a str,
-    key: &'a str,
-}
-
-impl<'a> App<'a> {
-    pub(super) fn id(self) -> AppId {
-        AppId::new(&format!("{}/{}", self.namespace, self.key))
-    }
-
-    /// No namespace has a slash in its name.
-    pub(super) fn parse(id: &'a AppId) -> Option<Self> {
-        id.as_str().split_once('/').map(|(namespace, key)| Self { namespace, key })
-    }
-}
-
 impl Found {
-    pub(super) fn app(&self) -> App<'_> {
-        App { namespace: &self.ingress.namespace, key: &self.ingress.key }
+    /// Its name. It stays the same whatever happens to the objects, and names them in the log.
+    pub(super) fn id(&self) -> AppId {
+        AppId::new(&format!("{}/{}/{}", self.service.namespace, self.service.name, self.deployment.name))
+    }
+
+    /// The ports of its Service to which a host leads.
+    pub(super) fn ports<'a>(&'a self, host: &'a Host) -> Vec<&'a ServiceBackendPort> {
+        let of_rule = |is_exact: bool| {
+            let rules = self.ingresses.iter().flat_map(|ingress| &ingress.value.rules);
+            let own = rules.filter(move |rule| (rule.host == host.as_str()) == is_exact && host.is_served_by(&rule.host));
+            own.flat_map(|rule| &rule.backends).filter(|(service, _)| *service == self.service.name).map(|(_, port)| port)
+        };
+        let exact: Vec<_> = of_rule(true).collect();
+        if exact.is_empty() { of_rule(false).collect() } else { exact }
+    }
+
+    /// The hosts that lead to the app, wildcards included.
+    pub(super) fn hosts(&self) -> BTreeSet<&str> {
+        let rules = self.ingresses.iter().flat_map(|ingress| &ingress.value.rules);
+        let own = rules.filter(|rule| rule.backends.iter().any(|(service, _)| *service == self.service.name));
+        own.map(|rule| rule.host.as_str()).collect()
+    }
+
+    /// What people call it.
+    pub(super) fn title(&self) -> Option<String> {
+        let mut of_ingresses = self.ingresses.iter().filter_map(|ingress| ingress.value.title.as_ref());
+        of_ingresses.next().or(self.service.value.title.as_ref()).or(self.deployment.value.title.as_ref()).cloned()
+    }
+
+    /// How likely it is that a visitor who reaches us wants this app: by far, if its Service points at us.
+    fn rank(&self) -> (bool, bool) {
+        (self.service.value.points_at == PointsAt::Unidler, self.deployment.value.idled)
     }
 }
 
-/// Finds an app that a host was found to lead to, whatever has become of that host.
-pub(super) fn find_app(
-    app: App<'_>,
-    ingresses: &Cache<Ingress>,
-    deployments: &Cache<Deployment>,
-    services: &Cache<Service>,
-) -> Result<Found, Reason> {
-    let ingress = ingresses.get(app.key).into_iter().find(|ingress| ingress.namespace == app.namespace);
-    with_ingress(ingress.ok_or(Reason::NoIngress)?, app.key, deployments, services)
+/// Why no app was found, and which objects were looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NotFound {
+    pub(super) reason: Reason,
+    /// Such as `Ingress team/tool`.
+    pub(super) involved: Vec<String>,
 }
 
-/// Finds the app of a host.
-pub(super) fn find(
-    host: &Host,
-    key: &str,
-    ingresses: &Cache<Ingress>,
-    deployments: &Cache<Deployment>,
-    services: &Cache<Service>,
-) -> Result<Found, Reason> {
-    let labelled = ingresses.get(key);
-    if labelled.is_empty() {
-        return Err(Reason::NoIngress);
+/// The objects, for the log.
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.involved.join(", "))
     }
-    let serving = labelled.into_iter().filter(|ingress| ingress.value.serves(host));
-    with_ingress(only(serving, Reason::HostNotServed, Reason::AmbiguousIngress)?, key, deployments, services)
 }
 
-fn with_ingress(
-    ingress: Arc<Cached<Ingress>>,
-    key: &str,
-    deployments: &Cache<Deployment>,
-    services: &Cache<Service>,
-) -> Result<Found, Reason> {
-    let namespace = &ingress.namespace;
-    let deployments = deployments.get(key).into_iter().filter(|deployment| deployment.namespace == *namespace);
-    let services = services.get(key).into_iter().filter(|service| service.namespace == *namespace);
-    Ok(Found {
-        deployment: only(deployments, Reason::NoDeployment, Reason::AmbiguousDeployment)?,
-        service: only(services, Reason::NoService, Reason::AmbiguousService)?,
-        ingress,
-    })
+fn named<T>(kind: &str, object: &Cached<T>) -> String {
+    format!("{kind} {}/{}", object.namespace, object.name)
 }
 
-fn only<T>(mut items: impl Iterator<Item = T>, none: Reason, several: Reason) -> Result<T, Reason> {
-    let first = items.next().ok_or(none)?;
-    if items.next().is_some() { Err(several) } else { Ok(first) }
-}
+impl Caches {
+    /// Finds the app of a host.
+    pub(super) fn find(&self, host: &Host) -> Result<Found, NotFound> {
+        let wildcard = host.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}"));
+        let mut error = None;
+        // Ingress controllers take an exact host before a wildcard, if it leads anywhere.
+        for rule in [Some(host.as_str()), wildcard.as_deref()].into_iter().flatten() {
+            match self.decided(rule, Some(host)) {
+                Ok(found) => return Ok(found),
+                Err(why) => error = error.or(why),
+            }
+            if self.leads_anywhere(rule) {
+                break;
+            }
+        }
+        Err(error.unwrap_or_else(|| self.nobodys(host)))
+    }
 
-/// The hosts that an Ingress gives to the app of its key.
-pub(super) fn hosts_of(ingress: &Cached<Ingress>, key_label: &str) -> Vec<Host> {
-    let of_key = |host: &Host| key_of(host, key_label) == ingress.key;
-    let hosts = ingress.value.hosts().filter_map(|rule| match rule.strip_prefix("*.") {
-        Some(_) if key_label == "host" => Host::parse(&ingress.key).ok().filter(|host| host.is_served_by(rule)),
-        Some(parent) => Host::parse(&format!("{}.{parent}", ingress.key)).ok(),
-        None => Host::parse(rule).ok(),
-    });
-    hosts.filter(of_key).collect()
+    fn leads_anywhere(&self, rule: &str) -> bool {
+        self.ingresses.get(rule).iter().any(|ingress| {
+            let mut backends = ingress.value.backends(rule);
+            backends.any(|(service, _)| self.services.named(&ingress.namespace, service).is_some())
+        })
+    }
+
+    /// The app of a name.
+    pub(super) fn app(&self, id: &AppId) -> Result<Found, NotFound> {
+        let mut names = id.as_str().split('/');
+        let mut name = || names.next().unwrap_or_default();
+        let (namespace, service_name, deployment_name) = (name(), name(), name());
+        let gone = |reason, kind: &str, name: &str| NotFound { reason, involved: vec![format!("{kind} {namespace}/{name}")] };
+        let service = self.services.named(namespace, service_name);
+        let service = service.ok_or_else(|| gone(Reason::NoService, "Service", service_name))?;
+        let deployment = self.deployments.named(namespace, deployment_name);
+        let deployment = deployment.ok_or_else(|| gone(Reason::NoDeployment, "Deployment", deployment_name))?;
+        let ingresses = self.ingresses.get(&of_namespace(namespace, service_name));
+        if ingresses.is_empty() {
+            return Err(gone(Reason::NoIngress, "Service", service_name));
+        }
+        Ok(Found { ingresses, deployment, service })
+    }
+
+    /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
+    pub(super) fn apps(&self) -> Vec<Found> {
+        let ingresses = self.ingresses.all();
+        let rules: BTreeSet<&str> = ingresses.iter().flat_map(|ingress| &ingress.value.rules).map(|rule| &*rule.host).collect();
+        let candidates = rules.into_iter().flat_map(|rule| self.candidates(rule, Host::parse(rule).ok().as_ref()).into_values());
+        let apps: BTreeMap<_, _> = candidates.flatten().map(|found| (found.id().as_str().to_owned(), found)).collect();
+        let id = |found: &Found| (found.deployment.namespace.clone(), found.deployment.name.clone());
+        let is_here = |found: &&Found| found.service.value.points_at == PointsAt::Unidler;
+        let here: HashSet<_> = apps.values().filter(is_here).map(id).collect();
+        apps.into_values().filter(|found| is_here(&found) || !here.contains(&id(found))).collect()
+    }
+
+    /// The app that a rule leads to. The error is `None` if it leads to none.
+    pub(super) fn decided(&self, rule: &str, host: Option<&Host>) -> Result<Found, Option<NotFound>> {
+        let (apps, others): (Vec<_>, Vec<_>) = self.candidates(rule, host).into_values().partition(Result::is_ok);
+        let mut apps: Vec<Found> = apps.into_iter().flatten().collect();
+        let Some(highest) = apps.iter().map(Found::rank).max() else {
+            return Err(others.into_iter().find_map(Result::err));
+        };
+        apps.retain(|app| app.rank() == highest);
+        let is_one_namespace = apps.iter().all(|other| other.service.namespace == apps[0].service.namespace);
+        // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
+        let keys = host.map(keys_of).unwrap_or_default();
+        let has_key = |app: &Found| app.deployment.key.as_deref().is_some_and(|key| keys.contains(&key));
+        if is_one_namespace && apps.iter().any(has_key) {
+            apps.retain(has_key);
+        }
+        // Several Services of one Deployment are woken one after the other.
+        if apps.iter().all(|other| Arc::ptr_eq(&other.deployment, &apps[0].deployment)) {
+            return Ok(apps.swap_remove(0));
+        }
+        let reason = if is_one_namespace { Reason::AmbiguousService } else { Reason::AmbiguousIngress };
+        let involved = apps.iter().flat_map(|app| {
+            let ingresses = app.ingresses.iter().map(|ingress| named("Ingress", ingress));
+            ingresses.chain([named("Service", &app.service), named("Deployment", &app.deployment)])
+        });
+        Err(Some(NotFound { reason, involved: involved.collect() }))
+    }
+
+    /// What each Service that a rule leads to is part of, if anything says that it is part of an app. By namespace and name.
+    fn candidates(&self, rule: &str, host: Option<&Host>) -> BTreeMap<(String, String), Result<Found, NotFound>> {
+        let mut candidates = BTreeMap::new();
+        for ingress in self.ingresses.get(rule) {
+            for (service, _) in ingress.value.backends(rule) {
+                let id = (ingress.namespace.clone(), service.clone());
+                if let Some(candidate) = (!candidates.contains_key(&id)).then(|| self.behind(&ingress, service, host)).flatten() {
+                    candidates.insert(id, candidate);
+                }
+            }
+        }
+        candidates
+    }
+
+    /// The app that a Service is part of; `None` if it is of no interest to us.
+    fn behind(&self, ingress: &Arc<Cached<Ingress>>, name: &str, host: Option<&Host>) -> Option<Result<Found, NotFound>> {
+        let namespace = &ingress.namespace;
+        let ingresses = self.ingresses.get(&of_namespace(namespace, name));
+        let involved = |mut more: Vec<String>| {
+            let mut involved: Vec<_> = ingresses.iter().map(|ingress| self::named("Ingress", ingress)).collect();
+            involved.append(&mut more);
+            involved
+        };
+        let Some(service) = self.services.named(namespace, name) else {
+            let involved = involved(vec![format!("Service {namespace}/{name}, which does not exist")]);
+            return ingress.key.as_ref().map(|_| Err(NotFound { reason: Reason::NoService, involved }));
+        };
+        let own = service.key.iter().chain(ingresses.iter().filter_map(|ingress| ingress.key.as_ref())).map(String::as_str);
+        let keys = own.chain(host.map(keys_of).unwrap_or_default());
+        let with_key = |key: &str| self.deployments.get(&of_namespace(namespace, key));
+        let deployments = keys.map(with_key).find(|deployments| !deployments.is_empty()).unwrap_or_default();
+        let is_labelled = service.key.is_some() || ingresses.iter().any(|ingress| ingress.key.is_some());
+        let mut idled = deployments.iter().filter(|deployment| deployment.value.idled);
+        let deployment = match (&*deployments, idled.next(), idled.next()) {
+            ([only], ..) => only,
+            (_, Some(only), None) => only,
+            ([], ..) if is_labelled || service.value.points_at == PointsAt::Unidler => {
+                let involved = involved(vec![self::named("Service", &service)]);
+                return Some(Err(NotFound { reason: Reason::NoDeployment, involved }));
+            }
+            ([], ..) => return None,
+            (several, ..) => {
+                let involved = involved(several.iter().map(|deployment| self::named("Deployment", deployment)).collect());
+                return Some(Err(NotFound { reason: Reason::AmbiguousDeployment, involved }));
+            }
+        };
+        Some(Ok(Found { deployment: Arc::clone(deployment), service, ingresses }))
+    }
+
+    /// Why a host that leads to no app does not.
+    fn nobodys(&self, host: &Host) -> NotFound {
+        let labelled: Vec<_> = keys_of(host).into_iter().flat_map(|key| self.ingresses.get(&of_key(key))).collect();
+        let reason = if labelled.is_empty() { Reason::NoIngress } else { Reason::HostNotServed };
+        NotFound { reason, involved: labelled.iter().map(|ingress| named("Ingress", ingress)).collect() }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn ingress(key: &str, hosts: &[&str]) -> Cached<Ingress> {
-        let rules: Vec<_> = hosts.iter().map(|host| json!({ "host": host })).collect();
-        let ingress = serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } })).expect("an Ingress");
-        Cached { namespace: "ns".into(), name: "name".into(), key: key.into(), value: Ingress::parse(ingress) }
-    }
-
-    #[test]
-    fn the_key_is_the_host_or_its_first_label() {
-        let host = Host::parse("tool.team.example").expect("a host");
-        assert_eq!(key_of(&host, "host"), "tool.team.example");
-        assert_eq!(key_of(&host, "unidle-key"), "tool");
-    }
-
-    #[test]
-    fn the_hosts_of_an_ingress_are_those_of_its_key() {
-        for (label, key, rules, hosts) in [
-            ("host", "tool.example", &["tool.example", "other.example"][..], &["tool.example"][..]),
-            ("host", "tool.example", &["*.example"], &["tool.example"]),
-            ("host", "tool.example", &["*.elsewhere"], &[]),
-            ("unidle-key", "tool", &["tool.example", "other.example", "*.org"], &["tool.example", "tool.org"]),
-        ] {
-            let found: Vec<String> = hosts_of(&ingress(key, rules), label).iter().map(ToString::to_string).collect();
-            assert_eq!(found, hosts, "{label} {key} {rules:?}");
-        }
-    }
-}
+mod tests;

@@ -1,7 +1,7 @@
 //! A real cluster.
 //!
 //! ```text
-//!  API server ──3 watches──> cache::Cache<Ingress|Deployment|Service>     shared, trimmed, by key
+//!  API server ──3 watches──> cache::Cache<Ingress|Deployment|Service>     shared, trimmed, indexed
 //!             ──2 watches──> detail::Detail (pods, endpoints)             per app, only while it wakes
 //!                                │
 //!                 discovery::find, objects, pods                          pure: which app, how far it is
@@ -12,32 +12,42 @@
 //! [`operate`] has the commands for those who run the cluster.
 
 mod cache;
+mod connection;
 mod counted;
 mod detail;
 mod discovery;
+mod doubts;
 mod events;
 mod objects;
 pub mod operate;
 mod pods;
+mod retry_after;
+mod watching;
 mod write;
 
-use std::{collections::HashSet, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use anyhow::Context;
 use futures::{
     FutureExt, StreamExt,
-    future::{BoxFuture, join3},
+    future::{BoxFuture, join4},
     stream::{self, BoxStream},
 };
 use k8s_openapi::{
     api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress},
     jiff::Timestamp,
 };
-use kube::{Api, Client, Config, client::ClientBuilder, config::KubeConfigOptions};
+use kube::{Api, Client, Config};
+use metrics::gauge;
 use tokio::{
     sync::watch,
-    time::{Instant, sleep},
+    time::{Instant, interval},
 };
+use tracing::warn;
 use unidler::{
     cluster::{self, AppId, ApplyError, Cluster, Endpoints, Observation, Observed, Pods, Write},
     host::Host,
@@ -47,33 +57,42 @@ use unidler::{
 pub use self::counted::API_REQUESTS;
 use self::{
     cache::Cache,
-    counted::CountRequests,
     detail::Detail,
-    discovery::{App, Found, find, find_app, hosts_of, key_of},
+    discovery::{Caches, Found, NotFound},
+    doubts::Doubts,
     events::Notes,
-    objects::{Deployment, Ingress, PointsAt, Service},
+    objects::{Deployment, Ingress, OwnService, PointsAt, Service},
+    watching::Watching,
     write::Writer,
 };
 
-/// How long a connection to the API server may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the API server may be silent while something is watched: longer than a watch request lasts.
-const READ_TIMEOUT: Duration = Duration::from_secs(40);
-/// How often a wake-up looks again without any event: the time a container has been running is news, too.
-const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How long a wake-up goes without news before the caches are doubted: doubled each time, since a list is dear and
-/// slow apps are more common than watches that lose something.
-const DOUBT: Duration = Duration::from_secs(20);
+/// The metric of how long ago the API server was last known to keep us current, in seconds, by `kind`; 0 while it does.
+pub const CONTACT_AGE: &str = "unidler_contact_age_seconds";
+
+/// How often that is brought up to date.
+const CONTACT_UPKEEP: Duration = Duration::from_secs(5);
+/// How often the log says the same of a host that names no app.
+const SAY_AGAIN: Duration = Duration::from_mins(10);
+/// How many such hosts are remembered: they are hosts of Ingresses, but who knows how many there are.
+const MAX_SAID: usize = 1_000;
 
 /// What the idled state looks like in this cluster.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The label whose value is the app's key.
     pub key_label: String,
-    /// The name of the Service of ours that idled apps' Services point at.
+    /// The name of unidler's own Service, which idled apps' Services point at.
     pub service_name: String,
-    /// The most replicas that an app is given back.
+    /// The domain of the cluster's DNS names.
+    pub cluster_domain: String,
+    /// The maximum number of replicas to restore.
     pub max_replicas: u32,
+}
+
+impl Settings {
+    fn own_service(&self) -> OwnService {
+        OwnService { name: self.service_name.clone(), domain: self.cluster_domain.clone() }
+    }
 }
 
 /// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
@@ -90,11 +109,12 @@ struct Inner {
     /// For watches, which are known to end.
     watching_client: Client,
     settings: Settings,
-    ingresses: Cache<Ingress>,
-    deployments: Cache<Deployment>,
-    services: Cache<Service>,
+    caches: Caches,
     /// Told after every change of a cache.
     changed: watch::Sender<()>,
+    doubts: Doubts,
+    /// When the log said of a host why it names no app.
+    said: Mutex<HashMap<Host, (Instant, Reason)>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -111,7 +131,7 @@ impl KubernetesCluster {
     /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
     /// tried again, and readiness tells.
     pub async fn connect(settings: Settings) -> anyhow::Result<Self> {
-        Self::new(configuration().await?, settings).context(UNUSABLE)
+        Self::new(connection::configuration().await?, settings)
     }
 
     /// The cluster of a configuration. Nothing is asked of it before [`run`](Self::run).
@@ -119,90 +139,134 @@ impl KubernetesCluster {
     /// # Errors
     ///
     /// If the configuration cannot be used, such as for a certificate that cannot be read.
-    pub fn new(mut config: Config, settings: Settings) -> Result<Self, kube::Error> {
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        // The engine has its own idea of patience, and tells the visitors.
-        config.default_retry = false;
-        let writer = Writer::new(config.clone())?;
-        config.read_timeout = Some(READ_TIMEOUT);
-        let watching_client = ClientBuilder::try_from(config)?.with_layer(&CountRequests).build();
+    pub fn new(config: Config, settings: Settings) -> anyhow::Result<Self> {
+        let (writing, watching) = connection::clients(config)?;
+        Ok(Self::with_clients(writing, watching, settings))
+    }
+
+    fn with_clients(writing: Client, watching_client: Client, settings: Settings) -> Self {
         let (changed, _) = watch::channel(());
-        let inner = Inner {
-            notes: Notes::new(writer.client()),
-            writer,
-            watching_client,
-            settings,
+        let caches = Caches {
             ingresses: Cache::new(changed.clone()),
             deployments: Cache::new(changed.clone()),
             services: Cache::new(changed.clone()),
-            changed,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Inner {
+            notes: Notes::new(writing.clone()),
+            writer: Writer::new(writing),
+            watching_client,
+            settings,
+            caches,
+            changed,
+            doubts: Doubts::default(),
+            said: Mutex::default(),
+        };
+        Self { inner: Arc::new(inner) }
     }
 
     /// Fills the caches, for ever.
     pub async fn run(&self) {
-        let Inner { watching_client: client, settings, ingresses, deployments, services, .. } = &*self.inner;
-        let Settings { key_label, service_name, .. } = settings;
-        join3(
-            ingresses.fill(Api::<KubeIngress>::all(client.clone()), key_label, Ingress::parse),
-            deployments.fill(Api::<KubeDeployment>::all(client.clone()), key_label, Deployment::parse),
-            services.fill(Api::<KubeService>::all(client.clone()), key_label, |service| Service::parse(service, service_name)),
+        let Inner { watching_client: client, settings, caches, .. } = &*self.inner;
+        let (key_label, own) = (&settings.key_label, settings.own_service());
+        join4(
+            caches.ingresses.fill(Api::<KubeIngress>::all(client.clone()), key_label, Ingress::parse),
+            caches.deployments.fill(Api::<KubeDeployment>::all(client.clone()), key_label, Deployment::parse),
+            caches.services.fill(Api::<KubeService>::all(client.clone()), key_label, |service| Service::parse(service, &own)),
+            self.measure_contact(),
         )
         .await;
     }
 
-    /// Has the caches filled anew.
+    async fn measure_contact(&self) {
+        let Caches { ingresses, deployments, services } = &self.inner.caches;
+        let mut ticks = interval(CONTACT_UPKEEP);
+        loop {
+            ticks.tick().await;
+            let ages = [
+                ("ingresses", ingresses.since_contact()),
+                ("deployments", deployments.since_contact()),
+                ("services", services.since_contact()),
+            ];
+            for (kind, age) in ages {
+                gauge!(CONTACT_AGE, "kind" => kind).set(age.as_secs_f64());
+            }
+        }
+    }
+
+    /// Has the caches filled anew, unless that was done not long ago or is being done.
     fn doubt(&self) {
-        let Inner { ingresses, deployments, services, .. } = &*self.inner;
-        ingresses.doubt();
-        deployments.doubt();
-        services.doubt();
+        let Inner { caches: Caches { ingresses, deployments, services }, doubts, .. } = &*self.inner;
+        if !ingresses.is_listing() && !deployments.is_listing() && !services.is_listing() && doubts.may_list() {
+            ingresses.doubt();
+            deployments.doubt();
+            services.doubt();
+        }
     }
 
-    /// Why nothing can be found at the moment.
-    fn blind(&self) -> Result<(), Reason> {
-        let Inner { ingresses, deployments, services, .. } = &*self.inner;
+    fn is_connected(&self) -> bool {
+        let Caches { ingresses, deployments, services } = &self.inner.caches;
+        ingresses.is_connected() && deployments.is_connected() && services.is_connected()
+    }
+
+    /// What is looked for in the caches, if they can tell. What is not in an old one may be there all the same.
+    fn looked_up<T>(&self, look: impl FnOnce(&Caches) -> Result<T, NotFound>) -> Result<T, NotFound> {
+        let caches = &self.inner.caches;
+        let Caches { ingresses, deployments, services } = caches;
+        let unknown = |reason| Err(NotFound { reason, involved: Vec::new() });
         if ingresses.is_forbidden() || deployments.is_forbidden() || services.is_forbidden() {
-            return Err(Reason::PermissionMissing);
+            return unknown(Reason::PermissionMissing);
         }
-        if self.not_ready().is_some() {
-            return Err(Reason::ApiUnreachable);
+        if !ingresses.is_synced() || !deployments.is_synced() || !services.is_synced() {
+            return unknown(Reason::ApiUnreachable);
         }
-        Ok(())
+        look(caches).or_else(|error| if self.is_connected() { Err(error) } else { unknown(Reason::ApiUnreachable) })
     }
 
-    fn find_by_host(&self, host: &Host) -> Result<Found, Reason> {
-        self.blind()?;
-        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
-        find(host, key_of(host, &settings.key_label), ingresses, deployments, services)
+    fn app(&self, app: &AppId) -> Result<Found, NotFound> {
+        self.looked_up(|caches| caches.app(app))
     }
 
-    fn find_by_id(&self, app: &AppId) -> Result<Found, Reason> {
-        self.blind()?;
-        let Inner { ingresses, deployments, services, .. } = &*self.inner;
-        let app = App::parse(app).ok_or(Reason::NoIngress)?;
-        find_app(app, ingresses, deployments, services)
+    /// Finds the app of a host. The log says why there is none, if there are objects that should be one.
+    fn app_of(&self, host: &Host) -> Result<Found, Reason> {
+        self.looked_up(|caches| caches.find(host)).map_err(|error| {
+            if !error.involved.is_empty() && self.is_news(host, error.reason) {
+                warn!(%host, reason = ?error.reason, "found no app: {error}");
+            }
+            error.reason
+        })
+    }
+
+    fn is_news(&self, host: &Host, reason: Reason) -> bool {
+        let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() >= MAX_SAID {
+            said.retain(|_, (when, _)| when.elapsed() < SAY_AGAIN);
+        }
+        let is_old = said.get(host).is_some_and(|(when, last)| *last == reason && when.elapsed() < SAY_AGAIN);
+        let is_news = !is_old && said.len() < MAX_SAID;
+        if is_news {
+            said.insert(host.clone(), (Instant::now(), reason));
+        }
+        is_news
     }
 
     fn observed(&self, found: &Found, detail: Option<&Detail>) -> Observed {
-        let Inner { settings, ingresses, deployments, services, .. } = &*self.inner;
+        let max_replicas = self.inner.settings.max_replicas;
         let (deployment, service) = (&found.deployment.value, &found.service.value);
         Observed {
-            connected: ingresses.is_connected() && deployments.is_connected() && services.is_connected(),
-            title: None,
+            connected: self.is_connected(),
+            title: found.title(),
             deployment: cluster::Deployment {
                 version: deployment.version(),
                 idled: deployment.idled,
                 replicas: deployment.replicas,
-                replicas_when_unidled: deployment.replicas_to_restore(settings.max_replicas),
-                available: deployment.available,
+                replicas_when_unidled: deployment.replicas_to_restore(max_replicas),
+                available: deployment.ready,
                 trouble: deployment.trouble(Timestamp::now()),
                 usual: deployment.usual(),
             },
             service: match service.points_at {
                 PointsAt::Unidler => {
-                    cluster::Service::Idled { version: service.version(), restorable: service.when_unidled(deployment).is_some() }
+                    cluster::Service::Idled { version: service.version(), restorable: service.when_unidled(deployment).is_ok() }
                 }
                 PointsAt::Pods => cluster::Service::Serving { endpoints: detail.map_or(Endpoints::Unknown, Detail::endpoints) },
                 PointsAt::Elsewhere => cluster::Service::Elsewhere,
@@ -214,125 +278,46 @@ impl KubernetesCluster {
 
 impl Cluster for KubernetesCluster {
     fn find(&self, host: &Host) -> Result<AppId, Reason> {
-        self.find_by_host(host).map(|found| found.app().id())
+        self.app_of(host).map(|found| found.id())
     }
 
     fn apps(&self) -> Vec<AppId> {
-        let Inner { settings, ingresses, .. } = &*self.inner;
-        let hosts = ingresses.all().into_iter().flat_map(|ingress| hosts_of(&ingress, &settings.key_label));
-        let apps: HashSet<AppId> = hosts.filter_map(|host| self.find(&host).ok()).collect();
-        apps.into_iter().collect()
+        self.looked_up(|caches| Ok(caches.apps())).unwrap_or_default().iter().map(Found::id).collect()
     }
 
     fn observe(&self, app: &AppId) -> Observation {
-        self.find_by_id(app).map(|found| self.observed(&found, None))
+        self.app(app).map(|found| self.observed(&found, None)).map_err(|error| error.reason)
     }
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
-        let watching = Watching {
-            cluster: self.clone(),
-            app: app.clone(),
-            changes: self.inner.changed.subscribe(),
-            detail: None,
-            latest: None,
-            news: Instant::now(),
-            doubt: DOUBT,
-        };
-        stream::unfold(watching, Watching::next).boxed()
+        stream::unfold(Watching::new(self.clone(), app.clone()), Watching::next).boxed()
     }
 
     fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         async move {
-            let found = self.find_by_id(app).map_err(|_| ApplyError::Conflict)?;
+            let found = self.app(app).map_err(|_| ApplyError::Conflict)?;
             self.inner.writer.apply(&found, write).await
         }
         .boxed()
     }
 
     fn address(&self, host: &Host) -> Option<SocketAddr> {
-        let Found { ingress, service, .. } = self.find_by_host(host).ok()?;
-        service.value.address(&service.name, &ingress.value, host)
+        let found = self.app_of(host).ok()?;
+        found.service.value.address(found.ports(host))
     }
 
     fn note(&self, app: &AppId, outcome: &Progress) {
-        let Ok(found) = self.find_by_id(app) else { return };
+        let Ok(found) = self.app(app) else { return };
         let (inner, outcome) = (Arc::clone(&self.inner), outcome.clone());
         tokio::spawn(async move { inner.notes.write(&found.deployment, &outcome).await });
     }
 
     fn not_ready(&self) -> Option<String> {
-        let Inner { ingresses, deployments, services, .. } = &*self.inner;
+        let Caches { ingresses, deployments, services } = &self.inner.caches;
         let missing = [ingresses.not_ready("Ingresses"), deployments.not_ready("Deployments"), services.not_ready("Services")];
         missing.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
     }
 }
 
-/// What it means if a client cannot be made.
-const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
-
-/// The cluster that the process runs in, else the one that a kubeconfig names.
-async fn configuration() -> anyhow::Result<Config> {
-    match Config::incluster() {
-        Ok(config) => Ok(config),
-        Err(_) => Config::from_kubeconfig(&KubeConfigOptions::default()).await.context(
-            "found no Kubernetes cluster: run the unidler inside one, or name a kubeconfig with KUBECONFIG, \
-             or try it without a cluster with `unidler demo`",
-        ),
-    }
-}
-
-/// The observations of one app, as a stream.
-struct Watching {
-    cluster: KubernetesCluster,
-    app: AppId,
-    changes: watch::Receiver<()>,
-    /// Watched from when the app has replicas.
-    detail: Option<Detail>,
-    latest: Option<Observation>,
-    /// When that came.
-    news: Instant,
-    /// How long after that the caches are doubted.
-    doubt: Duration,
-}
-
-impl Watching {
-    /// Waits for an observation that is different from the latest one.
-    async fn next(mut self) -> Option<(Observation, Self)> {
-        loop {
-            let observation = self.observe();
-            if self.latest.as_ref() != Some(&observation) {
-                self.latest = Some(observation.clone());
-                (self.news, self.doubt) = (Instant::now(), DOUBT);
-                return Some((observation, self));
-            }
-            if self.news.elapsed() >= self.doubt {
-                self.doubt *= 2;
-                self.cluster.doubt();
-            }
-            let of_detail = async {
-                match &mut self.detail {
-                    Some(detail) => detail.changed().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                // The sender lives as long as the cluster, which this has.
-                _ = self.changes.changed() => {}
-                () = of_detail => {}
-                () = sleep(LOOK_AGAIN) => {}
-            }
-        }
-    }
-
-    fn observe(&mut self) -> Observation {
-        self.changes.mark_unchanged();
-        let found = self.cluster.find_by_id(&self.app).inspect_err(|_| self.detail = None)?;
-        if self.detail.as_ref().is_some_and(|detail| !detail.is_of(&found)) {
-            self.detail = None;
-        }
-        if self.detail.is_none() && found.deployment.value.replicas > 0 {
-            self.detail = Some(Detail::watch(&self.cluster.inner.watching_client, &found));
-        }
-        Ok(self.cluster.observed(&found, self.detail.as_ref()))
-    }
-}
+#[cfg(test)]
+mod tests;

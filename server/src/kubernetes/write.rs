@@ -5,36 +5,28 @@
 //! status of a Deployment that wakes changes many times a second. Nothing but what it means changes a Service, so
 //! its patch carries the `resourceVersion`, and the API server answers 409.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum::http::{Response, header::RETRY_AFTER};
 use json_patch::{
     AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation,
     jsonptr::{PointerBuf, Token},
 };
 use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
 use kube::{
-    Api, Client, Config,
+    Api, Client,
     api::{Patch, PatchParams},
-    client::ClientBuilder,
 };
 use serde_json::{Value, json};
-use tower::util::MapResponseLayer;
+use tracing::info;
 use unidler::cluster::{ApplyError, Write};
 
 use super::{
     cache::Cached,
-    counted::CountRequests,
     discovery::Found,
     objects::{
         Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled, WAKE_SECONDS,
     },
+    retry_after::retry_after,
 };
 
 /// The name under which the API server notes our changes in `managedFields`.
@@ -46,24 +38,11 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
-    /// How many seconds the API server wanted to be left alone when it was asked last; 0 if it did not say. It says
-    /// so in a header, which the client's errors do not have.
-    retry_after: Arc<AtomicU64>,
 }
 
 impl Writer {
-    pub(super) fn new(config: Config) -> Result<Self, kube::Error> {
-        let retry_after = Arc::new(AtomicU64::new(0));
-        let client = ClientBuilder::try_from(config)?
-            .with_layer(&MapResponseLayer::new(note_retry_after(Arc::clone(&retry_after))))
-            .with_layer(&CountRequests)
-            .build();
-        Ok(Self { client, retry_after })
-    }
-
-    /// The client of the writes.
-    pub(super) fn client(&self) -> Client {
-        self.client.clone()
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
     }
 
     /// Does a write, if what it was decided on still holds.
@@ -81,8 +60,8 @@ impl Writer {
                 Write::Scale { replicas, .. } => self.patch_deployment(deployment, scale(&deployment.value, *replicas)).await,
                 Write::ClearIdled { took, .. } => self.patch_deployment(deployment, clear_idled(&deployment.value, *took)).await,
                 Write::RestoreService { .. } => match service.value.when_unidled(&deployment.value) {
-                    Some(restored) => self.patch_service(service, restore_service(&service.value, &restored)).await,
-                    None => Err(ApplyError::Conflict),
+                    Ok(restored) => self.patch_service(service, restore_service(&service.value, &restored)).await,
+                    Err(_) => Err(ApplyError::Conflict),
                 },
             }
         };
@@ -91,37 +70,24 @@ impl Writer {
     }
 
     async fn patch_deployment(&self, deployment: &Cached<Deployment>, patch: JsonPatch) -> Result<(), ApplyError> {
-        let api: Api<KubeDeployment> = Api::namespaced(self.client.clone(), &deployment.namespace);
-        api.patch(&deployment.name, &params(), &Patch::<()>::Json(patch)).await.map(drop).map_err(|error| self.classify(error))
+        let Cached { namespace, name, .. } = deployment;
+        let api: Api<KubeDeployment> = Api::namespaced(self.client.clone(), namespace);
+        api.patch(name, &params(), &Patch::<()>::Json(patch)).await.map_err(classify)?;
+        info!(%namespace, deployment = %name, "patched Deployment {namespace}/{name}");
+        Ok(())
     }
 
     async fn patch_service(&self, service: &Cached<Service>, patch: Value) -> Result<(), ApplyError> {
-        let api: Api<KubeService> = Api::namespaced(self.client.clone(), &service.namespace);
-        api.patch(&service.name, &params(), &Patch::Merge(patch)).await.map(drop).map_err(|error| self.classify(error))
-    }
-
-    fn classify(&self, error: kube::Error) -> ApplyError {
-        let seconds = self.retry_after.load(Ordering::Relaxed);
-        match classify(error) {
-            ApplyError::Unreachable { message, retry_after: None } if seconds > 0 => {
-                unreachable(message, Some(Duration::from_secs(seconds)))
-            }
-            error => error,
-        }
+        let Cached { namespace, name, .. } = service;
+        let api: Api<KubeService> = Api::namespaced(self.client.clone(), namespace);
+        api.patch(name, &params(), &Patch::Merge(patch)).await.map_err(classify)?;
+        info!(%namespace, service = %name, "patched Service {namespace}/{name}");
+        Ok(())
     }
 }
 
 pub(super) fn params() -> PatchParams {
     PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
-}
-
-/// Notes the header `Retry-After` ([RFC 9110, 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3)).
-fn note_retry_after<B>(noted: Arc<AtomicU64>) -> impl Fn(Response<B>) -> Response<B> + Clone {
-    move |response| {
-        let value = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        noted.store(value.and_then(|seconds| seconds.trim().parse().ok()).unwrap_or_default(), Ordering::Relaxed);
-        response
-    }
 }
 
 fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
@@ -168,23 +134,32 @@ pub(super) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) 
     let mut spec = json!(restored);
     spec["type"] = json!("ClusterIP");
     spec["externalName"] = Value::Null;
+    // A merge patch merges: with what an idler has left on the `ExternalName` the selector would select less, or nothing.
+    for label in service.selected.iter().filter(|label| !restored.selector.contains_key(*label)) {
+        spec["selector"][label] = Value::Null;
+    }
     json!({ "metadata": metadata, "spec": spec })
 }
 
 fn classify(error: kube::Error) -> ApplyError {
+    let retry_after = retry_after(&error);
     let kube::Error::Api(status) = error else { return unreachable(error.to_string(), None) };
     match status.code {
         // Not there any more, or not any more what it was.
         404 | 409 => ApplyError::Conflict,
-        // A JSON Patch whose test fails is refused in these words; an object that would be invalid, in others.
+        // A JSON Patch whose test fails is refused in these words.
         422 if status.message.starts_with("the server rejected our request") => ApplyError::Conflict,
+        // So are an object that would be invalid, and what a policy denies that gives no reason.
+        422 if !is_denied(&status.message) => ApplyError::Invalid(status.message),
         400..=428 | 430..=499 => ApplyError::Forbidden(status.message),
-        _ => {
-            // Absent is 0.
-            let seconds = status.details.map_or(0, |details| details.retry_after_seconds);
-            unreachable(status.message, (seconds > 0).then(|| Duration::from_secs(seconds.into())))
-        }
+        _ => unreachable(status.message, retry_after),
     }
+}
+
+/// Whether a policy or a webhook has said no
+/// (<https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>).
+fn is_denied(message: &str) -> bool {
+    message.contains("denied request:") || message.contains("denied the request")
 }
 
 fn unreachable(message: String, retry_after: Option<Duration>) -> ApplyError {
@@ -207,7 +182,7 @@ pub(super) fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
 mod tests {
     use kube::core::Status;
 
-    use super::*;
+    use super::{super::objects::OwnService, *};
 
     fn idled() -> Deployment {
         let json = json!({
@@ -247,9 +222,11 @@ mod tests {
 
     #[test]
     fn a_service_gets_back_all_that_it_kept() {
+        let own = OwnService { name: "unidler".into(), domain: "cluster.local".into() };
         let service = |annotations: Value| {
             let metadata = json!({ "uid": "u2", "resourceVersion": "9", "annotations": annotations });
-            Service::parse(serde_json::from_value(json!({ "metadata": metadata })).expect("a Service"), "unidler")
+            let spec = json!({ "selector": { "a": "x", "left": "over" } });
+            Service::parse(serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("a Service"), &own)
         };
         let kept = json!({ "selector": { "a": "b" }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack" });
         let restored = serde_json::from_value(kept.clone()).expect("a kept spec");
@@ -259,7 +236,7 @@ mod tests {
                 "metadata": { "uid": "u2", "resourceVersion": "9", "annotations": { SERVICE_WHEN_UNIDLED: null } },
                 "spec": {
                     "type": "ClusterIP", "externalName": null,
-                    "selector": { "a": "b" }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack",
+                    "selector": { "a": "b", "left": null }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack",
                 },
             })
         );
@@ -272,9 +249,10 @@ mod tests {
         assert_eq!(answer(409, "the object has been modified"), ApplyError::Conflict);
         assert_eq!(answer(422, "the server rejected our request due to an error in our request"), ApplyError::Conflict);
         assert_eq!(answer(404, "not found"), ApplyError::Conflict);
-        for code in [403, 422] {
-            assert_eq!(answer(code, "denied by policy"), ApplyError::Forbidden("denied by policy".into()));
-        }
+        assert_eq!(answer(403, "denied by policy"), ApplyError::Forbidden("denied by policy".into()));
+        let denied = "ValidatingAdmissionPolicy 'p' with binding 'p' denied request: no";
+        assert_eq!(answer(422, denied), ApplyError::Forbidden(denied.into()));
+        assert_eq!(answer(422, "spec.ports: Required value"), ApplyError::Invalid("spec.ports: Required value".into()));
         for code in [429, 500, 503] {
             assert_eq!(answer(code, "later"), unreachable("later".into(), None));
         }

@@ -71,8 +71,11 @@ impl Api {
         };
         let idled =
             json!({ "labels": { "host": "tool.example", "app": "tool", "mojanalytics.xyz/idled": "true" }, "generation": 1 });
+        let path = json!({ "path": "/", "backend": { "service": { "name": "tool", "port": { "name": "http" } } } });
         match kind {
-            "ingresses" => json!({ "metadata": metadata(json!({})), "spec": { "rules": [{ "host": "tool.example" }] } }),
+            "ingresses" => {
+                json!({ "metadata": metadata(json!({})), "spec": { "rules": [{ "host": "tool.example", "http": { "paths": [path] } }] } })
+            }
             "deployments" => json!({
                 "metadata": metadata(idled),
                 "spec": { "replicas": self.script().replicas, "selector": { "matchLabels": { "app": "tool" } }, "template": {} },
@@ -181,7 +184,12 @@ impl World {
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, router).await });
         let config = kube::Config::new(format!("http://{address}").parse().expect("a URI"));
-        let settings = Settings { key_label: "host".into(), service_name: "unidler".into(), max_replicas: 10 };
+        let settings = Settings {
+            key_label: "host".into(),
+            service_name: "unidler".into(),
+            cluster_domain: "cluster.local".into(),
+            max_replicas: 10,
+        };
         let cluster = KubernetesCluster::new(config, settings).expect("a client");
         let watching = tokio::spawn({
             let cluster = cluster.clone();
@@ -216,7 +224,7 @@ fn host(name: &str) -> Host {
 }
 
 fn app() -> AppId {
-    AppId::new("ns/tool.example")
+    AppId::new("ns/tool/tool")
 }
 
 fn is_known(observation: &Observation) -> bool {
@@ -305,7 +313,7 @@ async fn each_answer_to_a_write_is_understood() {
         (Some((409, "modified", 0)), Err(ApplyError::Conflict)),
         (Some((404, "gone", 0)), Err(ApplyError::Conflict)),
         (Some((422, "the server rejected our request due to an error in our request", 0)), Err(ApplyError::Conflict)),
-        (Some((422, "is invalid", 0)), Err(ApplyError::Forbidden("is invalid".into()))),
+        (Some((422, "is invalid", 0)), Err(ApplyError::Invalid("is invalid".into()))),
         (Some((403, "no", 0)), Err(ApplyError::Forbidden("no".into()))),
         (Some((429, "later", 5)), Err(unreachable("later", Some(5)))),
         (Some((500, "broken", 0)), Err(unreachable("broken", None))),

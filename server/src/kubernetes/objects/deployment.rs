@@ -3,9 +3,12 @@
 use std::{collections::BTreeMap, iter, time::Duration};
 
 use k8s_openapi::{
-    api::apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
+    api::{
+        apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
+        core::v1::PodSpec,
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    jiff::{SignedDuration, Timestamp},
+    jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone},
 };
 use kube::core::Selector;
 use unidler::{
@@ -13,15 +16,15 @@ use unidler::{
     progress::Reason,
 };
 
-use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, WAKE_SECONDS, annotation, label, refusal::refusal};
+use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation, label, refusal::refusal, title};
 
 /// How many wake-ups it remembers.
 const REMEMBERED: usize = 5;
 /// The longest time that is believed, in seconds.
 const MAX_WAKE_SECONDS: u64 = 3600;
 
-/// The port of a container that the original idler's apps listen at. Used where nothing says better.
-const DEFAULT_TARGET_PORT: i32 = 3000;
+/// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
+pub(super) const LOGIN_PORT: i32 = 3000;
 
 /// How long the controller of Deployments may take to look at a change.
 const CONTROLLER_IS_SLOW: SignedDuration = SignedDuration::from_secs(30);
@@ -40,8 +43,9 @@ pub(crate) struct Deployment {
     /// How long its last wake-ups took, in seconds, the latest first.
     wake_seconds: Vec<u64>,
     pub(crate) replicas: u32,
-    /// 0 while the status is that of an older generation.
-    pub(crate) available: u32,
+    /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
+    /// or not `minReadySeconds` have passed that would make them available.
+    pub(crate) ready: u32,
     /// What its status complains of, if that is not of an older generation.
     trouble: Option<Trouble>,
     /// When it was changed, if its controller has not looked at that yet.
@@ -52,8 +56,10 @@ pub(crate) struct Deployment {
     pub(super) match_labels: Option<BTreeMap<String, String>>,
     /// The `app` label of its pods.
     pub(super) pod_app_label: Option<String>,
-    /// The port that a Service should send to, as far as its containers tell.
-    pub(super) target_port: i32,
+    /// The port that a Service should send to, if that is certain. See [`target_port`].
+    pub(super) target_port: Option<i32>,
+    /// What people call the app.
+    pub(crate) title: Option<String>,
 }
 
 impl Deployment {
@@ -66,15 +72,7 @@ impl Deployment {
         let has_expressions = spec.selector.match_expressions.as_ref().is_some_and(|list| !list.is_empty());
         let match_labels = spec.selector.match_labels.clone().filter(|labels| !has_expressions && !labels.is_empty());
         let pods = spec.template;
-        let ports = pods.spec.iter().flat_map(|pod| &pod.containers).flat_map(|container| container.ports.iter().flatten());
-        let ports: Vec<_> = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP").collect();
-        let target_port = match &*ports {
-            [only] => only.container_port,
-            several => several
-                .iter()
-                .find(|port| port.name.as_deref() == Some("http"))
-                .map_or(DEFAULT_TARGET_PORT, |port| port.container_port),
-        };
+        let target_port = target_port(pods.spec.as_ref());
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             generation,
@@ -84,13 +82,14 @@ impl Deployment {
             wake_seconds: annotation(&metadata, WAKE_SECONDS).as_deref().map(wake_seconds).unwrap_or_default(),
             // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
             replicas: spec.replicas.map_or(1, count),
-            available: if is_current { status.available_replicas.map_or(0, count) } else { 0 },
+            ready: if is_current { status.ready_replicas.map_or(0, count) } else { 0 },
             trouble,
             unseen_since: if is_current { None } else { changed_at(&metadata) },
             selector: Selector::try_from(spec.selector).map(|selector| selector.to_string()).unwrap_or_default(),
             match_labels,
             pod_app_label: pods.metadata.and_then(|metadata| label(&metadata, "app")),
             target_port,
+            title: title(annotation(&metadata, TITLE)),
         }
     }
 
@@ -126,11 +125,56 @@ impl Deployment {
         all.map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
-    /// The replicas to give back: at least 1, at most `max`. What cannot be read means 1.
+    /// The replicas to restore: at least 1, at most `max`. What cannot be read means 1.
     pub(crate) fn replicas_to_restore(&self, max: u32) -> u32 {
-        let wanted = self.replicas_when_unidled.as_deref().and_then(|text| text.trim().parse::<i64>().ok());
+        let of_old = || self.idled_at.as_deref().and_then(|text| text.rsplit_once([';', ',']).map(|(_, replicas)| replicas));
+        let wanted = self.replicas_when_unidled.as_deref().or_else(of_old).and_then(whole_number);
         u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
     }
+
+    /// When it was idled, if the annotation says so in ISO 8601. A time without a zone is in UTC; before 2019 the number
+    /// of replicas followed, after a semicolon or a comma.
+    pub(crate) fn idled_at_time(&self) -> Option<Timestamp> {
+        let text = self.idled_at.as_deref()?;
+        let time = |text: &str| {
+            let text = text.trim();
+            let in_utc = || text.parse::<DateTime>().ok()?.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+            text.parse::<Timestamp>().ok().or_else(in_utc)
+        };
+        let (before, replicas) = text.rsplit_once([';', ',']).unwrap_or((text, "1"));
+        time(if replicas.trim().parse::<u32>().is_ok() { before } else { text })
+    }
+}
+
+/// The port that a Service should send to. A guess could lead past the login that a proxy in the pod provides, so that there
+/// is none: [`LOGIN_PORT`] if a container declares it, or if none declares any port, as the 2020 idler had it; the only port
+/// of the only container; else nobody knows.
+fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
+    let (init, main) = pod.map(|pod| (pod.init_containers.as_deref().unwrap_or_default(), &*pod.containers)).unwrap_or_default();
+    // A sidecar is an init container that is always restarted
+    // (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
+    let sidecars = init.iter().filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let containers: Vec<_> = main.iter().chain(sidecars).collect();
+    let ports = containers.iter().flat_map(|container| container.ports.iter().flatten());
+    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let ports: Vec<i32> = tcp.map(|port| port.container_port).collect();
+    match (&*ports, &*containers) {
+        (ports, _) if ports.is_empty() || ports.contains(&LOGIN_PORT) => Some(LOGIN_PORT),
+        ([only], [_]) => Some(*only),
+        _ => None,
+    }
+}
+
+/// A whole number, also as programs write it that know only fractions: `2.0`, `1e+06`.
+fn whole_number(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let fraction = || {
+        let number = text.parse::<f64>().ok().filter(|_| text.contains(['.', 'e', 'E']))?;
+        // Far more than any cluster has, and exact.
+        #[expect(clippy::cast_possible_truncation, reason = "checked")]
+        (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
+    };
+    text.parse().ok().or_else(fraction)
 }
 
 /// What a current status complains of
@@ -193,12 +237,60 @@ mod tests {
 
     #[test]
     fn replicas_are_restored_as_they_were_and_garbage_means_one() {
-        for (text, replicas) in
-            [("2", 2), ("10", 10), ("1000000", 10), ("0", 1), ("-1", 1), ("abc", 1), ("", 1), ("99999999999999999999", 1)]
-        {
+        for (text, replicas) in [
+            ("2", 2),
+            ("10", 10),
+            ("1000000", 10),
+            ("0", 1),
+            ("-1", 1),
+            ("abc", 1),
+            ("", 1),
+            ("99999999999999999999", 1),
+            ("2.0", 2),
+            ("2e+00", 2),
+            ("1e+06", 10),
+            ("1.5", 1),
+            ("inf", 1),
+            ("NaN", 1),
+            ("-1e+06", 1),
+        ] {
             assert_eq!(idled(json!({ REPLICAS_WHEN_UNIDLED: text })).replicas_to_restore(10), replicas, "{text:?}");
         }
         assert_eq!(idled(json!({})).replicas_to_restore(10), 1);
+    }
+
+    #[test]
+    fn the_time_of_idling_is_read_in_every_way_that_it_was_ever_written() {
+        for (text, time, replicas) in [
+            ("2026-01-01T00:00:00Z", Some("2026-01-01T00:00:00Z"), 1),
+            ("2026-01-01T01:00:00+01:00", Some("2026-01-01T00:00:00Z"), 1),
+            ("2020-01-01T00:00:00", Some("2020-01-01T00:00:00Z"), 1),
+            ("2020-01-01T00:00:00.123456", Some("2020-01-01T00:00:00.123456Z"), 1),
+            ("2018-06-01T12:00:00+00:00;2", Some("2018-06-01T12:00:00Z"), 2),
+            ("2018-06-01T12:00:00,3", Some("2018-06-01T12:00:00Z"), 3),
+            ("yesterday", None, 1),
+            ("", None, 1),
+        ] {
+            let deployment = idled(json!({ IDLED_AT: text }));
+            assert_eq!(deployment.idled_at_time(), time.map(|time| time.parse().expect("a time")), "{text}");
+            assert_eq!(deployment.replicas_to_restore(10), replicas, "{text}");
+            let newer = idled(json!({ IDLED_AT: text, REPLICAS_WHEN_UNIDLED: "5" }));
+            assert_eq!(newer.replicas_to_restore(10), 5, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_text_of_at_most_eighty_characters() {
+        let long = "ü".repeat(100);
+        for (text, title) in [
+            ("  Sales\treport\n2026 ", Some("Sales report 2026")),
+            ("<b>R&D</b>\u{1b}[2J\u{202e}", Some("<b>R&D</b>[2J")),
+            ("\n \u{0}", None),
+            ("", None),
+            (&*long, Some(&long[..160])),
+        ] {
+            assert_eq!(idled(json!({ TITLE: text })).title.as_deref(), title, "{text:?}");
+        }
     }
 
     #[test]
@@ -222,11 +314,11 @@ mod tests {
             json!({
                 "metadata": { "generation": 3 },
                 "spec": { "selector": {}, "template": {} },
-                "status": { "observedGeneration": observed, "availableReplicas": 2 },
+                "status": { "observedGeneration": observed, "readyReplicas": 2 },
             })
         };
-        assert_eq!(deployment(json(2)).available, 0);
-        assert_eq!(deployment(json(3)).available, 2);
+        assert_eq!(deployment(json(2)).ready, 0);
+        assert_eq!(deployment(json(3)).ready, 2);
     }
 
     /// A Deployment whose replicas were asked for at noon.
@@ -295,7 +387,7 @@ mod tests {
     fn the_version_changes_with_what_matters_and_not_with_the_status() {
         let before = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
         let mut after = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
-        after.available = 2;
+        after.ready = 2;
         assert_eq!(before.version(), after.version());
         assert_ne!(before.version(), idled(json!({ IDLED_AT: "2026-02-02T00:00:00Z" })).version(), "idled again");
         after.generation = 4;

@@ -1,48 +1,57 @@
-//! An Ingress: which hosts it serves, and which ports it shows to the world.
+//! An Ingress: which hosts it serves, and to which Services and ports it leads them.
 
-use k8s_openapi::api::networking::v1::{Ingress as KubeIngress, ServiceBackendPort};
-use unidler::host::Host;
+use k8s_openapi::api::networking::v1::{Ingress as KubeIngress, IngressBackend, ServiceBackendPort};
+
+use super::{TITLE, annotation, title};
+
+/// The annotation of an Ingress with more hosts that lead where its rules do, with commas between ([ingress-nginx]).
+///
+/// [ingress-nginx]: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#server-alias
+const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 
 /// An Ingress.
 #[derive(Debug)]
 pub(crate) struct Ingress {
-    rules: Vec<Rule>,
+    pub(crate) rules: Vec<Rule>,
+    /// What people call the app.
+    pub(crate) title: Option<String>,
 }
 
 /// What an Ingress does with a host.
 #[derive(Debug)]
-struct Rule {
-    /// Perhaps a wildcard.
-    host: String,
+pub(crate) struct Rule {
+    /// In lower case, perhaps a wildcard.
+    pub(crate) host: String,
     /// The Services that it leads to, and their ports.
-    backends: Vec<(String, ServiceBackendPort)>,
+    pub(crate) backends: Vec<(String, ServiceBackendPort)>,
 }
 
 impl Ingress {
     pub(crate) fn parse(ingress: KubeIngress) -> Self {
-        let rules = ingress.spec.and_then(|spec| spec.rules).unwrap_or_default().into_iter().filter_map(|rule| {
+        let KubeIngress { metadata, spec, .. } = ingress;
+        let spec = spec.unwrap_or_default();
+        let service = |backend: IngressBackend| backend.service.and_then(|service| Some((service.name, service.port?)));
+        let default = spec.default_backend.and_then(service);
+        let mut rules: Vec<Rule> = Vec::new();
+        for rule in spec.rules.unwrap_or_default() {
+            let Some(host) = rule.host.filter(|host| !host.is_empty()) else { continue };
             let paths = rule.http.map(|http| http.paths).unwrap_or_default();
-            let services = paths.into_iter().filter_map(|path| path.backend.service);
-            Some(Rule {
-                host: rule.host?,
-                backends: services.filter_map(|service| Some((service.name, service.port?))).collect(),
-            })
-        });
-        Self { rules: rules.collect() }
+            let mut backends: Vec<_> = paths.into_iter().filter_map(|path| service(path.backend)).collect();
+            // What no path of the rule serves goes to the default
+            // (https://kubernetes.io/docs/concepts/services-networking/ingress/#default-backend).
+            backends.extend(default.clone());
+            rules.push(Rule { host: host.to_ascii_lowercase(), backends });
+        }
+        let aliases = annotation(&metadata, SERVER_ALIAS).unwrap_or_default();
+        let of_all: Vec<_> = rules.iter().flat_map(|rule| rule.backends.clone()).collect();
+        for alias in aliases.split(',').map(str::trim).filter(|alias| !alias.is_empty()) {
+            rules.push(Rule { host: alias.to_ascii_lowercase(), backends: of_all.clone() });
+        }
+        Self { rules, title: title(annotation(&metadata, TITLE)) }
     }
 
-    /// The hosts of its rules, wildcards included.
-    pub(crate) fn hosts(&self) -> impl Iterator<Item = &str> {
-        self.rules.iter().map(|rule| rule.host.as_str())
-    }
-
-    pub(crate) fn serves(&self, host: &Host) -> bool {
-        self.hosts().any(|rule| host.is_served_by(rule))
-    }
-
-    /// The ports of a Service that a host leads to.
-    pub(super) fn ports<'a>(&'a self, host: &'a Host, service: &'a str) -> impl Iterator<Item = &'a ServiceBackendPort> {
-        let rules = self.rules.iter().filter(|rule| host.is_served_by(&rule.host));
-        rules.flat_map(|rule| &rule.backends).filter(move |(name, _)| name == service).map(|(_, port)| port)
+    /// Where a rule leads. One host may have several rules.
+    pub(crate) fn backends<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a (String, ServiceBackendPort)> {
+        self.rules.iter().filter(move |each| each.host == rule).flat_map(|rule| &rule.backends)
     }
 }

@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 pub(super) use self::{
     deployment::Deployment,
     ingress::Ingress,
-    service::{PointsAt, Service, ServiceWhenUnidled, is_own_address},
+    service::{OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain},
 };
 
 /// The label of a Deployment that is idled; its value is then `true`.
@@ -27,6 +27,21 @@ pub(super) const SERVICE_WHEN_UNIDLED: &str = "mojanalytics.xyz/service-when-uni
 /// The annotation of a Deployment that remembers how long its last wake-ups took: seconds, the latest first, with
 /// commas between.
 pub(super) const WAKE_SECONDS: &str = "mojanalytics.xyz/wake-seconds";
+
+/// The annotation of an Ingress, Service or Deployment with what people call the app.
+pub(super) const TITLE: &str = "unidler/title";
+/// The longest title that is shown, in characters.
+const MAX_TITLE: usize = 80;
+
+/// The text that a title has for visitors: on one line, without anything that changes how text is shown.
+fn title(annotation: Option<String>) -> Option<String> {
+    let is_format = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let text: String = annotation?.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+    let text: String = text.chars().filter(|c| !c.is_control() && !is_format(*c)).collect();
+    let words = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let title: String = words.chars().take(MAX_TITLE).collect();
+    Some(title.trim_end().to_owned()).filter(|title| !title.is_empty())
+}
 
 fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.labels.as_ref()?.get(name).cloned()

@@ -1,6 +1,9 @@
 //! A Service: where it points, where it has to point when its app is awake, and its addresses inside the cluster.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+};
 
 use k8s_openapi::{
     api::{
@@ -10,9 +13,34 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use serde::{Deserialize, Serialize};
-use unidler::{cluster::Version, host::Host};
+use unidler::cluster::Version;
 
-use super::{Deployment, Ingress, SERVICE_WHEN_UNIDLED, annotation, label};
+use super::{Deployment, SERVICE_WHEN_UNIDLED, TITLE, annotation, deployment::LOGIN_PORT, label, title};
+
+/// unidler's own Service, as others name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OwnService {
+    /// Its name, in any namespace.
+    pub(crate) name: String,
+    /// The domain of the cluster's DNS names, such as `cluster.local`.
+    pub(crate) domain: String,
+}
+
+impl OwnService {
+    /// Whether an address is that of the Service: `<name>.<namespace>.svc` or `<name>.<namespace>.svc.<domain>`. In any
+    /// other domain, it belongs to somebody else.
+    pub(crate) fn is_at(&self, address: &str) -> bool {
+        self.namespace_in(address).is_some()
+    }
+
+    /// The namespace in an address of the Service.
+    pub(crate) fn namespace_in<'a>(&self, address: &'a str) -> Option<&'a str> {
+        let address = address.strip_suffix('.').unwrap_or(address);
+        let (namespace, rest) = address.strip_prefix(&*self.name)?.strip_prefix('.')?.split_once('.')?;
+        let is_inside = rest == "svc" || rest.strip_prefix("svc.") == Some(&*self.domain);
+        (is_inside && !namespace.is_empty()).then_some(namespace)
+    }
+}
 
 /// A Service.
 #[derive(Debug)]
@@ -26,6 +54,10 @@ pub(crate) struct Service {
     app_label: Option<String>,
     /// The text of the annotation with its spec from before, whatever it is.
     saved: Option<String>,
+    /// The labels that it selects by now. An idler may leave them on an `ExternalName`, where they mean nothing.
+    pub(crate) selected: Vec<String>,
+    /// What people call the app.
+    pub(crate) title: Option<String>,
 }
 
 /// Where a Service points.
@@ -37,16 +69,14 @@ pub(crate) enum PointsAt {
 }
 
 impl Service {
-    /// Parses a Service. `own_name` is the name of the Service of ours that idled ones point at.
-    pub(crate) fn parse(service: KubeService, own_name: &str) -> Self {
+    /// Parses a Service. `own` is the one that idled ones point at.
+    pub(crate) fn parse(service: KubeService, own: &OwnService) -> Self {
         let KubeService { metadata, spec, .. } = service;
         let spec = spec.unwrap_or_default();
         let points_at = match spec.type_.as_deref() {
             // An address of its own outside the cluster would follow the change of type: hands off (CVE-2020-8554).
             Some("ExternalName") if spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty()) => PointsAt::Elsewhere,
-            Some("ExternalName") if spec.external_name.as_deref().is_some_and(|name| is_own_address(name, own_name)) => {
-                PointsAt::Unidler
-            }
+            Some("ExternalName") if spec.external_name.as_deref().is_some_and(|name| own.is_at(name)) => PointsAt::Unidler,
             Some("ExternalName") => PointsAt::Elsewhere,
             _ => PointsAt::Pods,
         };
@@ -57,6 +87,8 @@ impl Service {
             points_at,
             app_label: label(&metadata, "app"),
             saved: annotation(&metadata, SERVICE_WHEN_UNIDLED),
+            selected: spec.selector.unwrap_or_default().into_keys().collect(),
+            title: title(annotation(&metadata, TITLE)),
         }
     }
 
@@ -65,13 +97,13 @@ impl Service {
         Version(format!("{}/{}", self.uid, self.resource_version))
     }
 
-    /// The address inside the cluster to which an Ingress sends the requests for a host, if that is a single one.
-    pub(crate) fn address(&self, name: &str, ingress: &Ingress, host: &Host) -> Option<SocketAddr> {
+    /// The address inside the cluster of some of its ports, if that is a single one.
+    pub(crate) fn address<'a>(&self, ports: impl IntoIterator<Item = &'a ServiceBackendPort>) -> Option<SocketAddr> {
         let is_of = |port: &ServiceBackendPort, own: &ServiceBackendPort| match (&port.name, port.number) {
             (Some(_), _) => port.name == own.name,
             (None, number) => number == own.number,
         };
-        let mut addresses = ingress.ports(host, name).map(|port| self.addresses.iter().find(|(own, _)| is_of(port, own)));
+        let mut addresses = ports.into_iter().map(|port| self.addresses.iter().find(|(own, _)| is_of(port, own)));
         let (_, first) = addresses.next()??;
         addresses.all(|other| other.is_some_and(|(_, other)| other == first)).then_some(*first)
     }
@@ -80,28 +112,50 @@ impl Service {
         self.saved.is_some()
     }
 
-    /// What the Service has to point at when its app is awake, if that is known.
+    /// What the Service has to point at when its app is awake, if that is certain.
     ///
-    /// Its own spec from before, if it was kept; else the original idler's values where they select the pods of
-    /// the Deployment; else what the Deployment itself selects.
-    pub(crate) fn when_unidled(&self, deployment: &Deployment) -> Option<ServiceWhenUnidled> {
+    /// Its own spec from before, if that was kept; else the labels that select the Deployment's pods, and the port that
+    /// the Deployment [is certain of](Deployment::target_port). A Service of pods that share their `app` label with other
+    /// pods would lead to those as well, so that label alone counts only where nothing else selects.
+    ///
+    /// # Errors
+    ///
+    /// What is not certain.
+    pub(crate) fn when_unidled(&self, deployment: &Deployment) -> Result<ServiceWhenUnidled, Uncertain> {
         if let Some(saved) = &self.saved {
-            return serde_json::from_str(saved).ok().filter(|saved: &ServiceWhenUnidled| !saved.selector.is_empty());
+            let saved = serde_json::from_str(saved).ok();
+            return saved.filter(ServiceWhenUnidled::is_usable).ok_or(Uncertain::Saved);
         }
-        let by_app_label = self
-            .app_label
-            .clone()
-            .filter(|app| deployment.pod_app_label.as_ref().is_none_or(|label| label == app))
-            .map(|app| BTreeMap::from([("app".to_owned(), app)]));
-        let selector = by_app_label.or_else(|| deployment.match_labels.clone())?;
-        let port = ServicePort {
-            name: Some("http".to_owned()),
-            port: 80,
-            target_port: Some(IntOrString::Int(deployment.target_port)),
-            ..ServicePort::default()
+        let by_app_label = || {
+            let app = self.app_label.clone().filter(|app| deployment.pod_app_label.as_ref() == Some(app))?;
+            Some(BTreeMap::from([("app".to_owned(), app)]))
         };
-        Some(ServiceWhenUnidled { selector, ports: vec![port], ..ServiceWhenUnidled::default() })
+        let selector = deployment.match_labels.clone().or_else(by_app_label).ok_or(Uncertain::Pods)?;
+        let with_port = |port| {
+            let port = ServicePort {
+                name: Some("http".to_owned()),
+                port: 80,
+                target_port: Some(IntOrString::Int(port)),
+                ..ServicePort::default()
+            };
+            ServiceWhenUnidled { selector, ports: vec![port], ..ServiceWhenUnidled::default() }
+        };
+        match deployment.target_port {
+            Some(port) => Ok(with_port(port)),
+            None => Err(Uncertain::Port(with_port(LOGIN_PORT))),
+        }
     }
+}
+
+/// Why it is not certain where a Service has to point when its app is awake.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Uncertain {
+    /// What it kept cannot be used.
+    Saved,
+    /// Nothing tells which pods are its.
+    Pods,
+    /// Its Deployment has several ports, or several containers. With what is certain, and the login's port.
+    Port(ServiceWhenUnidled),
 }
 
 /// The part of a Service that idling takes away. This is the JSON in [`SERVICE_WHEN_UNIDLED`].
@@ -121,6 +175,64 @@ pub(crate) struct ServiceWhenUnidled {
     pub(crate) ip_family_policy: Option<String>,
 }
 
+impl ServiceWhenUnidled {
+    /// Whether the API server takes it for a Service of type `ClusterIP`: the app would be up, and its Service not.
+    fn is_usable(&self) -> bool {
+        let Self { selector, ports, .. } = self;
+        let has_several = ports.len() > 1;
+        let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
+        let is_usable = |port: &ServicePort| {
+            let protocol = port.protocol.as_deref().unwrap_or("TCP");
+            let name = port.name.as_deref().unwrap_or_default();
+            is_port(port.port)
+                && matches!(protocol, "TCP" | "UDP" | "SCTP")
+                && port.node_port.unwrap_or_default() == 0
+                && (is_dns_label(name) || (name.is_empty() && !has_several))
+                && match &port.target_port {
+                    Some(IntOrString::Int(port)) => is_port(*port),
+                    Some(IntOrString::String(name)) => is_dns_label(name) && name.len() <= 15,
+                    None => true,
+                }
+        };
+        !selector.is_empty()
+            && selector.iter().all(|(key, value)| is_label_key(key) && (value.is_empty() || is_label_text(value)))
+            && !ports.is_empty()
+            && ports.iter().all(is_usable)
+            && ports.iter().all(|port| {
+                names.insert(port.name.as_deref().unwrap_or_default())
+                    && numbers.insert((port.port, port.protocol.as_deref().unwrap_or("TCP")))
+            })
+    }
+}
+
+fn is_port(port: i32) -> bool {
+    (1..=65535).contains(&port)
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    text.len() <= 63
+        && is_edge(text.chars().next())
+        && is_edge(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+}
+
+/// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
+fn is_label_text(text: &str) -> bool {
+    let is_edge = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && is_edge(text.chars().next())
+        && is_edge(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_label_key(key: &str) -> bool {
+    match key.split_once('/') {
+        Some((prefix, name)) => prefix.len() <= 253 && prefix.split('.').all(is_dns_label) && is_label_text(name),
+        None => is_label_text(key),
+    }
+}
+
 /// The addresses of a Service inside the cluster: of its TCP ports, where it has an address and selects pods.
 fn addresses(spec: &ServiceSpec) -> Vec<(ServiceBackendPort, SocketAddr)> {
     // A Service without selector leads to whatever addresses somebody has written down for it.
@@ -135,27 +247,43 @@ fn addresses(spec: &ServiceSpec) -> Vec<(ServiceBackendPort, SocketAddr)> {
     ports.filter_map(address).collect()
 }
 
-/// Whether a name is `<own_name>.<namespace>.svc[.<domain>]`.
-pub(crate) fn is_own_address(name: &str, own_name: &str) -> bool {
-    let mut labels = name.trim_end_matches('.').split('.');
-    labels.next() == Some(own_name)
-        && labels.next().is_some_and(|namespace| !namespace.is_empty())
-        && labels.next() == Some("svc")
-}
-
 #[cfg(test)]
 #[expect(clippy::needless_pass_by_value, reason = "so that `json!` can stand in the call")]
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{super::Ingress, *};
 
     fn deployment(json: Value) -> Deployment {
         Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
     }
 
     fn service(metadata: Value, spec: Value) -> Service {
-        Service::parse(serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("a Service"), "unidler")
+        Service::parse(serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("a Service"), &own())
+    }
+
+    fn own() -> OwnService {
+        OwnService { name: "unidler".into(), domain: "cluster.local".into() }
+    }
+
+    #[test]
+    fn our_own_address_is_inside_the_cluster() {
+        for (address, namespace) in [
+            ("unidler.tools.svc.cluster.local", Some("tools")),
+            ("unidler.tools.svc.cluster.local.", Some("tools")),
+            ("unidler.tools.svc", Some("tools")),
+            ("unidler.x.svc.evil.example", None),
+            ("unidler.x.svc.cluster.local.evil.example", None),
+            ("unidler.svc.cluster.local", None),
+            ("unidler..svc", None),
+            ("unidler.a.b.svc", None),
+            ("unidler-2.tools.svc", None),
+            ("other.tools.svc.cluster.local", None),
+            ("unidler.tools", None),
+            ("", None),
+        ] {
+            assert_eq!(own().namespace_in(address), namespace, "{address}");
+        }
     }
 
     #[test]
@@ -211,8 +339,8 @@ mod tests {
             let ingress = Ingress::parse(
                 serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } })).expect("an Ingress"),
             );
-            let host = Host::parse("tool.example").expect("a host");
-            let found = service(json!({}), spec.clone()).address("tool", &ingress, &host);
+            let ports = ingress.backends("tool.example").filter(|(name, _)| name == "tool").map(|(_, port)| port);
+            let found = service(json!({}), spec.clone()).address(ports);
             assert_eq!(found, address.map(|text| text.parse().expect("an address")), "{spec} {paths}");
         }
     }
@@ -220,7 +348,7 @@ mod tests {
     fn restored(service_metadata: Value, deployment_spec: Value) -> Option<Value> {
         let deployment = deployment(json!({ "metadata": {}, "spec": deployment_spec }));
         let restored = service(service_metadata, json!({})).when_unidled(&deployment);
-        restored.map(|spec| serde_json::to_value(spec).expect("JSON"))
+        restored.ok().map(|spec| serde_json::to_value(spec).expect("JSON"))
     }
 
     #[test]
@@ -233,26 +361,81 @@ mod tests {
     }
 
     #[test]
-    fn a_service_gets_selector_and_port_of_the_deployment_where_those_are_clear() {
-        let spec = |ports: Value| {
-            json!({
-                "selector": { "matchLabels": { "name": "tool" } },
-                "template": {
-                    "metadata": { "labels": { "name": "tool", "app": "another" } },
-                    "spec": { "containers": [{ "name": "c", "ports": ports }] },
-                },
-            })
-        };
-        for (ports, target) in [
-            (json!([{ "containerPort": 8080 }]), 8080),
-            (json!([{ "containerPort": 9090, "name": "metrics" }, { "containerPort": 8080, "name": "http" }]), 8080),
-            (json!([{ "containerPort": 9090 }, { "containerPort": 8080 }]), 3000),
-            (json!([{ "containerPort": 53, "protocol": "UDP" }]), 3000),
+    fn a_service_gets_the_port_that_is_certain_and_never_one_past_a_login() {
+        let container = |ports: Value| json!({ "name": "c", "ports": ports });
+        for (pod, target) in [
+            (json!({ "containers": [container(json!([{ "containerPort": 8080 }]))] }), Some(8080)),
+            // 3000 is the login wherever there is one, whatever the others are called.
+            (
+                json!({ "containers": [
+                    container(json!([{ "containerPort": 3000, "name": "proxy" }])),
+                    container(json!([{ "containerPort": 8080, "name": "http" }])),
+                ] }),
+                Some(3000),
+            ),
+            // The other container may be a login that declares no port.
+            (json!({ "containers": [container(json!([])), container(json!([{ "containerPort": 8080 }]))] }), None),
+            (
+                json!({
+                    "initContainers": [{ "name": "login", "restartPolicy": "Always" }],
+                    "containers": [container(json!([{ "containerPort": 8080 }]))],
+                }),
+                None,
+            ),
+            (
+                json!({
+                    "initContainers": [{ "name": "login", "restartPolicy": "Always", "ports": [{ "containerPort": 3000 }] }],
+                    "containers": [container(json!([{ "containerPort": 8080 }]))],
+                }),
+                Some(3000),
+            ),
+            (
+                json!({ "initContainers": [{ "name": "setup" }], "containers": [container(json!([{ "containerPort": 8080 }]))] }),
+                Some(8080),
+            ),
+            (
+                json!({ "containers": [container(json!([
+                    { "containerPort": 9090, "name": "metrics" }, { "containerPort": 8080, "name": "http" },
+                ]))] }),
+                None,
+            ),
+            (json!({ "containers": [container(json!([{ "containerPort": 9090 }, { "containerPort": 8080 }]))] }), None),
+            (json!({ "containers": [container(json!([{ "containerPort": 53, "protocol": "UDP" }]))] }), Some(3000)),
+            (json!({ "containers": [container(json!([])), container(json!([]))] }), Some(3000)),
         ] {
-            assert_eq!(
-                restored(json!({ "labels": { "app": "tool" } }), spec(ports)),
-                Some(json!({ "selector": { "name": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": target }] }))
-            );
+            let spec = json!({
+                "selector": { "matchLabels": { "name": "tool" } },
+                "template": { "metadata": { "labels": { "name": "tool", "app": "another" } }, "spec": pod },
+            });
+            let expected = target.map(|target| {
+                json!({ "selector": { "name": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": target }] })
+            });
+            assert_eq!(restored(json!({ "labels": { "app": "tool" } }), spec), expected, "{pod}");
+        }
+    }
+
+    #[test]
+    fn a_service_selects_the_pods_of_its_deployment_and_no_others() {
+        let spec =
+            |selector: Value, labels: Value| json!({ "selector": selector, "template": { "metadata": { "labels": labels } } });
+        let by_labels = |labels: Value| json!({ "matchLabels": labels });
+        let by_expression = json!({ "matchExpressions": [{ "key": "app", "operator": "Exists" }] });
+        for (spec, selector) in [
+            (spec(by_labels(json!({ "app": "tool" })), json!({ "app": "tool" })), Some(json!({ "app": "tool" }))),
+            // The pods have no `app` label, or another one.
+            (spec(by_labels(json!({ "name": "x" })), json!({ "name": "x" })), Some(json!({ "name": "x" }))),
+            (spec(by_labels(json!({ "app": "x" })), json!({ "app": "x" })), Some(json!({ "app": "x" }))),
+            // Web and worker share their `app` label.
+            (
+                spec(by_labels(json!({ "app": "tool", "tier": "web" })), json!({ "app": "tool", "tier": "web" })),
+                Some(json!({ "app": "tool", "tier": "web" })),
+            ),
+            (spec(by_expression.clone(), json!({ "app": "tool" })), Some(json!({ "app": "tool" }))),
+            (spec(by_expression.clone(), json!({ "app": "x" })), None),
+            (spec(by_expression.clone(), json!({})), None),
+        ] {
+            let found = restored(json!({ "labels": { "app": "tool" } }), spec.clone()).map(|mut spec| spec["selector"].take());
+            assert_eq!(found, selector, "{spec}");
         }
     }
 
@@ -270,7 +453,32 @@ mod tests {
 
     #[test]
     fn a_service_whose_kept_spec_is_garbage_is_not_guessed_at() {
-        for saved in ["", "{}", "[]", r#"{"selector":{},"ports":[]}"#] {
+        let port = json!({ "name": "http", "port": 80 });
+        let with = |selector: Value, ports: Value| json!({ "selector": selector, "ports": ports }).to_string();
+        let with_port = |change: Value| {
+            let mut port = port.clone();
+            json_patch::merge(&mut port, &change);
+            with(json!({ "app": "tool" }), json!([port]))
+        };
+        for saved in [
+            String::new(),
+            "{}".to_owned(),
+            "[]".to_owned(),
+            with(json!({}), json!([])),
+            with(json!({}), json!([port])),
+            with(json!({ "app": "tool" }), json!([])),
+            with(json!({ "not a label": "tool" }), json!([port])),
+            with(json!({ "app": "-" }), json!([port])),
+            with(json!({ "app": "tool" }), json!([port, port])),
+            with(json!({ "app": "tool" }), json!([port, { "port": 81 }])),
+            with_port(json!({ "port": 0 })),
+            with_port(json!({ "port": 70_000 })),
+            with_port(json!({ "name": "HTTP" })),
+            with_port(json!({ "targetPort": 0 })),
+            with_port(json!({ "targetPort": "" })),
+            with_port(json!({ "protocol": "QUIC" })),
+            with_port(json!({ "nodePort": 30_000 })),
+        ] {
             let metadata = json!({ "labels": { "app": "tool" }, "annotations": { SERVICE_WHEN_UNIDLED: saved } });
             assert_eq!(restored(metadata, json!({ "selector": {}, "template": {} })), None, "{saved:?}");
         }

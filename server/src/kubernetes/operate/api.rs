@@ -17,18 +17,17 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
-    Api as KubeApi, Client, Config, Resource, ResourceExt,
+    Api as KubeApi, Client, Config, Resource,
     api::{ListParams, PostParams},
 };
 use serde::de::DeserializeOwned;
-use unidler::host::Host;
 
 use super::{
     super::{
-        CONNECT_TIMEOUT, Settings, UNUSABLE,
+        Settings,
         cache::Cache,
-        configuration,
-        discovery::key_of,
+        connection::{CONNECT_TIMEOUT, UNUSABLE, configuration},
+        discovery::Caches,
         objects::{Deployment, Ingress, Service},
     },
     ServiceAccount,
@@ -53,16 +52,13 @@ pub(super) struct Objects {
 
 impl Objects {
     /// What the server would know of them.
-    pub(super) fn caches(&self, settings: &Settings) -> (Cache<Ingress>, Cache<Deployment>, Cache<Service>) {
-        fn labelled<K: Resource + Clone>(objects: &[K], label: &str) -> Vec<K> {
-            objects.iter().filter(|object| object.labels().contains_key(label)).cloned().collect()
+    pub(super) fn caches(&self, settings: &Settings) -> Caches {
+        let (key_label, own) = (&settings.key_label, settings.own_service());
+        Caches {
+            ingresses: Cache::of(self.ingresses.iter().cloned(), key_label, Ingress::parse),
+            deployments: Cache::of(self.deployments.iter().cloned(), key_label, Deployment::parse),
+            services: Cache::of(self.services.iter().cloned(), key_label, |service| Service::parse(service, &own)),
         }
-        let Settings { key_label, service_name, .. } = settings;
-        (
-            Cache::of(labelled(&self.ingresses, key_label), key_label, Ingress::parse),
-            Cache::of(labelled(&self.deployments, key_label), key_label, Deployment::parse),
-            Cache::of(labelled(&self.services, key_label), key_label, |service| Service::parse(service, service_name)),
-        )
     }
 }
 
@@ -85,31 +81,21 @@ pub(super) async fn connect() -> anyhow::Result<Api> {
 }
 
 impl Api {
-    /// The objects that have a key.
-    pub(super) async fn labelled(&self, Settings { key_label, .. }: &Settings) -> anyhow::Result<Objects> {
-        self.list_objects(Some(key_label)).await
-    }
-
-    /// The objects that have the key of a host.
-    pub(super) async fn objects_of(&self, host: &Host, settings: &Settings) -> anyhow::Result<Objects> {
-        let Settings { key_label, .. } = settings;
-        self.list_objects(Some(&format!("{key_label}={}", key_of(host, key_label)))).await
-    }
-
-    async fn list_objects(&self, labels: Option<&str>) -> anyhow::Result<Objects> {
+    /// All that apps can be made of, as the server sees it: which objects are an app's is not for the API server to say.
+    pub(super) async fn objects(&self) -> anyhow::Result<Objects> {
         Ok(Objects {
-            ingresses: self.list(labels).await.context("cannot list the Ingresses of the cluster")?,
-            deployments: self.list(labels).await.context("cannot list the Deployments of the cluster")?,
-            services: self.list(labels).await.context("cannot list the Services of the cluster")?,
+            ingresses: self.list().await.context("cannot list the Ingresses of the cluster")?,
+            deployments: self.list().await.context("cannot list the Deployments of the cluster")?,
+            services: self.list().await.context("cannot list the Services of the cluster")?,
         })
     }
 
-    async fn list<K>(&self, labels: Option<&str>) -> Result<Vec<K>, kube::Error>
+    async fn list<K>(&self) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
         let api = KubeApi::<K>::all(self.client.clone());
-        let mut params = ListParams { label_selector: labels.map(ToOwned::to_owned), ..ListParams::default() }.limit(PAGE);
+        let mut params = ListParams::default().limit(PAGE);
         let mut objects = Vec::new();
         loop {
             let page = api.list(&params).await?;
@@ -138,10 +124,10 @@ impl Api {
 
     /// All that `doctor` looks at. What may not be read besides the three kinds is left out, and noted.
     pub(super) async fn snapshot(&self, settings: Settings, account: Option<ServiceAccount>) -> anyhow::Result<Snapshot> {
-        let objects = self.list_objects(None).await?;
+        let objects = self.objects().await?;
         let mut unseen = Vec::new();
-        let classes: Vec<IngressClass> = seen(&mut unseen, "IngressClasses", self.list(None).await);
-        let autoscalers: Vec<HorizontalPodAutoscaler> = seen(&mut unseen, "HorizontalPodAutoscalers", self.list(None).await);
+        let classes: Vec<IngressClass> = seen(&mut unseen, "IngressClasses", self.list().await);
+        let autoscalers: Vec<HorizontalPodAutoscaler> = seen(&mut unseen, "HorizontalPodAutoscalers", self.list().await);
         let account = match account {
             None if self.in_cluster => None,
             None => Some(ServiceAccount { namespace: "unidler".to_owned(), name: "unidler".to_owned() }),

@@ -83,7 +83,7 @@ impl Api {
     /// Points the Service at its pods again, in the way a wake-up does.
     async fn switch_back(&self, plan: &Plan, switched: KubeService, settings: &Settings) -> anyhow::Result<()> {
         let Plan { namespace, service, kept, .. } = plan;
-        let patch = restore_service(&Service::parse(switched, &settings.service_name), kept);
+        let patch = restore_service(&Service::parse(switched, &settings.own_service()), kept);
         let restored = self.services(namespace).patch(service, &params(), &Patch::Merge(&patch)).await;
         restored.map(drop).map_err(explained).with_context(|| {
             format!(

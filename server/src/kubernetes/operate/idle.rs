@@ -22,10 +22,8 @@ use self::checks::{expect_ingress, expect_pods, kept, no_app};
 use super::{
     super::{
         Settings,
-        discovery::{find, key_of},
         objects::{
             Deployment, IDLED, IDLED_AT, PointsAt, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
-            is_own_address,
         },
         write::{pointer, test},
     },
@@ -49,14 +47,17 @@ impl Target {
     /// Service, or else the unidler would not know an app that leads there.
     ///
     /// [Kubernetes: DNS for Services]: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services
-    pub(super) fn parse(address: Option<&str>, service: &str) -> anyhow::Result<Self> {
-        let address = address.map_or_else(|| format!("{service}.unidler.svc.cluster.local"), str::to_ascii_lowercase);
-        ensure!(
-            Host::parse(&address).is_ok() && is_own_address(&address, service),
-            "`{address}` is not the address of a Service `{service}`: write --unidler-host {service}.NAMESPACE.svc.cluster.local, \
-             or name the unidler's Service with --service as its server has it"
-        );
-        let namespace = address.split('.').nth(1).unwrap_or_default().to_owned();
+    pub(super) fn parse(address: Option<&str>, settings: &Settings) -> anyhow::Result<Self> {
+        let Settings { service_name: service, cluster_domain: domain, .. } = settings;
+        let address = address.map_or_else(|| format!("{service}.unidler.svc.{domain}"), str::to_ascii_lowercase);
+        let own = settings.own_service();
+        let namespace = own.namespace_in(&address).filter(|_| Host::parse(&address).is_ok()).map(ToOwned::to_owned);
+        let namespace = namespace.with_context(|| {
+            format!(
+                "`{address}` is not the address of a Service `{service}`: write --unidler-host {service}.NAMESPACE.svc.{domain}, \
+                 or name unidler's Service with --service and the cluster's domain with --cluster-domain, as its server has them"
+            )
+        })?;
         Ok(Self { address, name: service.to_owned(), namespace })
     }
 }
@@ -109,14 +110,8 @@ impl fmt::Display for Plan {
 /// If the app must not be idled, in words that tell what to do.
 pub(super) fn plan(host: &Host, objects: &Objects, settings: &Settings, target: &Target, now: Timestamp) -> anyhow::Result<Plan> {
     let Settings { key_label, max_replicas, .. } = settings;
-    let key = key_of(host, key_label);
-    let (ingresses, deployments, services) = objects.caches(settings);
-    let found = find(host, key, &ingresses, &deployments, &services).map_err(|reason| {
-        let serving = ingresses.get(key).into_iter().find(|ingress| ingress.value.serves(host));
-        no_app(reason, host, key_label, key, serving.as_ref().map_or("NAMESPACE", |ingress| &ingress.namespace))
-    })?;
+    let found = objects.caches(settings).find(host).map_err(|error| no_app(&error, host, key_label))?;
     let (namespace, parsed) = (&found.deployment.namespace, &found.deployment.value);
-    let ingress = named(&objects.ingresses, namespace, &found.ingress.name)?;
     let deployment = named(&objects.deployments, namespace, &found.deployment.name)?;
     let service = named(&objects.services, namespace, &found.service.name)?;
     let (deployment_name, service_name) = (&found.deployment.name, &found.service.name);
@@ -130,7 +125,10 @@ pub(super) fn plan(host: &Host, objects: &Objects, settings: &Settings, target: 
         "{host} is idled already: `unidler status` lists what is, and `unidler doctor` tells if only half of it was done"
     );
     let kept = kept(service)?;
-    expect_ingress(ingress, host, service_name)?;
+    // Also those of other hosts, whose visitors would be cut off.
+    for ingress in &found.ingresses {
+        expect_ingress(named(&objects.ingresses, namespace, &ingress.name)?, service_name)?;
+    }
     expect_pods(deployment, &kept).with_context(|| {
         format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
     })?;
@@ -205,7 +203,7 @@ fn named<'a, K: ResourceExt>(objects: &'a [K], namespace: &str, name: &str) -> a
 
 /// Whether a Service leads to the unidler.
 pub(super) fn leads_to_unidler(service: KubeService, settings: &Settings) -> bool {
-    Service::parse(service, &settings.service_name).points_at == PointsAt::Unidler
+    Service::parse(service, &settings.own_service()).points_at == PointsAt::Unidler
 }
 
 #[cfg(test)]

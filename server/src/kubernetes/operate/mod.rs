@@ -33,8 +33,8 @@ use crate::config;
 pub enum Command {
     /// Idle an app: no replicas, and its Service leads to the unidler, which wakes it for the next visitor.
     ///
-    /// Exactly one Ingress, Deployment and Service must have the key label with the app's key, in one namespace, and
-    /// the Ingress must serve the host. Nothing is written for an app that could not be woken up as it was.
+    /// An Ingress must lead the host to a Service, and one Deployment in its namespace must have the app's key.
+    /// Nothing is written for an app that could not be woken up as it was.
     ///
     /// The Service is switched first and switched back if the Deployment cannot be scaled. Its cluster IP is another
     /// one after the wake-up; whoever uses its name notices nothing.
@@ -58,8 +58,8 @@ pub struct Idle {
     #[arg(value_parser = host)]
     pub host: Host,
 
-    /// The address of the unidler's Service inside the cluster [default: SERVICE.unidler.svc.cluster.local, where
-    /// SERVICE is that of --service].
+    /// The address of unidler's Service inside the cluster [default: SERVICE.unidler.svc.DOMAIN, with those of --service
+    /// and --cluster-domain].
     #[arg(long, value_name = "NAME.NAMESPACE.svc.DOMAIN")]
     pub unidler_host: Option<String>,
 
@@ -132,14 +132,15 @@ pub async fn run(command: Command, config: &config::ClusterArgs) -> anyhow::Resu
     let settings = Settings {
         key_label: config.unidle_key_label.clone(),
         service_name: config.service.clone(),
+        cluster_domain: config.cluster_domain.clone(),
         max_replicas: config.max_replicas,
     };
     let api = api::connect().await?;
     match command {
         Command::Idle(Idle { host, unidler_host, dry_run }) => {
-            let target = idle::Target::parse(unidler_host.as_deref(), &settings.service_name)?;
+            let target = idle::Target::parse(unidler_host.as_deref(), &settings)?;
             api.expect_service(&target).await?;
-            let objects = api.objects_of(&host, &settings).await?;
+            let objects = api.objects().await?;
             let plan = idle::plan(&host, &objects, &settings, &target, now())?;
             if dry_run {
                 print(&plan.to_string());
@@ -149,7 +150,7 @@ pub async fn run(command: Command, config: &config::ClusterArgs) -> anyhow::Resu
             }
         }
         Command::Status(Status { output }) => {
-            let apps = status::apps(&api.labelled(&settings).await?, &settings);
+            let apps = status::apps(&api.objects().await?, &settings);
             print(&match output {
                 Output::Text => status::table(&apps, now()),
                 Output::Json => json(&apps),

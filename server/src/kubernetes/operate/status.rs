@@ -1,17 +1,17 @@
 //! What is idled, as a table or as JSON.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{api::apps::v1::Deployment as KubeDeployment, jiff::Timestamp};
+use kube::ResourceExt;
 use serde::Serialize;
-use unidler::host::Host;
 
 use super::{
     super::{
         Settings,
         cache::Cached,
-        discovery::hosts_of,
-        objects::{Deployment, PointsAt},
+        discovery::Found,
+        objects::{Deployment, IDLED, PointsAt},
     },
     api::Objects,
 };
@@ -35,21 +35,26 @@ pub(super) struct IdledApp {
 
 /// The idled apps, by host.
 pub(super) fn apps(objects: &Objects, settings: &Settings) -> Vec<IdledApp> {
-    let (ingresses, deployments, services) = objects.caches(settings);
-    let idled = deployments.all().into_iter().filter(|deployment| deployment.value.idled);
-    let row = |deployment: Arc<Cached<Deployment>>| {
-        let same_namespace = |namespace: &str| namespace == deployment.namespace;
-        let ingresses = ingresses.get(&deployment.key).into_iter().filter(|ingress| same_namespace(&ingress.namespace));
-        let hosts: BTreeSet<Host> = ingresses.flat_map(|ingress| hosts_of(&ingress, &settings.key_label)).collect();
-        let mut services = services.get(&deployment.key).into_iter().filter(|service| same_namespace(&service.namespace));
+    let caches = objects.caches(settings);
+    let id = |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
+    let mut services = BTreeMap::<_, Vec<Found>>::new();
+    for found in caches.apps() {
+        services.entry(id(&found.deployment)).or_default().push(found);
+    }
+    let idled = objects.deployments.iter().filter(|object| object.labels().get(IDLED).is_some_and(|value| value == "true"));
+    let row = |object: &KubeDeployment| {
+        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+        let deployment = Deployment::parse(object.clone());
+        let found = services.get(&(namespace.clone(), name.clone())).map(Vec::as_slice).unwrap_or_default();
+        let hosts: BTreeSet<&str> = found.iter().flat_map(Found::hosts).collect();
         IdledApp {
-            hosts: hosts.iter().map(ToString::to_string).collect(),
-            namespace: deployment.namespace.clone(),
-            deployment: deployment.name.clone(),
-            idled_at: deployment.value.idled_at.as_deref().and_then(|text| text.parse().ok()),
-            replicas: deployment.value.replicas_to_restore(settings.max_replicas),
-            wake_seconds: deployment.value.usual().map(|usual| usual.as_secs()),
-            wakes: services.any(|service| service.value.points_at == PointsAt::Unidler),
+            hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
+            namespace,
+            deployment: name,
+            idled_at: deployment.idled_at_time(),
+            replicas: deployment.replicas_to_restore(settings.max_replicas),
+            wake_seconds: deployment.usual().map(|usual| usual.as_secs()),
+            wakes: found.iter().any(|found| found.service.value.points_at == PointsAt::Unidler),
         }
     };
     let mut apps: Vec<_> = idled.map(row).collect();
@@ -108,7 +113,12 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { key_label: "host".into(), service_name: "unidler".into(), max_replicas: 10 }
+        Settings {
+            key_label: "host".into(),
+            service_name: "unidler".into(),
+            cluster_domain: "cluster.local".into(),
+            max_replicas: 10,
+        }
     }
 
     fn parsed<T: serde::de::DeserializeOwned>(json: Value) -> T {
@@ -118,10 +128,10 @@ mod tests {
     fn objects(host: &str, annotations: &Value, external_name: &str) -> Objects {
         let metadata = |labels: Value, annotations: &Value| json!({ "name": "tool", "namespace": "team", "labels": labels, "annotations": annotations });
         let key = json!({ "host": host });
+        let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
+        let rules = json!([{ "host": host, "http": { "paths": [{ "backend": backend }] } }]);
         Objects {
-            ingresses: vec![parsed(
-                json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": [{ "host": host }] } }),
-            )],
+            ingresses: vec![parsed(json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }))],
             deployments: vec![parsed(json!({
                 "metadata": metadata(json!({ "host": host, "mojanalytics.xyz/idled": "true" }), annotations),
                 "spec": { "replicas": 0, "selector": {}, "template": {} },

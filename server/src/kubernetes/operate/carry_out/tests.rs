@@ -79,7 +79,12 @@ async fn carried_out(answers: Answers) -> (Result<(), String>, Vec<Value>) {
         replicas: 2,
         idled_at: "2026-01-01T00:00:00Z".into(),
     };
-    let settings = Settings { key_label: "host".into(), service_name: "unidler".into(), max_replicas: 10 };
+    let settings = Settings {
+        key_label: "host".into(),
+        service_name: "unidler".into(),
+        cluster_domain: "cluster.local".into(),
+        max_replicas: 10,
+    };
     let api = Api { client: Client::new(server, "default"), in_cluster: false };
     let result = api.carry_out(&plan, &settings).await.map_err(|error| format!("{error:#}"));
     assert!(left.lock().expect("a lock").is_empty(), "not asked: {left:?}");

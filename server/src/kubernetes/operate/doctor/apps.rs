@@ -1,21 +1,23 @@
 //! Whether an app that is found can be idled and woken.
 
-use unidler::host::Host;
+use serde_json::json;
 
 use super::{
     super::{
         super::{
             discovery::Found,
-            objects::{IDLED, PointsAt, SERVICE_WHEN_UNIDLED},
+            objects::{IDLED, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
         },
         idle::{backends, lost_port},
     },
-    Finding, Severity, Snapshot, is, label_command,
+    Finding, Severity, Snapshot, is,
 };
 
 /// What is wrong with an app.
-pub(super) fn findings(snapshot: &Snapshot, host: &Host, found: &Found) -> Vec<Finding> {
-    [idled_service(snapshot, found), half_idled(snapshot, found), ingress(snapshot, host, found)].into_iter().flatten().collect()
+pub(super) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
+    let mut findings: Vec<_> = [idled_service(snapshot, found), half_idled(snapshot, found)].into_iter().flatten().collect();
+    findings.extend(lost_ports(snapshot, found));
+    findings
 }
 
 /// Whether the Service of an idled app leads to somebody, and back.
@@ -26,9 +28,8 @@ fn idled_service(snapshot: &Snapshot, Found { deployment, service, .. }: &Found)
     let (namespace, name) = (&service.namespace, &service.name);
     let services = &snapshot.objects.services;
     let address = services.iter().find(|object| is(*object, namespace, name))?.spec.as_ref()?.external_name.as_deref()?;
-    let mut parts = address.split('.');
-    let (unidler, its_namespace) = (parts.next()?, parts.next()?);
-    if !services.iter().any(|object| is(object, its_namespace, unidler)) {
+    let own = snapshot.settings.own_service();
+    if !services.iter().any(|object| own.namespace_in(address).is_some_and(|namespace| is(object, namespace, &own.name))) {
         return Some(Finding {
             severity: Severity::Error,
             check: "unidler-missing",
@@ -37,32 +38,39 @@ fn idled_service(snapshot: &Snapshot, Found { deployment, service, .. }: &Found)
             mend: "install the unidler there: kubectl apply -f deploy/".into(),
         });
     }
-    if service.value.when_unidled(&deployment.value).is_none() {
-        let example = r#"{"selector":{"app":"APP"},"ports":[{"name":"http","port":80,"targetPort":3000}]}"#;
-        return Some(Finding {
-            severity: Severity::Error,
-            check: "service-spec-lost",
-            what: format!("Nothing tells where Service {namespace}/{name} led before it was idled"),
-            why: format!("Neither its annotation {SERVICE_WHEN_UNIDLED} nor a label does, so the app cannot be woken."),
-            mend: format!("kubectl -n {namespace} annotate service {name} --overwrite {SERVICE_WHEN_UNIDLED}='{example}'"),
-        });
-    }
-    (!service.value.has_saved() && is_port_unclear(snapshot, namespace, &deployment.name)).then(|| Finding {
-        severity: Severity::Warning,
-        check: "service-port-unclear",
-        what: format!("Nothing tells to which port Service {namespace}/{name} led before it was idled"),
-        why: "Its Deployment has several and none is named `http`; the app will get its visitors at 3000.".into(),
-        mend: format!("name the right one `http` in the pod template of Deployment {namespace}/{}", deployment.name),
-    })
-}
-
-/// Whether a Deployment names several ports, and neither `http` nor the one of the original idler among them.
-fn is_port_unclear(snapshot: &Snapshot, namespace: &str, name: &str) -> bool {
-    let deployment = snapshot.objects.deployments.iter().find(|object| is(*object, namespace, name));
-    let pod = deployment.and_then(|deployment| deployment.spec.as_ref()?.template.spec.as_ref());
-    let ports: Vec<_> =
-        pod.iter().flat_map(|pod| &pod.containers).flat_map(|container| container.ports.iter().flatten()).collect();
-    ports.len() > 1 && !ports.iter().any(|port| port.name.as_deref() == Some("http") || port.container_port == 3000)
+    let uncertain = service.value.when_unidled(&deployment.value).err()?;
+    let annotate =
+        |value: &str| format!("kubectl -n {namespace} annotate service {name} --overwrite {SERVICE_WHEN_UNIDLED}='{value}'");
+    let example = r#"{"selector":{"app":"APP"},"ports":[{"name":"http","port":80,"targetPort":3000}]}"#;
+    let (check, what, why, mend) = match uncertain {
+        Uncertain::Saved => (
+            "service-spec-lost",
+            format!("What Service {namespace}/{name} kept of itself before it was idled cannot be used"),
+            format!("Its annotation {SERVICE_WHEN_UNIDLED} is not a selector and ports, so the app cannot be woken."),
+            annotate(example),
+        ),
+        Uncertain::Pods => (
+            "service-spec-lost",
+            format!("Nothing tells where Service {namespace}/{name} led before it was idled"),
+            format!("Neither its annotation {SERVICE_WHEN_UNIDLED} nor a label does, so the app cannot be woken."),
+            annotate(example),
+        ),
+        Uncertain::Port(likely) => (
+            "service-port-unclear",
+            format!("Nothing tells to which port Service {namespace}/{name} led before it was idled"),
+            format!(
+                "Deployment {namespace}/{} has several ports or containers, and a wrong guess could lead visitors past a login, \
+                 so the app cannot be woken.",
+                deployment.name
+            ),
+            // 3000 is the login's, wherever there is one.
+            format!(
+                "{} with the app's own port, or that of its login, in the place of 3000",
+                annotate(&json!(likely).to_string())
+            ),
+        ),
+    };
+    Some(Finding { severity: Severity::Error, check, what, why, mend })
 }
 
 /// Whether the Deployment and the Service of an app tell the same. An app that has replicas and is marked is just waking.
@@ -93,31 +101,20 @@ fn half_idled(snapshot: &Snapshot, Found { deployment, service, .. }: &Found) ->
     Some(Finding { severity: Severity::Error, check: "half-idled", what, why: why.into(), mend })
 }
 
-/// Whether visitors come to the unidler while the app is idled.
-fn ingress(snapshot: &Snapshot, host: &Host, Found { ingress, deployment, service }: &Found) -> Option<Finding> {
-    let (namespace, name) = (&ingress.namespace, &ingress.name);
+/// Whether visitors come to unidler while the app is idled: through each Ingress that leads to it.
+fn lost_ports(snapshot: &Snapshot, Found { ingresses, deployment, service }: &Found) -> Vec<Finding> {
     let is_idled = deployment.value.idled || service.value.points_at == PointsAt::Unidler;
-    let severity = if is_idled { Severity::Error } else { Severity::Warning };
-    let object = snapshot.objects.ingresses.iter().find(|object| is(*object, namespace, name))?;
-    let backends: Vec<_> = backends(object, host).into_iter().filter(|backend| backend.name == service.name).collect();
-    if backends.is_empty() {
-        return Some(Finding {
-            severity,
-            check: "not-behind-ingress",
-            what: format!("Ingress {namespace}/{name} does not lead {host} to Service {namespace}/{}", service.name),
-            why: "That one has the app's key, but visitors of the idled app would not come to the unidler through it.".into(),
-            mend: format!(
-                "take the label off it, and give it to the one that the Ingress names: {}",
-                label_command(&snapshot.settings, namespace, "service", None, &ingress.key)
-            ),
-        });
-    }
-    let port = backends.into_iter().find_map(lost_port)?;
-    Some(Finding {
-        severity,
-        check: "port-lost",
-        what: format!("Ingress {namespace}/{name} leads {host} to the port {port} of Service {namespace}/{}", service.name),
-        why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
-        mend: "name the Service's port `http` and let the Ingress say `http`, or let both be 80".into(),
-    })
+    let finding = |ingress: &std::sync::Arc<super::super::super::cache::Cached<_>>| {
+        let (namespace, name) = (&ingress.namespace, &ingress.name);
+        let object = snapshot.objects.ingresses.iter().find(|object| is(*object, namespace, name))?;
+        let port = backends(object).into_iter().filter(|backend| backend.name == service.name).find_map(lost_port)?;
+        Some(Finding {
+            severity: if is_idled { Severity::Error } else { Severity::Warning },
+            check: "port-lost",
+            what: format!("Ingress {namespace}/{name} leads to the port {port} of Service {namespace}/{}", service.name),
+            why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
+            mend: "name the Service's port `http` and let the Ingress say `http`, or let both be 80".into(),
+        })
+    };
+    ingresses.iter().filter_map(finding).collect()
 }

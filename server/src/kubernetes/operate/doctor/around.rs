@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::networking::v1::{Ingress as KubeIngress, IngressClass};
+use k8s_openapi::api::{
+    apps::v1::Deployment as KubeDeployment,
+    core::v1::Service as KubeService,
+    networking::v1::{Ingress as KubeIngress, IngressClass},
+};
 use kube::ResourceExt;
 
-use super::{Finding, Severity, Snapshot, Unseen};
+use super::{super::super::discovery::Found, Finding, Severity, Snapshot, Unseen};
 
-pub(super) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+pub(super) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let mut findings = rights(snapshot);
-    findings.extend(controllers(snapshot));
-    findings.extend(autoscalers(snapshot));
-    findings.extend(owners(snapshot));
+    findings.extend(controllers(snapshot, apps));
+    findings.extend(autoscalers(snapshot, apps));
+    findings.extend(owners(snapshot, apps));
     findings.extend(snapshot.unseen.iter().map(unseen));
     findings
 }
@@ -105,8 +109,11 @@ const CONTROLLERS: &[Controller] = &[
 const GCE: &str = "gce";
 
 /// One finding for each class that an app uses and whose controller is known.
-fn controllers(Snapshot { settings, objects, classes, .. }: &Snapshot) -> Vec<Finding> {
-    let apps = objects.ingresses.iter().filter(|ingress| ingress.labels().contains_key(&settings.key_label));
+fn controllers(Snapshot { objects, classes, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let of_apps: BTreeSet<_> =
+        apps.iter().flat_map(|app| &app.ingresses).map(|ingress| (&ingress.namespace, &ingress.name)).collect();
+    let is_of_app = |object: &&KubeIngress| of_apps.contains(&(&object.namespace().unwrap_or_default(), &object.name_any()));
+    let apps = objects.ingresses.iter().filter(is_of_app);
     let used: BTreeSet<(String, String)> = apps.filter_map(|ingress| class_of(ingress, classes)).collect();
     let finding = |(class, controller): (String, String)| {
         let known = CONTROLLERS.iter().find(|known| controller.starts_with(known.name))?;
@@ -141,9 +148,9 @@ fn class_of(ingress: &KubeIngress, classes: &[IngressClass]) -> Option<(String, 
 /// Autoscalers of apps. An ordinary one pauses while there are 0 replicas ([Kubernetes: implicit maintenance mode]).
 ///
 /// [Kubernetes: implicit maintenance mode]: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
-fn autoscalers(Snapshot { settings, objects, autoscalers, .. }: &Snapshot) -> Vec<Finding> {
-    let apps = objects.deployments.iter().filter(|deployment| deployment.labels().contains_key(&settings.key_label));
-    let apps: BTreeSet<(Option<String>, String)> = apps.map(|app| (app.namespace(), app.name_any())).collect();
+fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let apps: BTreeSet<_> =
+        apps.iter().map(|app| (Some(app.deployment.namespace.clone()), app.deployment.name.clone())).collect();
     let finding = |autoscaler: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler| {
         let spec = autoscaler.spec.as_ref()?;
         let target = &spec.scale_target_ref;
@@ -184,9 +191,16 @@ fn autoscalers(Snapshot { settings, objects, autoscalers, .. }: &Snapshot) -> Ve
 }
 
 /// Who keeps objects of apps as they are in Git. Helm alone writes only when somebody tells it to.
-fn owners(Snapshot { settings, objects, .. }: &Snapshot) -> Vec<Finding> {
-    let deployments = objects.deployments.iter().filter(|object| object.labels().contains_key(&settings.key_label));
-    let services = objects.services.iter().filter(|object| object.labels().contains_key(&settings.key_label));
+fn owners(Snapshot { objects, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let of_apps = |kind: fn(&Found) -> (&str, &str)| apps.iter().map(kind).collect::<BTreeSet<_>>();
+    let own_deployments = of_apps(|app| (&app.deployment.namespace, &app.deployment.name));
+    let own_services = of_apps(|app| (&app.service.namespace, &app.service.name));
+    let is_deployment =
+        |object: &&KubeDeployment| own_deployments.contains(&(&*object.namespace().unwrap_or_default(), &*object.name_any()));
+    let is_service =
+        |object: &&KubeService| own_services.contains(&(&*object.namespace().unwrap_or_default(), &*object.name_any()));
+    let deployments = objects.deployments.iter().filter(is_deployment);
+    let services = objects.services.iter().filter(is_service);
     let deployments = deployments.filter_map(|object| owner(object, "Deployment", "/spec/replicas"));
     let services = services.filter_map(|object| owner(object, "Service", "/spec"));
     deployments.chain(services).collect()

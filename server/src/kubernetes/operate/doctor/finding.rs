@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::{
-    apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress,
-};
+use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
 use kube::ResourceExt;
 use unidler::{host::Host, progress::Reason};
 
@@ -12,7 +10,7 @@ use super::{
     super::{
         super::{
             Settings,
-            discovery::{find, hosts_of, key_of},
+            discovery::{Caches, Found, NotFound},
             objects::IDLED,
         },
         idle::{backends, leads_to_unidler},
@@ -20,67 +18,75 @@ use super::{
     Finding, Severity, Snapshot, apps, label_command,
 };
 
-/// Looks for the app of every host as the server would, and then for idled objects that belong to none.
-pub(super) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
-    let Snapshot { settings, objects, .. } = snapshot;
-    let (ingresses, deployments, services) = objects.caches(settings);
-    let mut findings = Vec::new();
-    // Namespace and key of the apps that an Ingress serves.
-    let mut served = BTreeSet::new();
-    for ingress in ingresses.all() {
-        for host in hosts_of(&ingress, &settings.key_label) {
-            served.insert((ingress.namespace.clone(), ingress.key.clone()));
-            match find(&host, key_of(&host, &settings.key_label), &ingresses, &deployments, &services) {
-                Ok(found) => findings.extend(apps::findings(snapshot, &host, &found)),
-                Err(reason) => findings.extend(not_found(snapshot, &ingress.namespace, &host, reason)),
-            }
+/// Looks at every app that is found, then for rules of Ingresses that should lead to one, and then for idled objects that
+/// belong to none.
+pub(super) fn findings(snapshot: &Snapshot, caches: &Caches, found: &[Found]) -> Vec<Finding> {
+    let mut findings: Vec<_> = found.iter().flat_map(|found| apps::findings(snapshot, found)).collect();
+    let ingresses = caches.ingresses.all();
+    let rules: BTreeSet<&str> = ingresses.iter().flat_map(|ingress| &ingress.value.rules).map(|rule| &*rule.host).collect();
+    for rule in rules {
+        if let Err(Some(error)) = caches.decided(rule, Host::parse(rule).ok().as_ref()) {
+            findings.extend(not_found(snapshot, rule, &error));
         }
     }
-    findings.extend(unserved(snapshot, &served));
+    findings.extend(unserved(snapshot, found));
     findings
 }
 
-/// An app of which an Ingress is there, and something is missing or there twice.
-fn not_found(snapshot: &Snapshot, namespace: &str, host: &Host, reason: Reason) -> Option<Finding> {
+/// A host whose app is not found, because something is missing or there twice.
+fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Finding> {
     let Snapshot { settings, objects, .. } = snapshot;
     let Settings { key_label, .. } = settings;
-    let key = key_of(host, key_label);
-    let serving: Vec<&KubeIngress> = with_key(&objects.ingresses, settings, None, key)
-        .into_iter()
-        .filter(|ingress| !backends(ingress, host).is_empty())
-        .collect();
-    let deployments = with_key(&objects.deployments, settings, Some(namespace), key);
-    let services = with_key(&objects.services, settings, Some(namespace), key);
-    let is_idled = deployments.iter().any(|deployment| is_marked(deployment))
+    let is_involved = |kind: &str, object: &dyn Fn() -> (String, String)| {
+        let (namespace, name) = object();
+        error.involved.iter().any(|involved| *involved == format!("{kind} {namespace}/{name}"))
+    };
+    fn id<K: ResourceExt>(object: &K) -> (String, String) {
+        (object.namespace().unwrap_or_default(), object.name_any())
+    }
+    let services: Vec<_> = objects.services.iter().filter(|object| is_involved("Service", &|| id(*object))).collect();
+    let deployments: Vec<_> = objects.deployments.iter().filter(|object| is_involved("Deployment", &|| id(*object))).collect();
+    let ingress = objects.ingresses.iter().find(|object| is_involved("Ingress", &|| id(*object)))?;
+    let (namespace, ingress_name) = id(ingress);
+    let keys = services.iter().map(|service| service.labels()).chain([ingress.labels()]);
+    let key = keys.filter_map(|labels| labels.get(key_label)).next().map_or_else(|| rule.to_owned(), ToOwned::to_owned);
+    let same_key = |deployment: &&KubeDeployment| {
+        deployment.namespace().as_deref() == Some(&namespace) && deployment.labels().get(key_label) == Some(&key)
+    };
+    let is_idled = objects.deployments.iter().filter(same_key).chain(deployments.iter().copied()).any(is_marked)
         || services.iter().any(|service| leads_to_unidler((*service).clone(), settings));
 
-    let (check, what, why, mend) = match reason {
-        Reason::NoDeployment | Reason::NoService => {
-            let (kind, name) = if reason == Reason::NoService {
-                ("Service", behind(&serving, host))
-            } else {
-                ("Deployment", selected(&objects.deployments, namespace, &services))
-            };
-            (
-                "label-missing",
-                format!("No {kind} in namespace {namespace} has the label {key_label}={key}, which its Ingress has"),
-                "The unidler does not find the app, so it can be neither idled nor woken.",
-                label_command(settings, namespace, &kind.to_lowercase(), name.as_deref(), key),
-            )
-        }
-        Reason::AmbiguousIngress | Reason::AmbiguousDeployment | Reason::AmbiguousService => {
-            let (kind, names) = match reason {
-                Reason::AmbiguousIngress => ("ingress", names(&serving)),
-                Reason::AmbiguousDeployment => ("deployment", names(&deployments)),
-                _ => ("service", names(&services)),
-            };
-            (
-                "key-duplicate",
-                format!("Several objects have the label {key_label}={key} of {host}: {kind} {names}"),
-                "The unidler does not know which one is meant, so the app can be neither idled nor woken.",
-                format!("take it off all but one: kubectl -n NAMESPACE label {kind} NAME {key_label}-"),
-            )
-        }
+    let (check, what, why, mend) = match error.reason {
+        Reason::NoDeployment => (
+            "label-missing",
+            format!("No Deployment in namespace {namespace} has the label {key_label}={key} of the app of {rule}"),
+            "The unidler does not find the app, so it can be neither idled nor woken.",
+            label_command(
+                settings,
+                &namespace,
+                "deployment",
+                selected(&objects.deployments, &namespace, &services).as_deref(),
+                &key,
+            ),
+        ),
+        Reason::NoService => (
+            "not-behind-ingress",
+            format!("{rule} leads nowhere: {error}"),
+            "Visitors of the app would not come to the unidler, so it can be neither idled nor woken.",
+            format!("let it lead to the app's Service: kubectl -n {namespace} edit ingress {ingress_name}"),
+        ),
+        Reason::AmbiguousDeployment => (
+            "key-duplicate",
+            format!("Several Deployments have the key of {rule}: {error}"),
+            "The unidler does not know which one is meant, so the app can be neither idled nor woken.",
+            format!("take it off all but one: kubectl -n {namespace} label deployment NAME {key_label}-"),
+        ),
+        Reason::AmbiguousIngress | Reason::AmbiguousService => (
+            "host-duplicate",
+            format!("{rule} leads to several apps: {error}"),
+            "The unidler does not know which one a visitor wants, so none can be idled or woken there.",
+            "give each app a host of its own".to_owned(),
+        ),
         // The host is one that an Ingress serves.
         _ => return None,
     };
@@ -88,14 +94,14 @@ fn not_found(snapshot: &Snapshot, namespace: &str, host: &Host, reason: Reason) 
     Some(Finding { severity, check, what, why: why.into(), mend })
 }
 
-/// Idled objects whose app no Ingress serves.
-fn unserved(snapshot: &Snapshot, served: &BTreeSet<(String, String)>) -> Vec<Finding> {
+/// Idled objects that no Ingress leads to.
+fn unserved(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
     let Snapshot { settings, objects, .. } = snapshot;
     let idled = objects.deployments.iter().filter(|deployment| is_marked(deployment));
     let leading = objects.services.iter().filter(|service| leads_to_unidler((*service).clone(), settings));
     let idled = idled.map(|object| Idled::of(object, "deployment", settings));
     let idled = idled.chain(leading.map(|object| Idled::of(object, "service", settings)));
-    idled.filter_map(|object| object.finding(snapshot, served)).collect()
+    idled.filter_map(|object| object.finding(snapshot, found)).collect()
 }
 
 /// A Deployment or a Service that is idled.
@@ -112,31 +118,28 @@ impl Idled {
         Self { kind, namespace, name, key: object.labels().get(key_label).cloned() }
     }
 
-    fn finding(&self, Snapshot { settings, objects, .. }: &Snapshot, served: &BTreeSet<(String, String)>) -> Option<Finding> {
+    fn finding(&self, Snapshot { settings, objects, .. }: &Snapshot, found: &[Found]) -> Option<Finding> {
         let Self { kind, namespace, name, key } = self;
         let Settings { key_label, .. } = settings;
+        let is_this = |found: &Found| {
+            let own = if *kind == "service" { &found.service.name } else { &found.deployment.name };
+            found.service.namespace == *namespace && own == name
+        };
+        // An Ingress that leads to the app, or should, is told of already where it is looked at.
+        let is_of_ingress = objects.ingresses.iter().any(|ingress| {
+            let is_behind = *kind == "service" && backends(ingress).iter().any(|backend| backend.name == *name);
+            ingress.namespace().as_deref() == Some(namespace)
+                && (is_behind || key.as_ref().is_some_and(|key| ingress.labels().get(key_label) == Some(key)))
+        });
+        if found.iter().any(is_this) || is_of_ingress {
+            return None;
+        }
         let (check, what, mend) = match key {
-            Some(key) if served.contains(&(namespace.clone(), key.clone())) => return None,
-            Some(key) if !with_key(&objects.ingresses, settings, Some(namespace), key).is_empty() => (
-                "host-not-served",
-                format!(
-                    "The Ingress with the label {key_label}={key} in namespace {namespace} has no rule for a host of that key"
-                ),
-                format!("give it one, or mend its label: kubectl -n {namespace} edit ingress -l {key_label}={key}"),
-            ),
             Some(key) => (
                 "host-not-served",
-                format!("No Ingress in namespace {namespace} has the label {key_label}={key} of an idled app"),
-                label_command(
-                    settings,
-                    namespace,
-                    "ingress",
-                    unlabelled_ingress(&objects.ingresses, namespace, key).as_deref(),
-                    key,
-                ),
+                format!("No Ingress in namespace {namespace} leads to the idled app with the label {key_label}={key}"),
+                format!("let one lead to its Service: kubectl -n {namespace} edit ingress"),
             ),
-            // The other side of a missing label, which is told already where the rest of the app is found.
-            None if kind == &"service" && is_backend_of_app(&objects.ingresses, settings, namespace, name) => return None,
             None => (
                 "label-missing",
                 format!("The idled {kind} {namespace}/{name} has no label {key_label}"),
@@ -152,22 +155,6 @@ fn is_marked(deployment: &KubeDeployment) -> bool {
     deployment.labels().get(IDLED).is_some_and(|value| value == "true")
 }
 
-fn with_key<'a, K: ResourceExt>(objects: &'a [K], settings: &Settings, namespace: Option<&str>, key: &str) -> Vec<&'a K> {
-    let has_key = |object: &&K| object.labels().get(&settings.key_label).is_some_and(|value| value == key);
-    let is_here = |object: &&K| namespace.is_none() || object.namespace().as_deref() == namespace;
-    objects.iter().filter(has_key).filter(is_here).collect()
-}
-
-fn names<K: ResourceExt>(objects: &[&K]) -> String {
-    let name = |object: &&K| format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
-    objects.iter().map(name).collect::<Vec<_>>().join(", ")
-}
-
-/// The Service that the Ingresses lead a host to, if it is one.
-fn behind(ingresses: &[&KubeIngress], host: &Host) -> Option<String> {
-    only(ingresses.iter().flat_map(|ingress| backends(ingress, host)).map(|backend| backend.name.clone()))
-}
-
 /// The Deployment whose pods the Services select, if it is one.
 fn selected(deployments: &[KubeDeployment], namespace: &str, services: &[&KubeService]) -> Option<String> {
     let selector = services.first()?.spec.as_ref()?.selector.as_ref()?;
@@ -177,26 +164,6 @@ fn selected(deployments: &[KubeDeployment], namespace: &str, services: &[&KubeSe
             && pods.is_some_and(|labels| selector.iter().all(|(name, value)| labels.get(name) == Some(value)))
     };
     only(deployments.iter().filter(is_selected).map(ResourceExt::name_any))
-}
-
-/// The Ingress in a namespace that serves the host which a key is, if it is one.
-fn unlabelled_ingress(ingresses: &[KubeIngress], namespace: &str, key: &str) -> Option<String> {
-    let host = Host::parse(key).ok()?;
-    let serves =
-        |ingress: &&KubeIngress| ingress.namespace().as_deref() == Some(namespace) && !backends(ingress, &host).is_empty();
-    only(ingresses.iter().filter(serves).map(ResourceExt::name_any))
-}
-
-/// Whether an Ingress with the key label leads to a Service.
-fn is_backend_of_app(ingresses: &[KubeIngress], settings: &Settings, namespace: &str, service: &str) -> bool {
-    ingresses.iter().any(|ingress| {
-        let hosts = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten()).filter_map(|rule| rule.host.as_deref());
-        ingress.namespace().as_deref() == Some(namespace)
-            && ingress.labels().contains_key(&settings.key_label)
-            && hosts
-                .filter_map(|host| Host::parse(host).ok())
-                .any(|host| backends(ingress, &host).iter().any(|to| to.name == service))
-    })
 }
 
 fn only(names: impl Iterator<Item = String>) -> Option<String> {

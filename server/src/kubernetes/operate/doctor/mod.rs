@@ -100,8 +100,10 @@ pub(super) struct Finding {
 
 /// Looks at everything. The worst comes first.
 pub(super) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
-    let mut findings = finding::findings(snapshot);
-    findings.extend(around::findings(snapshot));
+    let caches = snapshot.objects.caches(&snapshot.settings);
+    let found = caches.apps();
+    let mut findings = finding::findings(snapshot, &caches, &found);
+    findings.extend(around::findings(snapshot, &found));
     findings.sort();
     findings.dedup();
     findings

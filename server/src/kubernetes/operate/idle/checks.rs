@@ -9,7 +9,13 @@ use k8s_openapi::api::{
 use kube::ResourceExt;
 use unidler::{host::Host, progress::Reason};
 
-use super::{super::super::objects::ServiceWhenUnidled, PORT};
+use super::{
+    super::super::{
+        discovery::{NotFound, keys_of},
+        objects::ServiceWhenUnidled,
+    },
+    PORT,
+};
 
 /// What a Service has to keep, if that is all that it loses.
 ///
@@ -42,30 +48,25 @@ pub(super) fn kept(service: &KubeService) -> anyhow::Result<ServiceWhenUnidled> 
     })
 }
 
-/// Whether visitors come through the Service, at a port that it has while the app is idled.
-pub(super) fn expect_ingress(ingress: &KubeIngress, host: &Host, service: &str) -> anyhow::Result<()> {
+/// Whether visitors who come through an Ingress ask for a port that the Service has while the app is idled.
+pub(super) fn expect_ingress(ingress: &KubeIngress, service: &str) -> anyhow::Result<()> {
     let name = format!("Ingress {}/{}", ingress.namespace().unwrap_or_default(), ingress.name_any());
-    let backends: Vec<_> = backends(ingress, host).into_iter().filter(|backend| backend.name == service).collect();
-    ensure!(
-        !backends.is_empty(),
-        "{name} does not lead {host} to Service {service}, so its visitors would never reach the unidler: put the key label on \
-         the Service that it leads to"
-    );
-    if let Some(port) = backends.into_iter().find_map(lost_port) {
+    if let Some(port) = backends(ingress).into_iter().filter(|backend| backend.name == service).find_map(lost_port) {
         bail!(
-            "{name} leads {host} to the port {port} of Service {service}, and while the app is idled that has only the port \
+            "{name} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
              `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80"
         );
     }
     Ok(())
 }
 
-/// The Services that an Ingress leads a host to.
-pub(in super::super) fn backends<'a>(ingress: &'a KubeIngress, host: &Host) -> Vec<&'a IngressServiceBackend> {
-    let rules = ingress.spec.iter().flat_map(|spec| spec.rules.iter().flatten());
-    let rules = rules.filter(|rule| rule.host.as_deref().is_some_and(|rule| host.is_served_by(rule)));
+/// The Services that an Ingress leads to.
+pub(in super::super) fn backends(ingress: &KubeIngress) -> Vec<&IngressServiceBackend> {
+    let spec = ingress.spec.as_ref();
+    let rules = spec.and_then(|spec| spec.rules.as_ref()).into_iter().flatten();
     let paths = rules.filter_map(|rule| rule.http.as_ref()).flat_map(|http| &http.paths);
-    paths.filter_map(|path| path.backend.service.as_ref()).collect()
+    let default = spec.and_then(|spec| spec.default_backend.as_ref());
+    paths.map(|path| &path.backend).chain(default).filter_map(|backend| backend.service.as_ref()).collect()
 }
 
 /// The port that a backend asks for, if the Service of an idled app does not have it.
@@ -89,27 +90,25 @@ pub(super) fn expect_pods(deployment: &KubeDeployment, kept: &ServiceWhenUnidled
 }
 
 /// Why no app was found, and what to do.
-pub(super) fn no_app(reason: Reason, host: &Host, key_label: &str, key: &str, namespace: &str) -> anyhow::Error {
-    let label = format!("{key_label}={key}");
-    let put = |kind: &str| format!("put it on the app's with `kubectl -n {namespace} label {kind} NAME {label}`");
-    let one = |kind: &str| format!("take it off all but one: `kubectl get {kind} -A -l {label}` lists them");
-    let text = match reason {
+pub(super) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::Error {
+    let key = keys_of(host).first().copied().unwrap_or_default().to_owned();
+    let text = match error.reason {
         Reason::NoIngress => format!(
-            "no Ingress has the label {label}: {}, or say with --unidle-key-label which label has the key",
-            put("ingress")
+            "no Ingress has the label {key_label}={key}, and none leads {host} to an app that has such a label: `kubectl get \
+             ingress -A` shows which hosts there are"
         ),
-        Reason::HostNotServed => format!(
-            "the Ingress with the label {label} has no rule for {host}: `kubectl get ingress -A -l {label}` shows its hosts"
+        Reason::HostNotServed => format!("the Ingress with the key of {host} has no rule for it: {error}"),
+        Reason::NoDeployment => format!(
+            "no Deployment has the key of {host} in the namespace of its Ingress ({error}): give it the same {key_label} as \
+             the Service, or `kubectl -n NAMESPACE label deployment NAME {key_label}={key}`"
         ),
-        Reason::AmbiguousIngress => format!("several Ingresses with the label {label} serve {host}: {}", one("ingress")),
-        Reason::NoDeployment => {
-            format!("no Deployment in the namespace of the Ingress, {namespace}, has the label {label}: {}", put("deployment"))
-        }
-        Reason::AmbiguousDeployment => format!("several Deployments have the label {label}: {}", one("deployment")),
-        Reason::NoService => {
-            format!("no Service in the namespace of the Ingress, {namespace}, has the label {label}: {}", put("service"))
-        }
-        Reason::AmbiguousService => format!("several Services have the label {label}: {}", one("service")),
+        Reason::NoService => format!("what leads {host} on leads nowhere: {error}"),
+        Reason::AmbiguousDeployment => format!(
+            "several Deployments have the key of {host} ({error}): take the label off all but one, `kubectl -n NAMESPACE label \
+             deployment NAME {key_label}-`"
+        ),
+        Reason::AmbiguousIngress => format!("several Ingresses lead {host} to different apps: {error}"),
+        Reason::AmbiguousService => format!("several Services of {host} are those of different apps: {error}"),
         other => format!("the app cannot be found: {other:?}"),
     };
     anyhow::anyhow!(text)

@@ -5,7 +5,12 @@ use super::*;
 const HOST: &str = "tool.example";
 
 fn settings() -> Settings {
-    Settings { key_label: "host".into(), service_name: "unidler".into(), max_replicas: 10 }
+    Settings {
+        key_label: "host".into(),
+        service_name: "unidler".into(),
+        cluster_domain: "cluster.local".into(),
+        max_replicas: 10,
+    }
 }
 
 /// The objects of an ordinary app, which a test changes.
@@ -60,7 +65,7 @@ fn plan_of(apps: &[App]) -> anyhow::Result<Plan> {
         deployments: apps.iter().map(|app| object(&app.deployment)).collect(),
         services: apps.iter().map(|app| object(&app.service)).collect(),
     };
-    let target = Target::parse(None, "unidler").expect("an address");
+    let target = Target::parse(None, &settings()).expect("an address");
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     plan(&Host::parse(HOST).expect("a host"), &objects, &settings(), &target, now)
 }
@@ -108,7 +113,7 @@ fn a_wake_up_gives_back_what_idling_took() {
     let plan = plan_of(&[app()]).expect("a plan");
     let mut service = app().service;
     json_patch::merge(&mut service, &plan.switch);
-    let service = Service::parse(object(&service), "unidler");
+    let service = Service::parse(object(&service), &settings().own_service());
     assert_eq!(service.points_at, PointsAt::Unidler);
 
     let mut deployment = app().deployment;
@@ -140,10 +145,17 @@ type Refusal = (fn(&mut App), &'static str);
 #[test]
 fn what_could_not_be_woken_as_it_was_is_refused() {
     let refusals: &[Refusal] = &[
-        (|app| app.ingress["metadata"]["labels"] = json!({}), "no Ingress has the label host=tool.example"),
-        (|app| app.deployment["metadata"]["labels"] = json!({}), "no Deployment in the namespace of the Ingress, team,"),
-        (|app| app.service["metadata"]["namespace"] = json!("other"), "kubectl -n team label service NAME host=tool.example"),
-        (|app| app.ingress["spec"]["rules"][0]["host"] = json!("other.example"), "has no rule for tool.example"),
+        (
+            |app| {
+                for object in [&mut app.ingress, &mut app.deployment, &mut app.service] {
+                    object["metadata"]["labels"] = json!({});
+                }
+            },
+            "no Ingress has the label host=tool.example",
+        ),
+        (|app| app.deployment["metadata"]["labels"] = json!({}), "no Deployment has the key of tool.example"),
+        (|app| app.service["metadata"]["namespace"] = json!("other"), "Service team/tool, which does not exist"),
+        (|app| app.ingress["spec"]["rules"][0]["host"] = json!("other.example"), "has no rule for it: Ingress team/tool"),
         (|app| app.deployment["metadata"]["labels"][IDLED] = json!("true"), "is idled already"),
         (
             |app| app.service["spec"] = json!({ "type": "ExternalName", "externalName": "unidler.tools.svc.cluster.local" }),
@@ -163,7 +175,7 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
         (|app| app.deployment["spec"]["replicas"] = json!(11), "is given back 10 at most"),
         (
             |app| app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("front"),
-            "does not lead tool.example to Service tool",
+            "Ingress team/tool, Service team/front, which does not exist",
         ),
         (
             |app| {
@@ -177,6 +189,7 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
                     object["metadata"]["namespace"] = json!("unidler");
                 }
                 app.service["metadata"]["name"] = json!("unidler");
+                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("unidler");
             },
             "is the unidler's own host",
         ),
@@ -205,18 +218,30 @@ fn what_is_there_twice_is_refused() {
     second.ingress["metadata"]["labels"] = json!({});
     assert!(error(second).starts_with("several Deployments"));
     let mut second = in_namespace("team", "second");
-    second.ingress["metadata"]["labels"] = json!({});
-    second.deployment["metadata"]["labels"] = json!({});
+    second.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("second");
+    for object in [&mut second.deployment, &mut second.service] {
+        object["metadata"]["labels"] = json!({ "host": "tool" });
+    }
     assert!(error(second).starts_with("several Services"));
 }
 
 #[test]
 fn idled_apps_lead_to_an_address_that_the_server_knows() {
-    let target = Target::parse(Some("Unidler.Tools.svc.example.org"), "unidler").expect("an address");
+    let of = |service: &str, domain: &str| Settings { service_name: service.into(), cluster_domain: domain.into(), ..settings() };
+    let target = Target::parse(Some("Unidler.Tools.svc.example.org"), &of("unidler", "example.org")).expect("an address");
     assert_eq!((&*target.address, &*target.namespace), ("unidler.tools.svc.example.org", "tools"));
-    assert_eq!(Target::parse(None, "waker").expect("an address").address, "waker.unidler.svc.cluster.local");
-    for address in ["unidler", "unidler.tools", "unidler.example.org", "other.tools.svc.cluster.local", "unidler..svc", "a b"] {
-        assert!(Target::parse(Some(address), "unidler").is_err(), "{address}");
+    let default = Target::parse(None, &of("waker", "example.org")).expect("an address");
+    assert_eq!(default.address, "waker.unidler.svc.example.org");
+    for address in [
+        "unidler",
+        "unidler.tools",
+        "unidler.example.org",
+        "other.tools.svc.cluster.local",
+        "unidler..svc",
+        "a b",
+        "unidler.tools.svc.evil.example",
+    ] {
+        assert!(Target::parse(Some(address), &settings()).is_err(), "{address}");
     }
 }
 
@@ -227,4 +252,20 @@ fn a_dry_run_shows_both_patches() {
     {
         assert!(shown.contains(part), "{part} is not in:\n{shown}");
     }
+}
+
+#[test]
+fn an_app_is_idled_for_all_of_its_hosts() {
+    let with_second_ingress = |port: Value| {
+        let mut second = app();
+        second.ingress["metadata"] = json!({ "name": "more", "namespace": "team" });
+        second.ingress["spec"]["rules"][0]["host"] = json!("www.tool.example");
+        second.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] = port;
+        second.deployment["metadata"]["namespace"] = json!("elsewhere");
+        second.service["metadata"]["namespace"] = json!("elsewhere");
+        [app(), second]
+    };
+    assert!(plan_of(&with_second_ingress(json!({ "number": 80 }))).is_ok());
+    let error = plan_of(&with_second_ingress(json!({ "number": 8080 }))).expect_err("its visitors would be cut off");
+    assert!(error.to_string().starts_with("Ingress team/more leads to the port 8080 of Service tool"), "{error}");
 }
