@@ -87,11 +87,12 @@ export class StandIn {
                 headers[name] = Array.isArray(value) ? [...before, ...value] : value;
             }
             answer.writeHead(response.statusCode ?? 502, headers);
+            const isSwallowed = () => this.swallows && /event-stream/.test(headers["content-type"] ?? "");
             response.on("data", (bytes) => {
-                if (!(this.swallows && /event-stream/.test(headers["content-type"] ?? ""))) answer.write(bytes);
+                if (!isSwallowed()) answer.write(bytes);
             });
             response.on("end", () => {
-                if (!this.swallows) answer.end();
+                if (!isSwallowed()) answer.end();
             });
         });
         outgoing.on("error", () => answer.destroy());
