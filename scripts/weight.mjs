@@ -1,5 +1,5 @@
-// What a visitor's browser loads at first, by part, as brotli: the HTML with its style as the server sends it, the
-// module and the WASM. Fails above the budget. Starts the demo, and asks it for the page as a browser would.
+// What a visitor's browser loads at first, by part: the HTML with its style, the module and the WASM as brotli, and the
+// loader as the server sends it. Fails above the budget. Starts the demo, and asks it for the page as a browser would.
 
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -21,18 +21,21 @@ const port = await new Promise((found, failed) => {
   });
   demo.on("exit", () => failed(new Error(`the demo did not start: ${log}`)));
 });
-const html = await new Promise((done, failed) => {
-  const headers = { host: `quick.localhost:${port}`, accept: "text/html" };
-  get({ host: "127.0.0.1", port, headers }, async (answer) => done(Buffer.concat(await answer.toArray()))).on("error", failed);
-});
+const load = (path) =>
+  new Promise((done, failed) => {
+    const headers = { host: `quick.localhost:${port}`, accept: "text/html" };
+    get({ host: "127.0.0.1", port, path, headers }, async (answer) => done(Buffer.concat(await answer.toArray()))).on("error", failed);
+  });
+const html = await load("/");
+const loader = await load(new URL(/<script defer src="([^"]+)"/.exec(html.toString())[1], "http://localhost/").pathname);
 demo.kill();
 
 const part = (extension) => readFileSync(files + readdirSync(files).find((name) => name.endsWith(`.${extension}.br`))).length;
-const parts = { html: brotliCompressSync(html).length, js: part("js"), wasm: part("wasm") };
-parts.total = parts.html + parts.js + parts.wasm;
+const parts = { html: brotliCompressSync(html).length, loader: loader.length, js: part("js"), wasm: part("wasm") };
+parts.total = parts.html + parts.loader + parts.js + parts.wasm;
 for (const [name, bytes] of Object.entries(parts)) {
   const limit = BUDGET[name] ? `  of at most ${(BUDGET[name] / KIB).toFixed(1)} KiB` : "";
-  console.log(`${name.padEnd(6)}${(bytes / KIB).toFixed(1).padStart(7)} KiB${limit}`);
+  console.log(`${name.padEnd(8)}${(bytes / KIB).toFixed(1).padStart(7)} KiB${limit}`);
 }
 const foreign = [...html.toString().matchAll(/(?:src|href)="?(https?:\/\/[^" >]+)/g)].map((match) => match[1]);
 if (foreign.length > 0) console.log(`requests to others: ${foreign.join(" ")}`);
