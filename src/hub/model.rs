@@ -387,10 +387,12 @@ impl Cluster for World {
 
     fn observe(&self, _: &AppId) -> Observation {
         let mut truth = self.truth();
-        truth.was_up |= truth.is_up();
         let (pod, service) = (truth.deployment.seen(self.staleness.0), truth.service.seen(self.staleness.1));
         let is_available = Instant::now().checked_sub(self.staleness.0).is_some_and(|then| pod.is_available(then));
-        let endpoints = if is_available { Endpoints::Ready } else { Endpoints::NotReady };
+        // Endpoints come of both, and are seen as late as the pods.
+        let was_up = is_available && !truth.service.seen(self.staleness.0).is_ours;
+        truth.was_up |= was_up;
+        let endpoints = if was_up { Endpoints::Ready } else { Endpoints::NotReady };
         Ok(Observed {
             connected: truth.connected,
             title: None,
