@@ -20,8 +20,9 @@ const START: Duration = Duration::from_secs(8);
 const DEADLINE: Duration = Duration::from_secs(120);
 /// How often the server sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
-/// How long the last visitors are given, and the sweeps after everything.
-const AFTERWARDS: Duration = Duration::from_mins(15);
+/// How long the sweeps go on, and where faults have them back off up to an hour.
+const AFTERWARDS: Duration = Duration::from_mins(20);
+const AFTER_FAULTS: Duration = Duration::from_hours(8);
 /// The longest that an idled app may be out of everybody's reach, if nothing goes wrong with the repair: until the
 /// next sweep, the minute for which that looks at it, and what a write may take.
 const REACH: Duration = Duration::from_secs(135);
@@ -482,7 +483,7 @@ async fn run(script: Script) {
         }
     });
     let sweeps = async {
-        let last = begun + AFTERWARDS;
+        let last = begun + if script.faults.is_empty() { AFTERWARDS } else { AFTER_FAULTS };
         while Instant::now() < last {
             for hub in &hubs {
                 hub.lock().expect("no panic").sweep();
