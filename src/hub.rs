@@ -99,7 +99,7 @@ struct Inner {
 /// How much a driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Mandate {
-    /// It only watches.
+    /// It only watches; and finishes for those who listen what somebody else has started and left.
     Watch,
     /// It finishes what somebody else left half done. No visitor waits for that, so it costs no slot, is counted
     /// nowhere, and ends with the first write that fails.
@@ -135,7 +135,8 @@ impl Hub {
     }
 
     /// Listens to a host's app without starting it. As [`start`](Self::start); an app that sleeps is one snapshot,
-    /// and more follow when somebody starts it.
+    /// and more follow when somebody starts it. What somebody else has started is finished all the same if nobody
+    /// else does it.
     pub fn join(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.listen(host, Mandate::Watch)
     }

@@ -111,8 +111,8 @@ export const faultyTest = test.extend<{ apiProxy: FaultyProxy }>({
     },
 });
 
-/** The three writes of a wake-up. */
-export const THREE_WRITES = ["patch deployments", "patch deployments", "patch services"];
+/** The three writes of a wake-up: replicas, Service, and the idle marks last. */
+export const THREE_WRITES = ["patch deployments", "patch services", "patch deployments"];
 
 /** Waits until an app is as it was before it was idled. */
 export async function expectAwake(api: Api, app: App, { replicas = 2, timeout = 30_000 } = {}): Promise<void> {

@@ -38,6 +38,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(5);
 /// The same where no visitor waits: as long as one admission webhook may hold up the idler's next write.
 const SETTLE_ALONE: Duration = Duration::from_secs(10);
+/// How long a write is left to the replica that was asked for it, before another one does it for its own visitors.
+const TAKE_OVER: Duration = Duration::from_secs(3);
 /// How long an idled app has to look unreachable before the sweep starts it without a visitor.
 const STRANDED: Duration = Duration::from_secs(60);
 /// How long a reason is shown, without any change, before it is a failure. One that may pass is shown for longer.
@@ -224,19 +226,20 @@ impl Driver {
         let Ok(observed) = observation else { return Plan::Leave };
         let is_ours = self.pace.is_as_scaled(&observed.deployment);
         let mandate = self.wake.mandate();
-        let settle = match (write, mandate) {
-            (_, Mandate::Watch) => return Plan::Leave,
-            (Write::Scale { .. }, Mandate::Wake) => Duration::ZERO,
-            // Asleep, as it should be.
-            (Write::Scale { .. }, Mandate::Finish) if !matches!(observed.service, Service::Serving { .. }) => return Plan::Leave,
-            (Write::Scale { .. }, Mandate::Finish) => STRANDED,
-            // The marks are still there, so if its idler takes it down now, the app is known to be idled.
-            (Write::RestoreService { .. }, Mandate::Wake) if observed.deployment.idled => Duration::ZERO,
-            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) if is_ours => Duration::ZERO,
-            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) if self.is_visited => SETTLE,
-            (Write::RestoreService { .. } | Write::ClearIdled { .. }, _) => SETTLE_ALONE,
-        };
         let is_scale = matches!(write, Write::Scale { .. });
+        let settle = match mandate {
+            Mandate::Wake if is_scale => Duration::ZERO,
+            Mandate::Finish if is_scale && matches!(observed.service, Service::Serving { .. }) => STRANDED,
+            // Asleep, as it should be; or not for this driver.
+            _ if is_scale => return Plan::Leave,
+            // Whoever has joined waits for somebody else to finish it, who may be gone.
+            Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
+            // The marks are still there, so if its idler takes it down now, the app is known to be idled.
+            Mandate::Wake if observed.deployment.idled && matches!(write, Write::RestoreService { .. }) => Duration::ZERO,
+            _ if is_ours => Duration::ZERO,
+            _ if self.is_visited || self.wake.has_listeners() => SETTLE,
+            Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
+        };
         if !self.pace.allows(write) {
             self.ring_at(self.pace.until);
             return Plan::Hold;
@@ -244,8 +247,9 @@ impl Driver {
         if is_scale && self.pace.scales == MAX_SCALES {
             return if mandate == Mandate::Wake { Plan::Refuse } else { Plan::Leave };
         }
-        let settled = self.sight.since(write).map(|since| since + settle).filter(|settled| *settled > Instant::now());
-        if settled.is_some() {
+        let leave = if mandate == Mandate::Watch { TAKE_OVER } else { Duration::ZERO };
+        let settled = self.sight.since(write).map(|since| since + settle).max(Some(self.sight.due(write) + leave));
+        if settled > Some(Instant::now()) {
             self.ring_at(settled);
             return Plan::Settle;
         }
@@ -258,10 +262,10 @@ impl Driver {
     async fn write(&mut self, write: Write) {
         let wake = Arc::clone(&self.wake);
         let Wake { app, reference, .. } = &*wake;
-        let is_wanted = wake.mandate() == Mandate::Wake;
+        let is_shown = wake.mandate() == Mandate::Wake || wake.has_listeners();
         let step = step_of(&write);
         let rival = self.pace.is_scaled_down(&write).then_some(Reason::ScaledDown);
-        if is_wanted && (rival.is_some() || !wake.is_troubled()) {
+        if is_shown && (rival.is_some() || !wake.is_troubled()) {
             self.publish(Phase::Waking { step, reason: rival });
         }
         if !self.is_visited && !self.pace.has_written {
@@ -272,7 +276,7 @@ impl Driver {
         match &result {
             Ok(()) => {
                 info!(%app, reference, ?write, "applied write");
-                if is_wanted {
+                if is_shown {
                     self.publish(Phase::Waking { step, reason: rival });
                 }
             }
@@ -281,7 +285,7 @@ impl Driver {
                 warn!(%app, reference, ?write, %error, "write failed");
                 match error.reason() {
                     // Nobody waits for it: the sweep tries again, later and later.
-                    _ if !is_wanted => wake.end_finish(),
+                    _ if !is_shown => wake.end_finish(),
                     reason if reason.may_pass() => self.publish(Phase::Waking { step, reason: Some(reason) }),
                     // An API server that has just started refuses what it allows a moment later, when it knows its
                     // roles: it is believed when it says so twice.
@@ -503,9 +507,17 @@ impl Slot {
 struct Sight {
     deployment: Option<(Version, Instant)>,
     service: Option<(Service, Instant)>,
+    /// The write that is due, and since when.
+    write: Option<(Write, Instant)>,
 }
 
 impl Sight {
+    /// Since when a write has been due.
+    fn due(&mut self, write: &Write) -> Instant {
+        note(&mut self.write, write);
+        self.write.as_ref().map_or_else(Instant::now, |(_, since)| *since)
+    }
+
     fn note(&mut self, observed: &Observed) {
         let service = match &observed.service {
             // Endpoints come and go by themselves.

@@ -117,6 +117,8 @@ enum Deed {
     Disconnect,
     /// A visitor whom the ingress leads to unidler, for as long as the Service says so.
     Visit,
+    /// One who only joins, for a minute.
+    Join,
 }
 
 /// Something that happens at a time, in milliseconds.
@@ -163,6 +165,7 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just(Deed::Crash),
         1 => Just(Deed::Disconnect),
         3 => Just(Deed::Visit),
+        2 => Just(Deed::Join),
     ];
     let event = (0_u64..20_000, deed, 0_u64..4_000, 1_usize..4, 0_usize..3).prop_map(|(at, deed, gap, halves, hub)| Event {
         at,
@@ -255,7 +258,7 @@ impl World {
                 self.truth().connected = true;
                 return;
             }
-            Deed::Crash | Deed::Visit => return,
+            Deed::Crash | Deed::Visit | Deed::Join => return,
         };
         self.write_of_rival(halves, event).await;
     }
@@ -479,6 +482,10 @@ async fn run(script: Script) {
                 hub.lock().expect("no panic").sweep();
             }
             Deed::Visit if world.truth().service.now().is_ours => drop(visit(&world, hub).await),
+            Deed::Join if world.truth().service.now().is_ours => {
+                let joined = hub.lock().expect("no panic").join(&host());
+                drop(tokio::time::timeout(SWEEP, joined.count()).await);
+            }
             _ => world.deed(*event).await,
         }
     });

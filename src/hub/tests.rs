@@ -499,6 +499,20 @@ async fn joining_starts_nothing_and_shows_what_another_replica_does() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_visitor_who_joins_at_another_replica_is_not_left_when_the_one_that_drove_is_gone() {
+    let cluster = Played::one(Fate::Up(seconds(10)));
+    let (driving, other) = (cluster.hub(1), cluster.hub(1));
+    driving.retry(&host("app"));
+    tokio::time::sleep(seconds(2)).await;
+    driving.shutdown().await;
+    let begun = Instant::now();
+    assert_eq!(other.join(&host("app")).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(READY));
+    assert!(begun.elapsed() < seconds(12), "{:?}, of which the app takes eight", begun.elapsed());
+    sweep_for(&other, 1).await;
+    assert!(cluster.is_awake("app"), "marks and all");
+}
+
+#[tokio::test(start_paused = true)]
 async fn whoever_joined_goes_on_when_somebody_starts_the_app_here() {
     let cluster = Played::one(Fate::Up(seconds(5)));
     let hub = cluster.hub(1);
@@ -696,6 +710,8 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
             if visited {
                 hub.retry(&host("app"));
             }
+            let joined = cluster.hub(1).join(&host("app"));
+            let joined = tokio::spawn(joined.collect::<Vec<_>>());
             hub.sweep();
             tokio::time::sleep(seconds(4)).await;
             assert!(cluster.writes("app").is_empty(), "Service first: {service_first}, visited: {visited}");
@@ -705,6 +721,7 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
             // Whoever found it up was shown in, and it goes to sleep after that.
             assert_eq!(state.replicas > 0, visited && service_first, "Service first: {service_first}, visited: {visited}");
             assert!(state.idled || cluster.is_awake("app"));
+            joined.abort();
         }
     }
 }
