@@ -51,13 +51,15 @@ test.describe("while an app takes its time", () => {
         await page.goto(ingress.url(app.host));
         await expect.poll(asked.writes).toEqual(THREE_WRITES.slice(0, 1));
 
+        const streams = () => ingress.visits.filter(({ path }) => path.endsWith("/_unidler/events")).map(({ status }) => status);
+        await expect.poll(streams, "the page listens").toEqual([200]);
+
         const began = Date.now();
         const stopped = first.stop();
         await expect.poll(() => first.isReady()).toBe(false);
         ingress.unidlers = [second.port];
         await stopped;
         expect(Date.now() - began, "milliseconds to the end").toBeLessThan(10_000);
-        const streams = () => ingress.visits.filter(({ path }) => path.endsWith("/_unidler/events")).map(({ status }) => status);
         await expect.poll(streams, "the page comes again").toEqual([200, 200]);
 
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);

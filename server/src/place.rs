@@ -30,7 +30,7 @@ pub enum Place<'a> {
 /// What is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved<'a> {
-    /// The event stream, which joins and never starts.
+    /// The event stream, which joins a wake-up and never starts one.
     Events,
     /// The state of the app as JSON.
     Status,

@@ -69,6 +69,14 @@ impl Server {
         Self::serve(cluster.clone(), hub, limits, MANY, None, router).await
     }
 
+    /// Another one in front of the same cluster, as a second replica.
+    pub(crate) async fn beside(&self) -> Self {
+        let cluster = self.cluster.clone();
+        let hub = Hub::new(Arc::new(cluster.clone()), Settings::default());
+        let router = |state| demo::router(cluster.clone(), state);
+        Self::serve(cluster.clone(), hub, Limits::default(), MANY, None, router).await
+    }
+
     /// With room for so many connections.
     pub(crate) async fn with_connections(connections: usize) -> Self {
         let cluster = DemoCluster::default();

@@ -214,6 +214,20 @@ async fn a_post_of_the_apps_own_origin_starts_the_app_and_whoever_listens_hears_
 }
 
 #[tokio::test]
+async fn a_visitor_who_listens_to_another_replica_gets_the_app_also_if_the_one_that_started_it_goes() {
+    let mut first = Server::start().await;
+    let second = first.beside().await;
+    first.send(Method::POST, "quick.localhost", "/_unidler/wake", &[]).await;
+    let mut stream = second.stream("quick.localhost", "/_unidler/events", &[PLAIN_HTTP]).await;
+    while second.writes("quick.localhost") == 0 {
+        stream.next().await.expect("an event");
+    }
+    first.shut_down();
+    first.ended().await;
+    assert_eq!(stream.rest().await.last().expect("an event").name, "success");
+}
+
+#[tokio::test]
 async fn a_navigation_gets_the_page_wherever_it_leads_and_a_post_is_told_that_it_is_lost() {
     let server = Server::start().await;
     for path in ["/events", "/events/", "/healthz"] {
