@@ -89,12 +89,7 @@ async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Req
         Reserved::Wake => wake(state, &host, base, Request::from_parts(parts, body)).await,
         Reserved::Events if parts.method == Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
         Reserved::Events if is_cross_site(&host, &parts.headers) => Err(Problem::refused(Refusal::CrossSite)),
-        // Somebody has started an app that is under way, perhaps through a replica that is gone by now. A visitor who waits
-        // for it here is reason enough to finish that.
-        Reserved::Events => match state.hub.look(&host).phase {
-            Phase::Waking { .. } => page::stream(state, &host, &parts.headers, Leave::Start),
-            Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => page::stream(state, &host, &parts.headers, Leave::Join),
-        },
+        Reserved::Events => page::stream(state, &host, &parts.headers, Leave::Join),
         Reserved::Status => Ok(status(state, &host)),
         Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
     }

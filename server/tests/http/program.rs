@@ -127,7 +127,7 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
     // Each stream ends with the wake-up.
     assert!(scene("quick", "").contains("event: success"));
     assert!(scene("not-found", "").contains("event: failure"));
-    assert!(scene("quick", "Sec-Fetch-Site: cross-site\r\n").contains("403"));
+    assert!(scene("slow", "Sec-Fetch-Site: cross-site\r\n").contains("403"));
 
     let numbers = get(&demo.metrics, "localhost", "/metrics", "");
     for line in [
