@@ -46,6 +46,9 @@ const START_MS: (f64, f64) = (5_000.0, 15_000.0);
 pub(crate) fn follow(live: Live) {
     // The page itself has just come through.
     live.last_contact_ms.set_value(now_ms());
+    if let Phase::Ready { .. } = live.phase() {
+        live.ready_since_ms.set_value(Some(now_ms()));
+    }
     // For as long as the page lives.
     window_event_listener(ev::visibilitychange, move |_| live.roused.set_value(true));
     window_event_listener(ev::online, move |_| live.roused.set_value(true));
@@ -78,7 +81,6 @@ pub(crate) fn follow(live: Live) {
             if is_due && !live.retrying.get_value() {
                 asked_ms = now_ms();
                 if let Some(json) = loader::ask().await {
-                    live.last_contact_ms.set_value(now_ms());
                     if let Some(progress) = from_json(&json) {
                         live.show(progress);
                     }
@@ -121,7 +123,9 @@ impl Live {
         if self.trusted.get_value() {
             self.last_contact_ms.set_value(now);
         }
-        self.connected.set(now - self.last_contact_ms.get_value() < GRACE_MS);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the page was opened")]
+        let contact_ms = self.last_contact_ms.get_value().max(loader::number("heard") as u64);
+        self.connected.set(now.saturating_sub(contact_ms) < GRACE_MS);
         let since = self.ready_since_ms.get_value();
         self.opening_ms.set(since.map(|since| now - since));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a status of HTTP")]

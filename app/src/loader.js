@@ -27,7 +27,9 @@
     // Whether the app is there, and the visitor has to send something again.
     up: false,
     // Whether the server has said that the app is ready.
-    ready: false,
+    ready: rendered.phase === "ready",
+    // When somebody has answered last, be it the server or the app.
+    heard: 0,
 
     // Starts the app, or tries again after a failure. Yields the status of our answer, if there is one.
     async wake() {
@@ -51,6 +53,7 @@
         const answer = await fetch(page.base + "status", { cache: "no-store", redirect: "manual", signal: limit(10_000) });
         if (answer.headers.has("x-unidler")) {
           streak = {};
+          page.heard = performance.now();
           const text = await answer.text();
           page.ready = answer.ok && JSON.parse(text).phase === "ready";
           if (page.ready && answer.headers.has("x-unidler-forwards")) page.open();
@@ -60,6 +63,7 @@
         const isNobodys = [408, 425, 429, 502, 504].includes(status) || (status >= 520 && status <= 530);
         const kind = isNobodys ? "nobody" : [404, 503].includes(status) ? status : "somebody";
         const now = performance.now();
+        if (!isNobodys) page.heard = now;
         if (streak.kind !== kind) streak = { kind, count: 0, since: now };
         streak.count += 1;
         // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
@@ -115,11 +119,10 @@
     const island = document.querySelector("leptos-island");
     original ??= island.innerHTML;
     let last = rendered;
-    let heardAt = performance.now();
+    page.heard ||= performance.now();
     for (; isAlone; await pause(last.phase === "ready" ? 1_000 : 2_000)) {
       const text = await page.ask();
       if (!isAlone) return;
-      if (text !== null) heardAt = performance.now();
       if (text) {
         const next = JSON.parse(text);
         // After a failure, to try again is the visitor's choice.
@@ -128,7 +131,7 @@
         const isDue = performance.now() - page.posted > (page.refused ? 15_000 : 5_000);
         if (last.phase === "asleep" && !document.hidden && isDue) page.wake();
       }
-      show(last, performance.now() - heardAt > 5_000);
+      show(last, performance.now() - page.heard > 5_000);
     }
   }
 

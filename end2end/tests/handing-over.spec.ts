@@ -86,8 +86,9 @@ test("what answers from memory in the app's place leads to three reloads at most
     await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
     expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
     expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
-    await page.waitForTimeout(3_000);
+    await page.waitForTimeout(8_000);
     expect(documents).toHaveLength(4);
+    await expect(page.locator(".connection")).toBeEmpty();
     expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
     await expect(phase(page)).toBeVisible();
 });

@@ -54,6 +54,7 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await page.route("**/_unidler/status", (route) => route.fulfill({ body: "from a cache" }));
         await at("ingress-stuck", "ready")(page, demo);
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible({ timeout: 80_000 });
+        await expect(page.locator(".connection")).toBeEmpty();
     },
     failed: at("image-missing", "failed"),
     "failed without the module": async (page, demo) => {

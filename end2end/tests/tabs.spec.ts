@@ -4,11 +4,11 @@ import { type Page } from "@playwright/test";
 import { Demo, app, expect, phase, test } from "./fixtures";
 
 test("a tab that was asleep shows the truth when it wakes", async ({ page, demo, request }) => {
-    await page.goto(demo.url("quick", "/deep"));
+    await page.goto(demo.url("no-volume", "/deep"));
     await expect(phase(page)).toHaveAttribute("data-phase", "waking");
     const browser = await page.context().newCDPSession(page);
     await browser.send("Page.setWebLifecycleState", { state: "frozen" });
-    const answer = () => request.get(`http://127.0.0.1:${demo.port}/`, { headers: { host: "quick.localhost" } });
+    const answer = () => request.get(`http://127.0.0.1:${demo.port}/`, { headers: { host: "no-volume.localhost" } });
     await expect(async () => expect((await answer()).headers()["x-unidler"]).toBeUndefined()).toPass();
     await browser.send("Page.setWebLifecycleState", { state: "active" });
     await expect(app(page)).toBeVisible();

@@ -11,6 +11,11 @@ test("a visitor sees each step and ends on the app at the address they typed", a
             if (step) (window as unknown as { underWay: (step: string) => void }).underWay(step);
         }).observe(document, { subtree: true, attributes: true, childList: true });
     });
+    // The app starts before the module is there; here it waits for whoever watches.
+    await page.route("**/_unidler/wake", async (route) => {
+        await page.waitForRequest("**/_unidler/events");
+        await route.continue();
+    });
     await page.goto(address);
     await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
     await expect(app(page)).toBeVisible();
