@@ -33,8 +33,8 @@ for (const [index, write] of ["gave the app its replicas", "switched the Service
         ingress.unidlers = [other.port];
 
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 15_000 });
-        // With the Service switched, nobody needs the other one any more: it looks for marks that are left once a minute.
-        await expectAwake(api, app, { timeout: index === 1 ? 80_000 : 10_000 });
+        // With the Service switched, no visitor needs the other one any more: it looks several times a minute for marks that are left.
+        await expectAwake(api, app, { timeout: index === 1 ? 40_000 : 10_000 });
         expect(phases).toContain("waking");
         expect(phases).not.toContain("failed");
         await expect.poll(asked.writes).toEqual(THREE_WRITES);

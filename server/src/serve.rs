@@ -38,7 +38,7 @@ use crate::{
 };
 
 /// How often wake-ups that nobody finished are looked for.
-const SWEEP: Duration = Duration::from_secs(60);
+const SWEEP: Duration = Duration::from_secs(15);
 /// How often it is looked whether the caches are filled, so that the first sweep comes soon.
 const FIRST_SWEEP: Duration = Duration::from_millis(500);
 
@@ -177,7 +177,7 @@ fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Finishes what a crash left half done: at the start, and every minute.
+/// Finishes what a crash left half done: at the start, and then several times a minute.
 async fn sweep(hub: Hub) {
     let mut soon = interval(FIRST_SWEEP);
     while hub.not_ready().is_some() {

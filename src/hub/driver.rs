@@ -237,7 +237,7 @@ impl Driver {
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
             Mandate::Wake if observed.deployment.idled && matches!(write, Write::RestoreService { .. }) => Duration::ZERO,
             _ if is_ours => Duration::ZERO,
-            _ if self.is_visited || self.wake.has_listeners() => SETTLE,
+            _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
             Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
         };
         if !self.pace.allows(write) {
@@ -276,6 +276,8 @@ impl Driver {
         match &result {
             Ok(()) => {
                 info!(%app, reference, ?write, "applied write");
+                // Whoever has joined and taken over sees it through.
+                wake.raise(Mandate::Finish);
                 if is_shown {
                     self.publish(Phase::Waking { step, reason: rival });
                 }

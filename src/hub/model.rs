@@ -530,7 +530,7 @@ impl Deed {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_app_ends_awake_or_asleep_and_nothing_is_written_that_should_not_be(script in script()) {

@@ -18,7 +18,7 @@ pub(super) struct Backoff {
 }
 
 impl Hub {
-    /// Has finished what is half done and waits for nothing but a write: to be called once a minute.
+    /// Has finished what is half done and waits for nothing but a write: to be called several times a minute.
     ///
     /// It takes no slot, counts no outcome, and leaves alone what cannot be helped with a write, such as an app
     /// that never becomes ready. An app that needs it again and again gets it ever more seldom.

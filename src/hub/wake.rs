@@ -152,6 +152,12 @@ impl Wake {
         demand.mandate = demand.mandate.min(mandate);
     }
 
+    /// Has its driver do at least this.
+    pub(super) fn raise(&self, mandate: Mandate) {
+        let mut demand = self.demand();
+        demand.mandate = demand.mandate.max(mandate);
+    }
+
     /// There is nothing left to finish.
     pub(super) fn end_finish(&self) {
         let mut demand = self.demand();
