@@ -5,7 +5,7 @@ import { expect, test } from "./fixtures";
 
 const BROKEN: { flaw: Flaw; reason: string; message: string }[] = [
     { flaw: "no Ingress", reason: "no_ingress", message: "There is no app at this address." },
-    { flaw: "two Deployments", reason: "ambiguous_deployment", message: "More than one app is set up for this address." },
+    { flaw: "two Deployments", reason: "ambiguous_deployment", message: "We cannot tell which app belongs to this address." },
     {
         flaw: "Ingress serves another host",
         reason: "host_not_served",
