@@ -141,15 +141,19 @@ impl Hub {
         self.listen(host, Mandate::Watch)
     }
 
-    /// Starts a host's app without listening, anew if it has failed, and answers where it stands.
+    /// Starts a host's app without listening, anew if it has failed, and answers where it stands. One that has ended as soon
+    /// as it began is not begun again at once: each costs requests and lines in the log, and strangers can ask for it.
     pub fn retry(&self, host: &Host) -> Progress {
         let app = match self.inner.cluster.find(host) {
             Ok(app) => app,
             Err(reason) => return nowhere(host, reason),
         };
         let mut wakes = self.inner.wakes();
-        let has_ended = wakes.get(&app).is_some_and(|wake| wake.phase().is_terminal());
-        let enter = if has_ended { Self::begin } else { Self::enter };
+        let ended = wakes.get(&app).filter(|wake| wake.phase().is_terminal());
+        if let Some(wake) = ended.filter(|wake| wake.is_young()) {
+            return wake.snapshot(host);
+        }
+        let enter = if ended.is_some() { Self::begin } else { Self::enter };
         enter(self, &mut wakes, &app, Some(host), Mandate::Wake).snapshot(host)
     }
 

@@ -370,11 +370,14 @@ impl Driver {
         }
         match self.wake.interest_ends() {
             Some(ends) if ends <= now => {
-                if is_in_line && self.wake.end_unasked() {
-                    // To show that it is asleep.
+                // One that is in line keeps its place if somebody has come since.
+                if !is_in_line || self.wake.end_unasked() {
+                    self.slot = Slot::None;
+                }
+                if is_in_line {
+                    // To show that it is asleep, or to set the alarm again.
                     self.wake.nudge.notify_one();
                 }
-                self.slot = Slot::None;
             }
             ends => self.ring_at(ends),
         }

@@ -40,7 +40,8 @@ impl Hub {
                 self.enter(&mut wakes, &app, None, Mandate::Finish);
             }
         }
-        backoffs.retain(|app, _| unfinished.contains(app));
+        // An app that is left so again soon after it was finished is not a new one.
+        backoffs.retain(|app, backoff| unfinished.contains(app) || backoff.until + backoff.pause > now);
     }
 }
 

@@ -19,6 +19,9 @@ use crate::{
     progress::{Mark, Phase, Progress},
 };
 
+/// How old a wake-up that has ended is at least when another one begins in its place.
+const AGAIN: Duration = Duration::from_secs(2);
+
 /// What is under way about one app.
 pub(super) struct Wake {
     pub(super) app: AppId,
@@ -115,6 +118,11 @@ impl Wake {
 
     pub(super) fn phase(&self) -> Phase {
         self.state.borrow().phase
+    }
+
+    /// Whether it has only just begun.
+    pub(super) fn is_young(&self) -> bool {
+        self.state.borrow().began.elapsed() < AGAIN
     }
 
     /// Whether its driver can do what is asked now. What is over cannot be started again: that is another wake-up.

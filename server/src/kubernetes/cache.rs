@@ -32,7 +32,7 @@ const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dur
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
 /// visitors to be told within five seconds.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// For how long visitors are better served by an old view than by an error of the ingress.
 const MAX_OLD: Duration = Duration::from_mins(5);
 
@@ -249,8 +249,14 @@ impl<T: Kept> Cache<T> {
                                 events = complete;
                             }
                         }
-                        Some(Err(error)) => break Some(error),
-                        None => break None,
+                        // The watch that there is goes on.
+                        failed => {
+                            if let Some(Err(error)) = failed {
+                                debug!(%kind, %error, "cannot list again");
+                            }
+                            relisted = None;
+                            self.write().listing = None;
+                        }
                     },
                     () = self.doubted.notified(), if may_list => relisted = Some(begin()),
                 }

@@ -9,6 +9,7 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
+    mem,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -35,7 +36,13 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
 use unidler::cluster::{Endpoints, Pods};
 
-use super::{cache::jittered, discovery::Found, objects::PointsAt, pods, retry_after::retry_after};
+use super::{
+    cache::{ASK_AGAIN, jittered},
+    discovery::Found,
+    objects::PointsAt,
+    pods,
+    retry_after::retry_after,
+};
 
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed not much later.
 const WATCH_SECONDS: u32 = 30;
@@ -265,10 +272,12 @@ where
     async fn go_on(mut self) {
         let kind = K::kind(&());
         let mut pause = *BACKOFF.start();
+        let mut was_refused = false;
         loop {
             let error = match self.once().await {
                 // It has ended as it should. One that ends at once is not begun again at once.
                 Ok(()) => {
+                    was_refused = false;
                     pause = *BACKOFF.start();
                     self.wait(jittered(pause)).await;
                     continue;
@@ -276,6 +285,12 @@ where
                 Err(error) => error,
             };
             match &error {
+                // An API server that has just started says so too: believed when it says so twice.
+                kube::Error::Api(status) if status.code == 403 && !mem::replace(&mut was_refused, true) => {
+                    debug!(%kind, %status, "asking again for details");
+                    self.wait(ASK_AGAIN).await;
+                    continue;
+                }
                 kube::Error::Api(status) if status.code == 403 => {
                     debug!(%kind, %status, "no permission for details");
                     self.sender.send_replace(Seen::Forbidden);

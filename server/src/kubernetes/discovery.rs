@@ -5,10 +5,10 @@
 //!           exact before wildcard                                   in the same namespace
 //! ```
 //!
-//! Whoever reaches us under a host has been led here by a Service that points at us now. So of several candidates the
-//! one with such a Service counts, then one that is idled, then any; what leads to no app counts for nothing. Otherwise
-//! whoever may create an Ingress could have somebody else's app blocked. All that is left is what could be woken in the
-//! place of another app, and then none is.
+//! Requests reach unidler through a Service that points to it now. So of several candidates the one with such a Service
+//! counts, then any; what leads to no app counts for nothing. Of several namespaces the one whose Ingress is the oldest
+//! counts, as ingress controllers have it: who may create an Ingress cannot block an app, nor get its requests. What is
+//! left could be woken in the place of another app, and then none is.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::api::networking::v1::ServiceBackendPort;
+use k8s_openapi::{api::networking::v1::ServiceBackendPort, jiff::Timestamp};
 use unidler::{cluster::AppId, host::Host, progress::Reason};
 
 use super::{
@@ -123,9 +123,19 @@ impl Found {
         of_ingresses.next().or(self.service.value.title.as_ref()).or(self.deployment.value.title.as_ref()).cloned()
     }
 
-    /// How likely it is that a visitor who reaches us wants this app: by far, if its Service points at us.
+    /// How likely it is that a visitor who reaches us wants this app: only if its Service points at us.
     fn rank(&self) -> (bool, bool) {
-        (self.service.value.points_at == PointsAt::Unidler, self.deployment.value.idled)
+        let is_here = self.is_here();
+        (is_here, is_here && self.deployment.value.idled)
+    }
+
+    fn is_here(&self) -> bool {
+        self.service.value.points_at == PointsAt::Unidler
+    }
+
+    /// When the first of its Ingresses was created. `None` is never.
+    fn since(&self) -> Option<Timestamp> {
+        self.ingresses.iter().filter_map(|ingress| ingress.value.created).min()
     }
 }
 
@@ -154,14 +164,15 @@ impl Caches {
         let wildcard = host.as_str().split_once('.').map(|(_, parent)| format!("*.{parent}"));
         let mut error = None;
         // Ingress controllers take an exact host before a wildcard, if it leads anywhere.
+        // An exact host that leads to no app does not keep away an app that is here: anybody may have created that Ingress.
+        let mut leads_elsewhere = false;
         for rule in [Some(host.as_str()), wildcard.as_deref()].into_iter().flatten() {
             match self.decided(rule, Some(host)) {
-                Ok(found) => return Ok(found),
+                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found),
+                Ok(_) => {}
                 Err(why) => error = error.or(why),
             }
-            if self.leads_anywhere(rule) {
-                break;
-            }
+            leads_elsewhere |= self.leads_anywhere(rule);
         }
         Err(error.unwrap_or_else(|| self.nobodys(host)))
     }
@@ -210,6 +221,13 @@ impl Caches {
             return Err(others.into_iter().find_map(Result::err));
         };
         apps.retain(|app| app.rank() == highest);
+        // Where namespaces claim the same host, ingress controllers follow the oldest claim, and so does Gateway API.
+        if let Some(first) =
+            apps.iter().min_by_key(|app| (app.since().is_none(), app.since())).filter(|app| app.since().is_some())
+        {
+            let (since, namespace) = (first.since(), first.service.namespace.clone());
+            apps.retain(|app| app.service.namespace == namespace || app.since() == since);
+        }
         let is_one_namespace = apps.iter().all(|other| other.service.namespace == apps[0].service.namespace);
         // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
         let keys = host.map(keys_of).unwrap_or_default();
@@ -219,7 +237,10 @@ impl Caches {
         }
         // Several Services of one Deployment are woken one after the other.
         if apps.iter().all(|other| Arc::ptr_eq(&other.deployment, &apps[0].deployment)) {
-            return Ok(apps.swap_remove(0));
+            // The Service with the Deployment's own key is the one that leads to its pods.
+            let is_own = |app: &Found| app.service.key.is_some() && app.service.key == app.deployment.key;
+            let own = apps.iter().position(is_own).unwrap_or_default();
+            return Ok(apps.swap_remove(own));
         }
         let reason = if is_one_namespace { Reason::AmbiguousService } else { Reason::AmbiguousIngress };
         let involved = apps.iter().flat_map(|app| {

@@ -113,8 +113,8 @@ struct Inner {
     /// Told after every change of a cache.
     changed: watch::Sender<()>,
     doubts: Doubts,
-    /// When the log said of a host why it names no app.
-    said: Mutex<HashMap<Host, (Instant, Reason)>>,
+    /// When the log said of which objects why they are no app.
+    said: Mutex<HashMap<String, (Instant, Reason)>>,
 }
 
 impl std::fmt::Debug for Inner {
@@ -229,22 +229,24 @@ impl KubernetesCluster {
     /// Finds the app of a host. The log says why there is none, if there are objects that should be one.
     fn app_of(&self, host: &Host) -> Result<Found, Reason> {
         self.looked_up(|caches| caches.find(host)).map_err(|error| {
-            if !error.involved.is_empty() && self.is_news(host, error.reason) {
+            if !error.involved.is_empty() && self.is_news(&error) {
                 warn!(%host, reason = ?error.reason, "found no app: {error}");
             }
             error.reason
         })
     }
 
-    fn is_news(&self, host: &Host, reason: Reason) -> bool {
+    /// Whether this was not logged lately. By the objects and not by the host: a wildcard lets strangers make up hosts.
+    fn is_news(&self, error: &NotFound) -> bool {
         let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MAX_SAID {
             said.retain(|_, (when, _)| when.elapsed() < SAY_AGAIN);
         }
-        let is_old = said.get(host).is_some_and(|(when, last)| *last == reason && when.elapsed() < SAY_AGAIN);
+        let involved = error.to_string();
+        let is_old = said.get(&involved).is_some_and(|(when, last)| *last == error.reason && when.elapsed() < SAY_AGAIN);
         let is_news = !is_old && said.len() < MAX_SAID;
         if is_news {
-            said.insert(host.clone(), (Instant::now(), reason));
+            said.insert(involved, (Instant::now(), error.reason));
         }
         is_news
     }

@@ -19,6 +19,7 @@ fn caches(cluster: &[&str]) -> Caches {
                 ("key", key) => metadata["labels"]["host"] = json!(key),
                 ("rstudio", key) => metadata["labels"]["unidler-key"] = json!(key),
                 ("alias", hosts) => metadata["annotations"]["nginx.ingress.kubernetes.io/server-alias"] = json!(hosts),
+                ("born", year) => metadata["creationTimestamp"] = json!(format!("{year}-01-01T00:00:00Z")),
                 ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
                 ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
                 ("here", _) => spec = json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" }),
@@ -48,7 +49,7 @@ fn caches(cluster: &[&str]) -> Caches {
 
 /// An idled app as the 2020 idler leaves it.
 const TOOL: &[&str] = &[
-    "ingress a/tool key=tool.example tool.example>tool",
+    "ingress a/tool born=2020 key=tool.example tool.example>tool",
     "deployment a/tool key=tool.example idled",
     "service a/tool key=tool.example here",
 ];
@@ -93,7 +94,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         ),
         // A second Service of the same Deployment.
         (&["ingress a/more tool.example>admin", "service a/admin key=tool.example here"], "tool.example", Ok("a/admin/tool")),
-        // Strangers block nobody, unless what they have is an idled app of this very host.
+        // Strangers block nobody.
         (&["ingress evil/tool key=tool.example tool.example>tool"], "tool.example", Ok("a/tool/tool")),
         (&["ingress evil/tool key=tool.example tool.example>tool", "service evil/tool here"], "tool.example", Ok("a/tool/tool")),
         (
@@ -107,12 +108,46 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         ),
         (
             &[
-                "ingress evil/tool key=tool.example tool.example>tool",
+                "ingress evil/tool born=2025 key=tool.example tool.example>tool",
+                "service evil/tool key=tool.example here",
+                "deployment evil/tool key=tool.example idled",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        // Of the same second, neither is the first.
+        (
+            &[
+                "ingress evil/tool born=2020 key=tool.example tool.example>tool",
                 "service evil/tool key=tool.example here",
                 "deployment evil/tool key=tool.example idled",
             ],
             "tool.example",
             Err(Reason::AmbiguousIngress),
+        ),
+        // An app that is awake is not taken over by one that only says that it is idled.
+        (
+            &[
+                "ingress v/app born=2020 key=v.example v.example>app",
+                "service v/app key=v.example",
+                "deployment v/app key=v.example",
+                "ingress evil/app born=2025 key=v.example v.example>app",
+                "service evil/app key=v.example",
+                "deployment evil/app key=v.example idled",
+            ],
+            "v.example",
+            Ok("v/app/app"),
+        ),
+        // Once awake, an app is still its own Service, and not another one of the same host.
+        (
+            &[
+                "ingress w/web key=w.example w.example>api w.example>web",
+                "service w/api",
+                "service w/web key=w.example",
+                "deployment w/web key=w.example",
+            ],
+            "w.example",
+            Ok("w/web/web"),
         ),
         // Exact before wildcard, if it leads to a Service.
         (
@@ -125,6 +160,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
             "other.example",
             Ok("a/all/all"),
         ),
+        // An exact host that leads to no app keeps nobody away from one that is here.
         (
             &[
                 "ingress a/all *.example>all",
@@ -134,7 +170,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
                 "service b/other",
             ],
             "other.example",
-            Err(Reason::NoIngress),
+            Ok("a/all/all"),
         ),
         (
             &[

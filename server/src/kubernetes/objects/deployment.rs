@@ -147,8 +147,8 @@ impl Deployment {
 }
 
 /// The port that a Service should send to. A guess could lead past the login that a proxy in the pod provides, so that there
-/// is none: [`LOGIN_PORT`] if a container declares it, or if none declares any port, as the 2020 idler had it; the only port
-/// of the only container; else nobody knows.
+/// is none: [`LOGIN_PORT`] if a container declares it; the only port of the only container, or [`LOGIN_PORT`], as the 2020
+/// idler had it, if that declares none; else nobody knows.
 fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
     let (init, main) = pod.map(|pod| (pod.init_containers.as_deref().unwrap_or_default(), &*pod.containers)).unwrap_or_default();
     // A sidecar is an init container that is always restarted
@@ -159,8 +159,9 @@ fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
     let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let ports: Vec<i32> = tcp.map(|port| port.container_port).collect();
     match (&*ports, &*containers) {
-        (ports, _) if ports.is_empty() || ports.contains(&LOGIN_PORT) => Some(LOGIN_PORT),
+        (ports, _) if ports.contains(&LOGIN_PORT) => Some(LOGIN_PORT),
         ([only], [_]) => Some(*only),
+        ([], [] | [_]) => Some(LOGIN_PORT),
         _ => None,
     }
 }

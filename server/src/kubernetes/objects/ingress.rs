@@ -1,6 +1,9 @@
 //! An Ingress: which hosts it serves, and to which Services and ports it leads them.
 
-use k8s_openapi::api::networking::v1::{Ingress as KubeIngress, IngressBackend, ServiceBackendPort};
+use k8s_openapi::{
+    api::networking::v1::{Ingress as KubeIngress, IngressBackend, ServiceBackendPort},
+    jiff::Timestamp,
+};
 
 use super::{TITLE, annotation, title};
 
@@ -13,6 +16,8 @@ const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 #[derive(Debug)]
 pub(crate) struct Ingress {
     pub(crate) rules: Vec<Rule>,
+    /// When it was created: of several that claim a host, the oldest counts.
+    pub(crate) created: Option<Timestamp>,
     /// What people call the app.
     pub(crate) title: Option<String>,
 }
@@ -47,7 +52,8 @@ impl Ingress {
         for alias in aliases.split(',').map(str::trim).filter(|alias| !alias.is_empty()) {
             rules.push(Rule { host: alias.to_ascii_lowercase(), backends: of_all.clone() });
         }
-        Self { rules, title: title(annotation(&metadata, TITLE)) }
+        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        Self { rules, created, title: title(annotation(&metadata, TITLE)) }
     }
 
     /// Where a rule leads. One host may have several rules.
