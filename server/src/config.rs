@@ -116,7 +116,7 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u64).range(1..), global = true)]
     pub deadline: u64,
 
-    /// Maximum number of apps waking at the same time.
+    /// Maximum number of apps starting at the same time. Others wait in line.
     #[arg(long, env = "UNIDLER_MAX_WAKES", default_value = "100", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_wakes: u32,

@@ -35,6 +35,8 @@ pub(super) struct App {
     pub(super) title: Option<&'static str>,
     /// Counts how often it was marked.
     pub(super) marks: u32,
+    /// How long it took, as recorded with the marks.
+    pub(super) took: Option<Duration>,
     /// The write that a policy refuses.
     pub(super) refused: Option<&'static str>,
     deployment_version: u64,
@@ -108,6 +110,7 @@ impl Played {
             restarts: 0,
             title: None,
             marks: 1,
+            took: None,
             refused: None,
             deployment_version: 1,
             service_version: 1,
@@ -182,7 +185,7 @@ impl Played {
         match write {
             Write::Scale { replicas, .. } => app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now()))),
             Write::RestoreService { .. } => (app.is_ours, app.service_version) = (false, app.service_version + 1),
-            Write::ClearIdled { .. } => app.changed(|app| app.idled = false),
+            Write::ClearIdled { took, .. } => app.changed(|app| (app.idled, app.took) = (false, *took)),
         }
         Ok(())
     }

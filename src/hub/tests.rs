@@ -738,3 +738,16 @@ async fn marks_that_cannot_be_taken_off_keep_nobody_from_the_app() {
     assert!(cluster.is_awake("app"));
     assert_eq!(cluster.notes(), [READY]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_time_that_an_app_took_is_recorded_by_whoever_has_seen_the_whole_of_it() {
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    last_phase(&cluster.hub(1), "app").await;
+    assert_eq!(cluster.state("app").took, Some(seconds(5)));
+
+    let cluster = Played::one(Fate::Up(seconds(5)));
+    cluster.leave_half_awake("app");
+    last_phase(&cluster.hub(1), "app").await;
+    assert!(cluster.is_awake("app"));
+    assert_eq!(cluster.state("app").took, None);
+}
