@@ -97,7 +97,6 @@ const ATTEMPTS: Attempt[] = [
     { what: "an address outside", kind: "Service", change: to({ app: "x" }, [port], { externalIPs: ["192.0.2.1"] }), denied: "to pods inside the cluster" },
     { what: "the same pod for each client", kind: "Service", change: to({ app: "x" }, [port], { sessionAffinity: "ClientIP" }), denied: "to pods inside the cluster" },
     { what: "pods that are not ready", kind: "Service", change: to({ app: "x" }, [port], { publishNotReadyAddresses: true }), denied: "to pods inside the cluster" },
-    { what: "pods of this node only", kind: "Service", change: to({ app: "x" }, [port], { internalTrafficPolicy: "Local" }), denied: "to pods inside the cluster" },
     {
         what: "another label of a Service",
         kind: "Service",
