@@ -22,6 +22,7 @@ use gloo_net::eventsource::{State, futures::EventSource};
 use gloo_timers::future::TimeoutFuture;
 use leptos::{ev, prelude::*, task::spawn_local};
 use unidler::progress::{Phase, Progress, Step};
+use wasm_bindgen::JsValue;
 
 use crate::{loader, start::from_json, wake::Live};
 
@@ -38,14 +39,12 @@ const SILENCE_MS: u64 = 25_000;
 /// How long to wait before a dead stream is created anew: doubled each time.
 const BACKOFF_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// For how long nothing may get through before the page says so: an ordinary reconnection is not worth a word.
-const GRACE_MS: u64 = 6_000;
+const GRACE_MS: f64 = 6_000.0;
 /// How long to wait before the app is asked to start again, and after it was refused.
 const START_MS: (f64, f64) = (5_000.0, 15_000.0);
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
-    // The page itself has just come through.
-    live.last_contact_ms.set_value(now_ms());
     if let Phase::Ready { .. } = live.phase() {
         live.ready_since_ms.set_value(Some(now_ms()));
     }
@@ -92,15 +91,15 @@ pub(crate) fn follow(live: Live) {
 }
 
 /// Tries again after a failure, or starts the app, without leaving the page: its fragment would be lost.
-pub(crate) fn retry(live: Live) {
+pub(crate) fn retry(live: Live, form: JsValue) {
     let before = live.progress.get_untracked();
     live.progress.update(|progress| progress.phase = Phase::Waking { step: Step::Finding, reason: None });
     live.retrying.set_value(true);
     spawn_local(async move {
-        let is_refused = loader::wake().await;
+        let is_accepted = loader::press(form).await;
         live.retrying.set_value(false);
         live.tick();
-        if is_refused {
+        if !is_accepted {
             live.progress.set(before);
         }
     });
@@ -120,24 +119,24 @@ impl Live {
     fn tick(self) {
         let now = now_ms();
         self.age_ms.set(now - self.arrived_ms.get_value());
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
+        let now_f64 = now as f64;
         if self.trusted.get_value() {
-            self.last_contact_ms.set_value(now);
+            loader::note_heard(now_f64);
         }
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the page was opened")]
-        let contact_ms = self.last_contact_ms.get_value().max(loader::number("heard") as u64);
-        self.connected.set(now.saturating_sub(contact_ms) < GRACE_MS);
+        self.connected.set(now_f64 - loader::number("heard") < GRACE_MS);
         let since = self.ready_since_ms.get_value();
         self.opening_ms.set(since.map(|since| now - since));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a status of HTTP")]
         self.refused.set(loader::number("refused") as u16);
         self.held.set(loader::flag("held"));
         self.up.set(loader::flag("up"));
+        self.offers.set(loader::flag("offers"));
     }
 
     /// Shows a snapshot.
     fn show(self, progress: Progress) {
         let now = now_ms();
-        self.last_contact_ms.set_value(now);
         let phase = progress.phase;
         if let (Phase::Failed { reason }, Phase::Asleep) = (self.phase(), phase)
             && !reason.is_discovery()
@@ -159,7 +158,7 @@ impl Live {
         let wait = if loader::number("refused") > 0.0 { later } else { soon };
         #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
         let is_due = now_ms() as f64 - loader::number("posted") >= wait || loader::number("posted") == 0.0;
-        if self.phase() == Phase::Asleep && is_due && !document().hidden() {
+        if self.phase() == Phase::Asleep && is_due && !loader::flag("idle") && !document().hidden() {
             loader::wake().await;
         }
     }

@@ -13,6 +13,10 @@
 
   // The answers in a row that were not ours: of which kind, how many, since when.
   let streak = {};
+  const count = (kind) => {
+    if (streak.kind !== kind) streak = { kind, count: 0, since: performance.now() };
+    streak.count += 1;
+  };
   // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload.
   const reloads = () => (history.state?.unidler ?? []).filter((at) => Date.now() - at < 300_000);
 
@@ -26,12 +30,18 @@
     held: false,
     // Whether the app is there, and the visitor has to send something again.
     up: false,
+    // Whether the page has tried to leave and is still here, as with a download: then it leaves it to the visitor.
+    stayed: false,
+    // Whether the visitor is offered a link, since the app, or somebody, has been answering for long.
+    offers: false,
+    // Whether the app has been put to sleep while the visitor could have opened it: to start it again is their choice.
+    idle: false,
     // Whether the server has said that the app is ready.
     ready: rendered.phase === "ready",
     // When somebody has answered last, be it the server or the app.
-    heard: 0,
+    heard: performance.now(),
 
-    // Starts the app, or tries again after a failure. Yields the status of our answer, if there is one.
+    // Starts the app, or tries again after a failure. Yields the status of the answer, or 0 if nothing came through.
     async wake() {
       page.posted = performance.now();
       html.dataset.starting = "";
@@ -39,36 +49,60 @@
       let status = 0;
       try {
         const answer = await fetch(page.base + "wake", { method: "POST", headers: { accept: "application/json" }, signal: limit(10_000) });
-        if (answer.headers.has("x-unidler")) status = answer.status;
-      } catch {}
-      page.refused = status >= 400 ? status : 0;
+        status = answer.status;
+        page.refused = answer.headers.has("x-unidler") && status >= 400 ? status : 0;
+      } catch {
+        page.refused = 0;
+      }
       if (page.refused) delete html.dataset.starting;
+      return status;
+    },
+
+    // Does what a press of a form's button asks for; as the plain form where scripts do not get through.
+    async press(form) {
+      page.idle = false;
+      const status = await page.wake();
+      if (!status && navigator.onLine) form.submit();
       return status;
     },
 
     // Asks where the app stands, at an address that is reserved for us: the visitor's own may be a link that works once.
     // Yields our answer as JSON, or null. Once somebody else answers there, the visitor is handed over.
     async ask() {
+      if (page.isLeaving) {
+        page.heard = performance.now();
+        return null;
+      }
       try {
         const answer = await fetch(page.base + "status", { cache: "no-store", redirect: "manual", signal: limit(10_000) });
         if (answer.headers.has("x-unidler")) {
-          streak = {};
           page.heard = performance.now();
           const text = await answer.text();
-          page.ready = answer.ok && JSON.parse(text).phase === "ready";
-          if (page.ready && answer.headers.has("x-unidler-forwards")) page.open();
-          return answer.ok ? text : "";
+          if (!answer.ok) return "";
+          page.ready = JSON.parse(text).phase === "ready";
+          if (page.ready && answer.headers.has("x-unidler-forwards")) {
+            count("forwarded");
+            if (page.heard - streak.since >= reloads().length * 5_000) page.open();
+            return text;
+          }
+          streak = {};
+          page.offers = page.stayed;
+          if (!page.ready) {
+            page.idle ||= page.held || page.up;
+            page.held = page.up = false;
+          }
+          return text;
         }
         const { status } = answer;
         const isNobodys = [408, 425, 429, 502, 504].includes(status) || (status >= 520 && status <= 530);
         const kind = isNobodys ? "nobody" : [404, 503].includes(status) ? status : "somebody";
         const now = performance.now();
         if (!isNobodys) page.heard = now;
-        if (streak.kind !== kind) streak = { kind, count: 0, since: now };
-        streak.count += 1;
+        count(kind);
+        page.offers = page.stayed || now - streak.since >= 60_000;
         // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
         // say both.
-        const [before, after] = { somebody: [0, 0], 404: [3_000, 0], 503: [Infinity, 20_000] }[kind] ?? [Infinity, Infinity];
+        const [before, after] = { somebody: [0, 0], 404: [3_000, 0], 503: [60_000, 20_000] }[kind] ?? [Infinity, Infinity];
         const needed = (page.ready ? after : before) + reloads().length * 5_000;
         if (streak.count >= 2 && now - streak.since >= needed) page.open();
       } catch {
@@ -84,14 +118,22 @@
       page.up = lostPost;
       const recent = reloads();
       page.held = recent.length >= 3;
-      if (page.up || page.held || page.isLeaving) return;
+      if (page.up || page.held || page.stayed || page.isLeaving) return;
       page.isLeaving = true;
+      setTimeout(() => {
+        page.isLeaving = false;
+        page.stayed = page.offers = true;
+      }, 20_000);
       history.replaceState({ ...history.state, unidler: [...recent, Date.now()] }, "");
       location.reload();
     },
   });
 
   html.dataset.scripts = "";
+  addEventListener("pageshow", ({ persisted }) => {
+    if (persisted) page.isLeaving = page.stayed = page.offers = false;
+  });
+  setInterval(() => html.toggleAttribute("data-lost", performance.now() - page.heard > 20_000), 1_000);
   // A hidden tab starts nothing, and a page that is prerendered is hidden.
   const begin = () => {
     if (rendered.phase === "asleep" && !document.hidden && !page.posted) page.wake();
@@ -106,7 +148,7 @@
   document.addEventListener("submit", (event) => {
     if (event.defaultPrevented) return;
     event.preventDefault();
-    page.wake();
+    page.press(event.target);
   });
 
   // Without the module.
@@ -119,7 +161,6 @@
     const island = document.querySelector("leptos-island");
     original ??= island.innerHTML;
     let last = rendered;
-    page.heard ||= performance.now();
     for (; isAlone; await pause(last.phase === "ready" ? 1_000 : 2_000)) {
       const text = await page.ask();
       if (!isAlone) return;
@@ -129,7 +170,7 @@
         if (!(failed && next.phase === "asleep")) last = next;
         failed = last.phase === "failed";
         const isDue = performance.now() - page.posted > (page.refused ? 15_000 : 5_000);
-        if (last.phase === "asleep" && !document.hidden && isDue) page.wake();
+        if (last.phase === "asleep" && !page.idle && !document.hidden && isDue) page.wake();
       }
       show(last, performance.now() - page.heard > 5_000);
     }
@@ -144,7 +185,7 @@
       element.hidden = !text;
     };
     const hide = (selector, isHidden) => (main.querySelector(selector).hidden = isHidden);
-    const lead = page.up ? "" : page.held ? said.held : said.leads[lostPost && phase === "waking" ? "asleep" : phase];
+    const lead = page.up ? "" : page.held ? said.held : page.offers ? said.stayed : said.leads[lostPost && phase === "waking" ? "asleep" : phase];
     const [what, advice] = said.reasons[reason] ?? [lead, ""];
     const [plain, named] = said.headings[page.up ? "up" : said.not_found.includes(reason) ? "not_found" : phase];
     const heading = title ? named.replace("{}", () => title) : plain;
@@ -154,14 +195,14 @@
     set(".announced", `${heading}. ${what}`);
     set(".lead", what);
     set(".advice", advice);
-    set(".connection", page.refused ? said[page.refused === 429 ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
+    set(".connection", page.refused ? said[[429, 503].includes(page.refused) ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
     set(".reference dd", reference);
     for (const selector of [".estimate", ".restarts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
     hide(".reference", phase === "asleep");
     hide(".start", phase !== "asleep");
     hide(".retry", phase !== "failed");
     hide(".resend", !page.up);
-    hide(".open", phase !== "ready" && !page.held && !page.up);
+    hide(".open", phase !== "ready" && !page.held && !page.up && !page.offers);
   }
 
   async function load() {

@@ -15,23 +15,28 @@ fn get(object: &JsValue, name: &str) -> JsValue {
 }
 
 /// Calls an async function of the loader.
-async fn call(name: &str) -> Option<JsValue> {
+async fn call(name: &str, argument: &JsValue) -> Option<JsValue> {
     let loader = loader();
     let function: Function = get(&loader, name).dyn_into().ok()?;
-    let promise: Promise = function.call0(&loader).ok()?.dyn_into().ok()?;
+    let promise: Promise = function.call1(&loader, argument).ok()?.dyn_into().ok()?;
     JsFuture::from(promise).await.ok()
 }
 
 /// Asks where the app stands: the JSON, which is empty if the answer is ours and no status; or nothing. Hands the visitor
 /// over when the app answers.
 pub(crate) async fn ask() -> Option<String> {
-    call("ask").await?.as_string()
+    call("ask", &JsValue::UNDEFINED).await?.as_string()
 }
 
-/// Starts the app, or tries again after a failure. Tells whether that was turned away.
-pub(crate) async fn wake() -> bool {
-    call("wake").await;
-    number("refused") > 0.0
+/// Starts the app.
+pub(crate) async fn wake() {
+    call("wake", &JsValue::UNDEFINED).await;
+}
+
+/// Does what the visitor asks for with a form: starts the app, or tries again after a failure. Tells whether that was accepted.
+pub(crate) async fn press(form: JsValue) -> bool {
+    let status = call("press", &form).await.and_then(|status| status.as_f64());
+    status.is_some_and(|status| (200.0..300.0).contains(&status))
 }
 
 /// A number that the loader keeps.
@@ -47,6 +52,11 @@ pub(crate) fn flag(name: &str) -> bool {
 /// Notes that the server has said whether the app is ready.
 pub(crate) fn note_ready(ready: bool) {
     drop(Reflect::set(&loader(), &"ready".into(), &ready.into()));
+}
+
+/// Notes that something comes through from the server.
+pub(crate) fn note_heard(now: f64) {
+    drop(Reflect::set(&loader(), &"heard".into(), &now.into()));
 }
 
 /// The address of the event stream.

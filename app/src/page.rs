@@ -111,6 +111,7 @@ struct LoaderWords<'a> {
     crowded: &'a str,
     refused: &'a str,
     held: &'a str,
+    stayed: &'a str,
 }
 
 impl LoaderWords<'_> {
@@ -126,11 +127,12 @@ impl LoaderWords<'_> {
             headings: headings.map(|(name, heading)| (name, [heading.plain, heading.named])).into(),
             leads: [("asleep", words.asleep_lead), ("waking", words.waking_lead), ("ready", words.ready_lead)].into(),
             reasons: Reason::ALL.into_iter().map(explained).collect(),
-            not_found: Reason::ALL.into_iter().filter(|reason| reason.is_discovery()).collect(),
+            not_found: Reason::ALL.into_iter().filter(|reason| reason.is_not_found()).collect(),
             reconnecting: words.reconnecting,
             crowded: words.crowded,
             refused: words.refused,
             held: words.held_lead,
+            stayed: words.stayed_lead,
         }
     }
 }
@@ -150,7 +152,8 @@ pub fn Page() -> impl IntoView {
     }
     let title = format!("{} – {}", heading(words, progress.phase).of(progress.title.as_deref()), progress.host);
     // Only a page whose app is waking looks again by itself: to look starts nothing.
-    let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. });
+    let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. }) && !start.lost_post;
+    let check = if refreshes { "check" } else { "check quiet" };
     let start_json = serde_json::to_string(&start).unwrap_or_default();
     let words_json = serde_json::to_string(&LoaderWords::of(words)).unwrap_or_default();
     let Assets { js, wasm, css, loader } = &*assets;
@@ -163,6 +166,8 @@ pub fn Page() -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1"/>
                 <meta name="robots" content="noindex"/>
+                // A proxy may have added a policy under which a plain form would not say where it came from.
+                <meta name="referrer" content="same-origin"/>
                 <meta name="color-scheme" content="light dark"/>
                 <title>{title}</title>
                 <link rel="icon" href=icon(progress.phase)/>
@@ -178,7 +183,7 @@ pub fn Page() -> impl IntoView {
                 {header(&brand)}
                 <Wake/>
                 {contact(&brand)}
-                {refreshes.then(|| view! { <p class="check"><a href="">{words.check}</a></p> })}
+                {(!start.lost_post).then(|| view! { <p class=check><a href="">{words.check}</a></p> })}
             </body>
         </html>
     }

@@ -22,8 +22,6 @@ pub struct Live {
     pub age_ms: RwSignal<u64>,
     /// Whether something gets through to the server, or did until just now.
     pub connected: RwSignal<bool>,
-    /// When something did last, on the clock of the page.
-    pub last_contact_ms: StoredValue<u64>,
     /// Whether the event stream works.
     pub trusted: StoredValue<bool>,
     /// When the server said that the app is ready.
@@ -40,6 +38,8 @@ pub struct Live {
     pub held: RwSignal<bool>,
     /// Whether the app responds and the visitor has to send something again.
     pub up: RwSignal<bool>,
+    /// Whether the app, or somebody, has been answering for long, so that the visitor is offered a link.
+    pub offers: RwSignal<bool>,
     /// Whether the visitor has sent something that did not arrive: then the app does not open by itself.
     pub lost_post: bool,
 }
@@ -51,7 +51,6 @@ impl Live {
             arrived_ms: StoredValue::new(0),
             age_ms: RwSignal::new(0),
             connected: RwSignal::new(true),
-            last_contact_ms: StoredValue::new(0),
             trusted: StoredValue::new(false),
             ready_since_ms: StoredValue::new(None),
             opening_ms: RwSignal::new(None),
@@ -60,6 +59,7 @@ impl Live {
             refused: RwSignal::new(0),
             held: RwSignal::new(false),
             up: RwSignal::new(false),
+            offers: RwSignal::new(false),
             lost_post,
         }
     }
@@ -134,7 +134,7 @@ fn connection(words: &Words, live: Live) -> &'static str {
     match live.refused.get() {
         0 if live.connected.get() => "",
         0 => words.reconnecting,
-        429 => words.crowded,
+        429 | 503 => words.crowded,
         _ => words.refused,
     }
 }
@@ -193,14 +193,14 @@ fn Buttons(live: Live, words: &'static Words, wake_url: String) -> impl IntoView
     #[cfg(feature = "hydrate")]
     let on_submit = move |event: leptos::ev::SubmitEvent| {
         event.prevent_default();
-        crate::live::retry(live);
+        crate::live::retry(live, event.target().into());
     };
     #[cfg(not(feature = "hydrate"))]
     let on_submit = |_: leptos::ev::SubmitEvent| {};
 
     let is_asleep = move || live.progress.read().phase == Phase::Asleep;
     let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
-    let opens = move || live.up.get() || live.held.get() || is_slow(live.opening_ms.get());
+    let opens = move || live.up.get() || live.held.get() || live.offers.get() || is_slow(live.opening_ms.get());
     view! {
         <form class="start" method="post" action=wake_url.clone() hidden=move || !is_asleep() on:submit=on_submit>
             <button>{words.start}</button>
@@ -281,7 +281,7 @@ pub(crate) fn heading(words: &Words, phase: Phase) -> Named {
         Phase::Asleep => words.asleep,
         Phase::Waking { .. } => words.waking,
         Phase::Ready { .. } => words.ready,
-        Phase::Failed { reason } if reason.is_discovery() => words.not_found,
+        Phase::Failed { reason } if reason.is_not_found() => words.not_found,
         Phase::Failed { .. } => words.failed,
     }
 }
@@ -292,12 +292,14 @@ fn is_slow(opening_ms: Option<u64>) -> bool {
 
 pub(crate) fn lead(words: &Words, live: Live) -> &'static str {
     match live.progress.read().phase {
+        Phase::Failed { reason } => (words.reason)(reason).what,
         _ if live.up.get() => "",
         _ if live.held.get() => words.held_lead,
+        _ if live.offers.get() => words.stayed_lead,
         Phase::Waking { reason: None, .. } if live.lost_post => words.asleep_lead,
         Phase::Asleep => words.asleep_lead,
         Phase::Waking { reason: None, .. } => words.waking_lead,
-        Phase::Waking { reason: Some(reason), .. } | Phase::Failed { reason } => (words.reason)(reason).what,
+        Phase::Waking { reason: Some(reason), .. } => (words.reason)(reason).what,
         Phase::Ready { .. } if is_slow(live.opening_ms.get()) => words.not_reachable_lead,
         Phase::Ready { notice: Some(_) } => words.already_awake_lead,
         Phase::Ready { notice: None } => words.ready_lead,

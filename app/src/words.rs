@@ -84,6 +84,8 @@ pub struct Words {
     pub not_reachable_lead: &'static str,
     /// What to do when opening the app led back here too often.
     pub held_lead: &'static str,
+    /// What to do when the app answers, and the page has not been left.
+    pub stayed_lead: &'static str,
     /// The heading after a failure.
     pub failed: Named,
     /// The heading if there is no such app.

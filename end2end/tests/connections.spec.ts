@@ -90,8 +90,28 @@ test("a hidden tab starts nothing until it comes to the front", async ({ page, s
     await expect(app(page)).toBeVisible();
 });
 
+test("a press that no script gets through goes out as a plain form", async ({ page, demo }) => {
+    await page.goto(demo.url("image-missing", "/a?b"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+    const reference = page.locator(".reference dd").first();
+    const before = await reference.textContent();
+    await page.route("**/_unidler/wake", (route) => (route.request().isNavigationRequest() ? route.continue() : route.abort()));
+    await page.getByRole("button", { name: "Try again" }).click();
+    await expect(reference).not.toHaveText(before ?? "");
+    expect(page.url()).toBe(demo.url("image-missing", "/a?b"));
+});
+
+test("where nothing gets through any more there is still something to press", async ({ page, demo }) => {
+    await page.goto(demo.url("slow"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await expect(page.getByRole("link", { name: "Check again" })).toBeHidden();
+    demo.stop();
+    await expect(page.getByRole("link", { name: "Check again" })).toBeVisible({ timeout: 40_000 });
+});
+
 for (const [status, words] of [
     [429, /Too many people are waiting here/],
+    [503, /Too many people are waiting here/],
     [403, /was turned away/],
 ] as const) {
     test(`who is turned away with ${status} is told so, and can press a button`, async ({ page, demo }) => {

@@ -7,7 +7,7 @@ for (const [scene, words, heading = "The app cannot start"] of [
     ["quota", "The app is not allowed to start: a limit has been reached."],
     ["switched-off", "This app has been turned off."],
     ["not-found", "There is no app at this address.", "We cannot find this app"],
-    ["ambiguous", "More than one app is set up for this address.", "We cannot find this app"],
+    ["ambiguous", "More than one app is set up for this address."],
 ] as [string, string, string?][]) {
     test(`${scene}: the visitor is told what happened and what to do`, async ({ page, demo }) => {
         await page.goto(demo.url(scene));

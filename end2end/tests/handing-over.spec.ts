@@ -92,3 +92,14 @@ test("what answers from memory in the app's place leads to three reloads at most
     expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
     await expect(phase(page)).toBeVisible();
 });
+
+test("an app that answers a visit with a download leaves a link, and is visited once", async ({ page, standIn }) => {
+    const ingress = await standIn({
+        app: ({ url }, answer) => (url === "/report" ? say(answer, 200, "a,b", { "content-disposition": "attachment; filename=report.csv" }) : say(answer, 404)),
+    });
+    await page.goto(ingress.url("quick", "/report"));
+    await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible({ timeout: 40_000 });
+    await expect(page.locator(".lead")).toHaveText(/The app should be open by now/);
+    await page.waitForTimeout(3_000);
+    expect(ingress.seen.filter(({ path, ours }) => path === "/report" && !ours)).toHaveLength(1);
+});

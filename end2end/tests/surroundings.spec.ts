@@ -37,6 +37,17 @@ test.describe("under somebody else's Content-Security-Policy", () => {
         });
     }
 
+    test("that forbids to ask anything, the plain forms and a link lead on", async ({ page, standIn }) => {
+        const ingress = await standIn();
+        ingress.headers = { "content-security-policy": ["connect-src 'none'"] };
+        await page.goto(ingress.url("quick", "/a?b"));
+        await page.getByRole("button", { name: "Wake up the app" }).click();
+        await expect(page.getByRole("heading", { name: /Waking up the app|Almost there/ })).toBeVisible();
+        await page.getByRole("link", { name: "Check again" }).click({ timeout: 40_000 });
+        await expect(app(page)).toBeVisible();
+        expect(page.url()).toBe(ingress.url("quick", "/a?b"));
+    });
+
     test("that forbids all scripts, there is a button", async ({ page, standIn }) => {
         const ingress = await standIn();
         ingress.headers = { "content-security-policy": ["script-src 'none'"] };
@@ -72,6 +83,17 @@ test("a page that the browser has translated still changes", async ({ page, demo
     await expect(page.locator(".lead")).toHaveText(/the app will open here/);
     await expect(page.locator("[aria-current=step] time")).toHaveText(/^\d+ s$/);
     await expect(app(page)).toBeVisible();
+});
+
+test("what was submitted to a waking app is not refreshed away without scripts", async ({ demo, request }) => {
+    const headers = { host: "slow.localhost", accept: "text/html" };
+    const address = (path: string) => `http://127.0.0.1:${demo.port}${path}`;
+    await request.post(address("/_unidler/wake"), { headers: { host: headers.host } });
+    const refresh = 'http-equiv="refresh"';
+    expect(await (await request.get(address("/contact"), { headers })).text()).toContain(refresh);
+    const answer = await (await request.post(address("/contact"), { headers })).text();
+    expect(answer).toContain("Waking up the app");
+    expect(answer).not.toContain(refresh);
 });
 
 test.describe("a form that another site submits to a sleeping app", () => {

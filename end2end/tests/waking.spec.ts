@@ -12,8 +12,14 @@ test("a visitor sees each step and ends on the app at the address they typed", a
         }).observe(document, { subtree: true, attributes: true, childList: true });
     });
     // The app starts before the module is there; here it waits for whoever watches.
+    let watches = () => {};
+    const watched = new Promise<void>((resolve) => (watches = resolve));
+    await page.route("**/_unidler/events", (route) => {
+        watches();
+        return route.continue();
+    });
     await page.route("**/_unidler/wake", async (route) => {
-        await page.waitForRequest("**/_unidler/events");
+        await watched;
         await route.continue();
     });
     await page.goto(address);

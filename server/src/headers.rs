@@ -10,7 +10,7 @@ use axum::{
     response::Response,
 };
 
-/// The mark of our answers. The page probes its own address until the answer lacks it.
+/// The mark of our answers. The page asks at its own reserved address until the answer lacks it.
 pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
 
 /// Marks the status of an app whose requests are forwarded to it: the page may reload, although unidler still answers at the

@@ -14,6 +14,7 @@ pub(super) const WORDS: Words = Words {
     already_awake_lead: "The app is already running. Waiting for it to respond.",
     not_reachable_lead: "The app is running, but its address still brings you here. This can take another minute. This page will keep trying.",
     held_lead: "The app is running, but every attempt to open it brought you back here. Wait a minute, then open it yourself.",
+    stayed_lead: "The app should be open by now. If it is not, open it yourself.",
     failed: Named { plain: "The app cannot start", named: "{} cannot start" },
     not_found: Named { plain: "We cannot find this app", named: "We cannot find this app" },
     reconnecting: "Connection lost. Reconnecting…",
