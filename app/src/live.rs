@@ -39,12 +39,14 @@ const SILENCE_MS: u64 = 25_000;
 /// How long to wait before a dead stream is created anew: doubled each time.
 const BACKOFF_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// For how long nothing may get through before the page says so: an ordinary reconnection is not worth a word.
-const GRACE_MS: f64 = 6_000.0;
+const GRACE_MS: f64 = 8_000.0;
 /// How long to wait before the app is asked to start again, and after it was refused.
 const START_MS: (f64, f64) = (5_000.0, 15_000.0);
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
+    loader::note_heard(now_ms() as f64);
     if let Phase::Ready { .. } = live.phase() {
         live.ready_since_ms.set_value(Some(now_ms()));
     }

@@ -181,7 +181,7 @@
     const main = document.querySelector("main");
     const set = (selector, text) => {
       const element = main.querySelector(selector);
-      if (element.textContent !== text) element.textContent = text;
+      if (element.said !== text) element.textContent = element.said = text;
       element.hidden = !text;
     };
     const hide = (selector, isHidden) => (main.querySelector(selector).hidden = isHidden);

@@ -70,7 +70,14 @@ const OPENING_IS_SLOW_MS: u64 = 60_000;
 
 /// Keeps an element's text up to date. A text node would not do: a browser that translates the page replaces those.
 fn says(element: Element, text: Signal<String>) {
-    Effect::new(move || element.set_text_content(Some(&text.get())));
+    Effect::new(move |before: Option<String>| {
+        let text = text.get();
+        // Not again what it says already: that may be translated by now.
+        if before.as_ref() != Some(&text) {
+            element.set_text_content(Some(&text));
+        }
+        text
+    });
 }
 
 /// The live part of the page.
