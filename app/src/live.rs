@@ -81,10 +81,10 @@ pub(crate) fn follow(live: Live) {
             let is_due = is_ready || is_roused || (!is_trusted && now_ms() - asked_ms >= POLL_MS);
             if is_due && !live.retrying.get_value() {
                 asked_ms = now_ms();
-                if let Some(json) = loader::ask().await {
-                    if let Some(progress) = from_json(&json) {
-                        live.show(progress);
-                    }
+                if let Some(json) = loader::ask().await
+                    && let Some(progress) = from_json(&json)
+                {
+                    live.show(progress);
                 }
             }
             live.start_when_due().await;
@@ -169,7 +169,7 @@ impl Live {
 /// Listens to the stream, which starts nothing.
 #[derive(Default)]
 struct Ear {
-    stream: Option<(EventSource, Pin<Box<dyn Stream<Item = Event>>>)>,
+    stream: Option<(EventSource, Events)>,
     /// When the stream was opened.
     opened_ms: u64,
     /// When it has said something last.
@@ -181,6 +181,7 @@ struct Ear {
 
 /// What the stream says: a snapshot, or that it is dead.
 type Event = Option<Progress>;
+type Events = Pin<Box<dyn Stream<Item = Event>>>;
 
 impl Ear {
     fn close(&mut self) {
