@@ -46,6 +46,10 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(95);
 /// The most bytes of a request's head. A buffer begins with a quarter of that, and grows as needed.
 const MAX_HEAD: usize = 32 * 1024;
+/// The most requests at the same time over one HTTP/2 connection. Each beyond the first takes a place of its own.
+const MAX_STREAMS: u32 = 100;
+/// The most bytes of a request's body, or of an answer, that wait in an HTTP/2 connection.
+const WINDOW: u32 = 32 * 1024;
 /// How often a quiet HTTP/2 connection is asked whether it is still there.
 const PING: Duration = Duration::from_secs(20);
 /// After how much silence the kernel asks whether the other end is still there, and after how long it gives up on an end
@@ -70,9 +74,11 @@ pub struct Limits {
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     place: Arc<OwnedSemaphorePermit>,
+    /// Where further requests of an HTTP/2 connection get theirs.
+    places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// Whether there was no place for this connection, so that it is only told so.
+    /// Whether there was no place for this connection, or this request, so that it is only told so.
     pub(crate) is_turned_away: bool,
 }
 
@@ -101,15 +107,14 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                     continue;
                 }
             };
-            let (place, is_turned_away) = match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => (place, false),
-                Err(_) => match Arc::clone(&beyond).acquire_owned().await {
-                    Ok(place) => (place, true),
-                    // The semaphore is never closed.
-                    Err(_) => return,
-                },
+            let (place, is_turned_away) = tokio::select! {
+                biased;
+                place = Arc::clone(&places).acquire_owned() => (place, false),
+                place = Arc::clone(&beyond).acquire_owned() => (place, true),
             };
-            let lease = Lease { place: Arc::new(place), tasks: tasks.clone(), stop: stop.clone(), is_turned_away };
+            // The semaphores are never closed.
+            let Ok(place) = place.map(Arc::new) else { return };
+            let lease = Lease { place, places: Arc::clone(&places), tasks: tasks.clone(), stop: stop.clone(), is_turned_away };
             tasks.spawn(serve_one(stream, router.clone(), lease));
         }
     };
@@ -133,12 +138,18 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
     let service = service_fn({
         let clock = clock.clone();
         move |mut request: Request<Incoming>| {
-            let busy = clock.begin(request.version());
-            request.extensions_mut().insert(lease.clone());
+            let (busy, requests) = clock.begin(request.version());
+            let mut lease = lease.clone();
+            let mut further = None;
+            if requests > 1 {
+                further = Arc::clone(&lease.places).try_acquire_owned().ok();
+                lease.is_turned_away |= further.is_none();
+            }
+            request.extensions_mut().insert(lease);
             let answer = router.clone().oneshot(request.map(Body::new));
             async move {
                 let answer = answer.await.unwrap_or_else(|never| match never {});
-                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy }))
+                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy, _further: further }))
             }
         }
     });
@@ -149,7 +160,10 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .max_header_list_size(16 * 1024)
-        .max_concurrent_streams(200);
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW * 4)
+        .max_send_buf_size(WINDOW as usize);
     let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -215,16 +229,16 @@ impl Clock {
         });
     }
 
-    /// A request is there. It is answered when what this gives is dropped.
-    fn begin(&self, version: Version) -> Busy {
+    /// A request is there, as one of so many. It is answered when what this gives is dropped.
+    fn begin(&self, version: Version) -> (Busy, usize) {
+        let mut requests = 1;
         self.0.send_modify(|state| {
-            let requests = match state {
-                State::Busy { requests, .. } => *requests + 1,
-                State::Head(_) | State::Idle { .. } => 1,
-            };
+            if let State::Busy { requests: before, .. } = state {
+                requests = *before + 1;
+            }
             *state = State::Busy { requests, version };
         });
-        Busy(self.clone())
+        (Busy(self.clone()), requests)
     }
 
     /// Done when the time is over.
@@ -272,6 +286,7 @@ impl Drop for Busy {
 struct Answer {
     body: Body,
     _busy: Busy,
+    _further: Option<OwnedSemaphorePermit>,
 }
 
 impl HttpBody for Answer {

@@ -40,6 +40,7 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
         Ok(AppHost(host)) => host,
         // Kubernetes asks at our pod's own address, which is nobody's host.
         Err(_) if is_healthz(&parts) => return healthz(),
+        Err(problem) if is_navigation(&parts.headers) => return problem.into_text(),
         Err(problem) => return problem.into_response(),
     };
     let progress = state.hub.look(&host);

@@ -9,7 +9,7 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     http::{
         HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
     },
     middleware,
     response::{IntoResponse, Json, Response},
@@ -27,7 +27,7 @@ use crate::{
     limits::Streams,
     metrics::Handovers,
     page,
-    place::{Place, Reserved},
+    place::{Place, Reserved, back_to},
     problem::Problem,
     site::Site,
     start_rule::{Leave, Refusal, is_cross_site},
@@ -63,12 +63,14 @@ pub fn router(state: AppState) -> Router {
 async fn answer(State(state): State<AppState>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let is_turned_away = request.extensions().get::<Lease>().is_some_and(|lease| lease.is_turned_away);
+    // People get words.
+    let refused = if page::is_navigation(request.headers()) { Problem::into_text } else { Problem::into_response };
     match Place::of(&path) {
         // Kubernetes would end a process that is only busy.
         Place::App if is_turned_away && path == "/healthz" => page::healthz(),
         Place::Reserved { what: Reserved::Ready, .. } if is_turned_away => readyz(&state.hub),
-        _ if is_turned_away => Problem::full().into_response(),
-        Place::Reserved { base, what } => reserved(&state, base, what, request).await.unwrap_or_else(Problem::into_response),
+        _ if is_turned_away => refused(Problem::full()),
+        Place::Reserved { base, what } => reserved(&state, base, what, request).await.unwrap_or_else(refused),
         Place::App => page::answer(&state, request).await,
     }
 }
@@ -78,6 +80,10 @@ async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Req
     match what {
         Reserved::Nothing => return Err(Problem::not_found()),
         Reserved::File(name) => return file(&state.site, name, request).await,
+        // Somebody has reloaded the address that a form was refused at.
+        Reserved::Wake if reads && page::is_navigation(request.headers()) => {
+            return Ok((StatusCode::SEE_OTHER, [(LOCATION, back_to(base))]).into_response());
+        }
         Reserved::Wake if *request.method() != Method::POST => return Err(Problem::method_not_allowed("POST")),
         Reserved::Events | Reserved::Status | Reserved::Ready if !reads => return Err(Problem::method_not_allowed("GET, HEAD")),
         Reserved::Ready => return Ok(readyz(&state.hub)),

@@ -33,7 +33,7 @@ pub(crate) async fn wake(state: &AppState, host: &Host, base: &str, request: Req
     finish(body).await?;
     state.hub.retry(host);
     if is_navigation(&parts.headers) {
-        let page = referer(host, &parts.headers).unwrap_or_else(|| back_to(base));
+        let page = referer(host, base, &parts.headers).unwrap_or_else(|| back_to(base));
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
     }
     let progress = state.hub.look(host);
@@ -53,11 +53,15 @@ async fn finish(body: Body) -> Result<(), Problem> {
     }
 }
 
-/// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes.
-fn referer(host: &Host, headers: &HeaderMap) -> Option<String> {
+/// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes. Under a stricter
+/// `Referrer-Policy` the header has only the origin, which is not that page unless `base` says so. An ingress may have taken a
+/// prefix off `base`.
+fn referer(host: &Host, base: &str, headers: &HeaderMap) -> Option<String> {
     let page = headers.get(header::REFERER)?.to_str().ok()?;
-    let is_web = page.starts_with("https://") || page.starts_with("http://");
-    (is_web && host_of(page).as_ref() == Some(host)).then(|| page.to_owned())
+    let rest = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"))?;
+    let path = rest.split(['?', '#']).next().and_then(|rest| rest.split_once('/')).map_or("", |(_, path)| path);
+    let is_page = format!("/{path}").trim_end_matches('/').ends_with(base.trim_end_matches('/'));
+    (is_page && host_of(page).as_ref() == Some(host)).then(|| page.to_owned())
 }
 
 #[cfg(test)]
@@ -70,9 +74,12 @@ mod tests {
     fn a_form_leads_back_to_the_very_address_and_to_no_other_host() {
         let host = Host::parse("app.example").expect("a host");
         for (page, is_ours) in [
+            ("https://app.example/prefix/r/?q=/x", true),
             ("https://app.example/r?q=a%20b&flag&c=d+e", true),
-            ("https://app.example//evil.example/x", true),
-            ("http://app.example:8080", true),
+            ("https://app.example//evil.example/r", true),
+            // No more than the origin.
+            ("https://app.example/", false),
+            ("https://app.example/x?/r", false),
             ("https://evil.example/", false),
             ("https://app.example@evil.example/", false),
             ("https://app.example\\@evil.example/", false),
@@ -81,7 +88,9 @@ mod tests {
             ("/x", false),
         ] {
             let headers = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_static(page))]);
-            assert_eq!(referer(&host, &headers).as_deref(), is_ours.then_some(page), "{page}");
+            assert_eq!(referer(&host, "/r", &headers).as_deref(), is_ours.then_some(page), "{page}");
         }
+        let headers = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_static("http://app.example:8080"))]);
+        assert_eq!(referer(&host, "", &headers).as_deref(), Some("http://app.example:8080"));
     }
 }

@@ -321,9 +321,11 @@ async fn a_host_that_is_no_name_is_refused_everywhere() {
     let server = Server::start().await;
     for host in ["[::1]", "127.0.0.1", "a..b", "a@b", "-a.example"] {
         for path in ["/", "/events/", "/_unidler/status"] {
-            let answer = server.get(host, path, &[NAVIGATE]).await;
-            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{host} {path}");
-            assert_eq!(answer.header("content-type"), "application/problem+json");
+            for (headers, content_type) in [(&[NAVIGATE][..], "text/plain; charset=utf-8"), (&[], "application/problem+json")] {
+                let answer = server.get(host, path, headers).await;
+                assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{host} {path}");
+                assert_eq!(answer.header("content-type"), content_type, "a person gets words");
+            }
         }
     }
     assert_eq!(server.get("anything at all", "/healthz", &[]).await.text(), "Still OK", "liveness asks for no host");
