@@ -23,7 +23,7 @@ const port = await new Promise((found, failed) => {
 });
 const load = (path) =>
   new Promise((done, failed) => {
-    const headers = { host: `quick.localhost:${port}`, accept: "text/html" };
+    const headers = { host: `quick.localhost:${port}`, accept: "text/html", "accept-encoding": "gzip" };
     get({ host: "127.0.0.1", port, path, headers }, async (answer) => done(Buffer.concat(await answer.toArray()))).on("error", failed);
   });
 const html = await load("/");

@@ -9,7 +9,7 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     http::{
         HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION},
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, VARY},
     },
     middleware,
     response::{IntoResponse, Json, Response},
@@ -126,8 +126,16 @@ fn status(state: &AppState, host: &Host) -> Response {
 async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response, Problem> {
     let Assets { css, loader, .. } = &*site.assets;
     if let Some(TextFile { media_type, text, .. }) = [css, loader].into_iter().find(|file| file.name == name) {
-        let headers = [(CONTENT_TYPE, HeaderValue::from_static(media_type)), (CACHE_CONTROL, headers::IMMUTABLE)];
-        return Ok((headers, text.clone()).into_response());
+        let headers = [
+            (CONTENT_TYPE, HeaderValue::from_static(media_type)),
+            (CACHE_CONTROL, headers::IMMUTABLE),
+            (VARY, HeaderValue::from_static("Accept-Encoding")),
+        ];
+        let mut encodings = headers::entries(request.headers(), &ACCEPT_ENCODING);
+        return Ok(match site.gzipped.get(name).filter(|_| encodings.any(|encoding| encoding.eq_ignore_ascii_case("gzip"))) {
+            Some(gzipped) => (headers, [(CONTENT_ENCODING, "gzip")], gzipped.clone()).into_response(),
+            None => (headers, text.clone()).into_response(),
+        });
     }
     *request.uri_mut() = format!("/{name}").parse::<Uri>().map_err(|_| Problem::not_found())?;
     let files = ServeDir::new(&site.files).precompressed_br().precompressed_gzip();

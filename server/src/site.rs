@@ -1,12 +1,16 @@
 //! The page's files, as the build left them beside the program.
 
 use std::{
+    collections::HashMap,
     fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use anyhow::{Context, bail};
+use axum::body::Bytes;
+use flate2::{Compression, write::GzEncoder};
 use unidler_app::page::{self, Assets, TextFile};
 
 use crate::brand::Brand;
@@ -21,6 +25,8 @@ pub struct Site {
     pub files: PathBuf,
     /// What the page refers to.
     pub assets: Arc<Assets>,
+    /// The texts among them, compressed with gzip, by name.
+    pub gzipped: Arc<HashMap<String, Bytes>>,
     /// What the operator puts on it.
     pub brand: Arc<page::Brand>,
 }
@@ -57,6 +63,14 @@ impl Site {
         };
         let css = TextFile::css(brand.style(&fs::read_to_string(named("css")?)?));
         let assets = Assets { js: name(&named("js")?)?, wasm: name(&named("wasm")?)?, css, loader: TextFile::loader() };
-        Ok(Self { files, assets: Arc::new(assets), brand: Arc::new(brand.on_page()) })
+        let gzipped = [&assets.css, &assets.loader].map(|file| Ok((file.name.clone(), gzip(&file.text)?)));
+        let gzipped = Arc::new(gzipped.into_iter().collect::<io::Result<_>>()?);
+        Ok(Self { files, assets: Arc::new(assets), gzipped, brand: Arc::new(brand.on_page()) })
     }
+}
+
+fn gzip(text: &str) -> io::Result<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(text.as_bytes())?;
+    encoder.finish().map(Bytes::from)
 }

@@ -317,6 +317,19 @@ async fn each_way_of_not_finding_an_app_has_a_reason_of_its_own() {
 }
 
 #[tokio::test]
+async fn the_loader_is_compressed_for_who_accepts_that() {
+    let server = Server::start().await;
+    let page = server.get("quick.localhost", "/", &[NAVIGATE]).await;
+    let address =
+        page.text().split("<script defer src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an address").to_owned();
+    let address = format!("/{}", address.trim_start_matches('/'));
+    let plain = server.get("quick.localhost", &address, &[]).await;
+    let gzipped = server.get("quick.localhost", &address, &[("accept-encoding", "br, gzip")]).await;
+    assert_eq!((plain.header("content-encoding"), gzipped.header("content-encoding")), ("", "gzip"));
+    assert_eq!((plain.header("vary"), gzipped.header("vary")), ("Accept-Encoding", "Accept-Encoding"));
+}
+
+#[tokio::test]
 async fn a_host_that_is_no_name_is_refused_everywhere() {
     let server = Server::start().await;
     for host in ["[::1]", "127.0.0.1", "a..b", "a@b", "-a.example"] {
