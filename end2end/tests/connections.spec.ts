@@ -67,7 +67,7 @@ test("a start that was lost on its way is repeated", async ({ page, demo }) => {
 test("while the start is answered by nobody there is a button", async ({ page, demo }) => {
     await page.route("**/_unidler/wake", (route) => route.abort("connectionreset"));
     await page.goto(demo.url("quick"));
-    await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible({ timeout: 10_000 });
+    await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible({ timeout: 20_000 });
 });
 
 test("a hidden tab starts nothing until it comes to the front", async ({ page, standIn }) => {
@@ -86,7 +86,7 @@ test("a hidden tab starts nothing until it comes to the front", async ({ page, s
         (window as unknown as { isHidden: boolean }).isHidden = false;
         document.dispatchEvent(new Event("visibilitychange"));
     });
-    await expect(app(page)).toBeVisible();
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
 });
 
 test("a press that no script gets through goes out as a plain form", async ({ page, demo }) => {
