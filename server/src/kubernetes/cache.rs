@@ -32,7 +32,7 @@ const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Dur
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
 /// visitors to be told within five seconds.
-pub(super) const ASK_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 /// For how long visitors are better served by an old view than by an error of the ingress.
 const MAX_OLD: Duration = Duration::from_mins(5);
 
