@@ -183,7 +183,7 @@ pub fn Page() -> impl IntoView {
                 {header(&brand)}
                 <Wake/>
                 {contact(&brand)}
-                {(!start.lost_post).then(|| view! { <p class=check><a href="">{words.check}</a></p> })}
+                {(!start.lost_post).then(|| view! { <nav class=check><a href="">{words.check}</a></nav> })}
             </body>
         </html>
     }

@@ -1,7 +1,7 @@
 /** Child processes that end when we end, however we end: a killed test run leaves none behind. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** A program under way, with everything it prints in one file. */
@@ -78,10 +78,14 @@ export function atOurEnd(command: string, ...args: string[]): ChildProcess {
 
 /** A port of 127.0.0.1 that nobody listens on. */
 export async function freePort(): Promise<number> {
-    const server = createServer();
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    if (address === null || typeof address === "string") throw new Error("no port");
-    return address.port;
+    return (await freePorts(1))[0]!;
+}
+
+/** Ports that are different: all are held until the last one is known. */
+export async function freePorts(count: number): Promise<number[]> {
+    const servers = Array.from({ length: count }, () => createServer());
+    for (const server of servers) await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const ports = servers.map((server) => (server.address() as AddressInfo).port);
+    for (const server of servers) await new Promise((resolve) => server.close(resolve));
+    return ports;
 }

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { get } from "node:http";
 import { join, resolve } from "node:path";
 
-import { Child, freePort } from "./child";
+import { Child, freePorts } from "./child";
 import { until } from "./wait";
 
 export const PROGRAM = resolve(process.env.UNIDLER_BIN ?? join(__dirname, "../../dist/unidler"));
@@ -20,7 +20,7 @@ export class Unidler {
 
     /** Starts it with these variables, and waits until it knows the cluster. */
     static async start(variables: Record<string, string>, logFile: string): Promise<Unidler> {
-        const [port, adminPort] = [await freePort(), await freePort()];
+        const [port, adminPort] = await freePorts(2) as [number, number];
         const all = { UNIDLER_ADMIN_PORT: `127.0.0.1:${adminPort}`, ...variables };
         const unidler = new Unidler(port, adminPort, all, logFile, run(port, all, logFile));
         await unidler.ready();

@@ -3,7 +3,6 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { type Api } from "../cluster/api";
 import { type App, createIdledApp, deleteApp } from "../cluster/app";
-import { freePort } from "../cluster/child";
 import { TROUBLES } from "../cluster/trouble";
 import { events, listen, startWaking, status } from "../cluster/visitor";
 import { expect, expectAwake, stateOf, test } from "./fixtures";
@@ -20,8 +19,8 @@ test("ten dead apps with visitors do not hold a healthy one up, and without visi
     const dead: App[] = [];
     try {
         for (let index = 0; index < 10; index++) dead.push(await createDeadApp(api, keyLabel, KINDS[index % KINDS.length] ?? ""));
-        const port = await freePort();
-        const unidler = await startUnidler({ UNIDLER_MAX_WAKES: "3", UNIDLER_ADMIN_PORT: `127.0.0.1:${port}` });
+        const unidler = await startUnidler({ UNIDLER_MAX_WAKES: "3" });
+        const port = unidler.adminPort;
         const timeAlone = await timeToSuccess(unidler.port, other);
 
         // The sweep has looked at them, for there is one at the start.

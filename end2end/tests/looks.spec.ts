@@ -53,6 +53,8 @@ for (const theme of THEMES) {
             await page.setViewportSize({ width: 320, height: 640 });
             await page.goto(demo.url("slow"));
             await page.evaluate(() => (document.documentElement.dir = "rtl"));
+            // A step that takes long enough to be looked at.
+            await expect(page.locator("[aria-current=step] span")).toHaveText("Downloading it");
             const time = page.locator("[aria-current=step] time");
             await expect(time).toHaveText(/s$/);
             const [words, clock] = await Promise.all([page.locator("[aria-current=step] span").boundingBox(), time.boundingBox()]);
