@@ -8,9 +8,10 @@ export default defineConfig({
     outputDir: "../test-results/demo",
     // Most of a test is waiting for an app to wake, each on a demo of its own.
     fullyParallel: true,
-    workers: 4,
+    // As many as there are cores on a small machine: nothing is tried twice, so nothing should have to wait for a core.
+    workers: 2,
     timeout: 120_000,
-    expect: { timeout: 15_000 },
+    expect: { timeout: 30_000 },
     ...honest,
     reporter: "list",
     use: browser,
