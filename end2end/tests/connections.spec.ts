@@ -79,6 +79,7 @@ test("a hidden tab starts nothing until it comes to the front", async ({ page, s
     });
     await page.goto(ingress.url("quick"));
     await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible();
+    // Longer than the page waits before it asks again. Nothing to be seen would end sooner.
     await page.waitForTimeout(6_000);
     expect(ingress.count("POST", /wake$/)).toBe(0);
     await expect(phase(page)).toHaveAttribute("data-phase", "asleep");

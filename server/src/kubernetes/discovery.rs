@@ -208,9 +208,8 @@ impl Caches {
         let candidates = rules.into_iter().flat_map(|rule| self.candidates(rule, Host::parse(rule).ok().as_ref()).into_values());
         let apps: BTreeMap<_, _> = candidates.flatten().map(|found| (found.id().as_str().to_owned(), found)).collect();
         let id = |found: &Found| (found.deployment.namespace.clone(), found.deployment.name.clone());
-        let is_here = |found: &&Found| found.service.value.points_at == PointsAt::Unidler;
-        let here: HashSet<_> = apps.values().filter(is_here).map(id).collect();
-        apps.into_values().filter(|found| is_here(&found) || !here.contains(&id(found))).collect()
+        let here: HashSet<_> = apps.values().filter(|found| found.is_here()).map(id).collect();
+        apps.into_values().filter(|found| found.is_here() || !here.contains(&id(found))).collect()
     }
 
     /// The app that a rule leads to. The error is `None` if it leads to none.
@@ -222,11 +221,9 @@ impl Caches {
         };
         apps.retain(|app| app.rank() == highest);
         // Where namespaces claim the same host, ingress controllers follow the oldest claim, and so does Gateway API.
-        if let Some(first) =
-            apps.iter().min_by_key(|app| (app.since().is_none(), app.since())).filter(|app| app.since().is_some())
-        {
-            let (since, namespace) = (first.since(), first.service.namespace.clone());
-            apps.retain(|app| app.service.namespace == namespace || app.since() == since);
+        let claims = apps.iter().filter_map(|app| Some((app.since()?, app.service.namespace.clone())));
+        if let Some((since, namespace)) = claims.min_by_key(|(since, _)| *since) {
+            apps.retain(|app| app.service.namespace == namespace || app.since() == Some(since));
         }
         let is_one_namespace = apps.iter().all(|other| other.service.namespace == apps[0].service.namespace);
         // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
