@@ -10,8 +10,8 @@
 //! | | `Unschedulable`: resources, pods, ports | scheduling | no room | |
 //! | | `Unschedulable`: volumes, claims | scheduling | volume pending | |
 //! | | `Unschedulable`: taints, selectors, affinity, spread | scheduling | no server | |
-//! | | `SchedulerError`, or nothing for 30 s | scheduling | platform not ready | |
-//! | kubelet | nothing for 30 s after scheduling | pulling | platform not ready | |
+//! | | `SchedulerError`, or nothing for a minute | scheduling | platform not ready | |
+//! | kubelet | nothing for a minute after scheduling | pulling | platform not ready | |
 //! | | pod refused or evicted (phase `Failed`) | scheduling | no room, no server, policy | |
 //! | | `PodReadyToStartContainers=False` for 30 s | pulling | sandbox pending | |
 //! | image | `ErrImagePull`, `RegistryUnavailable`, `ImageInspectError` | pulling | image unavailable | |
@@ -37,6 +37,8 @@ use unidler::{
     cluster::{Pods, Trouble},
     progress::{Reason, Step},
 };
+
+use super::objects::NO_SIGN;
 
 /// How long something may take before it counts as what the pod waits for.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
@@ -116,7 +118,7 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Pods {
         Step::Checking if is_slow_to_be_ready(status, &containers, now) => Some(Reason::NotPassingChecks),
         Step::Checking => None,
         _ if has_been_false(condition(status, "PodReadyToStartContainers"), now) => Some(Reason::SandboxPending),
-        _ if is_ignored(status) && has_been_true(scheduled, now) => Some(Reason::PlatformNotReady),
+        _ if is_ignored(status) && gives_no_sign(scheduled.and_then(changed), now) => Some(Reason::PlatformNotReady),
         _ if containers.sidecars.iter().any(|sidecar| sidecar.started != Some(true) && has_run(sidecar, now)) => {
             Some(Reason::NotPassingChecks)
         }
@@ -133,7 +135,7 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
         Some("Unschedulable") => unschedulable(message),
         Some("SchedulerError") if concerns_storage(message) => Reason::VolumePending,
         Some("SchedulerError") => Reason::PlatformNotReady,
-        _ if has_passed(created(pod), now) => Reason::PlatformNotReady,
+        _ if gives_no_sign(created(pod), now) => Reason::PlatformNotReady,
         _ => return None,
     };
     Some(Trouble::waiting(reason))
@@ -304,13 +306,21 @@ fn has_been_false(condition: Option<&PodCondition>, now: Timestamp) -> bool {
 }
 
 fn has_been(condition: Option<&PodCondition>, value: &str, now: Timestamp) -> bool {
-    let since = |condition: &PodCondition| condition.last_transition_time.as_ref().map(|Time(time)| *time);
-    condition.is_some_and(|condition| condition.status == value && has_passed(since(condition), now))
+    condition.is_some_and(|condition| condition.status == value && has_passed(changed(condition), now))
+}
+
+fn changed(condition: &PodCondition) -> Option<Timestamp> {
+    condition.last_transition_time.as_ref().map(|Time(time)| *time)
 }
 
 /// Whether something has lasted longer than it should. What has no time has not.
 fn has_passed(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_some_and(|since| now.duration_since(since) >= PATIENCE)
+}
+
+/// Whether whoever is due since then has not been seen at work.
+fn gives_no_sign(since: Option<Timestamp>, now: Timestamp) -> bool {
+    since.is_some_and(|since| now.duration_since(since) >= NO_SIGN)
 }
 
 fn count(restarts: i32) -> u32 {

@@ -16,7 +16,7 @@ use unidler::{
     progress::Reason,
 };
 
-use super::{IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation, label, refusal::refusal, title};
+use super::{IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation, label, refusal::refusal, title};
 
 /// How many wake-ups it remembers.
 const REMEMBERED: usize = 5;
@@ -26,8 +26,6 @@ const MAX_WAKE_SECONDS: u64 = 3600;
 /// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
 pub(super) const LOGIN_PORT: i32 = 3000;
 
-/// How long the controller of Deployments may take to look at a change.
-const CONTROLLER_IS_SLOW: SignedDuration = SignedDuration::from_secs(30);
 /// The annotation that a Deployment gets with its first `ReplicaSet`.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
@@ -104,7 +102,7 @@ impl Deployment {
     pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
         match self.unseen_since {
             Some(since) => {
-                let is_slow = now.duration_since(since) >= CONTROLLER_IS_SLOW;
+                let is_slow = now.duration_since(since) >= NO_SIGN;
                 is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
             }
             None => self.trouble,
@@ -353,8 +351,8 @@ mod tests {
     #[test]
     fn a_deployment_that_its_controller_does_not_look_at_waits_for_the_platform() {
         let stale = json!({ "status": { "observedGeneration": 3 } });
-        assert_eq!(trouble_at("12:00:29", stale.clone()), None);
-        assert_eq!(trouble_at("12:00:30", stale), Some(Trouble::waiting(Reason::PlatformNotReady)));
+        assert_eq!(trouble_at("12:00:59", stale.clone()), None);
+        assert_eq!(trouble_at("12:01:00", stale), Some(Trouble::waiting(Reason::PlatformNotReady)));
         assert_eq!(trouble_at("13:00:00", json!({})), None);
         let mut old = with_condition("Progressing", "False", "ProgressDeadlineExceeded", "");
         old["status"]["observedGeneration"] = json!(3);

@@ -7,7 +7,7 @@ mod ingress;
 mod refusal;
 mod service;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
 
 pub(super) use self::{
     deployment::Deployment,
@@ -32,6 +32,10 @@ pub(super) const WAKE_SECONDS: &str = "mojanalytics.xyz/wake-seconds";
 pub(super) const TITLE: &str = "unidler/title";
 /// The longest title that is shown, in characters.
 const MAX_TITLE: usize = 80;
+
+/// After how long without a sign of it a component of the cluster counts as not at work. A watch may have been silent for
+/// 40 seconds before anybody notices, and what it has not delivered is no proof that nothing has happened.
+pub(super) const NO_SIGN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The text that a title has for visitors: on one line, without anything that changes how text is shown.
 fn title(annotation: Option<String>) -> Option<String> {

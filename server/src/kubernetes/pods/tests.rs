@@ -6,6 +6,9 @@ use super::*;
 /// Noon. Half a minute before and half a minute less a second before decide.
 const NOON: &str = "2026-01-01T12:00:00Z";
 const LONG_AGO: &str = "2026-01-01T11:59:30Z";
+/// A minute before noon, and a second later: how long somebody may give no sign.
+const NO_SIGN: &str = "2026-01-01T11:59:00Z";
+const SOME_SIGN: &str = "2026-01-01T11:59:01Z";
 const JUST_NOW: &str = "2026-01-01T11:59:31Z";
 
 fn pod(status: &Value) -> Pod {
@@ -136,21 +139,21 @@ fn a_pod_without_a_node_says_what_the_scheduler_lacks() {
 }
 
 #[test]
-fn a_pod_that_nobody_looks_at_is_the_platforms_doing_after_half_a_minute() {
+fn a_pod_that_nobody_looks_at_is_the_platforms_doing_after_a_minute() {
     let created = |at: &str| -> Pod {
         serde_json::from_value(json!({ "metadata": { "creationTimestamp": at }, "status": { "phase": "Pending" } }))
             .expect("a pod")
     };
-    assert_eq!(seen(&read_at_noon(&[created(JUST_NOW)])), well(Step::Scheduling));
-    assert_eq!(seen(&read_at_noon(&[created(LONG_AGO)])), waiting_for(Step::Scheduling, Reason::PlatformNotReady));
+    assert_eq!(seen(&read_at_noon(&[created(SOME_SIGN)])), well(Step::Scheduling));
+    assert_eq!(seen(&read_at_noon(&[created(NO_SIGN)])), waiting_for(Step::Scheduling, Reason::PlatformNotReady));
 
     let scheduled_at =
         |at: &str| json!({ "conditions": [{ "type": "PodScheduled", "status": "True", "lastTransitionTime": at }] });
-    let mut acknowledged = scheduled_at(LONG_AGO);
-    acknowledged["startTime"] = json!(LONG_AGO);
+    let mut acknowledged = scheduled_at(NO_SIGN);
+    acknowledged["startTime"] = json!(NO_SIGN);
     all_are([
-        (scheduled_at(JUST_NOW), well(Step::Pulling)),
-        (scheduled_at(LONG_AGO), waiting_for(Step::Pulling, Reason::PlatformNotReady)),
+        (scheduled_at(SOME_SIGN), well(Step::Pulling)),
+        (scheduled_at(NO_SIGN), waiting_for(Step::Pulling, Reason::PlatformNotReady)),
         (acknowledged, well(Step::Pulling)),
     ]);
 }
