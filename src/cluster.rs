@@ -30,7 +30,11 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation>;
 
     /// Does one write, on the condition that the object still has the version that the write was decided on.
-    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>>;
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>>;
 
     /// The address inside the cluster at which the app of a host answers, if that is known. From memory.
     fn address(&self, _host: &Host) -> Option<SocketAddr> {
@@ -163,13 +167,19 @@ impl Trouble {
     /// Trouble that the cluster has given up on.
     #[must_use]
     pub const fn given_up(reason: Reason) -> Self {
-        Self { reason, given_up: true }
+        Self {
+            reason,
+            given_up: true,
+        }
     }
 
     /// Trouble that the cluster still deals with.
     #[must_use]
     pub const fn waiting(reason: Reason) -> Self {
-        Self { reason, given_up: false }
+        Self {
+            reason,
+            given_up: false,
+        }
     }
 }
 

@@ -24,7 +24,10 @@ use scenes::{Act, Plot, ms};
 pub use scenes::{CHAPTERS, Scene, scenes};
 
 use crate::{
-    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write},
+    cluster::{
+        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
+        Trouble, Version, Write,
+    },
     host::Host,
     progress::{Reason, Step},
 };
@@ -68,7 +71,9 @@ impl DemoCluster {
     /// Where the ingress sends a visitor now: it follows the Service, some time later.
     #[must_use]
     pub fn route(&self, host: &Host) -> Route {
-        let Some((scene, app)) = self.scene(host) else { return Route::Unidler };
+        let Some((scene, app)) = self.scene(host) else {
+            return Route::Unidler;
+        };
         match app.serving {
             Some(since) if since.elapsed() >= scene.ingress_lag => Route::App(scene),
             _ => Route::Unidler,
@@ -80,7 +85,11 @@ impl DemoCluster {
         if let Some((scene, app)) = self.scene(host) {
             self.apps().insert(
                 scene.name,
-                App { deployment_writes: app.deployment_writes + 1, service_writes: app.service_writes + 1, ..App::default() },
+                App {
+                    deployment_writes: app.deployment_writes + 1,
+                    service_writes: app.service_writes + 1,
+                    ..App::default()
+                },
             );
         }
     }
@@ -88,7 +97,8 @@ impl DemoCluster {
     /// How many writes an app has seen.
     #[must_use]
     pub fn writes(&self, host: &Host) -> u64 {
-        self.scene(host).map_or(0, |(_, app)| app.deployment_writes + app.service_writes)
+        self.scene(host)
+            .map_or(0, |(_, app)| app.deployment_writes + app.service_writes)
     }
 
     fn scene(&self, host: &Host) -> Option<(&'static Scene, App)> {
@@ -97,7 +107,10 @@ impl DemoCluster {
 
     fn played(&self, name: &str) -> Option<(&'static Scene, App)> {
         let scene = scenes().find(|scene| scene.name == name)?;
-        Some((scene, self.apps().get(scene.name).copied().unwrap_or_default()))
+        Some((
+            scene,
+            self.apps().get(scene.name).copied().unwrap_or_default(),
+        ))
     }
 
     fn apps(&self) -> MutexGuard<'_, HashMap<&'static str, App>> {
@@ -107,7 +120,9 @@ impl DemoCluster {
     fn write(&self, app: &AppId, write: &Write) -> Result<(), ApplyError> {
         let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
         let (seen, now) = match write {
-            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => (version, app.deployment_writes),
+            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => {
+                (version, app.deployment_writes)
+            }
             Write::RestoreService { version } => (version, app.service_writes),
         };
         if *seen != version(now) {
@@ -116,14 +131,21 @@ impl DemoCluster {
         match scene.plot {
             Plot::Forbidden => return Err(ApplyError::Forbidden("the demo".to_owned())),
             Plot::Unreachable => {
-                return Err(ApplyError::Unreachable { message: "the demo".to_owned(), retry_after: None });
+                return Err(ApplyError::Unreachable {
+                    message: "the demo".to_owned(),
+                    retry_after: None,
+                });
             }
             _ => {}
         }
         match write {
-            Write::Scale { .. } => (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1),
+            Write::Scale { .. } => {
+                (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1)
+            }
             Write::ClearIdled { .. } => (app.cleared, app.deployment_writes) = (true, now + 1),
-            Write::RestoreService { .. } => (app.serving, app.service_writes) = (Some(Instant::now()), now + 1),
+            Write::RestoreService { .. } => {
+                (app.serving, app.service_writes) = (Some(Instant::now()), now + 1)
+            }
         }
         self.apps().insert(scene.name, app);
         Ok(())
@@ -138,18 +160,35 @@ impl App {
     fn observe(&self, scene: &Scene) -> Observed {
         let age = self.scaled.map(|since| since.elapsed());
         let acts = scene.acts();
-        let act = age.and_then(|age| acts.iter().rev().find(|(from, _)| *from <= age).map(|(_, act)| *act));
+        let act = age.and_then(|age| {
+            acts.iter()
+                .rev()
+                .find(|(from, _)| *from <= age)
+                .map(|(_, act)| *act)
+        });
         let pods = match act {
-            Some(Act::Step(step)) => Pods { step: Some(step), ..Pods::default() },
-            Some(Act::Trouble(step, reason)) => {
-                Pods { step: Some(step), trouble: Some(Trouble { reason, given_up: !reason.may_pass() }), ..Pods::default() }
-            }
-            Some(Act::Stumbles(step, reason)) => {
-                Pods { step: Some(step), trouble: Some(Trouble::waiting(reason)), ..Pods::default() }
-            }
-            Some(Act::Crashes(restarts)) => {
-                Pods { step: Some(Step::Starting), trouble: Some(Trouble::given_up(Reason::CrashLoop)), restarts }
-            }
+            Some(Act::Step(step)) => Pods {
+                step: Some(step),
+                ..Pods::default()
+            },
+            Some(Act::Trouble(step, reason)) => Pods {
+                step: Some(step),
+                trouble: Some(Trouble {
+                    reason,
+                    given_up: !reason.may_pass(),
+                }),
+                ..Pods::default()
+            },
+            Some(Act::Stumbles(step, reason)) => Pods {
+                step: Some(step),
+                trouble: Some(Trouble::waiting(reason)),
+                ..Pods::default()
+            },
+            Some(Act::Crashes(restarts)) => Pods {
+                step: Some(Step::Starting),
+                trouble: Some(Trouble::given_up(Reason::CrashLoop)),
+                restarts,
+            },
             Some(Act::Available) | None => Pods::default(),
         };
         let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);
@@ -163,10 +202,21 @@ impl App {
             usual: scene.usual,
         };
         let service = match self.serving {
-            Some(_) => Service::Serving { endpoints: Endpoints::Ready },
-            None => Service::Idled { version: version(self.service_writes), restorable: true },
+            Some(_) => Service::Serving {
+                endpoints: Endpoints::Ready,
+            },
+            None => Service::Idled {
+                version: version(self.service_writes),
+                restorable: true,
+            },
         };
-        Observed { connected: true, title: None, deployment, service, pods }
+        Observed {
+            connected: true,
+            title: None,
+            deployment,
+            service,
+            pods,
+        }
     }
 }
 
@@ -196,10 +246,16 @@ impl Cluster for DemoCluster {
         let mut ticks = interval(ms(100));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (cluster, app) = (self.clone(), app.clone());
-        IntervalStream::new(ticks).map(move |_| cluster.observe(&app)).boxed()
+        IntervalStream::new(ticks)
+            .map(move |_| cluster.observe(&app))
+            .boxed()
     }
 
-    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         ready(self.write(app, write)).boxed()
     }
 }

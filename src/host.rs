@@ -35,8 +35,15 @@ impl Host {
         };
         let name = name.strip_suffix('.').unwrap_or(name);
         let is_dns_name = name.len() <= MAX_NAME && name.split('.').all(is_label);
-        let is_address = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
-        if is_dns_name && !is_address { Ok(Self(name.to_ascii_lowercase())) } else { Err(InvalidHost) }
+        let is_address = name
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        if is_dns_name && !is_address {
+            Ok(Self(name.to_ascii_lowercase()))
+        } else {
+            Err(InvalidHost)
+        }
     }
 
     /// The whole name.
@@ -58,7 +65,10 @@ impl Host {
     #[must_use]
     pub fn is_served_by(&self, rule: &str) -> bool {
         match rule.strip_prefix("*.") {
-            Some(parent) => self.0.split_once('.').is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
+            Some(parent) => self
+                .0
+                .split_once('.')
+                .is_some_and(|(_, rest)| rest.eq_ignore_ascii_case(parent)),
             None => self.0.eq_ignore_ascii_case(rule),
         }
     }
@@ -66,7 +76,9 @@ impl Host {
 
 fn is_label(label: &str) -> bool {
     (1..=MAX_LABEL).contains(&label.len())
-        && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        && label
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-')
         && !label.starts_with('-')
         && !label.ends_with('-')
 }
@@ -83,10 +95,18 @@ mod tests {
 
     #[test]
     fn a_host_is_lower_case_without_port_and_trailing_dot() {
-        for header in
-            ["tool.example.org", "TOOL.Example.org", "tool.example.org:8080", "tool.example.org.", "tool.example.org.:80"]
-        {
-            assert_eq!(Host::parse(header).map(|h| h.to_string()).as_deref(), Ok("tool.example.org"), "{header}");
+        for header in [
+            "tool.example.org",
+            "TOOL.Example.org",
+            "tool.example.org:8080",
+            "tool.example.org.",
+            "tool.example.org.:80",
+        ] {
+            assert_eq!(
+                Host::parse(header).map(|h| h.to_string()).as_deref(),
+                Ok("tool.example.org"),
+                "{header}"
+            );
         }
     }
 

@@ -51,7 +51,10 @@ use crate::{
 /// to come again, whose stream was cut.
 const INTEREST: Duration = Duration::from_secs(60);
 /// What a visitor who starts an app sees at first.
-const FIRST: Phase = Phase::Waking { step: Step::Finding, reason: None };
+const FIRST: Phase = Phase::Waking {
+    step: Step::Finding,
+    reason: None,
+};
 
 /// The limits of a [`Hub`].
 #[derive(Clone, Copy, Debug)]
@@ -65,7 +68,10 @@ pub struct Settings {
 impl Default for Settings {
     /// Ten minutes, as long as a Deployment's own `progressDeadlineSeconds`; a hundred apps.
     fn default() -> Self {
-        Self { deadline: Duration::from_mins(10), max_wakes: 100 }
+        Self {
+            deadline: Duration::from_mins(10),
+            max_wakes: 100,
+        }
     }
 }
 
@@ -116,14 +122,18 @@ impl Hub {
             cluster,
             settings,
             wakes: Mutex::default(),
-            slots: Arc::new(Semaphore::new(settings.max_wakes.clamp(1, Semaphore::MAX_PERMITS))),
+            slots: Arc::new(Semaphore::new(
+                settings.max_wakes.clamp(1, Semaphore::MAX_PERMITS),
+            )),
             backoffs: Mutex::default(),
             waking: AtomicUsize::new(0),
             tasks: TaskTracker::new(),
             draining: AtomicBool::new(false),
             shutdown: CancellationToken::new(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Starts the wake-up of a host's app, or joins the one under way.
@@ -153,7 +163,11 @@ impl Hub {
         if let Some(wake) = ended.filter(|wake| wake.is_young()) {
             return wake.snapshot(host);
         }
-        let enter = if ended.is_some() { Self::begin } else { Self::enter };
+        let enter = if ended.is_some() {
+            Self::begin
+        } else {
+            Self::enter
+        };
         enter(self, &mut wakes, &app, Some(host), Mandate::Wake).snapshot(host)
     }
 
@@ -170,8 +184,14 @@ impl Hub {
         }
         let observation = self.inner.cluster.observe(&app);
         let phase = step::phase(&observation);
-        let (usual, title) = observation.map(|observed| (observed.deployment.usual, observed.title)).unwrap_or_default();
-        Progress { usual_ms: usual.map(milliseconds), title, ..unstarted(host, phase) }
+        let (usual, title) = observation
+            .map(|observed| (observed.deployment.usual, observed.title))
+            .unwrap_or_default();
+        Progress {
+            usual_ms: usual.map(milliseconds),
+            title,
+            ..unstarted(host, phase)
+        }
     }
 
     /// Where inside the cluster an app answers that is up, if that is known.
@@ -183,7 +203,11 @@ impl Hub {
     /// Why nothing can be said of any app yet; `None` when it can.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
-        if self.is_draining() { Some("shutting down".to_owned()) } else { self.inner.cluster.not_ready() }
+        if self.is_draining() {
+            Some("shutting down".to_owned())
+        } else {
+            self.inner.cluster.not_ready()
+        }
     }
 
     /// Turns readiness off. Everything goes on as before.
@@ -207,17 +231,27 @@ impl Hub {
 
     fn listen(&self, host: &Host, mandate: Mandate) -> impl Stream<Item = Progress> + Send + use<> {
         let visit = Visit::new(self.clone(), host.clone(), mandate);
-        stream::unfold(Some(visit), async |visit| visit?.next().await).take_until(self.inner.shutdown.clone().cancelled_owned())
+        stream::unfold(Some(visit), async |visit| visit?.next().await)
+            .take_until(self.inner.shutdown.clone().cancelled_owned())
     }
 
     fn attach(&self, host: &Host, mandate: Mandate) -> Result<Listener, Reason> {
         let app = self.inner.cluster.find(host)?;
         let mut wakes = self.inner.wakes();
-        Ok(Listener::new(self.enter(&mut wakes, &app, Some(host), mandate), host.clone()))
+        Ok(Listener::new(
+            self.enter(&mut wakes, &app, Some(host), mandate),
+            host.clone(),
+        ))
     }
 
     /// The wake-up of an app, with at least this mandate.
-    fn enter(&self, wakes: &mut Wakes, app: &AppId, host: Option<&Host>, mandate: Mandate) -> Arc<Wake> {
+    fn enter(
+        &self,
+        wakes: &mut Wakes,
+        app: &AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+    ) -> Arc<Wake> {
         match wakes.get(app) {
             Some(wake) if wake.accepts(host, mandate) => Arc::clone(wake),
             _ => self.begin(wakes, app, host, mandate),
@@ -225,16 +259,30 @@ impl Hub {
     }
 
     /// A new wake-up, in the place of any other.
-    fn begin(&self, wakes: &mut Wakes, app: &AppId, host: Option<&Host>, mandate: Mandate) -> Arc<Wake> {
+    fn begin(
+        &self,
+        wakes: &mut Wakes,
+        app: &AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+    ) -> Arc<Wake> {
         let phase = match mandate {
             Mandate::Wake => FIRST,
             Mandate::Watch | Mandate::Finish => step::phase(&self.inner.cluster.observe(app)),
         };
-        let wake = Arc::new(Wake::new(app.clone(), host, mandate, phase, self.inner.shutdown.child_token()));
+        let wake = Arc::new(Wake::new(
+            app.clone(),
+            host,
+            mandate,
+            phase,
+            self.inner.shutdown.child_token(),
+        ));
         if let Some(replaced) = wakes.insert(app.clone(), Arc::clone(&wake)) {
             replaced.cancel();
         }
-        self.inner.tasks.spawn(Driver::new(Arc::clone(&self.inner), Arc::clone(&wake)).run());
+        self.inner
+            .tasks
+            .spawn(Driver::new(Arc::clone(&self.inner), Arc::clone(&wake)).run());
         wake
     }
 }
@@ -258,8 +306,15 @@ impl Inner {
 /// What is shown of a host that leads to no app, or not to one that is known.
 fn nowhere(host: &Host, reason: Reason) -> Progress {
     let phase = step::phase(&Err(reason));
-    let timeline = if let Phase::Waking { step, .. } = phase { vec![Mark { step, at_ms: 0 }] } else { Vec::new() };
-    Progress { timeline, ..unstarted(host, phase) }
+    let timeline = if let Phase::Waking { step, .. } = phase {
+        vec![Mark { step, at_ms: 0 }]
+    } else {
+        Vec::new()
+    };
+    Progress {
+        timeline,
+        ..unstarted(host, phase)
+    }
 }
 
 /// A snapshot that belongs to no wake-up.
@@ -285,10 +340,14 @@ fn milliseconds(duration: Duration) -> u64 {
 /// to find a line in a log, which is all it is for.
 fn new_reference() -> String {
     const ALPHABET: [char; 27] = [
-        '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't', 'v',
-        'w', 'x', 'z',
+        '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n',
+        'p', 'q', 'r', 's', 't', 'v', 'w', 'x', 'z',
     ];
-    let part = || fastrand::choose_multiple(ALPHABET, 4).into_iter().collect::<String>();
+    let part = || {
+        fastrand::choose_multiple(ALPHABET, 4)
+            .into_iter()
+            .collect::<String>()
+    };
     format!("{}-{}", part(), part())
 }
 

@@ -260,7 +260,10 @@ impl Reason {
     /// Whether there is no app at this address at all.
     #[must_use]
     pub fn is_not_found(self) -> bool {
-        matches!(self, Self::NoIngress | Self::HostNotServed | Self::NoDeployment)
+        matches!(
+            self,
+            Self::NoIngress | Self::HostNotServed | Self::NoDeployment
+        )
     }
 
     /// Whether it often passes without anybody's doing. As long as the cluster has not given up, such a reason is
@@ -317,14 +320,37 @@ enum PhaseName {
 
 impl From<Progress> for Wire {
     fn from(progress: Progress) -> Self {
-        let Progress { reference, host, title, revision, elapsed_ms, usual_ms, phase, restarts, timeline } = progress;
+        let Progress {
+            reference,
+            host,
+            title,
+            revision,
+            elapsed_ms,
+            usual_ms,
+            phase,
+            restarts,
+            timeline,
+        } = progress;
         let (phase, step, reason, notice) = match phase {
             Phase::Asleep => (PhaseName::Asleep, None, None, None),
             Phase::Waking { step, reason } => (PhaseName::Waking, Some(step), reason, None),
             Phase::Ready { notice } => (PhaseName::Ready, None, None, notice),
             Phase::Failed { reason } => (PhaseName::Failed, None, Some(reason), None),
         };
-        Self { reference, host, title, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline }
+        Self {
+            reference,
+            host,
+            title,
+            revision,
+            elapsed_ms,
+            usual_ms,
+            phase,
+            step,
+            reason,
+            notice,
+            restarts,
+            timeline,
+        }
     }
 }
 
@@ -332,8 +358,20 @@ impl TryFrom<Wire> for Progress {
     type Error = &'static str;
 
     fn try_from(wire: Wire) -> Result<Self, Self::Error> {
-        let Wire { reference, host, title, revision, elapsed_ms, usual_ms, phase, step, reason, notice, restarts, timeline } =
-            wire;
+        let Wire {
+            reference,
+            host,
+            title,
+            revision,
+            elapsed_ms,
+            usual_ms,
+            phase,
+            step,
+            reason,
+            notice,
+            restarts,
+            timeline,
+        } = wire;
         let phase = match (phase, step, reason) {
             (PhaseName::Asleep, ..) => Phase::Asleep,
             (PhaseName::Waking, Some(step), reason) => Phase::Waking { step, reason },
@@ -342,7 +380,17 @@ impl TryFrom<Wire> for Progress {
             (PhaseName::Waking, None, _) => return Err("waking, without a step"),
             (PhaseName::Failed, _, None) => return Err("failed, without a reason"),
         };
-        Ok(Self { reference, host, title, revision, elapsed_ms, usual_ms, phase, restarts, timeline })
+        Ok(Self {
+            reference,
+            host,
+            title,
+            revision,
+            elapsed_ms,
+            usual_ms,
+            phase,
+            restarts,
+            timeline,
+        })
     }
 }
 
@@ -361,7 +409,10 @@ mod tests {
             usual_ms: None,
             phase,
             restarts: 0,
-            timeline: vec![Mark { step: Step::Finding, at_ms: 0 }],
+            timeline: vec![Mark {
+                step: Step::Finding,
+                at_ms: 0,
+            }],
         }
     }
 
@@ -372,7 +423,9 @@ mod tests {
     #[test]
     fn a_failure_has_phase_reason_and_reference() {
         assert_eq!(
-            json_of(Phase::Failed { reason: Reason::ImageUnavailable }),
+            json_of(Phase::Failed {
+                reason: Reason::ImageUnavailable
+            }),
             json!({
                 "reference": "k3v9-2m7q", "host": "app.example", "revision": 3, "elapsed_ms": 1200,
                 "phase": "failed", "reason": "image_unavailable", "restarts": 0,
@@ -383,7 +436,10 @@ mod tests {
 
     #[test]
     fn a_reason_is_absent_where_there_is_none() {
-        let json = json_of(Phase::Waking { step: Step::Pulling, reason: None });
+        let json = json_of(Phase::Waking {
+            step: Step::Pulling,
+            reason: None,
+        });
         assert_eq!(json["phase"], "waking");
         assert_eq!(json["step"], "pulling");
         assert!(json.get("reason").is_none());
@@ -393,13 +449,22 @@ mod tests {
     fn every_phase_survives_the_wire() {
         for phase in [
             Phase::Asleep,
-            Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) },
-            Phase::Ready { notice: Some(Notice::AlreadyAwake) },
+            Phase::Waking {
+                step: Step::Scheduling,
+                reason: Some(Reason::NoRoom),
+            },
+            Phase::Ready {
+                notice: Some(Notice::AlreadyAwake),
+            },
             Phase::Ready { notice: None },
-            Phase::Failed { reason: Reason::NoIngress },
+            Phase::Failed {
+                reason: Reason::NoIngress,
+            },
         ] {
             let sent = progress(phase);
-            let received: Progress = serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON")).expect("from JSON");
+            let received: Progress =
+                serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON"))
+                    .expect("from JSON");
             assert_eq!(received, sent);
             assert_eq!(json_of(phase)["phase"], phase.name());
         }
@@ -408,29 +473,50 @@ mod tests {
     #[test]
     fn a_title_survives_the_wire_and_is_absent_where_there_is_none() {
         assert!(json_of(Phase::Asleep).get("title").is_none());
-        let sent = Progress { title: Some("Übersicht \"A\"".into()), ..progress(Phase::Asleep) };
-        let received: Progress = serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON")).expect("from JSON");
+        let sent = Progress {
+            title: Some("Übersicht \"A\"".into()),
+            ..progress(Phase::Asleep)
+        };
+        let received: Progress =
+            serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON"))
+                .expect("from JSON");
         assert_eq!(received, sent);
     }
 
     #[test]
     fn a_snapshot_that_cannot_be_is_refused() {
         for missing in ["reason", "timeline", "phase"] {
-            let mut json = json_of(Phase::Failed { reason: Reason::NoRoom });
+            let mut json = json_of(Phase::Failed {
+                reason: Reason::NoRoom,
+            });
             json.as_object_mut().expect("an object").remove(missing);
-            assert!(serde_json::from_value::<Progress>(json).is_err(), "without {missing}");
+            assert!(
+                serde_json::from_value::<Progress>(json).is_err(),
+                "without {missing}"
+            );
         }
     }
 
     #[test]
     fn a_failure_event_is_never_called_error() {
-        assert_eq!(Phase::Failed { reason: Reason::Internal }.event_name(), "failure");
+        assert_eq!(
+            Phase::Failed {
+                reason: Reason::Internal
+            }
+            .event_name(),
+            "failure"
+        );
     }
 
     #[test]
     fn the_list_of_reasons_is_complete() {
         // Each stands at its own place, and the last one is the last of the enum.
-        assert!(Reason::ALL.iter().enumerate().all(|(place, reason)| *reason as usize == place));
+        assert!(
+            Reason::ALL
+                .iter()
+                .enumerate()
+                .all(|(place, reason)| *reason as usize == place)
+        );
         assert_eq!(Reason::ALL.last(), Some(&Reason::Internal));
     }
 

@@ -38,21 +38,35 @@ pub enum Next {
 pub fn next_step(observation: &Observation) -> Next {
     match observation {
         Ok(observed) => next_of_app(observed),
-        Err(reason) if reason.may_pass() => Next::Wait { step: Step::Finding, reason: Some(*reason) },
+        Err(reason) if reason.may_pass() => Next::Wait {
+            step: Step::Finding,
+            reason: Some(*reason),
+        },
         Err(reason) => Next::Fail(*reason),
     }
 }
 
 fn next_of_app(observed: &Observed) -> Next {
-    let Observed { connected, deployment, service, pods, .. } = observed;
+    let Observed {
+        connected,
+        deployment,
+        service,
+        pods,
+        ..
+    } = observed;
     match service {
         Service::Elsewhere => return Next::Fail(Reason::ServiceElsewhere),
-        Service::Idled { restorable: false, .. } => return Next::Fail(Reason::ServiceUnknown),
+        Service::Idled {
+            restorable: false, ..
+        } => return Next::Fail(Reason::ServiceUnknown),
         Service::Idled { .. } | Service::Serving { .. } => {}
     }
     if deployment.replicas == 0 {
         return if deployment.idled {
-            Next::Write(Write::Scale { version: deployment.version.clone(), replicas: deployment.replicas_when_unidled })
+            Next::Write(Write::Scale {
+                version: deployment.version.clone(),
+                replicas: deployment.replicas_when_unidled,
+            })
         } else {
             Next::Fail(Reason::SwitchedOff)
         };
@@ -62,27 +76,51 @@ fn next_of_app(observed: &Observed) -> Next {
         return match pods.trouble.or(deployment.trouble) {
             _ if !connected => unreachable(step),
             Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
-            trouble => Next::Wait { step, reason: trouble.map(|trouble| trouble.reason) },
+            trouble => Next::Wait {
+                step,
+                reason: trouble.map(|trouble| trouble.reason),
+            },
         };
     }
     match service {
-        Service::Idled { version, .. } => Next::Write(Write::RestoreService { version: version.clone() }),
-        _ if deployment.idled => Next::Write(Write::ClearIdled { version: deployment.version.clone(), took: None }),
+        Service::Idled { version, .. } => Next::Write(Write::RestoreService {
+            version: version.clone(),
+        }),
+        _ if deployment.idled => Next::Write(Write::ClearIdled {
+            version: deployment.version.clone(),
+            took: None,
+        }),
         _ if !connected => unreachable(Step::Connecting),
         _ if is_answering(observed) => Next::Done,
-        _ => Next::Wait { step: Step::Connecting, reason: None },
+        _ => Next::Wait {
+            step: Step::Connecting,
+            reason: None,
+        },
     }
 }
 
 /// A lost connection outweighs what was last seen, which may be long over.
 fn unreachable(step: Step) -> Next {
-    Next::Wait { step, reason: Some(Reason::ApiUnreachable) }
+    Next::Wait {
+        step,
+        reason: Some(Reason::ApiUnreachable),
+    }
 }
 
 /// Whether visitors reach the app, whatever is left to tidy up.
 fn is_answering(observed: &Observed) -> bool {
-    let Observed { connected, deployment, service, .. } = observed;
-    let serving = matches!(service, Service::Serving { endpoints: Endpoints::Ready | Endpoints::Forbidden });
+    let Observed {
+        connected,
+        deployment,
+        service,
+        ..
+    } = observed;
+    let serving = matches!(
+        service,
+        Service::Serving {
+            endpoints: Endpoints::Ready | Endpoints::Forbidden
+        }
+    );
     *connected && deployment.available > 0 && serving
 }
 
@@ -92,7 +130,11 @@ fn is_answering(observed: &Observed) -> bool {
 /// has no replicas while its Service points to pods, so that no visitor can reach us to wake it.
 #[must_use]
 pub fn is_unfinished(observed: &Observed) -> bool {
-    let Observed { deployment, service, .. } = observed;
+    let Observed {
+        deployment,
+        service,
+        ..
+    } = observed;
     match service {
         Service::Idled { .. } => deployment.replicas > 0,
         Service::Serving { .. } => deployment.idled,
@@ -105,10 +147,17 @@ pub fn is_unfinished(observed: &Observed) -> bool {
 pub fn phase(observation: &Observation) -> Phase {
     match next_step(observation) {
         Next::Write(Write::Scale { .. }) => Phase::Asleep,
-        Next::Write(_) if observation.as_ref().is_ok_and(is_answering) => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
-        Next::Write(_) => Phase::Waking { step: Step::Connecting, reason: None },
+        Next::Write(_) if observation.as_ref().is_ok_and(is_answering) => Phase::Ready {
+            notice: Some(Notice::AlreadyAwake),
+        },
+        Next::Write(_) => Phase::Waking {
+            step: Step::Connecting,
+            reason: None,
+        },
         Next::Wait { step, reason } => Phase::Waking { step, reason },
-        Next::Done => Phase::Ready { notice: Some(Notice::AlreadyAwake) },
+        Next::Done => Phase::Ready {
+            notice: Some(Notice::AlreadyAwake),
+        },
         Next::Fail(reason) => Phase::Failed { reason },
     }
 }
@@ -132,7 +181,10 @@ mod tests {
                 trouble: None,
                 usual: None,
             },
-            service: Service::Idled { version: Version("s1".into()), restorable: true },
+            service: Service::Idled {
+                version: Version("s1".into()),
+                restorable: true,
+            },
             pods: Pods::default(),
         }
     }
@@ -154,7 +206,9 @@ mod tests {
 
     fn restored(o: &mut Observed) {
         available(o);
-        o.service = Service::Serving { endpoints: Endpoints::NotReady };
+        o.service = Service::Serving {
+            endpoints: Endpoints::NotReady,
+        };
     }
 
     fn cleared(endpoints: Endpoints) -> impl FnOnce(&mut Observed) {
@@ -168,11 +222,40 @@ mod tests {
     #[test]
     fn the_steps_of_a_wake_up_follow_from_what_is_observed() {
         let d1 = || Version("d1".into());
-        assert_eq!(observed(|_| ()), Next::Write(Write::Scale { version: d1(), replicas: 2 }));
-        assert_eq!(observed(scaled), Next::Wait { step: Step::Scheduling, reason: None });
-        assert_eq!(observed(available), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
-        assert_eq!(observed(restored), Next::Write(Write::ClearIdled { version: d1(), took: None }));
-        assert_eq!(observed(cleared(Endpoints::NotReady)), Next::Wait { step: Step::Connecting, reason: None });
+        assert_eq!(
+            observed(|_| ()),
+            Next::Write(Write::Scale {
+                version: d1(),
+                replicas: 2
+            })
+        );
+        assert_eq!(
+            observed(scaled),
+            Next::Wait {
+                step: Step::Scheduling,
+                reason: None
+            }
+        );
+        assert_eq!(
+            observed(available),
+            Next::Write(Write::RestoreService {
+                version: Version("s1".into())
+            })
+        );
+        assert_eq!(
+            observed(restored),
+            Next::Write(Write::ClearIdled {
+                version: d1(),
+                took: None
+            })
+        );
+        assert_eq!(
+            observed(cleared(Endpoints::NotReady)),
+            Next::Wait {
+                step: Step::Connecting,
+                reason: None
+            }
+        );
         assert_eq!(observed(cleared(Endpoints::Ready)), Next::Done);
     }
 
@@ -182,7 +265,12 @@ mod tests {
             available(o);
             o.deployment.idled = false;
         };
-        assert_eq!(observed(unmarked), Next::Write(Write::RestoreService { version: Version("s1".into()) }));
+        assert_eq!(
+            observed(unmarked),
+            Next::Write(Write::RestoreService {
+                version: Version("s1".into())
+            })
+        );
     }
 
     #[test]
@@ -192,7 +280,13 @@ mod tests {
 
     #[test]
     fn endpoints_that_nobody_has_looked_at_are_not_taken_for_success() {
-        assert_eq!(observed(cleared(Endpoints::Unknown)), Next::Wait { step: Step::Connecting, reason: None });
+        assert_eq!(
+            observed(cleared(Endpoints::Unknown)),
+            Next::Wait {
+                step: Step::Connecting,
+                reason: None
+            }
+        );
     }
 
     fn seen(change: impl FnOnce(&mut Observed)) -> Phase {
@@ -203,10 +297,21 @@ mod tests {
 
     #[test]
     fn whoever_only_looks_sees_an_app_asleep_only_without_replicas() {
-        let connecting = Phase::Waking { step: Step::Connecting, reason: None };
-        let ready = Phase::Ready { notice: Some(Notice::AlreadyAwake) };
+        let connecting = Phase::Waking {
+            step: Step::Connecting,
+            reason: None,
+        };
+        let ready = Phase::Ready {
+            notice: Some(Notice::AlreadyAwake),
+        };
         assert_eq!(seen(|_| ()), Phase::Asleep);
-        assert_eq!(seen(scaled), Phase::Waking { step: Step::Scheduling, reason: None });
+        assert_eq!(
+            seen(scaled),
+            Phase::Waking {
+                step: Step::Scheduling,
+                reason: None
+            }
+        );
         assert_eq!(seen(available), connecting);
         assert_eq!(seen(restored), connecting);
         for (endpoints, phase) in [
@@ -225,7 +330,12 @@ mod tests {
             cleared(Endpoints::Ready)(o);
             o.deployment.idled = true;
         };
-        assert_eq!(seen(marked), Phase::Ready { notice: Some(Notice::AlreadyAwake) });
+        assert_eq!(
+            seen(marked),
+            Phase::Ready {
+                notice: Some(Notice::AlreadyAwake)
+            }
+        );
     }
 
     #[test]
@@ -237,7 +347,10 @@ mod tests {
         };
         assert!(!unfinished(&|_| ()), "asleep");
         assert!(!unfinished(&|o| cleared(Endpoints::Ready)(o)), "awake");
-        assert!(!unfinished(&|o| (o.deployment.replicas, o.deployment.idled) = (0, false)), "switched off");
+        assert!(
+            !unfinished(&|o| (o.deployment.replicas, o.deployment.idled) = (0, false)),
+            "switched off"
+        );
         assert!(unfinished(&scaled));
         assert!(unfinished(&available));
         assert!(unfinished(&restored));
@@ -245,8 +358,15 @@ mod tests {
             available(o);
             o.deployment.idled = false;
         }));
-        let stranded = |o: &mut Observed| o.service = Service::Serving { endpoints: Endpoints::NotReady };
-        assert!(unfinished(&stranded), "marked, without replicas, and its address does not lead here");
+        let stranded = |o: &mut Observed| {
+            o.service = Service::Serving {
+                endpoints: Endpoints::NotReady,
+            }
+        };
+        assert!(
+            unfinished(&stranded),
+            "marked, without replicas, and its address does not lead here"
+        );
     }
 
     #[test]
@@ -255,14 +375,23 @@ mod tests {
         assert_eq!(observed(switched_off), Next::Fail(Reason::SwitchedOff));
         let elsewhere = |o: &mut Observed| o.service = Service::Elsewhere;
         assert_eq!(observed(elsewhere), Next::Fail(Reason::ServiceElsewhere));
-        for reason in [Reason::NoIngress, Reason::HostNotServed, Reason::AmbiguousIngress] {
+        for reason in [
+            Reason::NoIngress,
+            Reason::HostNotServed,
+            Reason::AmbiguousIngress,
+        ] {
             assert_eq!(next_step(&Err(reason)), Next::Fail(reason));
         }
     }
 
     #[test]
     fn an_app_is_not_scaled_up_if_its_service_could_not_be_restored() {
-        let unknown = |o: &mut Observed| o.service = Service::Idled { version: Version("s1".into()), restorable: false };
+        let unknown = |o: &mut Observed| {
+            o.service = Service::Idled {
+                version: Version("s1".into()),
+                restorable: false,
+            }
+        };
         assert_eq!(observed(unknown), Next::Fail(Reason::ServiceUnknown));
     }
 
@@ -275,8 +404,15 @@ mod tests {
     #[test]
     fn a_half_idled_app_is_woken() {
         // The idler labels and scales in one step and switches the Service in another.
-        let serving = |o: &mut Observed| o.service = Service::Serving { endpoints: Endpoints::NotReady };
-        assert!(matches!(observed(serving), Next::Write(Write::Scale { .. })));
+        let serving = |o: &mut Observed| {
+            o.service = Service::Serving {
+                endpoints: Endpoints::NotReady,
+            }
+        };
+        assert!(matches!(
+            observed(serving),
+            Next::Write(Write::Scale { .. })
+        ));
     }
 
     #[test]
@@ -285,13 +421,25 @@ mod tests {
             cleared(Endpoints::Ready)(o);
             o.connected = false;
         };
-        assert_eq!(observed(lost), Next::Wait { step: Step::Connecting, reason: Some(Reason::ApiUnreachable) });
+        assert_eq!(
+            observed(lost),
+            Next::Wait {
+                step: Step::Connecting,
+                reason: Some(Reason::ApiUnreachable)
+            }
+        );
     }
 
     #[test]
     fn a_cluster_that_cannot_be_asked_yet_is_waited_for() {
         let unknown = Err(Reason::ApiUnreachable);
-        assert_eq!(next_step(&unknown), Next::Wait { step: Step::Finding, reason: Some(Reason::ApiUnreachable) });
+        assert_eq!(
+            next_step(&unknown),
+            Next::Wait {
+                step: Step::Finding,
+                reason: Some(Reason::ApiUnreachable)
+            }
+        );
     }
 
     #[test]
@@ -299,20 +447,36 @@ mod tests {
         let with = |reason, given_up| {
             move |o: &mut Observed| {
                 scaled(o);
-                o.pods = Pods { step: Some(Step::Pulling), trouble: Some(Trouble { reason, given_up }), restarts: 0 };
+                o.pods = Pods {
+                    step: Some(Step::Pulling),
+                    trouble: Some(Trouble { reason, given_up }),
+                    restarts: 0,
+                };
             }
         };
         for reason in [Reason::NoRoom, Reason::ImageUnavailable] {
-            assert_eq!(observed(with(reason, false)), Next::Wait { step: Step::Pulling, reason: Some(reason) });
+            assert_eq!(
+                observed(with(reason, false)),
+                Next::Wait {
+                    step: Step::Pulling,
+                    reason: Some(reason)
+                }
+            );
         }
-        assert_eq!(observed(with(Reason::ImageUnavailable, true)), Next::Fail(Reason::ImageUnavailable));
+        assert_eq!(
+            observed(with(Reason::ImageUnavailable, true)),
+            Next::Fail(Reason::ImageUnavailable)
+        );
     }
 
     #[test]
     fn one_available_replica_is_enough_whatever_the_others_complain_of() {
         let one_of_two = |o: &mut Observed| {
             cleared(Endpoints::Ready)(o);
-            o.pods.trouble = Some(Trouble { reason: Reason::CrashLoop, given_up: true });
+            o.pods.trouble = Some(Trouble {
+                reason: Reason::CrashLoop,
+                given_up: true,
+            });
         };
         assert_eq!(observed(one_of_two), Next::Done);
     }

@@ -45,7 +45,10 @@ const START_MS: (f64, f64) = (5_000.0, 15_000.0);
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since the page was opened"
+    )]
     loader::note_heard(now_ms() as f64);
     if let Phase::Ready { .. } = live.phase() {
         live.ready_since_ms.set_value(Some(now_ms()));
@@ -95,7 +98,12 @@ pub(crate) fn follow(live: Live) {
 /// Tries again after a failure, or starts the app, without leaving the page: its fragment would be lost.
 pub(crate) fn retry(live: Live, form: JsValue) {
     let before = live.progress.get_untracked();
-    live.progress.update(|progress| progress.phase = Phase::Waking { step: Step::Finding, reason: None });
+    live.progress.update(|progress| {
+        progress.phase = Phase::Waking {
+            step: Step::Finding,
+            reason: None,
+        }
+    });
     live.retrying.set_value(true);
     spawn_local(async move {
         let is_accepted = loader::press(form).await;
@@ -114,22 +122,32 @@ impl Live {
 
     /// Whether there is a reason to ask at once, since this was asked last.
     fn take_roused(self) -> bool {
-        self.roused.try_update_value(std::mem::take).unwrap_or_default()
+        self.roused
+            .try_update_value(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Shows what changes without news. From the clock and not from the number of ticks: a hidden tab gets few of them.
     fn tick(self) {
         let now = now_ms();
         self.age_ms.set(now - self.arrived_ms.get_value());
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since the page was opened"
+        )]
         let now_f64 = now as f64;
         if self.trusted.get_value() {
             loader::note_heard(now_f64);
         }
-        self.connected.set(now_f64 - loader::number("heard") < GRACE_MS);
+        self.connected
+            .set(now_f64 - loader::number("heard") < GRACE_MS);
         let since = self.ready_since_ms.get_value();
         self.opening_ms.set(since.map(|since| now - since));
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a status of HTTP")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a status of HTTP"
+        )]
         self.refused.set(loader::number("refused") as u16);
         self.held.set(loader::flag("held"));
         self.up.set(loader::flag("up"));
@@ -148,7 +166,8 @@ impl Live {
         }
         let is_ready = matches!(phase, Phase::Ready { .. });
         loader::note_ready(is_ready);
-        self.ready_since_ms.update_value(|since| *since = is_ready.then(|| since.unwrap_or(now)));
+        self.ready_since_ms
+            .update_value(|since| *since = is_ready.then(|| since.unwrap_or(now)));
         self.arrived_ms.set_value(now);
         self.progress.set(progress);
         self.tick();
@@ -157,10 +176,19 @@ impl Live {
     /// Starts the app if it sleeps; again if it still does some seconds later, since the first request may have been lost.
     async fn start_when_due(self) {
         let (soon, later) = START_MS;
-        let wait = if loader::number("refused") > 0.0 { later } else { soon };
-        #[expect(clippy::cast_precision_loss, reason = "milliseconds since the page was opened")]
-        let is_due = now_ms() as f64 - loader::number("posted") >= wait || loader::number("posted") == 0.0;
-        if self.phase() == Phase::Asleep && is_due && !loader::flag("idle") && !document().hidden() {
+        let wait = if loader::number("refused") > 0.0 {
+            later
+        } else {
+            soon
+        };
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "milliseconds since the page was opened"
+        )]
+        let is_due =
+            now_ms() as f64 - loader::number("posted") >= wait || loader::number("posted") == 0.0;
+        if self.phase() == Phase::Asleep && is_due && !loader::flag("idle") && !document().hidden()
+        {
             loader::wake().await;
         }
     }
@@ -199,9 +227,13 @@ impl Ear {
         if self.stream.is_some() || now < self.due_ms {
             return;
         }
-        let Ok(mut source) = EventSource::new(&loader::events_url()) else { return };
+        let Ok(mut source) = EventSource::new(&loader::events_url()) else {
+            return;
+        };
         let names = ["progress", "success", "failure", "alive"];
-        let subscriptions = names.into_iter().filter_map(|name| source.subscribe(name).ok());
+        let subscriptions = names
+            .into_iter()
+            .filter_map(|name| source.subscribe(name).ok());
         let events = select_all(subscriptions).map(|event| {
             let (_, message) = event.ok()?;
             from_json(&message.data().as_string()?)
@@ -245,7 +277,9 @@ impl Ear {
 
     /// Whether what the stream says, or does not say, is to be believed.
     fn is_trusted(&self, now: u64) -> bool {
-        let Some((source, _)) = &self.stream else { return false };
+        let Some((source, _)) = &self.stream else {
+            return false;
+        };
         match self.heard_ms {
             Some(heard) => source.state() == State::Open && now - heard < SILENCE_MS,
             None => source.state() != State::Closed && now - self.opened_ms < OPENS_MS,
@@ -254,7 +288,11 @@ impl Ear {
 }
 
 /// Milliseconds on a clock that only goes forward.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "milliseconds since the page was opened")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "milliseconds since the page was opened"
+)]
 pub(crate) fn now_ms() -> u64 {
     window().performance().map_or(0, |clock| clock.now() as u64)
 }

@@ -35,7 +35,9 @@ pub(crate) async fn wake() {
 
 /// Does what the visitor asks for with a form: starts the app, or tries again after a failure. Tells whether that was accepted.
 pub(crate) async fn press(form: JsValue) -> bool {
-    let status = call("press", &form).await.and_then(|status| status.as_f64());
+    let status = call("press", &form)
+        .await
+        .and_then(|status| status.as_f64());
     status.is_some_and(|status| (200.0..300.0).contains(&status))
 }
 

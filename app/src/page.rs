@@ -78,15 +78,26 @@ impl TextFile {
     /// A style sheet.
     #[must_use]
     pub fn css(text: String) -> Self {
-        Self { name: format!("page-{}.css", hash(&text)), media_type: "text/css; charset=utf-8", text }
+        Self {
+            name: format!("page-{}.css", hash(&text)),
+            media_type: "text/css; charset=utf-8",
+            text,
+        }
     }
 
     /// The loader, without its comments.
     #[must_use]
     pub fn loader() -> Self {
-        let lines = include_str!("loader.js").lines().map(str::trim).filter(|line| !line.starts_with("//"));
+        let lines = include_str!("loader.js")
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"));
         let text = lines.fold(String::new(), |text, line| text + line + "\n");
-        Self { name: format!("loader-{}.js", hash(&text)), media_type: "text/javascript; charset=utf-8", text }
+        Self {
+            name: format!("loader-{}.js", hash(&text)),
+            media_type: "text/javascript; charset=utf-8",
+            text,
+        }
     }
 }
 
@@ -116,18 +127,42 @@ struct LoaderWords<'a> {
 
 impl LoaderWords<'_> {
     fn of(words: &'static Words) -> Self {
-        let Words { asleep, waking, ready, failed, not_found, up, .. } = words;
-        let headings =
-            [("asleep", asleep), ("waking", waking), ("ready", ready), ("failed", failed), ("not_found", not_found), ("up", up)];
+        let Words {
+            asleep,
+            waking,
+            ready,
+            failed,
+            not_found,
+            up,
+            ..
+        } = words;
+        let headings = [
+            ("asleep", asleep),
+            ("waking", waking),
+            ("ready", ready),
+            ("failed", failed),
+            ("not_found", not_found),
+            ("up", up),
+        ];
         let explained = |reason: Reason| {
             let said = (words.reason)(reason);
             (reason, [said.what, said.advice])
         };
         Self {
-            headings: headings.map(|(name, heading)| (name, [heading.plain, heading.named])).into(),
-            leads: [("asleep", words.asleep_lead), ("waking", words.waking_lead), ("ready", words.ready_lead)].into(),
+            headings: headings
+                .map(|(name, heading)| (name, [heading.plain, heading.named]))
+                .into(),
+            leads: [
+                ("asleep", words.asleep_lead),
+                ("waking", words.waking_lead),
+                ("ready", words.ready_lead),
+            ]
+            .into(),
             reasons: Reason::ALL.into_iter().map(explained).collect(),
-            not_found: Reason::ALL.into_iter().filter(|reason| reason.is_not_found()).collect(),
+            not_found: Reason::ALL
+                .into_iter()
+                .filter(|reason| reason.is_not_found())
+                .collect(),
             reconnecting: words.reconnecting,
             crowded: words.crowded,
             refused: words.refused,
@@ -143,21 +178,39 @@ const REFRESH_SECONDS: &str = "3";
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
-    let PageContext { start, assets, brand, frame_ancestors } = expect_context();
-    let Start { progress, language, .. } = &start;
+    let PageContext {
+        start,
+        assets,
+        brand,
+        frame_ancestors,
+    } = expect_context();
+    let Start {
+        progress, language, ..
+    } = &start;
     let words = language.words();
     let nonce = use_nonce();
     if let Some(nonce) = &nonce {
         set_content_security_policy(nonce, frame_ancestors.as_deref());
     }
-    let title = format!("{} – {}", heading(words, progress.phase).of(progress.title.as_deref()), progress.host);
+    let title = format!(
+        "{} – {}",
+        heading(words, progress.phase).of(progress.title.as_deref()),
+        progress.host
+    );
     // Only a page whose app is waking looks again by itself: to look starts nothing.
-    let refreshes = matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. }) && !start.lost_post;
+    let refreshes =
+        matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. }) && !start.lost_post;
     let check = if refreshes { "check" } else { "check quiet" };
     let start_json = serde_json::to_string(&start).unwrap_or_default();
     let words_json = serde_json::to_string(&LoaderWords::of(words)).unwrap_or_default();
-    let Assets { js, wasm, css, loader } = &*assets;
-    let [js, wasm, style, script] = [js, wasm, &css.name, &loader.name].map(|name| start.file_url(name));
+    let Assets {
+        js,
+        wasm,
+        css,
+        loader,
+    } = &*assets;
+    let [js, wasm, style, script] =
+        [js, wasm, &css.name, &loader.name].map(|name| start.file_url(name));
 
     view! {
         <!DOCTYPE html>
@@ -191,8 +244,11 @@ pub fn Page() -> impl IntoView {
 
 fn header(brand: &Brand) -> Option<impl IntoView + use<>> {
     let Brand { name, logo, .. } = brand;
-    let logo = logo.clone().map(|logo| view! { <img src=logo.to_string() alt=""/> });
-    (name.is_some() || logo.is_some()).then(|| view! { <header class="brand">{logo}<span>{name.clone()}</span></header> })
+    let logo = logo
+        .clone()
+        .map(|logo| view! { <img src=logo.to_string() alt=""/> });
+    (name.is_some() || logo.is_some())
+        .then(|| view! { <header class="brand">{logo}<span>{name.clone()}</span></header> })
 }
 
 fn contact(brand: &Brand) -> Option<impl IntoView + use<>> {

@@ -52,7 +52,8 @@ impl Start {
     pub(crate) fn of_page() -> Self {
         let body = leptos::prelude::document().body();
         let json = body.and_then(|body| body.get_attribute("data-start"));
-        json.and_then(|json| from_json(&json)).expect("the page to carry what it starts from")
+        json.and_then(|json| from_json(&json))
+            .expect("the page to carry what it starts from")
     }
 }
 
@@ -61,5 +62,7 @@ impl Start {
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
     // A title may have something in it that JSON escapes.
     let mut unescaped = [0; 1024];
-    serde_json_core::from_str_escaped(json, &mut unescaped).ok().map(|(value, _)| value)
+    serde_json_core::from_str_escaped(json, &mut unescaped)
+        .ok()
+        .map(|(value, _)| value)
 }

@@ -24,7 +24,11 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
         let phase = phase.get();
         let document = document();
         let progress = live.progress.read_untracked();
-        document.set_title(&format!("{} – {}", heading(words, phase).of(progress.title.as_deref()), progress.host));
+        document.set_title(&format!(
+            "{} – {}",
+            heading(words, phase).of(progress.title.as_deref()),
+            progress.host
+        ));
         if let Ok(Some(link)) = document.query_selector("link[rel=icon]") {
             drop(link.set_attribute("href", icon(phase)));
         }
@@ -53,8 +57,15 @@ fn announcement(words: &Words, live: Live) -> String {
         _ => lead(words, live),
     };
     match live.up.get() {
-        true => format!("{}. {}", words.up.of(progress.title.as_deref()), words.lost_post),
-        false => format!("{}. {detail}", heading(words, progress.phase).of(progress.title.as_deref())),
+        true => format!(
+            "{}. {}",
+            words.up.of(progress.title.as_deref()),
+            words.lost_post
+        ),
+        false => format!(
+            "{}. {detail}",
+            heading(words, progress.phase).of(progress.title.as_deref())
+        ),
     }
 }
 
@@ -71,12 +82,21 @@ pub(crate) fn copies(
         if let Phase::Failed { .. } = phase.get() {
             // As the server writes it.
             let iso = String::from(js_sys::Date::new_0().to_iso_string());
-            time.set(format!("{} UTC", iso.get(..16).unwrap_or_default().replace('T', " ")));
+            time.set(format!(
+                "{} UTC",
+                iso.get(..16).unwrap_or_default().replace('T', " ")
+            ));
         }
     });
     move |_| {
-        let text =
-            live.progress.with_untracked(|progress| format!("{} {} {}", progress.reference, progress.host, time.get_untracked()));
+        let text = live.progress.with_untracked(|progress| {
+            format!(
+                "{} {} {}",
+                progress.reference,
+                progress.host,
+                time.get_untracked()
+            )
+        });
         let writing = window().navigator().clipboard().write_text(&text);
         spawn_local(async move {
             if wasm_bindgen_futures::JsFuture::from(writing).await.is_ok() {
@@ -115,7 +135,9 @@ pub(crate) fn tells(
         }
     });
     move |_| {
-        let Ok(asking) = Notification::request_permission() else { return };
+        let Ok(asking) = Notification::request_permission() else {
+            return;
+        };
         spawn_local(async move {
             drop(wasm_bindgen_futures::JsFuture::from(asking).await);
             let permission = Notification::permission();

@@ -85,7 +85,13 @@ fn says(element: Element, text: Signal<String>) {
 pub fn Wake() -> impl IntoView {
     let start = Start::of_page();
     let wake_url = start.wake_url();
-    let Start { progress, language, now, lost_post, .. } = start;
+    let Start {
+        progress,
+        language,
+        now,
+        lost_post,
+        ..
+    } = start;
     let live = Live::new(progress, lost_post);
     let words = language.words();
     let announced = RwSignal::new(String::new());
@@ -97,17 +103,25 @@ pub fn Wake() -> impl IntoView {
 
     let phase = move || live.progress.read().phase;
     let heading = Signal::derive(move || {
-        if live.up.get() { words.up } else { heading(words, phase()) }.of(live.progress.read().title.as_deref())
+        if live.up.get() {
+            words.up
+        } else {
+            heading(words, phase())
+        }
+        .of(live.progress.read().title.as_deref())
     });
     let lead = Signal::derive(move || lead(words, live).to_owned());
     let advice = Signal::derive(move || advice(words, phase()).to_owned());
-    let estimate = Signal::derive(move || estimate(words, &live.progress.read(), live.age_ms.get()));
+    let estimate =
+        Signal::derive(move || estimate(words, &live.progress.read(), live.age_ms.get()));
     let restarts = Signal::derive(move || match live.progress.read().restarts {
         0 => String::new(),
         count => (words.restarts)(count),
     });
     let connection = Signal::derive(move || connection(words, live).to_owned());
-    let bar = Memo::new(move |before| never_back(before, percent(&live.progress.read(), live.age_ms.get())));
+    let bar = Memo::new(move |before| {
+        never_back(before, percent(&live.progress.read(), live.age_ms.get()))
+    });
     // There are no steps to an app that cannot be found.
     let never_began = move || {
         let progress = live.progress.read();
@@ -159,7 +173,14 @@ fn Details(live: Live, words: &'static Words, now: String) -> impl IntoView {
     let is_asleep = move || live.progress.read().phase == Phase::Asleep;
     let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
     let reference = Signal::derive(move || live.progress.read().reference.clone());
-    let button = Signal::derive(move || if copied.get() { words.copied } else { words.copy }.to_owned());
+    let button = Signal::derive(move || {
+        if copied.get() {
+            words.copied
+        } else {
+            words.copy
+        }
+        .to_owned()
+    });
     view! {
         <dl class="reference" hidden=is_asleep>
             <div><dt>{words.reference}</dt><dd translate="no" use:says=reference>{reference.get_untracked()}</dd></div>
@@ -183,7 +204,14 @@ fn Tell(live: Live, words: &'static Words) -> impl IntoView {
     let ask = |_: leptos::ev::MouseEvent| {};
 
     let is_waking = move || matches!(live.progress.read().phase, Phase::Waking { .. });
-    let button = Signal::derive(move || if will_tell.get() { words.will_tell } else { words.tell }.to_owned());
+    let button = Signal::derive(move || {
+        if will_tell.get() {
+            words.will_tell
+        } else {
+            words.tell
+        }
+        .to_owned()
+    });
     view! {
         <button
             type="button" class="tell" disabled=will_tell on:click=ask use:says=button
@@ -207,7 +235,9 @@ fn Buttons(live: Live, words: &'static Words, wake_url: String) -> impl IntoView
 
     let is_asleep = move || live.progress.read().phase == Phase::Asleep;
     let has_failed = move || matches!(live.progress.read().phase, Phase::Failed { .. });
-    let opens = move || live.up.get() || live.held.get() || live.offers.get() || is_slow(live.opening_ms.get());
+    let opens = move || {
+        live.up.get() || live.held.get() || live.offers.get() || is_slow(live.opening_ms.get())
+    };
     view! {
         <form class="start" method="post" action=wake_url.clone() hidden=move || !is_asleep() on:submit=on_submit>
             <button>{words.start}</button>
@@ -257,9 +287,15 @@ fn StepItem(live: Live, step: Step, words: &'static Words) -> impl IntoView {
     let state = move || StepState::of(step, &live.progress.read());
     let time = move || {
         let elapsed = live.age_ms.get();
-        let ms = if step == Step::Opening { live.opening_ms.get() } else { spent_ms(step, &live.progress.read(), elapsed) };
+        let ms = if step == Step::Opening {
+            live.opening_ms.get()
+        } else {
+            spent_ms(step, &live.progress.read(), elapsed)
+        };
         match (state(), ms) {
-            (StepState::UnderWay | StepState::Done, Some(ms)) if ms >= 1000 => (words.duration)(ms / 1000),
+            (StepState::UnderWay | StepState::Done, Some(ms)) if ms >= 1000 => {
+                (words.duration)(ms / 1000)
+            }
             _ => String::new(),
         }
     };
@@ -274,7 +310,10 @@ fn StepItem(live: Live, step: Step, words: &'static Words) -> impl IntoView {
 
 /// How long a step took, or has taken so far.
 fn spent_ms(step: Step, progress: &Progress, age_ms: u64) -> Option<u64> {
-    let index = progress.timeline.iter().position(|mark| mark.step == step)?;
+    let index = progress
+        .timeline
+        .iter()
+        .position(|mark| mark.step == step)?;
     let end = match progress.timeline.get(index + 1) {
         Some(next) => next.at_ms,
         None if progress.phase.is_terminal() => progress.elapsed_ms,
@@ -306,7 +345,10 @@ pub(crate) fn lead(words: &Words, live: Live) -> &'static str {
         Phase::Waking { reason: None, .. } if live.lost_post => words.asleep_lead,
         Phase::Asleep => words.asleep_lead,
         Phase::Waking { reason: None, .. } => words.waking_lead,
-        Phase::Waking { reason: Some(reason), .. } => (words.reason)(reason).what,
+        Phase::Waking {
+            reason: Some(reason),
+            ..
+        } => (words.reason)(reason).what,
         Phase::Ready { .. } if is_slow(live.opening_ms.get()) => words.not_reachable_lead,
         Phase::Ready { notice: Some(_) } => words.already_awake_lead,
         Phase::Ready { notice: None } => words.ready_lead,
@@ -315,7 +357,11 @@ pub(crate) fn lead(words: &Words, live: Live) -> &'static str {
 
 fn advice(words: &Words, phase: Phase) -> &'static str {
     match phase {
-        Phase::Waking { reason: Some(reason), .. } | Phase::Failed { reason } => (words.reason)(reason).advice,
+        Phase::Waking {
+            reason: Some(reason),
+            ..
+        }
+        | Phase::Failed { reason } => (words.reason)(reason).advice,
         Phase::Asleep | Phase::Waking { reason: None, .. } | Phase::Ready { .. } => "",
     }
 }
@@ -329,9 +375,18 @@ fn estimate(words: &Words, progress: &Progress, age_ms: u64) -> String {
     let long_ms = progress.usual_ms.map_or(LONG_MS, |usual| usual + usual / 2);
     match (progress.phase, progress.usual_ms) {
         // What stands in the way is said already.
-        (Phase::Waking { reason: Some(_), .. } | Phase::Ready { .. } | Phase::Failed { .. }, _) => String::new(),
+        (
+            Phase::Waking {
+                reason: Some(_), ..
+            }
+            | Phase::Ready { .. }
+            | Phase::Failed { .. },
+            _,
+        ) => String::new(),
         (Phase::Waking { step, .. }, _) if elapsed_ms >= long_ms => (words.longer)(step).to_owned(),
-        (Phase::Asleep | Phase::Waking { .. }, Some(usual)) => (words.usually)(rounded(usual.div_ceil(1000))),
+        (Phase::Asleep | Phase::Waking { .. }, Some(usual)) => {
+            (words.usually)(rounded(usual.div_ceil(1000)))
+        }
         (Phase::Asleep | Phase::Waking { .. }, None) => String::new(),
     }
 }
@@ -357,7 +412,10 @@ fn percent(progress: &Progress, age_ms: u64) -> u8 {
     let percent = match progress.usual_ms {
         Some(usual) => ((progress.elapsed_ms + age_ms) * 90 / usual.max(1)).clamp(from, to),
         None => {
-            let next = Step::ALL.into_iter().find(|other| *other > step).map_or(to, |next| part_of(next).0);
+            let next = Step::ALL
+                .into_iter()
+                .find(|other| *other > step)
+                .map_or(to, |next| part_of(next).0);
             let spent_ms = spent_ms(step, progress, age_ms).unwrap_or_default();
             from + (next - from) * spent_ms / (spent_ms + 15_000)
         }
@@ -395,8 +453,14 @@ mod tests {
     use crate::words::Language;
 
     fn waking(step: Step, elapsed_ms: u64, usual_ms: Option<u64>) -> Progress {
-        let timeline =
-            Step::ALL.into_iter().filter(|other| *other <= step).map(|step| Mark { step, at_ms: elapsed_ms }).collect();
+        let timeline = Step::ALL
+            .into_iter()
+            .filter(|other| *other <= step)
+            .map(|step| Mark {
+                step,
+                at_ms: elapsed_ms,
+            })
+            .collect();
         Progress {
             reference: String::new(),
             host: String::new(),
@@ -416,19 +480,38 @@ mod tests {
         for (elapsed, usual, text) in [
             (0, Some(38_000), "This usually takes about 40 seconds."),
             (56_000, Some(38_000), "This usually takes about 40 seconds."),
-            (57_000, Some(38_000), "This is taking longer than usual: it is still downloading."),
+            (
+                57_000,
+                Some(38_000),
+                "This is taking longer than usual: it is still downloading.",
+            ),
             (0, Some(100_000), "This usually takes about 2 min."),
             (0, Some(300), "This usually takes about a second."),
             (59_000, None, ""),
-            (60_000, None, "This is taking longer than usual: it is still downloading."),
+            (
+                60_000,
+                None,
+                "This is taking longer than usual: it is still downloading.",
+            ),
         ] {
-            assert_eq!(estimate(words, &waking(Step::Pulling, elapsed, usual), 0), text, "{elapsed} of {usual:?}");
+            assert_eq!(
+                estimate(words, &waking(Step::Pulling, elapsed, usual), 0),
+                text,
+                "{elapsed} of {usual:?}"
+            );
         }
         let troubled = Progress {
-            phase: Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) },
+            phase: Phase::Waking {
+                step: Step::Scheduling,
+                reason: Some(Reason::NoRoom),
+            },
             ..waking(Step::Scheduling, 99_000, None)
         };
-        assert_eq!(estimate(words, &troubled, 0), "", "the reason is said already");
+        assert_eq!(
+            estimate(words, &troubled, 0),
+            "",
+            "the reason is said already"
+        );
     }
 
     #[test]
@@ -439,7 +522,10 @@ mod tests {
             for step in Step::ALL {
                 for age in [0, 500, 5_000, 60_000] {
                     let now = percent(&waking(step, elapsed, usual), age);
-                    assert!((last..100).contains(&now), "{step:?} after {elapsed} + {age} of {usual:?}: {now} after {last}");
+                    assert!(
+                        (last..100).contains(&now),
+                        "{step:?} after {elapsed} + {age} of {usual:?}: {now} after {last}"
+                    );
                     last = now;
                 }
                 elapsed += 60_000;
@@ -455,6 +541,10 @@ mod tests {
         assert!(late < shown, "{late} and {shown}");
         assert_eq!(never_back(Some(&shown), late), shown);
         assert_eq!(never_back(None, late), late, "the first");
-        assert_eq!(never_back(Some(&shown), 0), 0, "it has failed, or begins anew");
+        assert_eq!(
+            never_back(Some(&shown), 0),
+            0,
+            "it has failed, or begins anew"
+        );
     }
 }

@@ -47,9 +47,14 @@ impl Language {
     pub fn accepted(header: &str) -> Self {
         let liking = |range: &str| {
             let (tag, parameters) = range.split_once(';').unwrap_or((range, ""));
-            let quality = parameters.trim().strip_prefix("q=").map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())?;
+            let quality = parameters
+                .trim()
+                .strip_prefix("q=")
+                .map_or(Some(1.0), |quality| quality.trim().parse::<f32>().ok())?;
             let primary = tag.trim().split('-').next()?;
-            let language = Self::ALL.into_iter().find(|language| language.tag().eq_ignore_ascii_case(primary))?;
+            let language = Self::ALL
+                .into_iter()
+                .find(|language| language.tag().eq_ignore_ascii_case(primary))?;
             (quality > 0.0).then_some((language, quality))
         };
         let mut best = None;
@@ -180,7 +185,11 @@ mod tests {
         for words in Language::ALL.map(Language::words) {
             for (index, reason) in Reason::ALL.iter().enumerate() {
                 for other in &Reason::ALL[..index] {
-                    assert_ne!((words.reason)(*reason).what, (words.reason)(*other).what, "{reason:?} and {other:?}");
+                    assert_ne!(
+                        (words.reason)(*reason).what,
+                        (words.reason)(*other).what,
+                        "{reason:?} and {other:?}"
+                    );
                 }
             }
         }
@@ -208,7 +217,13 @@ mod tests {
     #[test]
     fn durations_are_readable() {
         let duration = Language::English.words().duration;
-        for (seconds, text) in [(0, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (754, "12 min 34 s")] {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (61, "1 min 1 s"),
+            (754, "12 min 34 s"),
+        ] {
             assert_eq!(duration(seconds), text);
         }
     }

@@ -43,7 +43,11 @@ impl Written<'_> {
     fn deployment(&self) -> Value {
         let port = |&(name, protocol, port)| json!({ "name": name, "protocol": protocol, "containerPort": port });
         let ports: Value = self.ports.iter().map(port).collect();
-        let selector: Value = self.selector.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let selector: Value = self
+            .selector
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect();
         json!({
             "metadata": {
                 "generation": self.generation,
@@ -78,37 +82,74 @@ impl Written<'_> {
 }
 
 fn labelled(pairs: &[(&str, Option<&str>)]) -> Value {
-    pairs.iter().filter_map(|(key, value)| Some(((*key).to_owned(), json!((*value)?)))).collect()
+    pairs
+        .iter()
+        .filter_map(|(key, value)| Some(((*key).to_owned(), json!((*value)?))))
+        .collect()
 }
 
 fn check(deployment: &Deployment, service: &Service, max_replicas: u32, took: Duration) {
     let max = max_replicas.max(1);
-    assert!((1..=max).contains(&deployment.replicas_to_restore(max)), "an app gets some replicas, and not too many");
-    assert!(deployment.usual().is_none_or(|usual| (1..=3600).contains(&usual.as_secs())), "a usual time can be shown");
+    assert!(
+        (1..=max).contains(&deployment.replicas_to_restore(max)),
+        "an app gets some replicas, and not too many"
+    );
+    assert!(
+        deployment
+            .usual()
+            .is_none_or(|usual| (1..=3600).contains(&usual.as_secs())),
+        "a usual time can be shown"
+    );
     let remembered = deployment.wake_seconds_with(took);
-    assert!(remembered.len() <= "3600,3600,3600,3600,3600".len(), "what is remembered does not grow: {remembered}");
-    assert!(remembered.split(',').all(|seconds| seconds.parse().is_ok_and(|seconds: u64| (1..=3600).contains(&seconds))));
+    assert!(
+        remembered.len() <= "3600,3600,3600,3600,3600".len(),
+        "what is remembered does not grow: {remembered}"
+    );
+    assert!(remembered.split(',').all(|seconds| {
+        seconds
+            .parse()
+            .is_ok_and(|seconds: u64| (1..=3600).contains(&seconds))
+    }));
     assert_eq!(deployment.version(), deployment.version());
     deployment.trouble(Timestamp::MAX);
 
     if let Ok(restored) = service.when_unidled(deployment) {
-        assert!(!restored.selector.is_empty(), "a Service never gets a selector that selects nothing");
+        assert!(
+            !restored.selector.is_empty(),
+            "a Service never gets a selector that selects nothing"
+        );
         let json = serde_json::to_string(&restored).expect("it can be sent");
-        assert_eq!(serde_json::from_str::<ServiceWhenUnidled>(&json).expect("it can be read"), restored);
+        assert_eq!(
+            serde_json::from_str::<ServiceWhenUnidled>(&json).expect("it can be read"),
+            restored
+        );
     }
 }
 
 fn own() -> OwnService {
-    OwnService { name: "unidler".into(), domain: "cluster.local".into() }
+    OwnService {
+        name: "unidler".into(),
+        domain: "cluster.local".into(),
+    }
 }
 
 fuzz_target!(|data: &[u8]| {
     // As text that is JSON, with fields that nobody thought of.
     if let Ok(deployment) = serde_json::from_slice(data) {
-        check(&Deployment::parse(deployment), &Service::parse(Default::default(), &own()), 10, Duration::ZERO);
+        check(
+            &Deployment::parse(deployment),
+            &Service::parse(Default::default(), &own()),
+            10,
+            Duration::ZERO,
+        );
     }
     if let Ok(service) = serde_json::from_slice(data) {
-        check(&Deployment::parse(Default::default()), &Service::parse(service, &own()), 10, Duration::ZERO);
+        check(
+            &Deployment::parse(Default::default()),
+            &Service::parse(service, &own()),
+            10,
+            Duration::ZERO,
+        );
     }
     if let Ok(ingress) = serde_json::from_slice(data) {
         Ingress::parse(ingress);
@@ -120,6 +161,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(written) = Written::arbitrary(&mut Unstructured::new(data)) {
         let deployment = serde_json::from_value(written.deployment()).expect("a Deployment");
         let service = serde_json::from_value(written.service()).expect("a Service");
-        check(&Deployment::parse(deployment), &Service::parse(service, &own()), written.max_replicas, written.took);
+        check(
+            &Deployment::parse(deployment),
+            &Service::parse(service, &own()),
+            written.max_replicas,
+            written.took,
+        );
     }
 });

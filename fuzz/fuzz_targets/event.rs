@@ -13,7 +13,10 @@ use futures::{
 use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
-    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write},
+    cluster::{
+        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
+        Trouble, Version, Write,
+    },
     host::Host,
     progress::{Mark, Notice, Phase, Progress, Reason, Step},
 };
@@ -31,13 +34,21 @@ impl<'a> Arbitrary<'a> for Made<Reason> {
 
 impl<'a> Arbitrary<'a> for Made<Trouble> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        Ok(Self(Trouble { reason: one(u)?, given_up: u.arbitrary()? }))
+        Ok(Self(Trouble {
+            reason: one(u)?,
+            given_up: u.arbitrary()?,
+        }))
     }
 }
 
 impl<'a> Arbitrary<'a> for Made<Endpoints> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
-        let all = [Endpoints::Ready, Endpoints::NotReady, Endpoints::Unknown, Endpoints::Forbidden];
+        let all = [
+            Endpoints::Ready,
+            Endpoints::NotReady,
+            Endpoints::Unknown,
+            Endpoints::Forbidden,
+        ];
         u.choose(&all).copied().map(Self)
     }
 }
@@ -52,8 +63,13 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
     fn arbitrary(u: &mut Unstructured<'a>) -> Result<Self> {
         let phase = match u.int_in_range(0..=3)? {
             0 => Phase::Asleep,
-            1 => Phase::Waking { step: one(u)?, reason: some(u)? },
-            2 => Phase::Ready { notice: bool::arbitrary(u)?.then_some(Notice::AlreadyAwake) },
+            1 => Phase::Waking {
+                step: one(u)?,
+                reason: some(u)?,
+            },
+            2 => Phase::Ready {
+                notice: bool::arbitrary(u)?.then_some(Notice::AlreadyAwake),
+            },
             _ => Phase::Failed { reason: one(u)? },
         };
         let timeline = Vec::<(Made<Step>, u64)>::arbitrary(u)?;
@@ -66,7 +82,10 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
             usual_ms: u.arbitrary()?,
             phase,
             restarts: u.arbitrary()?,
-            timeline: timeline.into_iter().map(|(Made(step), at_ms)| Mark { step, at_ms }).collect(),
+            timeline: timeline
+                .into_iter()
+                .map(|(Made(step), at_ms)| Mark { step, at_ms })
+                .collect(),
         }))
     }
 }
@@ -87,12 +106,25 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
             usual: u.arbitrary()?,
         };
         let service = match u.int_in_range(0..=2)? {
-            0 => Service::Idled { version, restorable: u.arbitrary()? },
+            0 => Service::Idled {
+                version,
+                restorable: u.arbitrary()?,
+            },
             1 => Service::Serving { endpoints: one(u)? },
             _ => Service::Elsewhere,
         };
-        let pods = Pods { step: some(u)?, trouble: some(u)?, restarts: u.arbitrary()? };
-        Ok(Self(Ok(Observed { connected: u.arbitrary()?, title: u.arbitrary()?, deployment, service, pods })))
+        let pods = Pods {
+            step: some(u)?,
+            trouble: some(u)?,
+            restarts: u.arbitrary()?,
+        };
+        Ok(Self(Ok(Observed {
+            connected: u.arbitrary()?,
+            title: u.arbitrary()?,
+            deployment,
+            service,
+            pods,
+        })))
     }
 }
 
@@ -135,7 +167,11 @@ impl Cluster for AnyCluster {
         seen.chain(stream::pending()).boxed()
     }
 
-    fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, std::result::Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        _: &'a AppId,
+        _: &'a Write,
+    ) -> BoxFuture<'a, std::result::Result<(), ApplyError>> {
         async { Ok(()) }.boxed()
     }
 }
@@ -143,7 +179,10 @@ impl Cluster for AnyCluster {
 fn survives_the_wire(progress: &Progress) {
     let json = serde_json::to_string(progress).expect("it can be sent");
     assert!(!json.contains(['\n', '\r']), "an event's data is one line");
-    assert_eq!(serde_json::from_str::<Progress>(&json).as_ref().ok(), Some(progress));
+    assert_eq!(
+        serde_json::from_str::<Progress>(&json).as_ref().ok(),
+        Some(progress)
+    );
 }
 
 /// What one visitor is told from the first event to the end.
@@ -164,13 +203,30 @@ fuzz_target!(|input: (Vec<Made<Progress>>, Vec<Made<Observation>>)| {
         survives_the_wire(progress);
     }
 
-    let cluster = AnyCluster(observations.into_iter().map(|Made(observation)| observation).collect());
-    let request = Request::builder().uri("/events/").header("host", "tool.example").body(Body::empty()).expect("a request");
-    let told = block_on(ask(cluster, request, async |answer| told(answer.into_body()).await));
+    let cluster = AnyCluster(
+        observations
+            .into_iter()
+            .map(|Made(observation)| observation)
+            .collect(),
+    );
+    let request = Request::builder()
+        .uri("/events/")
+        .header("host", "tool.example")
+        .body(Body::empty())
+        .expect("a request");
+    let told = block_on(ask(cluster, request, async |answer| {
+        told(answer.into_body()).await
+    }));
     let (last, before) = told.split_last().expect("there is an event at once");
     assert!(last.phase.is_terminal(), "there is an end: {told:?}");
-    assert!(before.iter().all(|progress| !progress.phase.is_terminal()), "nothing comes after the end: {told:?}");
-    assert!(told.is_sorted_by(|one, next| one.revision < next.revision), "revisions increase: {told:?}");
+    assert!(
+        before.iter().all(|progress| !progress.phase.is_terminal()),
+        "nothing comes after the end: {told:?}"
+    );
+    assert!(
+        told.is_sorted_by(|one, next| one.revision < next.revision),
+        "revisions increase: {told:?}"
+    );
     for progress in &told {
         survives_the_wire(progress);
     }

@@ -53,15 +53,30 @@ fn request(visit: &Visit<'_>) -> Request<Body> {
     let scene;
     let host = match visit.host {
         Host::Scene(number) => {
-            let name = scenes().nth(number % scenes().count()).map(|scene| scene.name).unwrap_or_default();
+            let name = scenes()
+                .nth(number % scenes().count())
+                .map(|scene| scene.name)
+                .unwrap_or_default();
             scene = format!("{name}.localhost");
             scene.as_bytes()
         }
         Host::Any(bytes) => bytes,
     };
-    let mut request = Request::builder().uri("/events/").body(Body::empty()).expect("a request");
-    let others = visit.others.iter().map(|(other, value)| (other.name(), *value));
-    let first = [(header::HOST, host), (HeaderName::from_static("last-event-id"), visit.last_event_id)];
+    let mut request = Request::builder()
+        .uri("/events/")
+        .body(Body::empty())
+        .expect("a request");
+    let others = visit
+        .others
+        .iter()
+        .map(|(other, value)| (other.name(), *value));
+    let first = [
+        (header::HOST, host),
+        (
+            HeaderName::from_static("last-event-id"),
+            visit.last_event_id,
+        ),
+    ];
     for (name, value) in first.into_iter().chain(others) {
         // What cannot be a value at all is refused before anybody looks at it.
         if let Ok(value) = HeaderValue::from_bytes(value) {
@@ -73,7 +88,10 @@ fn request(visit: &Visit<'_>) -> Request<Body> {
 
 fuzz_target!(|visit: Visit<'_>| {
     let look = async |answer: Response<Body>| {
-        assert!(answer.headers().contains_key("x-unidler"), "every answer of ours says that it is");
+        assert!(
+            answer.headers().contains_key("x-unidler"),
+            "every answer of ours says that it is"
+        );
         let (parts, mut body) = answer.into_parts();
         let text = next_text(&mut body).await.expect("an answer has a body");
         match parts.status {
@@ -83,7 +101,10 @@ fuzz_target!(|visit: Visit<'_>| {
             }
             no => {
                 assert!(no.is_client_error(), "{no}");
-                assert_eq!(parts.headers[header::CONTENT_TYPE], "application/problem+json");
+                assert_eq!(
+                    parts.headers[header::CONTENT_TYPE],
+                    "application/problem+json"
+                );
             }
         }
     };

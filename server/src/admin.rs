@@ -32,6 +32,10 @@ pub fn router(hub: Hub, metrics: Metrics) -> Router {
 fn readiness(hub: &Hub) -> Response {
     match hub.not_ready() {
         None => "ready".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {reason}")).into_response(),
+        Some(reason) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {reason}"),
+        )
+            .into_response(),
     }
 }

@@ -23,6 +23,8 @@ impl<S: Sync> FromRequestParts<S> for AppHost {
             (None, Some(only), None) => only.to_str().ok(),
             (None, ..) => None,
         };
-        name.and_then(|name| Host::parse(name).ok()).map(Self).ok_or_else(Problem::bad_host)
+        name.and_then(|name| Host::parse(name).ok())
+            .map(Self)
+            .ok_or_else(Problem::bad_host)
     }
 }

@@ -22,7 +22,12 @@ pub struct Brand {
     pub brand_logo: Option<Arc<str>>,
 
     /// Colour of buttons, bar and links, such as #5046c8. It is made lighter by itself where the page is dark.
-    #[arg(long, env = "UNIDLER_BRAND_COLOUR", value_name = "#RRGGBB", global = true)]
+    #[arg(
+        long,
+        env = "UNIDLER_BRAND_COLOUR",
+        value_name = "#RRGGBB",
+        global = true
+    )]
     pub brand_colour: Option<Colour>,
 
     /// Line below the page that tells whom to ask, such as "Questions? Ask the platform team."
@@ -34,7 +39,13 @@ pub struct Brand {
     pub contact_url: Option<String>,
 
     /// Looks of the page: the unidler's own, or plain ones that sit well beside government services.
-    #[arg(long, env = "UNIDLER_THEME", default_value = "moon", value_name = "THEME", global = true)]
+    #[arg(
+        long,
+        env = "UNIDLER_THEME",
+        default_value = "moon",
+        value_name = "THEME",
+        global = true
+    )]
     pub theme: Theme,
 }
 
@@ -90,7 +101,11 @@ impl Colour {
     /// The same colour, mixed with as much white as it takes to be read on dark ground.
     fn on_dark(self) -> [u8; 3] {
         let mixed = |percent: u16| self.0.map(|part| mix(part, percent));
-        (0..=100).step_by(5).map(mixed).find(|colour| contrast(*colour, DARK) >= CONTRAST).unwrap_or(WHITE)
+        (0..=100)
+            .step_by(5)
+            .map(mixed)
+            .find(|colour| contrast(*colour, DARK) >= CONTRAST)
+            .unwrap_or(WHITE)
     }
 }
 
@@ -102,10 +117,15 @@ impl FromStr for Colour {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let digits = text.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.is_ascii());
-        let part = |at: usize| digits.and_then(|digits| u8::from_str_radix(&digits[at..at + 2], 16).ok());
+        let digits = text
+            .strip_prefix('#')
+            .filter(|digits| digits.len() == 6 && digits.is_ascii());
+        let part =
+            |at: usize| digits.and_then(|digits| u8::from_str_radix(&digits[at..at + 2], 16).ok());
         let (Some(red), Some(green), Some(blue)) = (part(0), part(2), part(4)) else {
-            return Err("write a colour as # and six hexadecimal digits, such as #5046c8".to_owned());
+            return Err(
+                "write a colour as # and six hexadecimal digits, such as #5046c8".to_owned(),
+            );
         };
         let colour = [red, green, blue];
         let contrast = contrast(colour, WHITE);
@@ -133,7 +153,11 @@ fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
 fn luminance(colour: [u8; 3]) -> f64 {
     let [red, green, blue] = colour.map(|part| {
         let part = f64::from(part) / 255.0;
-        if part <= 0.04045 { part / 12.92 } else { ((part + 0.055) / 1.055).powf(2.4) }
+        if part <= 0.04045 {
+            part / 12.92
+        } else {
+            ((part + 0.055) / 1.055).powf(2.4)
+        }
     });
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
@@ -152,20 +176,29 @@ fn logo(path: &str) -> Result<Arc<str>, String> {
     };
     let bytes = fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
     if bytes.len() > MAX_LOGO {
-        return Err(format!("it has {} bytes, and may have {MAX_LOGO}, since it is part of every page", bytes.len()));
+        return Err(format!(
+            "it has {} bytes, and may have {MAX_LOGO}, since it is part of every page",
+            bytes.len()
+        ));
     }
     Ok(format!("data:{media_type};base64,{}", BASE64_STANDARD.encode(bytes)).into())
 }
 
 /// An address that a visitor may be sent to: nothing that runs as a script.
 fn link(text: &str) -> Result<String, String> {
-    let is_mail = text.strip_prefix("mailto:").is_some_and(|address| address.contains('@'));
-    let is_web =
-        text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("https" | "http")) && uri.authority().is_some());
+    let is_mail = text
+        .strip_prefix("mailto:")
+        .is_some_and(|address| address.contains('@'));
+    let is_web = text.parse::<Uri>().is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("https" | "http")) && uri.authority().is_some()
+    });
     if is_mail || is_web {
         Ok(text.to_owned())
     } else {
-        Err("write an address such as https://status.example.org or mailto:help@example.org".to_owned())
+        Err(
+            "write an address such as https://status.example.org or mailto:help@example.org"
+                .to_owned(),
+        )
     }
 }
 
@@ -176,7 +209,11 @@ mod tests {
     #[test]
     fn a_colour_is_refused_where_text_in_it_cannot_be_read() {
         assert_eq!("#5046c8".parse(), Ok(Colour([0x50, 0x46, 0xc8])));
-        assert_eq!("#767676".parse(), Ok(Colour([0x76; 3])), "the lightest grey of all");
+        assert_eq!(
+            "#767676".parse(),
+            Ok(Colour([0x76; 3])),
+            "the lightest grey of all"
+        );
         for (text, complaint) in [
             ("#777777", "contrast with white is 4.5"),
             ("#ffdd00", "contrast with white is 1.3"),
@@ -194,7 +231,11 @@ mod tests {
     fn a_colour_can_be_read_on_dark_ground_too() {
         for text in ["#000000", "#5046c8", "#00703c", "#aa0000", "#767676"] {
             let dark = text.parse::<Colour>().expect("a colour").on_dark();
-            assert!(contrast(dark, DARK) >= CONTRAST, "{text} became {}", hex(dark));
+            assert!(
+                contrast(dark, DARK) >= CONTRAST,
+                "{text} became {}",
+                hex(dark)
+            );
         }
     }
 
@@ -206,10 +247,23 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_a_place_and_not_into_a_script() {
-        for text in ["https://help.example.org/?a=b", "http://help", "mailto:help@example.org"] {
+        for text in [
+            "https://help.example.org/?a=b",
+            "http://help",
+            "mailto:help@example.org",
+        ] {
             assert_eq!(link(text).as_deref(), Ok(text));
         }
-        for text in ["", "help", "//help", "javascript:alert(1)", "data:text/html,x", "mailto:", "https://", "ftp://x"] {
+        for text in [
+            "",
+            "help",
+            "//help",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "mailto:",
+            "https://",
+            "ftp://x",
+        ] {
             assert!(link(text).is_err(), "{text}");
         }
     }
@@ -222,10 +276,21 @@ mod tests {
             fs::write(&path, bytes).expect("a file");
             logo(path.to_str().expect("a name"))
         };
-        assert_eq!(file("logo.svg", b"<svg/>").as_deref(), Ok("data:image/svg+xml;base64,PHN2Zy8+"));
+        assert_eq!(
+            file("logo.svg", b"<svg/>").as_deref(),
+            Ok("data:image/svg+xml;base64,PHN2Zy8+")
+        );
         assert!(file("logo.png", &[0; MAX_LOGO]).is_ok());
-        assert!(file("large.png", &[0; MAX_LOGO + 1]).expect_err("too large").contains("16385 bytes"));
+        assert!(
+            file("large.png", &[0; MAX_LOGO + 1])
+                .expect_err("too large")
+                .contains("16385 bytes")
+        );
         assert!(file("logo.html", b"").is_err());
-        assert!(logo("/nowhere/logo.svg").expect_err("not there").contains("cannot be read"));
+        assert!(
+            logo("/nowhere/logo.svg")
+                .expect_err("not there")
+                .contains("cannot be read")
+        );
     }
 }

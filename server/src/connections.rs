@@ -85,7 +85,9 @@ pub(crate) struct Lease {
 impl Lease {
     /// Keeps the place until `conversation` has ended, and ends it with the process.
     pub(crate) fn hold_for(self, conversation: impl Future<Output = ()> + Send + 'static) {
-        let Self { place, tasks, stop, .. } = self;
+        let Self {
+            place, tasks, stop, ..
+        } = self;
         tasks.spawn(async move {
             stop.run_until_cancelled(conversation).await;
             drop(place);
@@ -94,8 +96,16 @@ impl Lease {
 }
 
 /// Serves until `stop` is cancelled, then lets what is under way finish.
-pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
-    let (places, beyond) = (Arc::new(Semaphore::new(limits.connections)), Arc::new(Semaphore::new(TURNED_AWAY)));
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
+    let (places, beyond) = (
+        Arc::new(Semaphore::new(limits.connections)),
+        Arc::new(Semaphore::new(TURNED_AWAY)),
+    );
     let tasks = TaskTracker::new();
     let accepting = async {
         loop {
@@ -113,8 +123,16 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
                 place = Arc::clone(&beyond).acquire_owned() => (place, true),
             };
             // The semaphores are never closed.
-            let Ok(place) = place.map(Arc::new) else { return };
-            let lease = Lease { place, places: Arc::clone(&places), tasks: tasks.clone(), stop: stop.clone(), is_turned_away };
+            let Ok(place) = place.map(Arc::new) else {
+                return;
+            };
+            let lease = Lease {
+                place,
+                places: Arc::clone(&places),
+                tasks: tasks.clone(),
+                stop: stop.clone(),
+                is_turned_away,
+            };
             tasks.spawn(serve_one(stream, router.clone(), lease));
         }
     };
@@ -122,7 +140,10 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, limits: Limits,
     drop(listener);
     tasks.close();
     if timeout(limits.drain, tasks.wait()).await.is_err() {
-        warn!(connections = tasks.len(), "closing connections still open after the shutdown timeout");
+        warn!(
+            connections = tasks.len(),
+            "closing connections still open after the shutdown timeout"
+        );
     }
 }
 
@@ -130,11 +151,20 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
     // Small events should not wait for more to come.
     drop(stream.set_nodelay(true));
     let socket = SockRef::from(&stream);
-    drop(socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEP_ALIVE).with_interval(KEEP_ALIVE / 6)));
+    drop(
+        socket.set_tcp_keepalive(
+            &TcpKeepalive::new()
+                .with_time(KEEP_ALIVE)
+                .with_interval(KEEP_ALIVE / 6),
+        ),
+    );
     drop(socket.set_tcp_user_timeout(Some(KEEP_ALIVE)));
     let (stop, is_turned_away) = (lease.stop.clone(), lease.is_turned_away);
     let clock = Clock::new();
-    let stream = Watched { stream, clock: clock.clone() };
+    let stream = Watched {
+        stream,
+        clock: clock.clone(),
+    };
     let service = service_fn({
         let clock = clock.clone();
         move |mut request: Request<Incoming>| {
@@ -149,12 +179,21 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
             let answer = router.clone().oneshot(request.map(Body::new));
             async move {
                 let answer = answer.await.unwrap_or_else(|never| match never {});
-                Ok::<_, Infallible>(answer.map(|body| Answer { body, _busy: busy, _further: further }))
+                Ok::<_, Infallible>(answer.map(|body| Answer {
+                    body,
+                    _busy: busy,
+                    _further: further,
+                }))
             }
         }
     });
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(MAX_HEAD).keep_alive(!is_turned_away);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(None)
+        .max_buf_size(MAX_HEAD)
+        .keep_alive(!is_turned_away);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -164,7 +203,8 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW * 4)
         .max_send_buf_size(WINDOW as usize);
-    let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
         () = sleep(TURNED_AWAY_TIMEOUT), if is_turned_away => return,
@@ -233,7 +273,10 @@ impl Clock {
     fn begin(&self, version: Version) -> (Busy, usize) {
         let mut requests = 1;
         self.0.send_modify(|state| {
-            if let State::Busy { requests: before, .. } = state {
+            if let State::Busy {
+                requests: before, ..
+            } = state
+            {
                 requests = *before + 1;
             }
             *state = State::Busy { requests, version };
@@ -274,7 +317,10 @@ impl Drop for Busy {
         self.0.0.send_modify(|state| {
             if let State::Busy { requests, version } = *state {
                 *state = match requests - 1 {
-                    0 => State::Idle { since: Instant::now(), version },
+                    0 => State::Idle {
+                        since: Instant::now(),
+                        version,
+                    },
                     requests => State::Busy { requests, version },
                 };
             }
@@ -293,7 +339,10 @@ impl HttpBody for Answer {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 
@@ -313,7 +362,11 @@ struct Watched {
 }
 
 impl AsyncRead for Watched {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
@@ -324,7 +377,11 @@ impl AsyncRead for Watched {
 }
 
 impl AsyncWrite for Watched {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -372,7 +429,10 @@ mod tests {
         drop(busy.0);
         clock.heard();
         let day = Duration::from_hours(24);
-        assert!(timeout(day, clock.due()).await.is_err(), "an answer may take as long as it takes");
+        assert!(
+            timeout(day, clock.due()).await.is_err(),
+            "an answer may take as long as it takes"
+        );
         drop(busy.1);
         assert_eq!(due(&clock).await, (95, Due::Idle));
     }

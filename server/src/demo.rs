@@ -23,7 +23,10 @@ struct Ingress {
 
 /// The router with the stand-in in front.
 pub fn router(cluster: DemoCluster, state: AppState) -> Router {
-    let ingress = Ingress { cluster, css: state.site.assets.css.text.clone() };
+    let ingress = Ingress {
+        cluster,
+        css: state.site.assets.css.text.clone(),
+    };
     crate::router::router(state).layer(middleware::from_fn_with_state(ingress, route))
 }
 
@@ -34,7 +37,9 @@ async fn route(
     next: Next,
 ) -> Response {
     let Ingress { cluster, css } = ingress;
-    let Ok(AppHost(host)) = host else { return next.run(request).await };
+    let Ok(AppHost(host)) = host else {
+        return next.run(request).await;
+    };
     if host.as_str() == "localhost" && request.uri().path() == "/" {
         return Html(start_page(&css, &port(&request))).into_response();
     }
@@ -45,7 +50,11 @@ async fn route(
             Redirect::to("/").into_response()
         }
         Route::App(scene) => {
-            let path_and_query = request.uri().path_and_query().map(ToString::to_string).unwrap_or_default();
+            let path_and_query = request
+                .uri()
+                .path_and_query()
+                .map(ToString::to_string)
+                .unwrap_or_default();
             Html(app_page(&css, scene, &path_and_query)).into_response()
         }
     }
@@ -53,6 +62,12 @@ async fn route(
 
 /// The `:port` of the request's own address, for links to the scenes.
 fn port(request: &Request) -> String {
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
-    host.split_once(':').map(|(_, port)| format!(":{port}")).unwrap_or_default()
+    let host = request
+        .headers()
+        .get("host")
+        .and_then(|host| host.to_str().ok())
+        .unwrap_or_default();
+    host.split_once(':')
+        .map(|(_, port)| format!(":{port}"))
+        .unwrap_or_default()
 }

@@ -18,12 +18,30 @@ pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
 pub(crate) const X_UNIDLER_FORWARDS: HeaderName = HeaderName::from_static("x-unidler-forwards");
 
 const ALWAYS: [(HeaderName, HeaderValue); 6] = [
-    (X_UNIDLER, HeaderValue::from_static(env!("CARGO_PKG_VERSION"))),
-    (HeaderName::from_static("x-robots-tag"), HeaderValue::from_static("noindex")),
-    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (
+        X_UNIDLER,
+        HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
+    ),
+    (
+        HeaderName::from_static("x-robots-tag"),
+        HeaderValue::from_static("noindex"),
+    ),
+    (
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    ),
+    (
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
 ];
 
 /// Adds them, except to what an app has answered.
@@ -37,7 +55,9 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
         headers.insert(name, value);
     }
     // Only the files with a hash in their names may be kept, and they have said so.
-    let is_immutable = headers.get(header::CACHE_CONTROL).is_some_and(|value| *value == IMMUTABLE);
+    let is_immutable = headers
+        .get(header::CACHE_CONTROL)
+        .is_some_and(|value| *value == IMMUTABLE);
     if !is_immutable {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -46,8 +66,14 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
 
 /// The entries of a header that is a list, which may be several lines
 /// ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
-pub(crate) fn entries<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let lines = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+pub(crate) fn entries<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines = headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
@@ -56,4 +82,5 @@ pub(crate) fn entries<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Ite
 pub(crate) struct AppsOwn;
 
 /// Says that a file may be kept for ever.
-pub(crate) const IMMUTABLE: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+pub(crate) const IMMUTABLE: HeaderValue =
+    HeaderValue::from_static("public, max-age=31536000, immutable");

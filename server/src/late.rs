@@ -104,8 +104,15 @@ impl Late {
         connector.set_keepalive(Some(KEEP_ALIVE));
         connector.set_nodelay(true);
         let mut client = Client::builder(TokioExecutor::new());
-        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE.0).pool_max_idle_per_host(IDLE.1);
-        Self { client: client.build(connector), answer_timeout, process: std::hash::RandomState::new() }
+        client
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE.0)
+            .pool_max_idle_per_host(IDLE.1);
+        Self {
+            client: client.build(connector),
+            answer_timeout,
+            process: std::hash::RandomState::new(),
+        }
     }
 
     /// Forwards a request to the app of `host` at `address`.
@@ -113,14 +120,24 @@ impl Late {
     /// # Errors
     ///
     /// [`Failure`] if the app cannot be reached, does not answer, or if the request has been forwarded before.
-    pub(crate) async fn pass_on(&self, host: &Host, address: SocketAddr, mut request: Request) -> Result<Response, Failure> {
+    pub(crate) async fn pass_on(
+        &self,
+        host: &Host,
+        address: SocketAddr,
+        mut request: Request,
+    ) -> Result<Response, Failure> {
         let via = self.via(host);
         if entries(request.headers(), &header::VIA).any(|entry| entry == via) {
             debug!(%host, %address, "forwarded request came back: the app's address is unidler's own");
             return Err(Failure::NothingSent);
         }
-        let of_visitor = request.extensions_mut().remove::<OnUpgrade>().zip(request.extensions_mut().remove::<Lease>());
-        let request = self.forwarded(address, &via, request, of_visitor.is_some()).ok_or(Failure::NothingSent)?;
+        let of_visitor = request
+            .extensions_mut()
+            .remove::<OnUpgrade>()
+            .zip(request.extensions_mut().remove::<Lease>());
+        let request = self
+            .forwarded(address, &via, request, of_visitor.is_some())
+            .ok_or(Failure::NothingSent)?;
         let upgrade = of_visitor.filter(|_| request.headers().contains_key(UPGRADE));
         let (sent, unanswered) = watch::channel(Instant::now());
         let request = request.map(|body| {
@@ -138,7 +155,9 @@ impl Late {
             }
         };
         match answer {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() => {
+            Ok(response)
+                if response.status() == StatusCode::SWITCHING_PROTOCOLS && upgrade.is_none() =>
+            {
                 count("broken");
                 Err(Failure::Lost(Problem::bad_gateway()))
             }
@@ -167,12 +186,21 @@ impl Late {
     }
 
     /// The request for the app; `None` if it cannot be made.
-    fn forwarded(&self, address: SocketAddr, via: &str, mut request: Request, can_upgrade: bool) -> Option<Request> {
+    fn forwarded(
+        &self,
+        address: SocketAddr,
+        via: &str,
+        mut request: Request,
+        can_upgrade: bool,
+    ) -> Option<Request> {
         join_cookies(request.headers_mut());
         // The host that the app was found by: in HTTP/2 and in the absolute form it is in the URI, whatever the header says
         // (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
         if let Some(authority) = request.uri().authority() {
-            let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
+            let port = authority
+                .port()
+                .map(|port| format!(":{port}"))
+                .unwrap_or_default();
             let named = HeaderValue::from_str(&format!("{}{port}", authority.host())).ok()?;
             request.headers_mut().insert(header::HOST, named);
         }
@@ -186,7 +214,10 @@ impl Late {
         }
         // Said for every method: the client would take a GET without it for one without a body.
         if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
-            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            headers.insert(
+                header::TRANSFER_ENCODING,
+                HeaderValue::from_static("chunked"),
+            );
         }
         headers.append(header::VIA, HeaderValue::from_str(via).ok()?);
         Some(request)
@@ -210,15 +241,27 @@ async fn silence(mut sent: watch::Receiver<Instant>, limit: Duration) {
 
 /// The same path and query at another address.
 fn at(address: SocketAddr, uri: &Uri) -> Option<Uri> {
-    let path = uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let path = uri
+        .path_and_query()
+        .cloned()
+        .unwrap_or_else(|| PathAndQuery::from_static("/"));
     let authority: Authority = address.to_string().parse().ok()?;
-    Uri::builder().scheme(Scheme::HTTP).authority(authority).path_and_query(path).build().ok()
+    Uri::builder()
+        .scheme(Scheme::HTTP)
+        .authority(authority)
+        .path_and_query(path)
+        .build()
+        .ok()
 }
 
 /// Makes one header of the cookies, which HTTP/2 may have in several
 /// ([RFC 9113, 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
 fn join_cookies(headers: &mut HeaderMap) {
-    let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookies: Vec<&[u8]> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
     if cookies.len() > 1
         && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
     {
@@ -228,11 +271,21 @@ fn join_cookies(headers: &mut HeaderMap) {
 
 /// Takes off what concerns one connection. Whether it said that a WebSocket was wanted, or agreed on.
 fn end_to_end(headers: &mut HeaderMap) -> bool {
-    let listed: Vec<HeaderName> = entries(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
+    let listed: Vec<HeaderName> = entries(headers, &CONNECTION)
+        .filter_map(|name| name.parse().ok())
+        .collect();
     let is_upgrade = listed.contains(&UPGRADE)
-        && headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(WEBSOCKET.as_bytes()));
+        && headers.get(UPGRADE).is_some_and(|protocol| {
+            protocol
+                .as_bytes()
+                .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
+        });
     // Whoever lists the host means no good.
-    for name in listed.iter().chain(&HOP_BY_HOP).filter(|name| **name != header::HOST) {
+    for name in listed
+        .iter()
+        .chain(&HOP_BY_HOP)
+        .filter(|name| **name != header::HOST)
+    {
         headers.remove(name);
     }
     is_upgrade
@@ -242,9 +295,12 @@ fn end_to_end(headers: &mut HeaderMap) -> bool {
 /// them or this process ends it.
 fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -> Response {
     let of_app = response.extensions_mut().remove::<OnUpgrade>();
-    let is_upgrade = end_to_end(response.headers_mut()) && response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let is_upgrade =
+        end_to_end(response.headers_mut()) && response.status() == StatusCode::SWITCHING_PROTOCOLS;
     if let (true, Some((of_visitor, lease)), Some(of_app)) = (is_upgrade, of_visitor, of_app) {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(UPGRADE, WEBSOCKET);
         lease.hold_for(converse(of_visitor, of_app));
     }
@@ -253,6 +309,8 @@ fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -
 }
 
 async fn converse(of_visitor: OnUpgrade, of_app: OnUpgrade) {
-    let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else { return };
+    let (Ok(visitor), Ok(app)) = (of_visitor.await, of_app.await) else {
+        return;
+    };
     drop(copy_bidirectional(&mut TokioIo::new(visitor), &mut TokioIo::new(app)).await);
 }

@@ -33,7 +33,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { in_all: 20_000, per_app: 5_000, per_client: 50, client_header: None }
+        Self {
+            in_all: 20_000,
+            per_app: 5_000,
+            per_client: 50,
+            client_header: None,
+        }
     }
 }
 
@@ -64,7 +69,11 @@ enum Client {
 impl Client {
     /// Of the last element of the header, which is the one that the trusted proxy has added itself.
     fn of(element: &str, is_forwarded: bool) -> Self {
-        let text = if is_forwarded { forwarded_for(element) } else { Some(element) };
+        let text = if is_forwarded {
+            forwarded_for(element)
+        } else {
+            Some(element)
+        };
         match text.and_then(address) {
             Some(IpAddr::V6(address)) => {
                 let [a, b, c, d, ..] = address.segments();
@@ -78,7 +87,9 @@ impl Client {
 
 /// The client in an element of `Forwarded` ([RFC 7239, 4](https://www.rfc-editor.org/rfc/rfc7239#section-4)).
 fn forwarded_for(element: &str) -> Option<&str> {
-    let pairs = element.split(';').filter_map(|pair| pair.trim().split_once('='));
+    let pairs = element
+        .split(';')
+        .filter_map(|pair| pair.trim().split_once('='));
     let (_, node) = { pairs }.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
     Some(node.trim().trim_matches('"'))
 }
@@ -88,7 +99,11 @@ fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
     let with_port = || text.parse().ok().map(|address: SocketAddr| address.ip());
-    text.parse().ok().or_else(with_port).or_else(bare).map(|address: IpAddr| address.to_canonical())
+    text.parse()
+        .ok()
+        .or_else(with_port)
+        .or_else(bare)
+        .map(|address: IpAddr| address.to_canonical())
 }
 
 /// The place of one stream, given back when it is dropped.
@@ -102,17 +117,35 @@ impl Streams {
     /// None are open yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self { limits: Arc::new(limits), open: Arc::default() }
+        Self {
+            limits: Arc::new(limits),
+            open: Arc::default(),
+        }
     }
 
     /// A place for a stream; `None` if there is none left.
     #[must_use]
     pub fn place(&self, host: &Host, headers: &HeaderMap) -> Option<Place> {
-        let Limits { in_all, per_app, per_client, .. } = *self.limits;
-        let client = self.client(headers).map(|client| (Counted::Client(client), per_client));
-        let wanted: Vec<_> = [(Counted::All, in_all), (Counted::App(host.clone()), per_app)].into_iter().chain(client).collect();
+        let Limits {
+            in_all,
+            per_app,
+            per_client,
+            ..
+        } = *self.limits;
+        let client = self
+            .client(headers)
+            .map(|client| (Counted::Client(client), per_client));
+        let wanted: Vec<_> = [
+            (Counted::All, in_all),
+            (Counted::App(host.clone()), per_app),
+        ]
+        .into_iter()
+        .chain(client)
+        .collect();
         let mut open = self.open();
-        let is_full = wanted.iter().any(|(counted, limit)| open.get(counted).is_some_and(|count| count >= limit));
+        let is_full = wanted
+            .iter()
+            .any(|(counted, limit)| open.get(counted).is_some_and(|count| count >= limit));
         if is_full {
             return None;
         }
@@ -121,14 +154,22 @@ impl Streams {
             *open.entry(counted.clone()).or_default() += 1;
         }
         gauge!(VISITORS).increment(1.0);
-        Some(Place { streams: self.clone(), counted })
+        Some(Place {
+            streams: self.clone(),
+            counted,
+        })
     }
 
     /// The client as the trusted proxy says.
     fn client(&self, headers: &HeaderMap) -> Option<Client> {
         let name = self.limits.client_header.as_ref()?;
         // Of several lines, the last one counts, as of several elements.
-        let value = headers.get_all(name).iter().next_back().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let value = headers
+            .get_all(name)
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         let element = value.rsplit(',').next().unwrap_or_default();
         Some(Client::of(element, *name == header::FORWARDED))
     }
@@ -163,12 +204,20 @@ mod tests {
     }
 
     fn from(client: &'static str) -> HeaderMap {
-        HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-for"), client.parse().expect("a value"))])
+        HeaderMap::from_iter([(
+            HeaderName::from_static("x-forwarded-for"),
+            client.parse().expect("a value"),
+        )])
     }
 
     fn streams(in_all: usize, per_app: usize, per_client: usize) -> Streams {
         let client_header = Some(HeaderName::from_static("x-forwarded-for"));
-        Streams::new(Limits { in_all, per_app, per_client, client_header })
+        Streams::new(Limits {
+            in_all,
+            per_app,
+            per_client,
+            client_header,
+        })
     }
 
     #[test]
@@ -177,7 +226,10 @@ mod tests {
         let places = streams(3, 2, 9);
         let first = places.place(&a, &nobody);
         let _second = places.place(&a, &nobody).expect("a place");
-        assert!(places.place(&a, &nobody).is_none(), "the app's places are taken");
+        assert!(
+            places.place(&a, &nobody).is_none(),
+            "the app's places are taken"
+        );
         let _third = places.place(&b, &nobody).expect("a place");
         assert!(places.place(&b, &nobody).is_none(), "all places are taken");
         drop(first);
@@ -188,20 +240,43 @@ mod tests {
     #[test]
     fn a_client_is_who_the_proxy_says_and_not_who_it_says_it_is() {
         let places = streams(9, 9, 1);
-        let _first = places.place(&host("a.example"), &from("198.51.100.7, 192.0.2.1")).expect("a place");
-        assert!(places.place(&host("b.example"), &from("203.0.113.9, 192.0.2.1")).is_none());
-        assert!(places.place(&host("b.example"), &from("192.0.2.1, 192.0.2.2")).is_some());
-        assert!(places.place(&host("b.example"), &from("nonsense")).is_some());
+        let _first = places
+            .place(&host("a.example"), &from("198.51.100.7, 192.0.2.1"))
+            .expect("a place");
+        assert!(
+            places
+                .place(&host("b.example"), &from("203.0.113.9, 192.0.2.1"))
+                .is_none()
+        );
+        assert!(
+            places
+                .place(&host("b.example"), &from("192.0.2.1, 192.0.2.2"))
+                .is_some()
+        );
+        assert!(
+            places
+                .place(&host("b.example"), &from("nonsense"))
+                .is_some()
+        );
     }
 
     #[test]
     fn who_says_nothing_of_use_is_one_client_with_all_others_who_do_not() {
         let places = streams(9, 9, 1);
-        let _first = places.place(&host("a.example"), &from("nonsense")).expect("a place");
+        let _first = places
+            .place(&host("a.example"), &from("nonsense"))
+            .expect("a place");
         for other in ["", "unknown", "more nonsense", "1.2.3.4.5", "_hidden"] {
-            assert!(places.place(&host("b.example"), &from(other)).is_none(), "{other}");
+            assert!(
+                places.place(&host("b.example"), &from(other)).is_none(),
+                "{other}"
+            );
         }
-        assert!(places.place(&host("b.example"), &HeaderMap::new()).is_none());
+        assert!(
+            places
+                .place(&host("b.example"), &HeaderMap::new())
+                .is_none()
+        );
     }
 
     #[test]

@@ -22,17 +22,23 @@ use unidler_server::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Cli { command, cluster, server } = Cli::read();
+    let Cli {
+        command,
+        cluster,
+        server,
+    } = Cli::read();
     let is_demo = match command {
         None => false,
         Some(Command::Demo) => true,
         Some(Command::Operate(command)) => {
             // Their results are their output. The log is for when something is strange.
             start_log(cluster.log_format, "warn", None);
-            return operate::run(command, &cluster).await.unwrap_or_else(|error| {
-                eprintln!("unidler: {error:#}");
-                ExitCode::from(2)
-            });
+            return operate::run(command, &cluster)
+                .await
+                .unwrap_or_else(|error| {
+                    eprintln!("unidler: {error:#}");
+                    ExitCode::from(2)
+                });
         }
     };
     let traces = match server.otlp_endpoint.as_ref().map(Traces::start).transpose() {
@@ -64,7 +70,10 @@ fn start_log(format: LogFormat, default: &str, traces: Option<&Traces>) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let log = fmt::layer().with_writer(std::io::stderr);
     let log = match format {
-        LogFormat::Text => log.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed(),
+        LogFormat::Text => log
+            .with_target(false)
+            .with_ansi(std::io::stderr().is_terminal())
+            .boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
     // Each line says itself which wake-up it is about, and has no need of spans.
@@ -74,7 +83,10 @@ fn start_log(format: LogFormat, default: &str, traces: Option<&Traces>) {
 
 /// Done when the process gets SIGTERM, as from Kubernetes, or SIGINT, as from a keyboard.
 async fn told_to_stop() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         // Without signals there is no stopping.
         return std::future::pending().await;
     };

@@ -27,7 +27,9 @@ impl Capacity {
     }
 
     fn of(limit: Option<u64>) -> Self {
-        let connections = limit.map_or(MAX_CONNECTIONS, |bytes| (bytes / 2 / CONNECTION).clamp(64, MAX_CONNECTIONS));
+        let connections = limit.map_or(MAX_CONNECTIONS, |bytes| {
+            (bytes / 2 / CONNECTION).clamp(64, MAX_CONNECTIONS)
+        });
         Self::with(usize::try_from(connections).unwrap_or(usize::MAX))
     }
 
@@ -35,7 +37,11 @@ impl Capacity {
     #[must_use]
     pub fn with(connections: usize) -> Self {
         let streams = connections.saturating_mul(4).div_ceil(5);
-        Self { connections, streams, streams_per_app: streams.div_ceil(4) }
+        Self {
+            connections,
+            streams,
+            streams_per_app: streams.div_ceil(4),
+        }
     }
 }
 
@@ -59,10 +65,15 @@ fn limit_in(root: &Path, groups: &str) -> Option<u64> {
             _ => return None,
         };
         let path = parts.next()?.trim_start_matches('/').to_owned();
-        let group = Path::new(&path).ancestors().map(|group| root.join(group).join(file)).collect::<Vec<_>>();
+        let group = Path::new(&path)
+            .ancestors()
+            .map(|group| root.join(group).join(file))
+            .collect::<Vec<_>>();
         Some(group)
     });
-    let bytes = limits.flatten().filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
+    let bytes = limits
+        .flatten()
+        .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok());
     bytes.filter(|bytes| *bytes < 1 << 50).min()
 }
 
@@ -81,7 +92,11 @@ mod tests {
             (None, 25_000, 20_000),
         ] {
             let capacity = Capacity::of(limit);
-            assert_eq!((capacity.connections, capacity.streams), (connections, streams), "{limit:?}");
+            assert_eq!(
+                (capacity.connections, capacity.streams),
+                (connections, streams),
+                "{limit:?}"
+            );
         }
         assert_eq!(Capacity::of(None).streams_per_app, 5_000);
     }
@@ -99,11 +114,22 @@ mod tests {
         assert_eq!(limit_in(root.path(), "0::/\n"), None);
         write("pods/memory.max", "134217728\n");
         write("pods/one/memory.max", "max\n");
-        assert_eq!(limit_in(root.path(), "0::/pods/one\n"), Some(134_217_728), "of the group around");
-        assert_eq!(limit_in(root.path(), "0::/../elsewhere\n"), None, "a path of the host");
+        assert_eq!(
+            limit_in(root.path(), "0::/pods/one\n"),
+            Some(134_217_728),
+            "of the group around"
+        );
+        assert_eq!(
+            limit_in(root.path(), "0::/../elsewhere\n"),
+            None,
+            "a path of the host"
+        );
         write("memory/memory.limit_in_bytes", "9223372036854771712\n");
         assert_eq!(limit_in(root.path(), "5:cpu:/\n4:memory:/docker/x\n"), None);
         write("memory/docker/x/memory.limit_in_bytes", "1048576\n");
-        assert_eq!(limit_in(root.path(), "5:cpu:/\n4:memory:/docker/x\n"), Some(1_048_576));
+        assert_eq!(
+            limit_in(root.path(), "5:cpu:/\n4:memory:/docker/x\n"),
+            Some(1_048_576)
+        );
     }
 }

@@ -10,7 +10,9 @@ use std::{
 };
 
 use anyhow::Context;
-use metrics::{Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use unidler::{
     host::Host,
@@ -33,7 +35,9 @@ pub const READY: &str = "unidler_ready";
 pub const BUILD: &str = "unidler_build_info";
 
 /// The upper bounds of the buckets of times, in seconds: from a small app on a warm node to the deadline.
-const BUCKETS: [f64; 11] = [0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0];
+const BUCKETS: [f64; 11] = [
+    0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
+];
 /// How often what is counted is brought together, so that nothing grows if nobody asks.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -48,7 +52,9 @@ impl Metrics {
     ///
     /// If something else in the process counts already.
     pub fn start() -> anyhow::Result<Self> {
-        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS)?.build_recorder();
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)?
+            .build_recorder();
         let handle = recorder.handle();
         metrics::set_global_recorder(recorder).context("cannot count")?;
         describe();
@@ -78,19 +84,40 @@ fn describe() {
         meter::OUTCOMES,
         "Outcomes of the wake-ups that visitors started: ready, already_awake, or the reason of a failure."
     );
-    describe_histogram!(meter::WAKES, Unit::Seconds, "How long wake-ups took until the app was ready.");
-    describe_histogram!(meter::STEPS, Unit::Seconds, "How long each step of a wake-up took.");
+    describe_histogram!(
+        meter::WAKES,
+        Unit::Seconds,
+        "How long wake-ups took until the app was ready."
+    );
+    describe_histogram!(
+        meter::STEPS,
+        Unit::Seconds,
+        "How long each step of a wake-up took."
+    );
     describe_gauge!(meter::WAKING, "How many apps are waking.");
     describe_gauge!(VISITORS, "How many visitors have an event stream open.");
     describe_counter!(REFUSED, "Requests that were refused, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
-    describe_gauge!(CONTACT_AGE, Unit::Seconds, "How long ago the API server last kept the cache of a kind current.");
-    describe_histogram!(HANDOVER, Unit::Seconds, "Time the ingress kept routing requests to unidler after the app was ready.");
+    describe_gauge!(
+        CONTACT_AGE,
+        Unit::Seconds,
+        "How long ago the API server last kept the cache of a kind current."
+    );
+    describe_histogram!(
+        HANDOVER,
+        Unit::Seconds,
+        "Time the ingress kept routing requests to unidler after the app was ready."
+    );
     describe_counter!(PASSED_ON, "Late requests forwarded to the app, by outcome.");
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
-    for cause in ["cross_site", "prefetch", "too_many_connections", "too_many_streams"] {
+    for cause in [
+        "cross_site",
+        "prefetch",
+        "too_many_connections",
+        "too_many_streams",
+    ] {
         counter!(REFUSED, "cause" => cause).absolute(0);
     }
     gauge!(meter::WAKING).set(0.0);
@@ -130,11 +157,15 @@ impl Handovers {
     }
 
     fn request(&self, host: &Host, phase: Phase, now: Instant) {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut under_way = self
+            .under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         under_way.retain(|_, handover| match *handover {
             Handover::Waking { seen } => now.duration_since(seen) < FORGOTTEN,
             Handover::Late { first, last } => {
-                let goes_on = now.duration_since(last) < FOLLOWED && now.duration_since(first) < NEVER;
+                let goes_on =
+                    now.duration_since(last) < FOLLOWED && now.duration_since(first) < NEVER;
                 if !goes_on {
                     histogram!(HANDOVER).record(last.duration_since(first));
                 }
@@ -155,7 +186,10 @@ impl Handovers {
                 *handover = Handover::Late { first, last: now };
             }
             // Of the others there is nothing to measure.
-            (Phase::Ready { .. } | Phase::Waking { .. } | Phase::Asleep | Phase::Failed { .. }, _) => {}
+            (
+                Phase::Ready { .. } | Phase::Waking { .. } | Phase::Asleep | Phase::Failed { .. },
+                _,
+            ) => {}
         }
     }
 }
@@ -183,12 +217,20 @@ mod tests {
             READY,
             BUILD,
         ];
-        let watched =
-            concat!(include_str!("../../deploy/monitoring/alerts.yaml"), include_str!("../../deploy/monitoring/dashboard.json"));
+        let watched = concat!(
+            include_str!("../../deploy/monitoring/alerts.yaml"),
+            include_str!("../../deploy/monitoring/dashboard.json")
+        );
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let mut names = 0;
-        for word in watched.split(|c| !is_name(c)).filter(|word| word.starts_with("unidler_")) {
-            let name = ["_bucket", "_sum", "_count"].iter().find_map(|part| word.strip_suffix(part)).unwrap_or(word);
+        for word in watched
+            .split(|c| !is_name(c))
+            .filter(|word| word.starts_with("unidler_"))
+        {
+            let name = ["_bucket", "_sum", "_count"]
+                .iter()
+                .find_map(|part| word.strip_suffix(part))
+                .unwrap_or(word);
             assert!(counted.contains(&name), "{word}");
             names += 1;
         }
@@ -197,27 +239,54 @@ mod tests {
 
     #[test]
     fn a_handover_begins_with_a_wake_up_and_is_over_when_no_request_comes_any_more() {
-        let recorder = PrometheusBuilder::new().set_buckets(&BUCKETS).expect("buckets").build_recorder();
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&BUCKETS)
+            .expect("buckets")
+            .build_recorder();
         let handle = recorder.handle();
-        let (app, other) = (Host::parse("a.example").expect("a host"), Host::parse("b.example").expect("a host"));
-        let (waking, ready) = (Phase::Waking { step: Step::Pulling, reason: None }, Phase::Ready { notice: None });
+        let (app, other) = (
+            Host::parse("a.example").expect("a host"),
+            Host::parse("b.example").expect("a host"),
+        );
+        let (waking, ready) = (
+            Phase::Waking {
+                step: Step::Pulling,
+                reason: None,
+            },
+            Phase::Ready { notice: None },
+        );
         let (handovers, start) = (Handovers::default(), Instant::now());
         let request = |host: &Host, phase, seconds| {
-            metrics::with_local_recorder(&recorder, || handovers.request(host, phase, start + Duration::from_secs(seconds)));
+            metrics::with_local_recorder(&recorder, || {
+                handovers.request(host, phase, start + Duration::from_secs(seconds))
+            });
         };
-        for (phase, seconds) in [(ready, 0), (waking, 1), (waking, 100), (ready, 110), (ready, 113), (ready, 117)] {
+        for (phase, seconds) in [
+            (ready, 0),
+            (waking, 1),
+            (waking, 100),
+            (ready, 110),
+            (ready, 113),
+            (ready, 117),
+        ] {
             request(&app, phase, seconds);
         }
         assert!(!handle.render().contains(HANDOVER), "it may go on");
         request(&other, ready, 127);
-        assert!(handle.render().contains("unidler_handover_seconds_sum 7\n"), "{}", handle.render());
+        assert!(
+            handle.render().contains("unidler_handover_seconds_sum 7\n"),
+            "{}",
+            handle.render()
+        );
 
         for seconds in (1_000..2_000).step_by(3) {
             request(&other, ready, seconds);
             request(&app, ready, seconds);
         }
         assert!(
-            handle.render().contains("unidler_handover_seconds_count 1\n"),
+            handle
+                .render()
+                .contains("unidler_handover_seconds_count 1\n"),
             "an app that has long been awake: {}",
             handle.render()
         );
@@ -227,7 +296,13 @@ mod tests {
             request(&app, ready, seconds);
         }
         let numbers = handle.render();
-        assert!(numbers.contains("unidler_handover_seconds_count 2\n"), "an ingress that never follows counts once: {numbers}");
-        assert!(numbers.contains("unidler_handover_seconds_sum 304\n"), "{numbers}");
+        assert!(
+            numbers.contains("unidler_handover_seconds_count 2\n"),
+            "an ingress that never follows counts once: {numbers}"
+        );
+        assert!(
+            numbers.contains("unidler_handover_seconds_sum 304\n"),
+            "{numbers}"
+        );
     }
 }

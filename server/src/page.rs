@@ -31,7 +31,8 @@ use crate::{
 };
 
 /// What the choice between page and problem depends on.
-const VARY: HeaderValue = HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
+const VARY: HeaderValue =
+    HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
 
 /// The app's own answer, the page, or a problem. Starts nothing, unless a program asks for the events or prefers to wait.
 pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
@@ -49,9 +50,14 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
     if let Some(late) = &state.late
         && let Some(address) = state.hub.address(&host)
     {
-        match late.pass_on(&host, address, Request::from_parts(parts.clone(), body)).await {
+        match late
+            .pass_on(&host, address, Request::from_parts(parts.clone(), body))
+            .await
+        {
             Ok(answer) => return answer,
-            Err(Failure::Lost(problem)) if is_navigation(&parts.headers) => return problem.into_text(),
+            Err(Failure::Lost(problem)) if is_navigation(&parts.headers) => {
+                return problem.into_text();
+            }
             Err(Failure::Lost(problem)) => return problem.into_response(),
             Err(Failure::NothingSent) => {}
         }
@@ -62,8 +68,12 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
         return healthz();
     } else if is_events(&parts) {
         events(state, &host, &parts).unwrap_or_else(Problem::into_response)
-    } else if let Some(wait) = patience::preferred(&parts.headers).filter(|_| parts.method != Method::HEAD) {
-        patience::hold(state, &host, &parts, wait).await.unwrap_or_else(Problem::into_response)
+    } else if let Some(wait) =
+        patience::preferred(&parts.headers).filter(|_| parts.method != Method::HEAD)
+    {
+        patience::hold(state, &host, &parts, wait)
+            .await
+            .unwrap_or_else(Problem::into_response)
     } else {
         Problem::not_up(progress).into_response()
     };
@@ -73,7 +83,12 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
 
 /// The page for a browser that navigates.
 async fn page(state: &AppState, progress: Progress, parts: &Parts) -> Response {
-    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let text = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
     let lost_post = !reads(&parts.method);
     let status = match progress.phase {
         Phase::Failed { reason } if reason.is_not_found() => StatusCode::NOT_FOUND,
@@ -102,7 +117,9 @@ async fn page(state: &AppState, progress: Progress, parts: &Parts) -> Response {
     let mut response = render(Request::from_parts(parts.clone(), Body::empty())).await;
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, RETRY_AFTER);
     }
     response
 }
@@ -131,10 +148,24 @@ fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Prob
 }
 
 /// The event stream of an app.
-pub(crate) fn stream(state: &AppState, host: &Host, headers: &HeaderMap, leave: Leave) -> Result<Response, Problem> {
-    let place = state.streams.place(host, headers).ok_or_else(Problem::crowded)?;
+pub(crate) fn stream(
+    state: &AppState,
+    host: &Host,
+    headers: &HeaderMap,
+    leave: Leave,
+) -> Result<Response, Problem> {
+    let place = state
+        .streams
+        .place(host, headers)
+        .ok_or_else(Problem::crowded)?;
     let (handovers, app) = (state.handovers.clone(), host.clone());
-    Ok(sse::stream(&state.hub, host, leave, place, move |progress| handovers.note(&app, progress)))
+    Ok(sse::stream(
+        &state.hub,
+        host,
+        leave,
+        place,
+        move |progress| handovers.note(&app, progress),
+    ))
 }
 
 fn reads(method: &Method) -> bool {
@@ -146,7 +177,9 @@ fn reads(method: &Method) -> bool {
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let accepts_html = text("accept").is_some_and(|accept| accept.contains("text/html"));
-    accepts_html && text("upgrade").is_none() && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
+    accepts_html
+        && text("upgrade").is_none()
+        && text("sec-fetch-mode").is_none_or(|mode| mode == "navigate")
 }
 
 #[cfg(test)]
@@ -159,17 +192,34 @@ mod tests {
     fn only_a_navigation_gets_html() {
         let chromium = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         for (headers, navigation) in [
-            (&[("accept", chromium), ("sec-fetch-mode", "navigate")][..], true),
+            (
+                &[("accept", chromium), ("sec-fetch-mode", "navigate")][..],
+                true,
+            ),
             (&[("accept", chromium)], true),
             (&[], false),
             (&[("accept", "*/*")], false),
             (&[("accept", "application/json")], false),
-            (&[("accept", "*/*"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "script")], false),
+            (
+                &[
+                    ("accept", "*/*"),
+                    ("sec-fetch-mode", "no-cors"),
+                    ("sec-fetch-dest", "script"),
+                ],
+                false,
+            ),
             (&[("accept", chromium), ("sec-fetch-mode", "cors")], false),
             (&[("accept", chromium), ("upgrade", "websocket")], false),
         ] {
-            let map =
-                headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+            let map = headers
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        HeaderValue::from_static(value),
+                    )
+                })
+                .collect();
             assert_eq!(is_navigation(&map), navigation, "{headers:?}");
         }
     }

@@ -34,9 +34,13 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// How long a request wants to wait, if it says so.
 pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
     let preferences = entries(headers, &PREFER).flat_map(|entry| entry.split(';'));
-    let seconds = preferences.filter_map(|preference| preference.trim().split_once('=')).find_map(|(name, seconds)| {
-        name.trim().eq_ignore_ascii_case("wait").then(|| seconds.trim().trim_matches('"').parse().ok())?
-    })?;
+    let seconds = preferences
+        .filter_map(|preference| preference.trim().split_once('='))
+        .find_map(|(name, seconds)| {
+            name.trim()
+                .eq_ignore_ascii_case("wait")
+                .then(|| seconds.trim().trim_matches('"').parse().ok())?
+        })?;
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
@@ -45,9 +49,17 @@ pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
 /// # Errors
 ///
 /// If the request may not even wait, or there are too many that do.
-pub(crate) async fn hold(state: &AppState, host: &Host, parts: &Parts, wait: Duration) -> Result<Response, Problem> {
+pub(crate) async fn hold(
+    state: &AppState,
+    host: &Host,
+    parts: &Parts,
+    wait: Duration,
+) -> Result<Response, Problem> {
     let leave = leave(host, &parts.method, &parts.headers).map_err(Problem::refused)?;
-    let _place = state.streams.place(host, &parts.headers).ok_or_else(Problem::crowded)?;
+    let _place = state
+        .streams
+        .place(host, &parts.headers)
+        .ok_or_else(Problem::crowded)?;
     let mut snapshots = match leave {
         Leave::Start => state.hub.start(host).boxed(),
         Leave::Join => state.hub.join(host).boxed(),
@@ -67,9 +79,14 @@ pub(crate) async fn hold(state: &AppState, host: &Host, parts: &Parts, wait: Dur
             sleep(FOLLOWS).await;
             again(&parts.uri)
         }
-        Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => Problem::not_up(progress).into_response(),
+        Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => {
+            Problem::not_up(progress).into_response()
+        }
     };
-    response.headers_mut().insert(HeaderName::from_static("preference-applied"), HeaderValue::from_static("wait"));
+    response.headers_mut().insert(
+        HeaderName::from_static("preference-applied"),
+        HeaderValue::from_static("wait"),
+    );
     Ok(response)
 }
 
@@ -80,7 +97,11 @@ fn again(uri: &Uri) -> Response {
     // (https://url.spec.whatwg.org/#relative-slash-state).
     let location = format!("/{}", path.trim_start_matches('/').replace('\\', "%5C"));
     match HeaderValue::from_str(&location) {
-        Ok(location) => (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, location)]).into_response(),
+        Ok(location) => (
+            StatusCode::TEMPORARY_REDIRECT,
+            [(header::LOCATION, location)],
+        )
+            .into_response(),
         Err(_) => Problem::not_found().into_response(),
     }
 }
@@ -101,8 +122,15 @@ mod tests {
             ("wait", None),
             ("return=minimal", None),
         ] {
-            let headers = HeaderMap::from_iter([(HeaderName::from_static("prefer"), HeaderValue::from_static(value))]);
-            assert_eq!(preferred(&headers).map(|wait| wait.as_secs()), seconds, "{value}");
+            let headers = HeaderMap::from_iter([(
+                HeaderName::from_static("prefer"),
+                HeaderValue::from_static(value),
+            )]);
+            assert_eq!(
+                preferred(&headers).map(|wait| wait.as_secs()),
+                seconds,
+                "{value}"
+            );
         }
     }
 

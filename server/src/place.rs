@@ -48,13 +48,17 @@ impl<'a> Place<'a> {
     /// Of a path.
     #[must_use]
     pub fn of(path: &'a str) -> Self {
-        let Some((base, rest)) = path.rsplit_once(RESERVED) else { return Self::App };
+        let Some((base, rest)) = path.rsplit_once(RESERVED) else {
+            return Self::App;
+        };
         let what = match rest {
             "events" => Reserved::Events,
             "status" => Reserved::Status,
             "wake" => Reserved::Wake,
             "readyz" => Reserved::Ready,
-            _ => rest.strip_prefix("pkg/").map_or(Reserved::Nothing, Reserved::File),
+            _ => rest
+                .strip_prefix("pkg/")
+                .map_or(Reserved::Nothing, Reserved::File),
         };
         Self::Reserved { base, what }
     }
@@ -66,7 +70,11 @@ impl<'a> Place<'a> {
 /// ingress says that it was (`X-Forwarded-Prefix`).
 #[must_use]
 pub fn reserved_from(path: &str, prefix: Option<&str>) -> String {
-    let whole = if path == "/" { prefix.unwrap_or_default() } else { path };
+    let whole = if path == "/" {
+        prefix.unwrap_or_default()
+    } else {
+        path
+    };
     format!(".{}/_unidler", last_segment(whole))
 }
 
@@ -87,15 +95,19 @@ fn last_segment(path: &str) -> String {
     for byte in segment.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => escaped.push(char::from(byte)),
-            b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
-            | b':' | b'@' => {
+            b'-' | b'.' | b'_' | b'~' | b'%' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*'
+            | b'+' | b',' | b';' | b'=' | b':' | b'@' => {
                 escaped.push(char::from(byte));
             }
             // Writing to a String cannot fail.
             _ => drop(write!(escaped, "%{byte:02X}")),
         }
     }
-    if escaped.is_empty() { escaped } else { format!("/{escaped}") }
+    if escaped.is_empty() {
+        escaped
+    } else {
+        format!("/{escaped}")
+    }
 }
 
 #[cfg(test)]
@@ -113,9 +125,15 @@ mod tests {
             ("/_unidler/status", ours("", Reserved::Status)),
             ("/_unidler/events", ours("", Reserved::Events)),
             ("/reports/_unidler/wake", ours("/reports", Reserved::Wake)),
-            ("/reports/x/_unidler/readyz", ours("/reports/x", Reserved::Ready)),
+            (
+                "/reports/x/_unidler/readyz",
+                ours("/reports/x", Reserved::Ready),
+            ),
             ("/_unidler/pkg/a.js", ours("", Reserved::File("a.js"))),
-            ("/a/_unidler/wake/_unidler/pkg/a.js", ours("/a/_unidler/wake", Reserved::File("a.js"))),
+            (
+                "/a/_unidler/wake/_unidler/pkg/a.js",
+                ours("/a/_unidler/wake", Reserved::File("a.js")),
+            ),
             ("/_unidler/metrics", ours("", Reserved::Nothing)),
             ("/_unidler/", ours("", Reserved::Nothing)),
             ("/_unidler/status/", ours("", Reserved::Nothing)),
@@ -134,8 +152,18 @@ mod tests {
             ("/", Some("/team/reports"), "./reports/_unidler", "../"),
             ("/x", Some("/reports"), "./x/_unidler", "../../x"),
             ("/a:b", None, "./a:b/_unidler", "../../a:b"),
-            ("//evil.example", None, "./evil.example/_unidler", "../../evil.example"),
-            ("/\\evil.example", None, "./%5Cevil.example/_unidler", "../../%5Cevil.example"),
+            (
+                "//evil.example",
+                None,
+                "./evil.example/_unidler",
+                "../../evil.example",
+            ),
+            (
+                "/\\evil.example",
+                None,
+                "./%5Cevil.example/_unidler",
+                "../../%5Cevil.example",
+            ),
             ("/a%20\"b", None, "./a%20%22b/_unidler", "../../a%20%22b"),
         ] {
             assert_eq!(reserved_from(path, prefix), there, "{path} {prefix:?}");

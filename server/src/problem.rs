@@ -36,7 +36,14 @@ pub struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, title: &'static str, detail: &'static str) -> Self {
-        Self { status_code: status, allowed: None, status: status.as_u16(), title, detail, progress: None }
+        Self {
+            status_code: status,
+            allowed: None,
+            status: status.as_u16(),
+            title,
+            detail,
+            progress: None,
+        }
     }
 
     /// The request does not name a host that an app can have.
@@ -53,25 +60,37 @@ impl Problem {
     #[must_use]
     pub fn not_up(progress: Progress) -> Self {
         let detail = match progress.phase {
-            Phase::Asleep => "Nobody used the app for a while, so it was put to sleep. Open its address in a browser to wake it.",
+            Phase::Asleep => {
+                "Nobody used the app for a while, so it was put to sleep. Open its address in a browser to wake it."
+            }
             Phase::Waking { .. } => "The app is being woken. Try again in a few seconds.",
-            Phase::Ready { .. } => "The app is up, but its address does not lead to it yet. Try again in a few seconds.",
-            Phase::Failed { .. } => "The app cannot be woken as things are. Its address in a browser shows more.",
+            Phase::Ready { .. } => {
+                "The app is up, but its address does not lead to it yet. Try again in a few seconds."
+            }
+            Phase::Failed { .. } => {
+                "The app cannot be woken as things are. Its address in a browser shows more."
+            }
         };
         let (status, title) = match progress.phase {
-            Phase::Failed { reason } if reason.is_not_found() => (StatusCode::NOT_FOUND, "There is no app at this address"),
+            Phase::Failed { reason } if reason.is_not_found() => {
+                (StatusCode::NOT_FOUND, "There is no app at this address")
+            }
             _ => (StatusCode::SERVICE_UNAVAILABLE, "The app is not up"),
         };
-        Self { progress: Some(Box::new(progress)), ..Self::new(status, title, detail) }
+        Self {
+            progress: Some(Box::new(progress)),
+            ..Self::new(status, title, detail)
+        }
     }
 
     /// The request may not start anything.
     #[must_use]
     pub fn refused(refusal: Refusal) -> Self {
         let (cause, detail) = match refusal {
-            Refusal::CrossSite => {
-                ("cross_site", "Only the app's own address may start it, and this request comes from another site.")
-            }
+            Refusal::CrossSite => (
+                "cross_site",
+                "Only the app's own address may start it, and this request comes from another site.",
+            ),
             Refusal::Prefetch => ("prefetch", "A prefetch starts nothing."),
         };
         count(cause);
@@ -113,38 +132,66 @@ impl Problem {
     /// The app takes too long.
     #[must_use]
     pub fn gateway_timeout() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "Gateway timeout", "The app received the request, but did not answer it in time.")
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "Gateway timeout",
+            "The app received the request, but did not answer it in time.",
+        )
     }
 
     /// The same for a person, as plain text.
     pub(crate) fn into_text(self) -> Response {
-        let Self { status_code, title, detail, .. } = self;
+        let Self {
+            status_code,
+            title,
+            detail,
+            ..
+        } = self;
         (status_code, format!("{title}. {detail}")).into_response()
     }
 
     /// There is nothing that this method could do.
     #[must_use]
     pub fn method_not_allowed(allowed: &'static str) -> Self {
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "Method not allowed", "This address has another method.");
-        Self { allowed: Some(allowed), ..problem }
+        let problem = Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "Method not allowed",
+            "This address has another method.",
+        );
+        Self {
+            allowed: Some(allowed),
+            ..problem
+        }
     }
 
     /// The body is larger than anything that belongs here.
     #[must_use]
     pub fn too_large() -> Self {
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "Body too large", "Send this request without a body.")
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Body too large",
+            "Send this request without a body.",
+        )
     }
 
     /// The body did not come in time.
     #[must_use]
     pub fn too_slow() -> Self {
-        Self::new(StatusCode::REQUEST_TIMEOUT, "Request too slow", "The body of the request did not arrive in time.")
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "Request too slow",
+            "The body of the request did not arrive in time.",
+        )
     }
 
     /// There is nothing at this path.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, "Not found", "The unidler has nothing at this path.")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "Not found",
+            "The unidler has nothing at this path.",
+        )
     }
 }
 
@@ -156,12 +203,22 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response = (self.status_code, body).into_response();
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if matches!(self.status_code, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS) {
-            response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        if matches!(
+            self.status_code,
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+        ) {
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         if let Some(allowed) = self.allowed {
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(allowed));
         }
         response
     }

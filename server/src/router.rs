@@ -57,25 +57,45 @@ pub struct AppState {
 pub fn router(state: AppState) -> Router {
     // What leptos spawns goes to tokio. Only the first call does anything; later ones, in tests, may fail.
     drop(any_spawner::Executor::init_tokio());
-    Router::new().fallback(answer).with_state(state).layer(middleware::from_fn(headers::add))
+    Router::new()
+        .fallback(answer)
+        .with_state(state)
+        .layer(middleware::from_fn(headers::add))
 }
 
 async fn answer(State(state): State<AppState>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
-    let is_turned_away = request.extensions().get::<Lease>().is_some_and(|lease| lease.is_turned_away);
+    let is_turned_away = request
+        .extensions()
+        .get::<Lease>()
+        .is_some_and(|lease| lease.is_turned_away);
     // People get words.
-    let refused = if page::is_navigation(request.headers()) { Problem::into_text } else { Problem::into_response };
+    let refused = if page::is_navigation(request.headers()) {
+        Problem::into_text
+    } else {
+        Problem::into_response
+    };
     match Place::of(&path) {
         // Kubernetes would end a process that is only busy.
         Place::App if is_turned_away && path == "/healthz" => page::healthz(),
-        Place::Reserved { what: Reserved::Ready, .. } if is_turned_away => readyz(&state.hub),
+        Place::Reserved {
+            what: Reserved::Ready,
+            ..
+        } if is_turned_away => readyz(&state.hub),
         _ if is_turned_away => refused(Problem::full()),
-        Place::Reserved { base, what } => reserved(&state, base, what, request).await.unwrap_or_else(refused),
+        Place::Reserved { base, what } => reserved(&state, base, what, request)
+            .await
+            .unwrap_or_else(refused),
         Place::App => page::answer(&state, request).await,
     }
 }
 
-async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Request) -> Result<Response, Problem> {
+async fn reserved(
+    state: &AppState,
+    base: &str,
+    what: Reserved<'_>,
+    request: Request,
+) -> Result<Response, Problem> {
     let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
     match what {
         Reserved::Nothing => return Err(Problem::not_found()),
@@ -84,8 +104,12 @@ async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Req
         Reserved::Wake if reads && page::is_navigation(request.headers()) => {
             return Ok((StatusCode::SEE_OTHER, [(LOCATION, back_to(base))]).into_response());
         }
-        Reserved::Wake if *request.method() != Method::POST => return Err(Problem::method_not_allowed("POST")),
-        Reserved::Events | Reserved::Status | Reserved::Ready if !reads => return Err(Problem::method_not_allowed("GET, HEAD")),
+        Reserved::Wake if *request.method() != Method::POST => {
+            return Err(Problem::method_not_allowed("POST"));
+        }
+        Reserved::Events | Reserved::Status | Reserved::Ready if !reads => {
+            return Err(Problem::method_not_allowed("GET, HEAD"));
+        }
         Reserved::Ready => return Ok(readyz(&state.hub)),
         Reserved::Events | Reserved::Status | Reserved::Wake => {}
     }
@@ -93,8 +117,12 @@ async fn reserved(state: &AppState, base: &str, what: Reserved<'_>, request: Req
     let AppHost(host) = AppHost::from_request_parts(&mut parts, &()).await?;
     match what {
         Reserved::Wake => wake(state, &host, base, Request::from_parts(parts, body)).await,
-        Reserved::Events if parts.method == Method::HEAD => Ok(StatusCode::NO_CONTENT.into_response()),
-        Reserved::Events if is_cross_site(&host, &parts.headers) => Err(Problem::refused(Refusal::CrossSite)),
+        Reserved::Events if parts.method == Method::HEAD => {
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Reserved::Events if is_cross_site(&host, &parts.headers) => {
+            Err(Problem::refused(Refusal::CrossSite))
+        }
         Reserved::Events => page::stream(state, &host, &parts.headers, Leave::Join),
         Reserved::Status => Ok(status(state, &host)),
         Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
@@ -114,10 +142,14 @@ fn readyz(hub: &Hub) -> Response {
 fn status(state: &AppState, host: &Host) -> Response {
     let progress = state.hub.look(host);
     state.handovers.note(host, &progress);
-    let forwards = matches!(progress.phase, Phase::Ready { .. }) && state.late.is_some() && state.hub.address(host).is_some();
+    let forwards = matches!(progress.phase, Phase::Ready { .. })
+        && state.late.is_some()
+        && state.hub.address(host).is_some();
     let mut response = Json(progress).into_response();
     if forwards {
-        response.headers_mut().insert(headers::X_UNIDLER_FORWARDS, HeaderValue::from_static("yes"));
+        response
+            .headers_mut()
+            .insert(headers::X_UNIDLER_FORWARDS, HeaderValue::from_static("yes"));
     }
     response
 }
@@ -125,26 +157,43 @@ fn status(state: &AppState, host: &Host) -> Response {
 /// A file with a hash in its name, which may be kept for ever.
 async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response, Problem> {
     let Assets { css, loader, .. } = &*site.assets;
-    if let Some(TextFile { media_type, text, .. }) = [css, loader].into_iter().find(|file| file.name == name) {
+    if let Some(TextFile {
+        media_type, text, ..
+    }) = [css, loader].into_iter().find(|file| file.name == name)
+    {
         let headers = [
             (CONTENT_TYPE, HeaderValue::from_static(media_type)),
             (CACHE_CONTROL, headers::IMMUTABLE),
             (VARY, HeaderValue::from_static("Accept-Encoding")),
         ];
         let mut encodings = headers::entries(request.headers(), &ACCEPT_ENCODING);
-        return Ok(match site.gzipped.get(name).filter(|_| encodings.any(|encoding| encoding.eq_ignore_ascii_case("gzip"))) {
-            Some(gzipped) => (headers, [(CONTENT_ENCODING, "gzip")], gzipped.clone()).into_response(),
-            None => (headers, text.clone()).into_response(),
-        });
+        return Ok(
+            match site
+                .gzipped
+                .get(name)
+                .filter(|_| encodings.any(|encoding| encoding.eq_ignore_ascii_case("gzip")))
+            {
+                Some(gzipped) => {
+                    (headers, [(CONTENT_ENCODING, "gzip")], gzipped.clone()).into_response()
+                }
+                None => (headers, text.clone()).into_response(),
+            },
+        );
     }
-    *request.uri_mut() = format!("/{name}").parse::<Uri>().map_err(|_| Problem::not_found())?;
-    let files = ServeDir::new(&site.files).precompressed_br().precompressed_gzip();
+    *request.uri_mut() = format!("/{name}")
+        .parse::<Uri>()
+        .map_err(|_| Problem::not_found())?;
+    let files = ServeDir::new(&site.files)
+        .precompressed_br()
+        .precompressed_gzip();
     let mut response = match files.oneshot(request).await {
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     };
     if response.status().is_success() {
-        response.headers_mut().insert(CACHE_CONTROL, headers::IMMUTABLE);
+        response
+            .headers_mut()
+            .insert(CACHE_CONTROL, headers::IMMUTABLE);
     }
     Ok(response)
 }

@@ -60,13 +60,34 @@ pub async fn run(
         let port = listener.local_addr()?.port();
         info!("the demo is at http://localhost:{port}/");
         let hub = hub(Arc::new(cluster.clone()), &config);
-        let limits = Limits { delay: Duration::ZERO, ..limits(&config) };
+        let limits = Limits {
+            delay: Duration::ZERO,
+            ..limits(&config)
+        };
         let _admin = serve_admin(&config, hub.clone())?;
-        serve(listener, demo::router(cluster, state(hub.clone(), site, &config)), hub, limits, shutdown).await;
+        serve(
+            listener,
+            demo::router(cluster, state(hub.clone(), site, &config)),
+            hub,
+            limits,
+            shutdown,
+        )
+        .await;
         Ok(())
     } else {
-        let ClusterArgs { unidle_key_label, service, cluster_domain, max_replicas, .. } = cluster;
-        let settings = kubernetes::Settings { key_label: unidle_key_label, service_name: service, cluster_domain, max_replicas };
+        let ClusterArgs {
+            unidle_key_label,
+            service,
+            cluster_domain,
+            max_replicas,
+            ..
+        } = cluster;
+        let settings = kubernetes::Settings {
+            key_label: unidle_key_label,
+            service_name: service,
+            cluster_domain,
+            max_replicas,
+        };
         let cluster = KubernetesCluster::connect(settings).await?;
         let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");
@@ -77,7 +98,14 @@ pub async fn run(
         let hub = hub(Arc::new(cluster), &config);
         let _admin = serve_admin(&config, hub.clone())?;
         let sweeping = tokio::spawn(sweep(hub.clone()));
-        serve(listener, router(state(hub.clone(), site, &config)), hub, limits(&config), shutdown).await;
+        serve(
+            listener,
+            router(state(hub.clone(), site, &config)),
+            hub,
+            limits(&config),
+            shutdown,
+        )
+        .await;
         watching.abort();
         sweeping.abort();
         Ok(())
@@ -85,14 +113,24 @@ pub async fn run(
 }
 
 /// The limits of the admin port, which only operators reach.
-const ADMIN: connections::Limits = connections::Limits { connections: 64, drain: Duration::ZERO };
+const ADMIN: connections::Limits = connections::Limits {
+    connections: 64,
+    drain: Duration::ZERO,
+};
 
 /// Serves metrics and probes, if there is a port for them, until it is aborted.
 fn serve_admin(config: &ServerArgs, hub: Hub) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
-    let Some(port) = config.admin_port else { return Ok(None) };
+    let Some(port) = config.admin_port else {
+        return Ok(None);
+    };
     let listener = listen(port)?;
     info!(address = %listener.local_addr()?, "serving metrics and probes");
-    let serving = connections::serve(listener, admin::router(hub, Metrics::start()?), ADMIN, CancellationToken::new());
+    let serving = connections::serve(
+        listener,
+        admin::router(hub, Metrics::start()?),
+        ADMIN,
+        CancellationToken::new(),
+    );
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
@@ -115,7 +153,11 @@ pub async fn serve(
         hub.shutdown().await;
         stop.cancel();
     };
-    join(connections::serve(listener, router, connections, stop.clone()), ending).await;
+    join(
+        connections::serve(listener, router, connections, stop.clone()),
+        ending,
+    )
+    .await;
 }
 
 /// The limits of [`serve`].
@@ -129,7 +171,13 @@ pub struct Limits {
 
 fn hub(cluster: Arc<dyn Cluster>, config: &ServerArgs) -> Hub {
     let deadline = Duration::from_secs(config.deadline);
-    Hub::new(cluster, hub::Settings { deadline, max_wakes: size(config.max_wakes) })
+    Hub::new(
+        cluster,
+        hub::Settings {
+            deadline,
+            max_wakes: size(config.max_wakes),
+        },
+    )
 }
 
 fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
@@ -137,7 +185,11 @@ fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
         PageStatus::Ok => StatusCode::OK,
         PageStatus::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
     };
-    let Capacity { connections, streams, streams_per_app } = capacity(config);
+    let Capacity {
+        connections,
+        streams,
+        streams_per_app,
+    } = capacity(config);
     info!(connections, streams, streams_per_app, "limits");
     let streams = Streams::new(crate::limits::Limits {
         in_all: streams,
@@ -149,7 +201,10 @@ fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
         hub,
         site,
         page_status,
-        frame_ancestors: config.frame_ancestors.clone().map(|FrameAncestors(sources)| sources),
+        frame_ancestors: config
+            .frame_ancestors
+            .clone()
+            .map(|FrameAncestors(sources)| sources),
         streams,
         handovers: Handovers::default(),
         late: config.proxy_late_requests.then(Late::default),
@@ -164,13 +219,20 @@ fn capacity(config: &ServerArgs) -> Capacity {
     };
     let streams = config.max_streams.map_or(fits.streams, size);
     let streams_per_app = config.max_streams_per_app.map_or(streams.div_ceil(4), size);
-    Capacity { streams, streams_per_app, ..fits }
+    Capacity {
+        streams,
+        streams_per_app,
+        ..fits
+    }
 }
 
 fn limits(config: &ServerArgs) -> Limits {
     let connections = capacity(config).connections;
     let drain = Duration::from_secs(config.shutdown_timeout);
-    Limits { connections: connections::Limits { connections, drain }, delay: Duration::from_secs(config.shutdown_delay) }
+    Limits {
+        connections: connections::Limits { connections, drain },
+        delay: Duration::from_secs(config.shutdown_delay),
+    }
 }
 
 fn size(number: u32) -> usize {
@@ -199,14 +261,21 @@ fn listen(listen: Listen) -> anyhow::Result<TcpListener> {
         Listen::At(address) => bind(address),
         Listen::Everywhere { port } => {
             // A machine without IPv6.
-            bind((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
+            bind((Ipv6Addr::UNSPECIFIED, port).into())
+                .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
         }
     };
-    listener.with_context(|| format!("cannot listen on {listen}: choose another port with PORT or --port"))
+    listener.with_context(|| {
+        format!("cannot listen on {listen}: choose another port with PORT or --port")
+    })
 }
 
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     if address.is_ipv6() {
         // All addresses means all of IPv4 as well, whatever `net.ipv6.bindv6only` says.
         socket.set_only_v6(false)?;

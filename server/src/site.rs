@@ -40,7 +40,9 @@ impl Site {
     pub fn open(folder: Option<PathBuf>, brand: &Brand) -> anyhow::Result<Self> {
         let folder = match folder {
             Some(folder) => folder,
-            None => std::env::current_exe().context("cannot tell where this program is")?.with_file_name("site"),
+            None => std::env::current_exe()
+                .context("cannot tell where this program is")?
+                .with_file_name("site"),
         };
         let files = folder.join(FILES);
         Self::of(files, brand).with_context(|| {
@@ -53,7 +55,8 @@ impl Site {
 
     fn of(files: PathBuf, brand: &Brand) -> anyhow::Result<Self> {
         let named = |extension: &str| -> anyhow::Result<PathBuf> {
-            let mut found = fs::read_dir(&files)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
+            let mut found =
+                fs::read_dir(&files)?.filter_map(|entry| entry.ok().map(|entry| entry.path()));
             let found = found.find(|path| path.extension().is_some_and(|found| found == extension));
             found.with_context(|| format!("there is no .{extension} file"))
         };
@@ -62,10 +65,21 @@ impl Site {
             None => bail!("a file has no name"),
         };
         let css = TextFile::css(brand.style(&fs::read_to_string(named("css")?)?));
-        let assets = Assets { js: name(&named("js")?)?, wasm: name(&named("wasm")?)?, css, loader: TextFile::loader() };
-        let gzipped = [&assets.css, &assets.loader].map(|file| Ok((file.name.clone(), gzip(&file.text)?)));
+        let assets = Assets {
+            js: name(&named("js")?)?,
+            wasm: name(&named("wasm")?)?,
+            css,
+            loader: TextFile::loader(),
+        };
+        let gzipped =
+            [&assets.css, &assets.loader].map(|file| Ok((file.name.clone(), gzip(&file.text)?)));
         let gzipped = Arc::new(gzipped.into_iter().collect::<io::Result<_>>()?);
-        Ok(Self { files, assets: Arc::new(assets), gzipped, brand: Arc::new(brand.on_page()) })
+        Ok(Self {
+            files,
+            assets: Arc::new(assets),
+            gzipped,
+            brand: Arc::new(brand.on_page()),
+        })
     }
 }
 

@@ -40,43 +40,66 @@ pub(crate) fn stream(
         Leave::Start => hub.start(host).boxed(),
         Leave::Join => hub.join(host).boxed(),
     };
-    let events = encode(snapshots.inspect(note).boxed()).chain(farewell(hub.clone())).map(move |event| {
-        // The stream has its place for as long as it is.
-        let _ = &place;
-        event
-    });
+    let events = encode(snapshots.inspect(note).boxed())
+        .chain(farewell(hub.clone()))
+        .map(move |event| {
+            // The stream has its place for as long as it is.
+            let _ = &place;
+            event
+        });
     // nginx would hold the events back until it has a bufferful.
-    ([(HeaderName::from_static("x-accel-buffering"), "no")], Sse::new(events)).into_response()
+    (
+        [(HeaderName::from_static("x-accel-buffering"), "no")],
+        Sse::new(events),
+    )
+        .into_response()
 }
 
-fn encode(snapshots: BoxStream<'static, Progress>) -> impl Stream<Item = Result<Event, axum::Error>> {
+fn encode(
+    snapshots: BoxStream<'static, Progress>,
+) -> impl Stream<Item = Result<Event, axum::Error>> {
     let retry = Duration::from_millis(fastrand::u64(RETRY_MS));
-    stream::unfold((snapshots, None::<(Progress, Instant)>), move |(mut snapshots, last)| async move {
-        let (event, last) = match (timeout(ALIVE, snapshots.next()).await, last) {
-            (Ok(None), _) => return None,
-            (Ok(Some(progress)), _) => {
-                let event = Event::default().event(progress.phase.event_name()).id(progress.revision.to_string()).retry(retry);
-                (event.json_data(&progress), Some((progress, Instant::now())))
-            }
-            (Err(_), Some((progress, since))) => (alive(&progress, since), Some((progress, since))),
-            // There is always a first snapshot at once.
-            (Err(_), None) => (Ok(Event::default().comment("")), None),
-        };
-        Some((event, (snapshots, last)))
-    })
+    stream::unfold(
+        (snapshots, None::<(Progress, Instant)>),
+        move |(mut snapshots, last)| async move {
+            let (event, last) = match (timeout(ALIVE, snapshots.next()).await, last) {
+                (Ok(None), _) => return None,
+                (Ok(Some(progress)), _) => {
+                    let event = Event::default()
+                        .event(progress.phase.event_name())
+                        .id(progress.revision.to_string())
+                        .retry(retry);
+                    (event.json_data(&progress), Some((progress, Instant::now())))
+                }
+                (Err(_), Some((progress, since))) => {
+                    (alive(&progress, since), Some((progress, since)))
+                }
+                // There is always a first snapshot at once.
+                (Err(_), None) => (Ok(Event::default().comment("")), None),
+            };
+            Some((event, (snapshots, last)))
+        },
+    )
 }
 
 /// What was said last, some seconds later.
 fn alive(progress: &Progress, since: Instant) -> Result<Event, axum::Error> {
     let later = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let elapsed_ms = progress.elapsed_ms.saturating_add(later);
-    Event::default().event("alive").id(progress.revision.to_string()).json_data(Progress { elapsed_ms, ..progress.clone() })
+    Event::default()
+        .event("alive")
+        .id(progress.revision.to_string())
+        .json_data(Progress {
+            elapsed_ms,
+            ..progress.clone()
+        })
 }
 
 /// What is said last when this process ends: when to come again, spread so that not all come at once.
 fn farewell(hub: Hub) -> impl Stream<Item = Result<Event, axum::Error>> {
     let come_again = || Event::default().retry(Duration::from_millis(fastrand::u64(COME_AGAIN_MS)));
-    stream::once(async move { hub.is_draining().then(|| Ok(come_again())) }).filter_map(future::ready)
+    stream::once(async move { hub.is_draining().then(|| Ok(come_again())) })
+        .filter_map(future::ready)
 }
 
 #[cfg(test)]
@@ -94,17 +117,31 @@ mod tests {
             revision: 3,
             elapsed_ms: 500,
             usual_ms: None,
-            phase: Phase::Waking { step: Step::Pulling, reason: None },
+            phase: Phase::Waking {
+                step: Step::Pulling,
+                reason: None,
+            },
             restarts: 0,
             timeline: Vec::new(),
         };
         let begun = Instant::now();
-        let mut events = Box::pin(encode(stream::once(future::ready(progress)).chain(stream::pending()).boxed()));
+        let mut events = Box::pin(encode(
+            stream::once(future::ready(progress))
+                .chain(stream::pending())
+                .boxed(),
+        ));
         drop(events.next().await.expect("an event").expect("JSON"));
         for seconds in [10, 20] {
-            let event = format!("{:?}", events.next().await.expect("an event").expect("JSON"));
+            let event = format!(
+                "{:?}",
+                events.next().await.expect("an event").expect("JSON")
+            );
             assert_eq!(begun.elapsed().as_secs(), seconds);
-            for part in ["event: alive", "k3v9-2m7q", &format!("\\\"elapsed_ms\\\":{}", 500 + seconds * 1_000)] {
+            for part in [
+                "event: alive",
+                "k3v9-2m7q",
+                &format!("\\\"elapsed_ms\\\":{}", 500 + seconds * 1_000),
+            ] {
                 assert!(event.contains(part), "{part} in {event}");
             }
         }

@@ -27,8 +27,11 @@ pub enum Leave {
 }
 
 /// The headers with which browsers say that they look ahead.
-const PURPOSES: [HeaderName; 3] =
-    [HeaderName::from_static("sec-purpose"), HeaderName::from_static("purpose"), HeaderName::from_static("x-moz")];
+const PURPOSES: [HeaderName; 3] = [
+    HeaderName::from_static("sec-purpose"),
+    HeaderName::from_static("purpose"),
+    HeaderName::from_static("x-moz"),
+];
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// What a request to `host` may do.
@@ -39,7 +42,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// origin. Over plain HTTP, browsers send no `Sec-Fetch-Site`, but every POST has an `Origin`.
 pub fn leave(host: &Host, method: &Method, headers: &HeaderMap) -> Result<Leave, Refusal> {
     let looks_ahead = |purpose: &str| purpose.contains("prefetch") || purpose.contains("prerender");
-    if PURPOSES.iter().any(|name| text(headers, name).is_some_and(looks_ahead)) {
+    if PURPOSES
+        .iter()
+        .any(|name| text(headers, name).is_some_and(looks_ahead))
+    {
         return Err(Refusal::Prefetch);
     }
     match (origin(host, headers), is_browser(headers)) {
@@ -73,7 +79,11 @@ fn origin(host: &Host, headers: &HeaderMap) -> Origin {
         Some("null") if site == Some("same-origin") => None,
         _ => names(&header::ORIGIN),
     };
-    let all = [site.map(|site| site == "same-origin"), own_origin, names(&header::REFERER)];
+    let all = [
+        site.map(|site| site == "same-origin"),
+        own_origin,
+        names(&header::REFERER),
+    ];
     if all.contains(&Some(false)) {
         Origin::Other
     } else if all.contains(&Some(true)) {
@@ -85,12 +95,17 @@ fn origin(host: &Host, headers: &HeaderMap) -> Origin {
 
 /// Whether anything about a request is as only browsers have it.
 fn is_browser(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("sec-fetch-") || *name == header::ORIGIN || *name == header::REFERER)
-        || text(headers, &header::USER_AGENT).is_some_and(|agent| agent.starts_with("Mozilla/"))
+    headers.keys().any(|name| {
+        name.as_str().starts_with("sec-fetch-")
+            || *name == header::ORIGIN
+            || *name == header::REFERER
+    }) || text(headers, &header::USER_AGENT).is_some_and(|agent| agent.starts_with("Mozilla/"))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+    headers
+        .get(name)
+        .map(|value| value.to_str().unwrap_or_default())
 }
 
 /// The host of an absolute URL or an origin. The port does not matter: proxies change it.
@@ -104,7 +119,10 @@ pub(crate) fn host_of(url: &str) -> Option<Host> {
 mod tests {
     use super::*;
 
-    const FIREFOX: (&str, &str) = ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0");
+    const FIREFOX: (&str, &str) = (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
+    );
 
     #[test]
     fn programs_start_with_anything_and_browsers_with_a_post_of_their_own_origin() {
@@ -113,14 +131,37 @@ mod tests {
         let (cross, ahead) = (Err(Refusal::CrossSite), Err(Refusal::Prefetch));
         for (headers, get, post) in [
             (&[][..], start, start),
-            (&[("user-agent", "curl/8.5.0"), ("accept", "*/*")], start, start),
+            (
+                &[("user-agent", "curl/8.5.0"), ("accept", "*/*")],
+                start,
+                start,
+            ),
             (&[FIREFOX], join, cross),
             (&[("sec-fetch-mode", "no-cors")], join, cross),
             (&[("sec-fetch-site", "same-origin")], join, start),
-            (&[("sec-fetch-site", "same-origin"), ("referer", "https://app.example/a?b")], join, start),
-            (&[("sec-fetch-site", "same-origin"), ("origin", "null"), FIREFOX], join, start),
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("referer", "https://app.example/a?b"),
+                ],
+                join,
+                start,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "null"),
+                    FIREFOX,
+                ],
+                join,
+                start,
+            ),
             (&[("origin", "https://app.example")], join, start),
-            (&[("origin", "http://APP.example:8080"), FIREFOX], join, start),
+            (
+                &[("origin", "http://APP.example:8080"), FIREFOX],
+                join,
+                start,
+            ),
             (&[("referer", "https://app.example")], join, start),
             (&[("sec-fetch-site", "cross-site")], cross, cross),
             (&[("sec-fetch-site", "same-site")], cross, cross),
@@ -128,17 +169,50 @@ mod tests {
             (&[("sec-fetch-site", "")], cross, cross),
             (&[("origin", "https://evil.example")], cross, cross),
             (&[("origin", "null")], cross, cross),
-            (&[("origin", "https://app.example@evil.example")], cross, cross),
-            (&[("origin", "https://app.example.evil.example")], cross, cross),
-            (&[("referer", "https://evil.example/https://app.example/")], cross, cross),
-            (&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")], cross, cross),
+            (
+                &[("origin", "https://app.example@evil.example")],
+                cross,
+                cross,
+            ),
+            (
+                &[("origin", "https://app.example.evil.example")],
+                cross,
+                cross,
+            ),
+            (
+                &[("referer", "https://evil.example/https://app.example/")],
+                cross,
+                cross,
+            ),
+            (
+                &[
+                    ("sec-fetch-site", "same-origin"),
+                    ("origin", "https://evil.example"),
+                ],
+                cross,
+                cross,
+            ),
             (&[("sec-purpose", "prefetch")], ahead, ahead),
-            (&[("sec-purpose", "prefetch;prerender"), ("sec-fetch-site", "same-origin")], ahead, ahead),
+            (
+                &[
+                    ("sec-purpose", "prefetch;prerender"),
+                    ("sec-fetch-site", "same-origin"),
+                ],
+                ahead,
+                ahead,
+            ),
             (&[("purpose", "prefetch")], ahead, ahead),
             (&[("x-moz", "prefetch")], ahead, ahead),
         ] {
-            let map: HeaderMap =
-                headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().expect("a value"))).collect();
+            let map: HeaderMap = headers
+                .iter()
+                .map(|(name, value)| {
+                    (
+                        HeaderName::from_static(name),
+                        value.parse().expect("a value"),
+                    )
+                })
+                .collect();
             assert_eq!(leave(&host, &Method::GET, &map), get, "GET {headers:?}");
             assert_eq!(leave(&host, &Method::POST, &map), post, "POST {headers:?}");
         }

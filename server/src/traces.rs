@@ -73,7 +73,12 @@ impl Traces {
             resource = resource.with_service_name("unidler");
         }
         let batches = BatchSpanProcessor::builder(exporter, runtime::Tokio).build();
-        Ok(Self { provider: SdkTracerProvider::builder().with_resource(resource.build()).with_span_processor(batches).build() })
+        Ok(Self {
+            provider: SdkTracerProvider::builder()
+                .with_resource(resource.build())
+                .with_span_processor(batches)
+                .build(),
+        })
     }
 
     /// What listens to the spans of the engine.
@@ -95,7 +100,9 @@ impl Traces {
         match timeout(FLUSH, finished).await {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => warn!(%error, "the last traces were not sent"),
-            Ok(Err(_)) | Err(_) => warn!("the last traces were not sent: the collector did not answer in time"),
+            Ok(Err(_)) | Err(_) => {
+                warn!("the last traces were not sent: the collector did not answer in time")
+            }
         }
     }
 }
@@ -107,9 +114,18 @@ mod tests {
     #[test]
     fn a_collector_is_an_address_of_http() {
         for (text, sent_to) in [
-            ("http://collector:4318", Some("http://collector:4318/v1/traces")),
-            ("http://collector.tracing/", Some("http://collector.tracing/v1/traces")),
-            ("http://[::1]:4318/otlp", Some("http://[::1]:4318/otlp/v1/traces")),
+            (
+                "http://collector:4318",
+                Some("http://collector:4318/v1/traces"),
+            ),
+            (
+                "http://collector.tracing/",
+                Some("http://collector.tracing/v1/traces"),
+            ),
+            (
+                "http://[::1]:4318/otlp",
+                Some("http://[::1]:4318/otlp/v1/traces"),
+            ),
             ("https://collector", None),
             ("collector:4318", None),
             ("/v1/traces", None),

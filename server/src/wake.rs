@@ -27,7 +27,12 @@ const MAX_BODY: usize = 4 * 1024;
 /// How long they may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(crate) async fn wake(state: &AppState, host: &Host, base: &str, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn wake(
+    state: &AppState,
+    host: &Host,
+    base: &str,
+    request: Request,
+) -> Result<Response, Problem> {
     leave(host, request.method(), request.headers()).map_err(Problem::refused)?;
     let (parts, body) = request.into_parts();
     finish(body).await?;
@@ -58,9 +63,17 @@ async fn finish(body: Body) -> Result<(), Problem> {
 /// prefix off `base`.
 fn referer(host: &Host, base: &str, headers: &HeaderMap) -> Option<String> {
     let page = headers.get(header::REFERER)?.to_str().ok()?;
-    let rest = page.strip_prefix("https://").or_else(|| page.strip_prefix("http://"))?;
-    let path = rest.split(['?', '#']).next().and_then(|rest| rest.split_once('/')).map_or("", |(_, path)| path);
-    let is_page = format!("/{path}").trim_end_matches('/').ends_with(base.trim_end_matches('/'));
+    let rest = page
+        .strip_prefix("https://")
+        .or_else(|| page.strip_prefix("http://"))?;
+    let path = rest
+        .split(['?', '#'])
+        .next()
+        .and_then(|rest| rest.split_once('/'))
+        .map_or("", |(_, path)| path);
+    let is_page = format!("/{path}")
+        .trim_end_matches('/')
+        .ends_with(base.trim_end_matches('/'));
     (is_page && host_of(page).as_ref() == Some(host)).then(|| page.to_owned())
 }
 
@@ -88,9 +101,19 @@ mod tests {
             ("/x", false),
         ] {
             let headers = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_static(page))]);
-            assert_eq!(referer(&host, "/r", &headers).as_deref(), is_ours.then_some(page), "{page}");
+            assert_eq!(
+                referer(&host, "/r", &headers).as_deref(),
+                is_ours.then_some(page),
+                "{page}"
+            );
         }
-        let headers = HeaderMap::from_iter([(header::REFERER, HeaderValue::from_static("http://app.example:8080"))]);
-        assert_eq!(referer(&host, "", &headers).as_deref(), Some("http://app.example:8080"));
+        let headers = HeaderMap::from_iter([(
+            header::REFERER,
+            HeaderValue::from_static("http://app.example:8080"),
+        )]);
+        assert_eq!(
+            referer(&host, "", &headers).as_deref(),
+            Some("http://app.example:8080")
+        );
     }
 }

@@ -57,10 +57,20 @@ pub(super) const fn ms(milliseconds: u64) -> Duration {
 
 impl Scene {
     const fn new(name: &'static str, summary: &'static str, plot: Plot) -> Self {
-        Self { name, summary, plot, usual: None, ingress_lag: ms(300) }
+        Self {
+            name,
+            summary,
+            plot,
+            usual: None,
+            ingress_lag: ms(300),
+        }
     }
 
-    const fn wakes(name: &'static str, summary: &'static str, acts: &'static [(Duration, Act)]) -> Self {
+    const fn wakes(
+        name: &'static str,
+        summary: &'static str,
+        acts: &'static [(Duration, Act)],
+    ) -> Self {
         Self::new(name, summary, Plot::Wakes(acts))
     }
 
@@ -69,11 +79,17 @@ impl Scene {
     }
 
     const fn usually(self, usual: Duration) -> Self {
-        Self { usual: Some(usual), ..self }
+        Self {
+            usual: Some(usual),
+            ..self
+        }
     }
 
     const fn with_ingress_lag(self, ingress_lag: Duration) -> Self {
-        Self { ingress_lag, ..self }
+        Self {
+            ingress_lag,
+            ..self
+        }
     }
 
     pub(super) fn acts(&self) -> &'static [(Duration, Act)] {
@@ -256,14 +272,22 @@ const WAITING: &[Scene] = &[
             (ms(17_000), Available),
         ],
     ),
-    Scene::new("unreachable", "The cluster does not respond.", Plot::Unreachable),
+    Scene::new(
+        "unreachable",
+        "The cluster does not respond.",
+        Plot::Unreachable,
+    ),
 ];
 
 const FAILING: &[Scene] = &[
     Scene::wakes(
         "image-missing",
         "Its image cannot be pulled.",
-        &[(ms(0), At(Scheduling)), (ms(500), At(Pulling)), (ms(2_000), Trouble(Pulling, Reason::ImageUnavailable))],
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Pulling)),
+            (ms(2_000), Trouble(Pulling, Reason::ImageUnavailable)),
+        ],
     ),
     Scene::wakes(
         "crash-loop",
@@ -280,46 +304,112 @@ const FAILING: &[Scene] = &[
     Scene::wakes(
         "out-of-memory",
         "Uses more memory than it may, again and again.",
-        &[(ms(0), At(Scheduling)), (ms(500), At(Starting)), (ms(2_000), Trouble(Starting, Reason::OutOfMemory))],
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Starting)),
+            (ms(2_000), Trouble(Starting, Reason::OutOfMemory)),
+        ],
     ),
     Scene::wakes(
         "cannot-run",
         "Names a program that its image does not have.",
-        &[(ms(0), At(Scheduling)), (ms(500), At(Pulling)), (ms(1_500), Trouble(Starting, Reason::CannotRun))],
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Pulling)),
+            (ms(1_500), Trouble(Starting, Reason::CannotRun)),
+        ],
     ),
     Scene::wakes(
         "bad-configuration",
         "Refers to a setting that does not exist.",
-        &[(ms(0), At(Scheduling)), (ms(1_000), Trouble(Starting, Reason::BadConfiguration))],
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(1_000), Trouble(Starting, Reason::BadConfiguration)),
+        ],
     ),
     Scene::wakes(
         "quota",
         "The namespace's quota leaves no room for its pods.",
         &[(ms(800), Trouble(Scheduling, Reason::PodsRefused))],
     ),
-    Scene::wakes("policy", "A policy of the cluster refuses its pods.", &[(ms(800), Trouble(Scheduling, Reason::PolicyRefused))]),
+    Scene::wakes(
+        "policy",
+        "A policy of the cluster refuses its pods.",
+        &[(ms(800), Trouble(Scheduling, Reason::PolicyRefused))],
+    ),
     Scene::wakes(
         "stuck",
         "Makes no progress within its Deployment's own deadline.",
-        &[(ms(0), At(Starting)), (ms(1_000), Trouble(Starting, Reason::RolloutStuck))],
+        &[
+            (ms(0), At(Starting)),
+            (ms(1_000), Trouble(Starting, Reason::RolloutStuck)),
+        ],
     ),
-    Scene::new("scaled-down", "Something keeps scaling it to zero.", Plot::Undone),
-    Scene::new("switched-off", "Was scaled to zero on purpose, so unidler leaves it alone.", Plot::SwitchedOff),
+    Scene::new(
+        "scaled-down",
+        "Something keeps scaling it to zero.",
+        Plot::Undone,
+    ),
+    Scene::new(
+        "switched-off",
+        "Was scaled to zero on purpose, so unidler leaves it alone.",
+        Plot::SwitchedOff,
+    ),
     Scene::new("forbidden", "unidler lacks a permission.", Plot::Forbidden),
-    Scene::lost("too-late", "Took longer than unidler waits.", Reason::DeadlinePassed),
-    Scene::lost("broken", "Something went wrong in unidler itself.", Reason::Internal),
+    Scene::lost(
+        "too-late",
+        "Took longer than unidler waits.",
+        Reason::DeadlinePassed,
+    ),
+    Scene::lost(
+        "broken",
+        "Something went wrong in unidler itself.",
+        Reason::Internal,
+    ),
 ];
 
 const LOST: &[Scene] = &[
-    Scene::lost("not-found", "There is no app at this address.", Reason::NoIngress),
-    Scene::lost("not-served", "An app has this name, but its Ingress does not serve the address.", Reason::HostNotServed),
-    Scene::lost("ambiguous", "Two apps claim this address.", Reason::AmbiguousIngress),
-    Scene::lost("no-deployment", "Its Deployment is gone.", Reason::NoDeployment),
-    Scene::lost("two-deployments", "Two Deployments carry its key.", Reason::AmbiguousDeployment),
+    Scene::lost(
+        "not-found",
+        "There is no app at this address.",
+        Reason::NoIngress,
+    ),
+    Scene::lost(
+        "not-served",
+        "An app has this name, but its Ingress does not serve the address.",
+        Reason::HostNotServed,
+    ),
+    Scene::lost(
+        "ambiguous",
+        "Two apps claim this address.",
+        Reason::AmbiguousIngress,
+    ),
+    Scene::lost(
+        "no-deployment",
+        "Its Deployment is gone.",
+        Reason::NoDeployment,
+    ),
+    Scene::lost(
+        "two-deployments",
+        "Two Deployments carry its key.",
+        Reason::AmbiguousDeployment,
+    ),
     Scene::lost("no-service", "Its Service is gone.", Reason::NoService),
-    Scene::lost("two-services", "Two Services carry its key.", Reason::AmbiguousService),
-    Scene::lost("elsewhere", "Its Service points somewhere else.", Reason::ServiceElsewhere),
-    Scene::lost("not-known", "There is no record of what its Service selected.", Reason::ServiceUnknown),
+    Scene::lost(
+        "two-services",
+        "Two Services carry its key.",
+        Reason::AmbiguousService,
+    ),
+    Scene::lost(
+        "elsewhere",
+        "Its Service points somewhere else.",
+        Reason::ServiceElsewhere,
+    ),
+    Scene::lost(
+        "not-known",
+        "There is no record of what its Service selected.",
+        Reason::ServiceUnknown,
+    ),
 ];
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ const MAX_SCALES: u32 = 3;
 /// it was decided on, so that costs nothing but a conflict.
 const EFFECT: Duration = Duration::from_secs(5);
 /// How long to wait after a write that failed: doubled each time.
-const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(10);
+const BACKOFF: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(10);
 /// The longest that an API server can ask us to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// How long an app that somebody else has left half awake has to look the same before it is written to: an app that
@@ -130,7 +131,8 @@ impl Driver {
     }
 
     async fn drive(&mut self) {
-        let mut observations: BoxStream<'static, Observation> = self.inner.cluster.watch(&self.wake.app);
+        let mut observations: BoxStream<'static, Observation> =
+            self.inner.cluster.watch(&self.wake.app);
         let mut latest: Option<Observation> = None;
         loop {
             self.alarm = None;
@@ -158,7 +160,10 @@ impl Driver {
         if mandate > Mandate::Watch && self.deadline.is_none() {
             self.deadline = Some(Instant::now() + self.inner.settings.deadline);
         }
-        self.finishing = self.finishing.or(Some(Instant::now())).filter(|_| mandate == Mandate::Finish);
+        self.finishing = self
+            .finishing
+            .or(Some(Instant::now()))
+            .filter(|_| mandate == Mandate::Finish);
         if mandate == Mandate::Wake && !self.is_visited {
             self.is_visited = true;
             let Wake { app, reference, .. } = &*self.wake;
@@ -174,8 +179,16 @@ impl Driver {
             self.pace.note_sight(&observed.deployment);
         }
         let next = next_step(observation);
-        self.was_down |= !matches!(next, Next::Done | Next::Wait { step: Step::Connecting, .. });
-        if !matches!(next, Next::Write(Write::Scale { .. })) && matches!(self.slot, Slot::InLine(_)) {
+        self.was_down |= !matches!(
+            next,
+            Next::Done
+                | Next::Wait {
+                    step: Step::Connecting,
+                    ..
+                }
+        );
+        if !matches!(next, Next::Write(Write::Scale { .. })) && matches!(self.slot, Slot::InLine(_))
+        {
             self.slot = Slot::None;
         }
         let mandate = self.wake.mandate();
@@ -184,8 +197,13 @@ impl Driver {
                 let plan = self.plan(&write, observation);
                 match plan {
                     Plan::Do => self.write(write).await,
-                    Plan::Queue => self.publish(Phase::Waking { step: Step::Finding, reason: Some(Reason::ManyStarting) }),
-                    Plan::Refuse => self.publish(Phase::Failed { reason: Reason::ScaledDown }),
+                    Plan::Queue => self.publish(Phase::Waking {
+                        step: Step::Finding,
+                        reason: Some(Reason::ManyStarting),
+                    }),
+                    Plan::Refuse => self.publish(Phase::Failed {
+                        reason: Reason::ScaledDown,
+                    }),
                     Plan::Leave | Plan::Hold | Plan::Settle => match step::phase(observation) {
                         Phase::Ready { .. } => self.publish_ready(),
                         // What is shown of the write holds.
@@ -223,19 +241,27 @@ impl Driver {
 
     /// What to do about a write.
     fn plan(&mut self, write: &Write, observation: &Observation) -> Plan {
-        let Ok(observed) = observation else { return Plan::Leave };
+        let Ok(observed) = observation else {
+            return Plan::Leave;
+        };
         let is_ours = self.pace.is_as_scaled(&observed.deployment);
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
         let settle = match mandate {
             Mandate::Wake if is_scale => Duration::ZERO,
-            Mandate::Finish if is_scale && matches!(observed.service, Service::Serving { .. }) => STRANDED,
+            Mandate::Finish if is_scale && matches!(observed.service, Service::Serving { .. }) => {
+                STRANDED
+            }
             // Asleep, as it should be; or not for this driver.
             _ if is_scale => return Plan::Leave,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
-            Mandate::Wake if observed.deployment.idled && matches!(write, Write::RestoreService { .. }) => Duration::ZERO,
+            Mandate::Wake
+                if observed.deployment.idled && matches!(write, Write::RestoreService { .. }) =>
+            {
+                Duration::ZERO
+            }
             _ if is_ours => Duration::ZERO,
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
             Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
@@ -245,10 +271,22 @@ impl Driver {
             return Plan::Hold;
         }
         if is_scale && self.pace.scales == MAX_SCALES {
-            return if mandate == Mandate::Wake { Plan::Refuse } else { Plan::Leave };
+            return if mandate == Mandate::Wake {
+                Plan::Refuse
+            } else {
+                Plan::Leave
+            };
         }
-        let leave = if mandate == Mandate::Watch { TAKE_OVER } else { Duration::ZERO };
-        let settled = self.sight.since(write).map(|since| since + settle).max(Some(self.sight.due(write) + leave));
+        let leave = if mandate == Mandate::Watch {
+            TAKE_OVER
+        } else {
+            Duration::ZERO
+        };
+        let settled = self
+            .sight
+            .since(write)
+            .map(|since| since + settle)
+            .max(Some(self.sight.due(write) + leave));
         if settled > Some(Instant::now()) {
             self.ring_at(settled);
             return Plan::Settle;
@@ -264,31 +302,50 @@ impl Driver {
         let Wake { app, reference, .. } = &*wake;
         let is_shown = wake.mandate() == Mandate::Wake || wake.has_listeners();
         let step = step_of(&write);
-        let rival = self.pace.is_scaled_down(&write).then_some(Reason::ScaledDown);
+        let rival = self
+            .pace
+            .is_scaled_down(&write)
+            .then_some(Reason::ScaledDown);
         if is_shown && (rival.is_some() || !wake.is_troubled()) {
-            self.publish(Phase::Waking { step, reason: rival });
+            self.publish(Phase::Waking {
+                step,
+                reason: rival,
+            });
         }
         if !self.is_visited && !self.pace.has_written {
             info!(%app, reference, "resuming unfinished wake-up");
         }
         let span = info_span!(parent: &self.span, "write", ?write);
-        let result = self.inner.cluster.apply(app, &self.pace.with_time(write.clone())).instrument(span).await;
+        let result = self
+            .inner
+            .cluster
+            .apply(app, &self.pace.with_time(write.clone()))
+            .instrument(span)
+            .await;
         match &result {
             Ok(()) => {
                 info!(%app, reference, ?write, "applied write");
                 // Whoever has joined and taken over sees it through.
                 wake.raise(Mandate::Finish);
                 if is_shown {
-                    self.publish(Phase::Waking { step, reason: rival });
+                    self.publish(Phase::Waking {
+                        step,
+                        reason: rival,
+                    });
                 }
             }
-            Err(ApplyError::Conflict) => info!(%app, reference, ?write, "write skipped: object changed"),
+            Err(ApplyError::Conflict) => {
+                info!(%app, reference, ?write, "write skipped: object changed")
+            }
             Err(error) => {
                 warn!(%app, reference, ?write, %error, "write failed");
                 match error.reason() {
                     // Nobody waits for it: the sweep tries again, later and later.
                     _ if !is_shown => wake.end_finish(),
-                    reason if reason.may_pass() => self.publish(Phase::Waking { step, reason: Some(reason) }),
+                    reason if reason.may_pass() => self.publish(Phase::Waking {
+                        step,
+                        reason: Some(reason),
+                    }),
                     // An API server that has just started refuses what it allows a moment later, when it knows its
                     // roles: it is believed when it says so twice.
                     reason if self.pace.was_refused => self.publish(Phase::Failed { reason }),
@@ -301,7 +358,12 @@ impl Driver {
     }
 
     /// A reason that may not pass by itself becomes a failure when nothing changes for a while.
-    fn phase_of_wait(&mut self, step: Step, reason: Option<Reason>, observation: &Observation) -> Phase {
+    fn phase_of_wait(
+        &mut self,
+        step: Step,
+        reason: Option<Reason>,
+        observation: &Observation,
+    ) -> Phase {
         let Some(reason) = reason.filter(|reason| !reason.may_pass()) else {
             self.trouble = None;
             return Phase::Waking { step, reason };
@@ -311,7 +373,13 @@ impl Driver {
         if self.wake.phase() == failed {
             return failed;
         }
-        let trouble = (step, reason, observation.as_ref().map_or(0, |observed| observed.pods.restarts));
+        let trouble = (
+            step,
+            reason,
+            observation
+                .as_ref()
+                .map_or(0, |observed| observed.pods.restarts),
+        );
         let since = match self.trouble {
             Some((before, since)) if before == trouble => since,
             _ => Instant::now(),
@@ -321,12 +389,19 @@ impl Driver {
             return failed;
         }
         self.ring_at(Some(since + PATIENCE));
-        Phase::Waking { step, reason: Some(reason) }
+        Phase::Waking {
+            step,
+            reason: Some(reason),
+        }
     }
 
     fn publish_ready(&mut self) {
         if self.lingers.is_none() {
-            let linger = if self.wake.has_audience() { LINGER } else { Duration::ZERO };
+            let linger = if self.wake.has_audience() {
+                LINGER
+            } else {
+                Duration::ZERO
+            };
             self.lingers = Some(Instant::now() + linger);
         }
         if !matches!(self.wake.phase(), Phase::Ready { .. }) {
@@ -400,7 +475,9 @@ impl Driver {
         self.deadline = None;
         if self.wake.mandate() == Mandate::Wake {
             if let Phase::Waking { reason, .. } = self.wake.phase() {
-                self.publish(Phase::Failed { reason: reason.unwrap_or(Reason::DeadlinePassed) });
+                self.publish(Phase::Failed {
+                    reason: reason.unwrap_or(Reason::DeadlinePassed),
+                });
             }
             self.gave_up = true;
         }
@@ -430,7 +507,10 @@ impl Driver {
         if self.is_wanted() {
             return false;
         }
-        if wakes.get(&self.wake.app).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+        if wakes
+            .get(&self.wake.app)
+            .is_some_and(|wake| Arc::ptr_eq(wake, &self.wake))
+        {
             wakes.remove(&self.wake.app);
         }
         drop(wakes);
@@ -467,11 +547,16 @@ impl Drop for Driver {
             return;
         }
         let mut wakes = self.inner.wakes();
-        if wakes.get(&self.wake.app).is_some_and(|wake| Arc::ptr_eq(wake, &self.wake)) {
+        if wakes
+            .get(&self.wake.app)
+            .is_some_and(|wake| Arc::ptr_eq(wake, &self.wake))
+        {
             wakes.remove(&self.wake.app);
         }
         drop(wakes);
-        self.publish(Phase::Failed { reason: Reason::Internal });
+        self.publish(Phase::Failed {
+            reason: Reason::Internal,
+        });
     }
 }
 
@@ -520,13 +605,17 @@ impl Sight {
     /// Since when a write has been due.
     fn due(&mut self, write: &Write) -> Instant {
         note(&mut self.write, write);
-        self.write.as_ref().map_or_else(Instant::now, |(_, since)| *since)
+        self.write
+            .as_ref()
+            .map_or_else(Instant::now, |(_, since)| *since)
     }
 
     fn note(&mut self, observed: &Observed) {
         let service = match &observed.service {
             // Endpoints come and go by themselves.
-            Service::Serving { .. } => Service::Serving { endpoints: Endpoints::Unknown },
+            Service::Serving { .. } => Service::Serving {
+                endpoints: Endpoints::Unknown,
+            },
             other => other.clone(),
         };
         note(&mut self.deployment, &observed.deployment.version);
@@ -626,14 +715,23 @@ impl Pace {
     /// The write, with the time that the app took if this has seen the whole of it.
     fn with_time(&self, write: Write) -> Write {
         match write {
-            Write::ClearIdled { version, .. } => Write::ClearIdled { version, took: self.took.filter(|_| self.scales == 1) },
+            Write::ClearIdled { version, .. } => Write::ClearIdled {
+                version,
+                took: self.took.filter(|_| self.scales == 1),
+            },
             write => write,
         }
     }
 
     fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {
-        let was_in_conflict = mem::replace(&mut self.in_conflict, matches!(result, Err(ApplyError::Conflict)));
-        self.was_refused = matches!(result, Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_)));
+        let was_in_conflict = mem::replace(
+            &mut self.in_conflict,
+            matches!(result, Err(ApplyError::Conflict)),
+        );
+        self.was_refused = matches!(
+            result,
+            Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_))
+        );
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
@@ -655,7 +753,8 @@ impl Pace {
             }
             Err(ApplyError::Unreachable { retry_after, .. }) => {
                 self.holding = true;
-                self.doubled().max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
+                self.doubled()
+                    .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))
             }
         };
         self.until = Some(Instant::now() + wait);

@@ -30,7 +30,10 @@ pub(super) fn ended(outcome: &Progress, is_theirs: bool) {
         Phase::Asleep | Phase::Waking { .. } => return,
     };
     if let (Phase::Ready { .. }, Some(last)) = (outcome.phase, outcome.timeline.last()) {
-        step_took(last.step, elapsed.saturating_sub(Duration::from_millis(last.at_ms)));
+        step_took(
+            last.step,
+            elapsed.saturating_sub(Duration::from_millis(last.at_ms)),
+        );
     }
     counter!(OUTCOMES, "outcome" => name).increment(1);
 }

@@ -12,7 +12,9 @@ use proptest::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
-use crate::cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Version, Write};
+use crate::cluster::{
+    ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Version, Write,
+};
 
 const REPLICAS: u32 = 2;
 /// How long a pod takes to become available.
@@ -39,7 +41,10 @@ struct Pod {
 
 impl Pod {
     fn is_available(&self, at: Instant) -> bool {
-        self.replicas > 0 && self.since.is_some_and(|since| at.saturating_duration_since(since) >= START)
+        self.replicas > 0
+            && self
+                .since
+                .is_some_and(|since| at.saturating_duration_since(since) >= START)
     }
 }
 
@@ -65,8 +70,13 @@ impl<T: Clone> History<T> {
 
     fn seen(&self, age: Duration) -> T {
         let then = Instant::now().checked_sub(age);
-        let seen = self.0.iter().rev().find(|(since, _)| then.is_some_and(|then| *since <= then));
-        seen.or(self.0.front()).map_or_else(|| self.now().clone(), |(_, seen)| seen.clone())
+        let seen = self
+            .0
+            .iter()
+            .rev()
+            .find(|(since, _)| then.is_some_and(|then| *since <= then));
+        seen.or(self.0.front())
+            .map_or_else(|| self.now().clone(), |(_, seen)| seen.clone())
     }
 
     fn change(&mut self, change: impl FnOnce(&mut T)) {
@@ -167,17 +177,31 @@ fn script() -> impl Strategy<Value = Script> {
         3 => Just(Deed::Visit),
         2 => Just(Deed::Join),
     ];
-    let event = (0_u64..20_000, deed, 0_u64..4_000, 1_usize..4, 0_usize..3).prop_map(|(at, deed, gap, halves, hub)| Event {
-        at,
-        deed,
-        gap,
-        halves,
-        hub,
-    });
+    let event = (0_u64..20_000, deed, 0_u64..4_000, 1_usize..4, 0_usize..3).prop_map(
+        |(at, deed, gap, halves, hub)| Event {
+            at,
+            deed,
+            gap,
+            halves,
+            hub,
+        },
+    );
     let faults = prop_oneof![Just(Vec::new()), proptest::collection::vec(fault, 1..8)];
     let events = proptest::collection::vec(event, 0..5);
-    (any::<bool>(), 1_usize..4, faults, events, (0_u64..1_000, 0_u64..1_000))
-        .prop_map(|(is_awake, hubs, faults, events, staleness)| Script { is_awake, hubs, faults, events, staleness })
+    (
+        any::<bool>(),
+        1_usize..4,
+        faults,
+        events,
+        (0_u64..1_000, 0_u64..1_000),
+    )
+        .prop_map(|(is_awake, hubs, faults, events, staleness)| Script {
+            is_awake,
+            hubs,
+            faults,
+            events,
+            staleness,
+        })
 }
 
 #[derive(Clone, Debug)]
@@ -209,24 +233,45 @@ impl World {
     fn new(script: &Script) -> Self {
         let is_awake = script.is_awake;
         let deployment = match is_awake {
-            true => Pod { version: 1, idled: false, replicas: REPLICAS, since: Instant::now().checked_sub(START) },
-            false => Pod { version: 1, idled: true, replicas: 0, since: None },
+            true => Pod {
+                version: 1,
+                idled: false,
+                replicas: REPLICAS,
+                since: Instant::now().checked_sub(START),
+            },
+            false => Pod {
+                version: 1,
+                idled: true,
+                replicas: 0,
+                since: None,
+            },
         };
         let truth = Truth {
             deployment: History::new(deployment),
-            service: History::new(Address { version: 1, is_ours: !is_awake }),
+            service: History::new(Address {
+                version: 1,
+                is_ours: !is_awake,
+            }),
             faults: script.faults.iter().copied().collect(),
             connected: true,
             was_up: is_awake,
             is_switched_off: false,
             was_awake: is_awake,
             stranded: None,
-            is_calm: script.faults.is_empty() && script.events.len() <= 2 && !script.has(Deed::Crash),
+            is_calm: script.faults.is_empty()
+                && script.events.len() <= 2
+                && !script.has(Deed::Crash),
             scales: 0,
         };
         let (deployment, service) = script.staleness;
-        let staleness = (Duration::from_millis(deployment), Duration::from_millis(service));
-        Self { truth: Arc::new(Mutex::new(truth)), staleness }
+        let staleness = (
+            Duration::from_millis(deployment),
+            Duration::from_millis(service),
+        );
+        Self {
+            truth: Arc::new(Mutex::new(truth)),
+            staleness,
+        }
     }
 
     fn truth(&self) -> MutexGuard<'_, Truth> {
@@ -266,7 +311,10 @@ impl World {
     fn write(&self, write: &Write) -> Result<(), ApplyError> {
         let mut truth = self.truth();
         let fault = truth.faults.pop_front().unwrap_or(Fault::None);
-        let lost = || ApplyError::Unreachable { message: "lost".into(), retry_after: None };
+        let lost = || ApplyError::Unreachable {
+            message: "lost".into(),
+            retry_after: None,
+        };
         match fault {
             Fault::None | Fault::AnswerLost => {}
             Fault::Conflict => return Err(ApplyError::Conflict),
@@ -275,21 +323,35 @@ impl World {
         }
         let (deployment, service) = (truth.deployment.now().clone(), truth.service.now().clone());
         let (seen, now) = match write {
-            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => (version, deployment.version),
+            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => {
+                (version, deployment.version)
+            }
             Write::RestoreService { version } => (version, service.version),
         };
         if *seen != version(now) {
             return Err(ApplyError::Conflict);
         }
-        assert!(deployment.idled || service.is_ours, "written to an app that is not idled: {write:?}");
+        assert!(
+            deployment.idled || service.is_ours,
+            "written to an app that is not idled: {write:?}"
+        );
         match write {
             Write::Scale { replicas, .. } => {
-                assert_eq!((deployment.idled, deployment.replicas, *replicas), (true, 0, REPLICAS), "replicas are never lowered");
-                truth.change_deployment(|pod| (pod.replicas, pod.since) = (REPLICAS, Some(Instant::now())));
+                assert_eq!(
+                    (deployment.idled, deployment.replicas, *replicas),
+                    (true, 0, REPLICAS),
+                    "replicas are never lowered"
+                );
+                truth.change_deployment(|pod| {
+                    (pod.replicas, pod.since) = (REPLICAS, Some(Instant::now()))
+                });
                 truth.scales += 1;
             }
             Write::ClearIdled { .. } => {
-                assert!(deployment.idled && deployment.replicas > 0, "what is down stays marked");
+                assert!(
+                    deployment.idled && deployment.replicas > 0,
+                    "what is down stays marked"
+                );
                 truth.change_deployment(|pod| pod.idled = false);
             }
             Write::RestoreService { .. } => {
@@ -297,7 +359,11 @@ impl World {
                 truth.change_service(false);
             }
         }
-        if matches!(fault, Fault::AnswerLost) { Err(lost()) } else { Ok(()) }
+        if matches!(fault, Fault::AnswerLost) {
+            Err(lost())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -322,7 +388,9 @@ impl Truth {
     }
 
     fn half(&mut self, half: Half) {
-        let Pod { idled, replicas, .. } = *self.deployment.now();
+        let Pod {
+            idled, replicas, ..
+        } = *self.deployment.now();
         match half {
             Half::Mark => {
                 self.change_deployment(|pod| pod.idled = true);
@@ -334,7 +402,9 @@ impl Truth {
                 self.change_deployment(|pod| (pod.replicas, pod.since) = (0, None));
             }
             Half::MarkAndScaleToZero => {
-                self.change_deployment(|pod| (pod.idled, pod.replicas, pod.since) = (true, 0, None));
+                self.change_deployment(|pod| {
+                    (pod.idled, pod.replicas, pod.since) = (true, 0, None)
+                });
                 self.is_switched_off = false;
             }
             Half::DivertService => self.change_service(true),
@@ -343,7 +413,9 @@ impl Truth {
     }
 
     fn scale_up(&mut self) {
-        let Pod { replicas, since, .. } = *self.deployment.now();
+        let Pod {
+            replicas, since, ..
+        } = *self.deployment.now();
         let since = since.or(Some(Instant::now()));
         self.is_switched_off = false;
         self.change_deployment(|pod| (pod.replicas, pod.since) = (replicas.max(1) + 1, since));
@@ -363,7 +435,11 @@ impl Truth {
         let is_stranded = pod.idled && pod.replicas == 0 && !is_ours;
         match self.stranded {
             Some(since) if !is_stranded => {
-                assert!(!self.is_calm || since.elapsed() <= REACH, "out of reach for {:?}", since.elapsed());
+                assert!(
+                    !self.is_calm || since.elapsed() <= REACH,
+                    "out of reach for {:?}",
+                    since.elapsed()
+                );
                 self.stranded = None;
             }
             None if is_stranded => self.stranded = Some(Instant::now()),
@@ -391,12 +467,21 @@ impl Cluster for World {
 
     fn observe(&self, _: &AppId) -> Observation {
         let mut truth = self.truth();
-        let (pod, service) = (truth.deployment.seen(self.staleness.0), truth.service.seen(self.staleness.1));
-        let is_available = Instant::now().checked_sub(self.staleness.0).is_some_and(|then| pod.is_available(then));
+        let (pod, service) = (
+            truth.deployment.seen(self.staleness.0),
+            truth.service.seen(self.staleness.1),
+        );
+        let is_available = Instant::now()
+            .checked_sub(self.staleness.0)
+            .is_some_and(|then| pod.is_available(then));
         // Endpoints come of both, and are seen as late as the pods.
         let was_up = is_available && !truth.service.seen(self.staleness.0).is_ours;
         truth.was_up |= was_up;
-        let endpoints = if was_up { Endpoints::Ready } else { Endpoints::NotReady };
+        let endpoints = if was_up {
+            Endpoints::Ready
+        } else {
+            Endpoints::NotReady
+        };
         Ok(Observed {
             connected: truth.connected,
             title: None,
@@ -410,7 +495,10 @@ impl Cluster for World {
                 usual: None,
             },
             service: match service.is_ours {
-                true => Service::Idled { version: version(service.version), restorable: true },
+                true => Service::Idled {
+                    version: version(service.version),
+                    restorable: true,
+                },
                 false => Service::Serving { endpoints },
             },
             pods: Pods::default(),
@@ -419,11 +507,17 @@ impl Cluster for World {
 
     fn watch(&self, app: &AppId) -> futures::stream::BoxStream<'static, Observation> {
         let (world, app) = (self.clone(), app.clone());
-        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(Duration::from_millis(250)));
+        let ticks = tokio_stream::wrappers::IntervalStream::new(tokio::time::interval(
+            Duration::from_millis(250),
+        ));
         ticks.map(move |_| world.observe(&app)).boxed()
     }
 
-    fn apply<'a>(&'a self, _: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        _: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         Box::pin(async {
             // A crash may come before the write, and after it.
             sleep(Duration::from_millis(20)).await;
@@ -455,19 +549,34 @@ async fn visit(world: &World, hub: &Mutex<Hub>) -> Phase {
             phases.push(progress.phase);
         }
         // A failure may heal: the page polls, and so comes again.
-        if let Some(end @ (Phase::Ready { .. } | Phase::Failed { reason: Reason::ScaledDown | Reason::SwitchedOff })) =
-            phases.last()
+        if let Some(
+            end @ (Phase::Ready { .. }
+            | Phase::Failed {
+                reason: Reason::ScaledDown | Reason::SwitchedOff,
+            }),
+        ) = phases.last()
         {
             return *end;
         }
-        assert!(begun.elapsed() < DEADLINE * 3, "a stream ends with a result: {phases:?}");
+        assert!(
+            begun.elapsed() < DEADLINE * 3,
+            "a stream ends with a result: {phases:?}"
+        );
         sleep(Duration::from_secs(1)).await;
     }
 }
 
 async fn run(script: Script) {
     let world = World::new(&script);
-    let new_hub = || Hub::new(Arc::new(world.clone()), Settings { deadline: DEADLINE, ..Settings::default() });
+    let new_hub = || {
+        Hub::new(
+            Arc::new(world.clone()),
+            Settings {
+                deadline: DEADLINE,
+                ..Settings::default()
+            },
+        )
+    };
     let hubs: Vec<Mutex<Hub>> = (0..script.hubs).map(|_| Mutex::new(new_hub())).collect();
     let begun = Instant::now();
 
@@ -490,7 +599,12 @@ async fn run(script: Script) {
         }
     });
     let sweeps = async {
-        let last = begun + if script.faults.is_empty() { AFTERWARDS } else { AFTER_FAULTS };
+        let last = begun
+            + if script.faults.is_empty() {
+                AFTERWARDS
+            } else {
+                AFTER_FAULTS
+            };
         while Instant::now() < last {
             for hub in &hubs {
                 hub.lock().expect("no panic").sweep();
@@ -499,7 +613,11 @@ async fn run(script: Script) {
         }
     };
     // Somebody starts what is asleep.
-    let visits = join_all(hubs.iter().filter(|_| !script.is_awake).map(|hub| visit(&world, hub)));
+    let visits = join_all(
+        hubs.iter()
+            .filter(|_| !script.is_awake)
+            .map(|hub| visit(&world, hub)),
+    );
     join(sweeps, join(visits, join_all(events))).await;
 
     // Whatever was left half done is in a good state, without anybody.
@@ -509,9 +627,20 @@ async fn run(script: Script) {
         let is_awake = !pod.idled && truth.is_up();
         let is_asleep = pod.idled && pod.replicas == 0 && is_ours;
         let is_off = truth.is_switched_off && pod.replicas == 0;
-        assert!(is_awake || is_asleep || is_off, "{pod:?}, Service at us: {is_ours}");
-        let taken_down = script.events.iter().filter(|event| event.deed.takes_down()).count();
-        assert!(truth.scales <= usize::from(!script.is_awake) + taken_down, "scaled {} times", truth.scales);
+        assert!(
+            is_awake || is_asleep || is_off,
+            "{pod:?}, Service at us: {is_ours}"
+        );
+        let taken_down = script
+            .events
+            .iter()
+            .filter(|event| event.deed.takes_down())
+            .count();
+        assert!(
+            truth.scales <= usize::from(!script.is_awake) + taken_down,
+            "scaled {} times",
+            truth.scales
+        );
     }
     // And one visitor more wakes what is asleep.
     let end = visit(&world, &hubs[0]).await;
@@ -525,7 +654,14 @@ async fn run(script: Script) {
 impl Deed {
     /// Whether the app may have to be woken once more because of it.
     fn takes_down(self) -> bool {
-        matches!(self, Self::ServiceFirst | Self::DeploymentFirst | Self::LabelFirst | Self::ScaleToZero | Self::MarkAgain)
+        matches!(
+            self,
+            Self::ServiceFirst
+                | Self::DeploymentFirst
+                | Self::LabelFirst
+                | Self::ScaleToZero
+                | Self::MarkAgain
+        )
     }
 }
 

@@ -10,7 +10,10 @@ use tokio::time::{Instant, interval};
 use tokio_stream::wrappers::IntervalStream;
 
 use super::*;
-use crate::cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version, Write};
+use crate::cluster::{
+    ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version,
+    Write,
+};
 
 /// What becomes of an app that has its replicas.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +62,8 @@ impl App {
     fn changed(&mut self, change: impl FnOnce(&mut Self)) {
         let before = (self.idled, self.replicas, self.marks, self.is_ours);
         change(self);
-        self.deployment_version += u64::from((self.idled, self.replicas, self.marks) != (before.0, before.1, before.2));
+        self.deployment_version +=
+            u64::from((self.idled, self.replicas, self.marks) != (before.0, before.1, before.2));
         self.service_version += u64::from(self.is_ours != before.3);
     }
 
@@ -69,12 +73,20 @@ impl App {
     }
 
     fn observe(&self, endpoints: Endpoints) -> Observed {
-        let is_stuck = self.since.is_some_and(|since| since.elapsed() >= Duration::from_secs(1));
+        let is_stuck = self
+            .since
+            .is_some_and(|since| since.elapsed() >= Duration::from_secs(1));
         let pods = match self.fate {
-            Fate::Stuck(step, reason, given_up) if is_stuck => {
-                Pods { step: Some(step), trouble: Some(Trouble { reason, given_up }), restarts: self.restarts }
-            }
-            _ => Pods { step: self.since.map(|_| Step::Starting), trouble: None, restarts: self.restarts },
+            Fate::Stuck(step, reason, given_up) if is_stuck => Pods {
+                step: Some(step),
+                trouble: Some(Trouble { reason, given_up }),
+                restarts: self.restarts,
+            },
+            _ => Pods {
+                step: self.since.map(|_| Step::Starting),
+                trouble: None,
+                restarts: self.restarts,
+            },
         };
         let deployment_version = Version(format!("d{}", self.deployment_version));
         Observed {
@@ -85,12 +97,19 @@ impl App {
                 idled: self.idled,
                 replicas: self.replicas,
                 replicas_when_unidled: 1,
-                available: if self.is_available() { self.replicas } else { 0 },
+                available: if self.is_available() {
+                    self.replicas
+                } else {
+                    0
+                },
                 trouble: None,
                 usual: None,
             },
             service: match self.is_ours {
-                true => Service::Idled { version: Version(format!("s{}", self.service_version)), restorable: true },
+                true => Service::Idled {
+                    version: Version(format!("s{}", self.service_version)),
+                    restorable: true,
+                },
                 false => Service::Serving { endpoints },
             },
             pods,
@@ -115,8 +134,14 @@ impl Played {
             deployment_version: 1,
             service_version: 1,
         };
-        let apps = fates.into_iter().map(|(name, fate)| (name, app(fate))).collect();
-        Self { apps: Arc::new(Mutex::new(apps)), ..Self::default() }
+        let apps = fates
+            .into_iter()
+            .map(|(name, fate)| (name, app(fate)))
+            .collect();
+        Self {
+            apps: Arc::new(Mutex::new(apps)),
+            ..Self::default()
+        }
     }
 
     pub(super) fn one(fate: Fate) -> Self {
@@ -124,17 +149,30 @@ impl Played {
     }
 
     pub(super) fn hub(&self, max_wakes: usize) -> Hub {
-        Hub::new(Arc::new(self.clone()), Settings { max_wakes, ..Settings::default() })
+        Hub::new(
+            Arc::new(self.clone()),
+            Settings {
+                max_wakes,
+                ..Settings::default()
+            },
+        )
     }
 
     /// Somebody else changes an app.
     pub(super) fn change(&self, name: &str, change: impl FnOnce(&mut App)) {
-        self.apps.lock().expect("no panic").get_mut(name).expect("an app").changed(change);
+        self.apps
+            .lock()
+            .expect("no panic")
+            .get_mut(name)
+            .expect("an app")
+            .changed(change);
     }
 
     /// Somebody began to wake it long ago.
     pub(super) fn leave_half_awake(&self, name: &str) {
-        self.change(name, |app| (app.replicas, app.since) = (1, Some(Instant::now())));
+        self.change(name, |app| {
+            (app.replicas, app.since) = (1, Some(Instant::now()))
+        });
     }
 
     pub(super) fn state(&self, name: &str) -> App {
@@ -149,7 +187,11 @@ impl Played {
     /// What was written for an app, and when.
     pub(super) fn writes(&self, name: &str) -> Vec<(Instant, &'static str)> {
         let writes = self.writes.lock().expect("no panic");
-        writes.iter().filter(|(_, of, _)| of == name).map(|(at, _, write)| (*at, *write)).collect()
+        writes
+            .iter()
+            .filter(|(_, of, _)| of == name)
+            .map(|(at, _, write)| (*at, *write))
+            .collect()
     }
 
     pub(super) fn notes(&self) -> Vec<Phase> {
@@ -163,29 +205,53 @@ impl Played {
     }
 
     fn watched(&self, app: &AppId) -> Observation {
-        self.observe_with(app, |app| if app.is_available() { Endpoints::Ready } else { Endpoints::NotReady })
+        self.observe_with(app, |app| {
+            if app.is_available() {
+                Endpoints::Ready
+            } else {
+                Endpoints::NotReady
+            }
+        })
     }
 
     fn write(&self, id: &AppId, write: &Write) -> Result<(), ApplyError> {
         let mut apps = self.apps.lock().expect("no panic");
         let app = apps.get_mut(id.as_str()).ok_or(ApplyError::Conflict)?;
         let (name, current) = match write {
-            Write::Scale { version, .. } => ("scale", version.0 == format!("d{}", app.deployment_version)),
-            Write::RestoreService { version } => ("restore", version.0 == format!("s{}", app.service_version)),
-            Write::ClearIdled { version, .. } => ("clear", version.0 == format!("d{}", app.deployment_version)),
+            Write::Scale { version, .. } => {
+                ("scale", version.0 == format!("d{}", app.deployment_version))
+            }
+            Write::RestoreService { version } => {
+                ("restore", version.0 == format!("s{}", app.service_version))
+            }
+            Write::ClearIdled { version, .. } => {
+                ("clear", version.0 == format!("d{}", app.deployment_version))
+            }
         };
-        self.writes.lock().expect("no panic").push((Instant::now(), id.to_string(), name));
+        self.writes
+            .lock()
+            .expect("no panic")
+            .push((Instant::now(), id.to_string(), name));
         if app.refused == Some(name) {
             return Err(ApplyError::Forbidden("a policy".into()));
         }
         if !current {
             return Err(ApplyError::Conflict);
         }
-        assert!(app.idled || app.is_ours, "written to an app that is not idled: {write:?}");
+        assert!(
+            app.idled || app.is_ours,
+            "written to an app that is not idled: {write:?}"
+        );
         match write {
-            Write::Scale { replicas, .. } => app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now()))),
-            Write::RestoreService { .. } => (app.is_ours, app.service_version) = (false, app.service_version + 1),
-            Write::ClearIdled { took, .. } => app.changed(|app| (app.idled, app.took) = (false, *took)),
+            Write::Scale { replicas, .. } => {
+                app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now())))
+            }
+            Write::RestoreService { .. } => {
+                (app.is_ours, app.service_version) = (false, app.service_version + 1)
+            }
+            Write::ClearIdled { took, .. } => {
+                app.changed(|app| (app.idled, app.took) = (false, *took))
+            }
         }
         Ok(())
     }
@@ -193,13 +259,26 @@ impl Played {
 
 impl Cluster for Played {
     fn find(&self, host: &Host) -> Result<AppId, Reason> {
-        let name = host.as_str().strip_suffix(".localhost").ok_or(Reason::NoIngress)?;
+        let name = host
+            .as_str()
+            .strip_suffix(".localhost")
+            .ok_or(Reason::NoIngress)?;
         let name = name.rsplit('.').next().unwrap_or(name);
-        self.apps.lock().expect("no panic").contains_key(name).then(|| AppId::new(name)).ok_or(Reason::NoIngress)
+        self.apps
+            .lock()
+            .expect("no panic")
+            .contains_key(name)
+            .then(|| AppId::new(name))
+            .ok_or(Reason::NoIngress)
     }
 
     fn apps(&self) -> Vec<AppId> {
-        self.apps.lock().expect("no panic").keys().map(|name| AppId::new(name)).collect()
+        self.apps
+            .lock()
+            .expect("no panic")
+            .keys()
+            .map(|name| AppId::new(name))
+            .collect()
     }
 
     fn observe(&self, app: &AppId) -> Observation {
@@ -208,10 +287,16 @@ impl Cluster for Played {
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         let (cluster, app) = (self.clone(), app.clone());
-        IntervalStream::new(interval(Duration::from_millis(100))).map(move |_| cluster.watched(&app)).boxed()
+        IntervalStream::new(interval(Duration::from_millis(100)))
+            .map(move |_| cluster.watched(&app))
+            .boxed()
     }
 
-    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         ready(self.write(app, write)).boxed()
     }
 

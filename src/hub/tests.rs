@@ -29,7 +29,11 @@ async fn all_snapshots(hub: &Hub, name: &str) -> Vec<Progress> {
 }
 
 async fn last_phase(hub: &Hub, name: &str) -> Phase {
-    all_snapshots(hub, name).await.last().expect("a snapshot").phase
+    all_snapshots(hub, name)
+        .await
+        .last()
+        .expect("a snapshot")
+        .phase
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,11 +46,23 @@ async fn a_visitor_sees_each_step_and_the_end() {
     let steps: Vec<Step> = last.timeline.iter().map(|mark| mark.step).collect();
     assert_eq!(
         steps,
-        [Step::Finding, Step::Restoring, Step::Scheduling, Step::Pulling, Step::Starting, Step::Checking, Step::Connecting]
+        [
+            Step::Finding,
+            Step::Restoring,
+            Step::Scheduling,
+            Step::Pulling,
+            Step::Starting,
+            Step::Checking,
+            Step::Connecting
+        ]
     );
     assert!(last.timeline.is_sorted_by_key(|mark| mark.at_ms));
     assert!(snapshots.is_sorted_by(|a, b| a.revision < b.revision));
-    assert!(snapshots.iter().all(|progress| progress.reference == last.reference));
+    assert!(
+        snapshots
+            .iter()
+            .all(|progress| progress.reference == last.reference)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -54,7 +70,11 @@ async fn fifty_visitors_cost_as_many_writes_as_one() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     let visits = join_all((0..50).map(|_| last_phase(&hub, "quick"))).await;
-    assert!(visits.iter().all(|phase| *phase == Phase::Ready { notice: None }));
+    assert!(
+        visits
+            .iter()
+            .all(|phase| *phase == Phase::Ready { notice: None })
+    );
     assert_eq!(cluster.writes(&host("quick")), 3);
 }
 
@@ -63,7 +83,11 @@ async fn three_replicas_of_ours_write_three_times_in_all() {
     let cluster = DemoCluster::default();
     let hubs = [(); 3].map(|()| hub_of(&cluster));
     let visits = join_all(hubs.iter().map(|hub| last_phase(hub, "quick"))).await;
-    assert!(visits.iter().all(|phase| matches!(phase, Phase::Ready { .. })));
+    assert!(
+        visits
+            .iter()
+            .all(|phase| matches!(phase, Phase::Ready { .. }))
+    );
     assert_eq!(cluster.writes(&host("quick")), 3);
 }
 
@@ -72,7 +96,12 @@ async fn an_app_that_is_awake_is_told_so_and_nothing_is_written() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     last_phase(&hub, "quick").await;
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: Some(Notice::AlreadyAwake) });
+    assert_eq!(
+        last_phase(&hub, "quick").await,
+        Phase::Ready {
+            notice: Some(Notice::AlreadyAwake)
+        }
+    );
     assert_eq!(cluster.writes(&host("quick")), 3);
 }
 
@@ -103,9 +132,11 @@ async fn looking_starts_nothing() {
 async fn an_app_that_cannot_be_told_fails_at_once_and_nothing_is_written() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
-    for (name, reason) in
-        [("not-found", Reason::NoIngress), ("ambiguous", Reason::AmbiguousIngress), ("no-such-scene", Reason::NoIngress)]
-    {
+    for (name, reason) in [
+        ("not-found", Reason::NoIngress),
+        ("ambiguous", Reason::AmbiguousIngress),
+        ("no-such-scene", Reason::NoIngress),
+    ] {
         assert_eq!(last_phase(&hub, name).await, Phase::Failed { reason });
         assert_eq!(hub.look(&host(name)).phase, Phase::Failed { reason });
         assert_eq!(cluster.writes(&host(name)), 0);
@@ -116,7 +147,12 @@ async fn an_app_that_cannot_be_told_fails_at_once_and_nothing_is_written() {
 async fn an_app_that_was_switched_off_is_left_alone() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
-    assert_eq!(last_phase(&hub, "switched-off").await, Phase::Failed { reason: Reason::SwitchedOff });
+    assert_eq!(
+        last_phase(&hub, "switched-off").await,
+        Phase::Failed {
+            reason: Reason::SwitchedOff
+        }
+    );
     assert_eq!(cluster.writes(&host("switched-off")), 0);
 }
 
@@ -125,45 +161,88 @@ async fn a_failure_ends_the_stream_but_not_the_watching() {
     let hub = hub_of(&DemoCluster::default());
     let snapshots = all_snapshots(&hub, "mended").await;
     let failure = snapshots.last().expect("a snapshot");
-    assert_eq!(failure.phase, Phase::Failed { reason: Reason::ImageUnavailable });
+    assert_eq!(
+        failure.phase,
+        Phase::Failed {
+            reason: Reason::ImageUnavailable
+        }
+    );
     assert!(failure.elapsed_ms < 5_000, "told within seconds");
 
     tokio::time::sleep(Duration::from_secs(20)).await;
-    assert!(matches!(hub.look(&host("mended")).phase, Phase::Ready { .. }));
+    assert!(matches!(
+        hub.look(&host("mended")).phase,
+        Phase::Ready { .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn trouble_that_may_pass_is_told_while_the_wake_up_goes_on() {
     let hub = hub_of(&DemoCluster::default());
     let snapshots = all_snapshots(&hub, "no-room").await;
-    let told = Phase::Waking { step: Step::Scheduling, reason: Some(Reason::NoRoom) };
+    let told = Phase::Waking {
+        step: Step::Scheduling,
+        reason: Some(Reason::NoRoom),
+    };
     assert!(snapshots.iter().any(|progress| progress.phase == told));
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
+    assert_eq!(
+        snapshots.last().map(|progress| progress.phase),
+        Some(Phase::Ready { notice: None })
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_deadline_always_ends_in_a_terminal_snapshot() {
-    let settings = Settings { deadline: Duration::from_secs(10), ..Settings::default() };
+    let settings = Settings {
+        deadline: Duration::from_secs(10),
+        ..Settings::default()
+    };
     let hub = Hub::new(Arc::new(DemoCluster::default()), settings);
-    assert_eq!(last_phase(&hub, "slow").await, Phase::Failed { reason: Reason::DeadlinePassed });
-    assert_eq!(last_phase(&hub, "no-room").await, Phase::Failed { reason: Reason::NoRoom });
+    assert_eq!(
+        last_phase(&hub, "slow").await,
+        Phase::Failed {
+            reason: Reason::DeadlinePassed
+        }
+    );
+    assert_eq!(
+        last_phase(&hub, "no-room").await,
+        Phase::Failed {
+            reason: Reason::NoRoom
+        }
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_retry_begins_anew_after_a_failure_and_changes_nothing_before() {
     let hub = hub_of(&DemoCluster::default());
-    let failure = all_snapshots(&hub, "image-missing").await.pop().expect("a snapshot");
-    let joined = all_snapshots(&hub, "image-missing").await.pop().expect("a snapshot");
-    assert_eq!(joined.reference, failure.reference, "the failed wake-up is still the one under way");
+    let failure = all_snapshots(&hub, "image-missing")
+        .await
+        .pop()
+        .expect("a snapshot");
+    let joined = all_snapshots(&hub, "image-missing")
+        .await
+        .pop()
+        .expect("a snapshot");
+    assert_eq!(
+        joined.reference, failure.reference,
+        "the failed wake-up is still the one under way"
+    );
 
     hub.retry(&host("image-missing"));
-    let retried = all_snapshots(&hub, "image-missing").await.pop().expect("a snapshot");
+    let retried = all_snapshots(&hub, "image-missing")
+        .await
+        .pop()
+        .expect("a snapshot");
     assert_ne!(retried.reference, failure.reference);
 
     hub.retry(&host("slow"));
     let first = hub.look(&host("slow")).reference;
     hub.retry(&host("slow"));
-    assert_eq!(hub.look(&host("slow")).reference, first, "a wake-up under way is not disturbed");
+    assert_eq!(
+        hub.look(&host("slow")).reference,
+        first,
+        "a wake-up under way is not disturbed"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +251,11 @@ async fn shutdown_ends_every_stream_without_a_failure() {
     let visit = hub.start(&host("slow"));
     hub.shutdown().await;
     let snapshots: Vec<Progress> = visit.collect().await;
-    assert!(snapshots.iter().all(|progress| !progress.phase.is_terminal()));
+    assert!(
+        snapshots
+            .iter()
+            .all(|progress| !progress.phase.is_terminal())
+    );
 }
 
 /// A cluster whose writes fail in a way that a test sets.
@@ -186,8 +269,18 @@ struct Faulty {
 
 impl Faulty {
     fn hub(faults: Vec<ApplyError>) -> (Hub, Arc<Self>) {
-        let cluster = Arc::new(Self { cluster: DemoCluster::default(), faults: Mutex::new(faults), attempts: Mutex::default() });
-        (Hub::new(Arc::clone(&cluster) as Arc<dyn Cluster>, Settings::default()), cluster)
+        let cluster = Arc::new(Self {
+            cluster: DemoCluster::default(),
+            faults: Mutex::new(faults),
+            attempts: Mutex::default(),
+        });
+        (
+            Hub::new(
+                Arc::clone(&cluster) as Arc<dyn Cluster>,
+                Settings::default(),
+            ),
+            cluster,
+        )
     }
 }
 
@@ -204,7 +297,11 @@ impl Cluster for Faulty {
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         self.cluster.watch(app)
     }
-    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         self.attempts.lock().expect("no panic").push(Instant::now());
         let fault = self.faults.lock().expect("no panic").pop();
         match fault {
@@ -218,48 +315,92 @@ impl Cluster for Faulty {
 async fn an_api_that_does_not_answer_is_tried_at_most_once_a_second_and_visitors_are_told() {
     let (hub, cluster) = Faulty::hub(vec![unreachable_for(None); 3]);
     let snapshots = all_snapshots(&hub, "quick").await;
-    let told = Phase::Waking { step: Step::Restoring, reason: Some(Reason::ApiUnreachable) };
-    assert!(snapshots.iter().any(|progress| progress.phase == told && progress.elapsed_ms < 5_000));
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
+    let told = Phase::Waking {
+        step: Step::Restoring,
+        reason: Some(Reason::ApiUnreachable),
+    };
+    assert!(
+        snapshots
+            .iter()
+            .any(|progress| progress.phase == told && progress.elapsed_ms < 5_000)
+    );
+    assert_eq!(
+        snapshots.last().map(|progress| progress.phase),
+        Some(Phase::Ready { notice: None })
+    );
     let attempts = cluster.attempts.lock().expect("no panic");
     assert_eq!(attempts.len(), 6);
-    assert!(attempts[..4].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)));
+    assert!(
+        attempts[..4]
+            .windows(2)
+            .all(|pair| pair[1] - pair[0] >= Duration::from_secs(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_conflict_is_decided_again() {
     let (hub, cluster) = Faulty::hub(vec![ApplyError::Conflict; 2]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
+    assert_eq!(
+        last_phase(&hub, "quick").await,
+        Phase::Ready { notice: None }
+    );
     assert_eq!(cluster.cluster.writes(&host("quick")), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_missing_permission_is_told_soon_and_heals() {
-    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden("patch deployments/scale".into()); 2]);
+    let (hub, _) = Faulty::hub(vec![
+        ApplyError::Forbidden("patch deployments/scale".into());
+        2
+    ]);
     let snapshots = all_snapshots(&hub, "quick").await;
     let last = snapshots.last().expect("an end");
-    assert_eq!(last.phase, Phase::Failed { reason: Reason::PermissionMissing });
+    assert_eq!(
+        last.phase,
+        Phase::Failed {
+            reason: Reason::PermissionMissing
+        }
+    );
     assert!(last.elapsed_ms < 5_000);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(matches!(hub.look(&host("quick")).phase, Phase::Ready { .. }));
+    assert!(matches!(
+        hub.look(&host("quick")).phase,
+        Phase::Ready { .. }
+    ));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_refused_once_is_no_missing_permission() {
-    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden("the roles are not known yet".into())]);
+    let (hub, _) = Faulty::hub(vec![ApplyError::Forbidden(
+        "the roles are not known yet".into(),
+    )]);
     let snapshots = all_snapshots(&hub, "quick").await;
-    assert!(!snapshots.iter().any(|progress| matches!(progress.phase, Phase::Failed { .. })), "{snapshots:?}");
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Ready { notice: None }));
+    assert!(
+        !snapshots
+            .iter()
+            .any(|progress| matches!(progress.phase, Phase::Failed { .. })),
+        "{snapshots:?}"
+    );
+    assert_eq!(
+        snapshots.last().map(|progress| progress.phase),
+        Some(Phase::Ready { notice: None })
+    );
 }
 
 fn unreachable_for(retry_after: Option<Duration>) -> ApplyError {
-    ApplyError::Unreachable { message: "refused".into(), retry_after }
+    ApplyError::Unreachable {
+        message: "refused".into(),
+        retry_after,
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_api_that_asks_for_patience_gets_it() {
     let (hub, cluster) = Faulty::hub(vec![unreachable_for(Some(Duration::from_secs(30)))]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
+    assert_eq!(
+        last_phase(&hub, "quick").await,
+        Phase::Ready { notice: None }
+    );
     let attempts = cluster.attempts.lock().expect("no panic");
     assert!(attempts[1] - attempts[0] >= Duration::from_secs(30));
 }
@@ -267,10 +408,17 @@ async fn an_api_that_asks_for_patience_gets_it() {
 #[tokio::test(start_paused = true)]
 async fn a_run_of_conflicts_is_tried_at_most_once_a_second() {
     let (hub, cluster) = Faulty::hub(vec![ApplyError::Conflict; 5]);
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Ready { notice: None });
+    assert_eq!(
+        last_phase(&hub, "quick").await,
+        Phase::Ready { notice: None }
+    );
     let attempts = cluster.attempts.lock().expect("no panic");
     assert_eq!(attempts.len(), 8);
-    assert!(attempts[..6].windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_secs(1)));
+    assert!(
+        attempts[..6]
+            .windows(2)
+            .all(|pair| pair[1] - pair[0] >= Duration::from_secs(1))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,10 +436,26 @@ async fn an_app_that_is_switched_off_again_and_again_is_not_fought_over() {
     });
     let snapshots = all_snapshots(&hub, "slow").await;
     rival.abort();
-    let told = Phase::Waking { step: Step::Pulling, reason: Some(Reason::ScaledDown) };
-    let told_at_first = Phase::Waking { step: Step::Scheduling, reason: Some(Reason::ScaledDown) };
-    assert!(snapshots.iter().any(|progress| [told, told_at_first].contains(&progress.phase)), "{snapshots:?}");
-    assert_eq!(snapshots.last().map(|progress| progress.phase), Some(Phase::Failed { reason: Reason::ScaledDown }));
+    let told = Phase::Waking {
+        step: Step::Pulling,
+        reason: Some(Reason::ScaledDown),
+    };
+    let told_at_first = Phase::Waking {
+        step: Step::Scheduling,
+        reason: Some(Reason::ScaledDown),
+    };
+    assert!(
+        snapshots
+            .iter()
+            .any(|progress| [told, told_at_first].contains(&progress.phase)),
+        "{snapshots:?}"
+    );
+    assert_eq!(
+        snapshots.last().map(|progress| progress.phase),
+        Some(Phase::Failed {
+            reason: Reason::ScaledDown
+        })
+    );
 }
 
 /// A cluster that panics.
@@ -309,7 +473,9 @@ impl Cluster for Broken {
         Err(Reason::NoIngress)
     }
     fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {
-        futures::stream::once(async { panic!("a bug") }).map(|observed: Observed| Ok(observed)).boxed()
+        futures::stream::once(async { panic!("a bug") })
+            .map(|observed: Observed| Ok(observed))
+            .boxed()
     }
     fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
         unreachable!("nothing is ever observed")
@@ -319,12 +485,20 @@ impl Cluster for Broken {
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_panics_leaves_no_visitor_waiting() {
     let hub = Hub::new(Arc::new(Broken), Settings::default());
-    assert_eq!(last_phase(&hub, "quick").await, Phase::Failed { reason: Reason::Internal });
+    assert_eq!(
+        last_phase(&hub, "quick").await,
+        Phase::Failed {
+            reason: Reason::Internal
+        }
+    );
     assert!(hub.inner.wakes().is_empty());
 }
 
 const READY: Phase = Phase::Ready { notice: None };
-const IN_LINE: Phase = Phase::Waking { step: Step::Finding, reason: Some(Reason::ManyStarting) };
+const IN_LINE: Phase = Phase::Waking {
+    step: Step::Finding,
+    reason: Some(Reason::ManyStarting),
+};
 
 fn seconds(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -369,10 +543,19 @@ async fn ten_dead_apps_with_visitors_do_not_hold_a_healthy_one_up() {
         let fate = |number| DEAD[if silent && number < 2 { 3 } else { number % 3 }];
         let cluster = ten_dead_apps(fate);
         let hub = cluster.hub(3);
-        let visitors: Vec<_> = (0..10).map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}")))).collect();
+        let visitors: Vec<_> = (0..10)
+            .map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}"))))
+            .collect();
         tokio::time::sleep(seconds(30)).await;
-        assert_eq!(time_to_ready(&hub, "app").await, alone, "silent ones: {silent}");
-        assert!((0..10).all(|number| !cluster.writes(&format!("dead{number}")).is_empty()), "all of them had their turn");
+        assert_eq!(
+            time_to_ready(&hub, "app").await,
+            alone,
+            "silent ones: {silent}"
+        );
+        assert!(
+            (0..10).all(|number| !cluster.writes(&format!("dead{number}")).is_empty()),
+            "all of them had their turn"
+        );
         visitors.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
@@ -385,34 +568,59 @@ async fn ten_dead_apps_that_are_half_awake_take_no_slot_with_visitors_or_without
         (0..10).for_each(|number| cluster.leave_half_awake(&format!("dead{number}")));
         let hub = cluster.hub(3);
         hub.sweep();
-        let visitors = (0..10).filter(|_| visited).map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}"))));
+        let visitors = (0..10)
+            .filter(|_| visited)
+            .map(|number| tokio::spawn(stay(hub.clone(), format!("dead{number}"))));
         let visitors: Vec<_> = visitors.collect();
         tokio::time::sleep(seconds(2)).await;
-        assert_eq!(time_to_ready(&hub, "app").await, alone, "visited: {visited}");
+        assert_eq!(
+            time_to_ready(&hub, "app").await,
+            alone,
+            "visited: {visited}"
+        );
         visitors.iter().for_each(tokio::task::JoinHandle::abort);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_wake_up_that_waits_in_line_says_so_and_starts_when_its_turn_comes() {
-    let cluster = Played::new(["first", "second", "third"].map(|name| (name.to_owned(), Fate::Up(seconds(5)))));
+    let cluster = Played::new(
+        ["first", "second", "third"].map(|name| (name.to_owned(), Fate::Up(seconds(5)))),
+    );
     let hub = cluster.hub(1);
     let told = join_all(["first", "second", "third"].map(|name| all_snapshots(&hub, name))).await;
     for (place, told) in told.iter().enumerate() {
-        assert_eq!(told.iter().any(|progress| progress.phase == IN_LINE), place > 0, "{told:?}");
+        assert_eq!(
+            told.iter().any(|progress| progress.phase == IN_LINE),
+            place > 0,
+            "{told:?}"
+        );
         let last = told.last().expect("a snapshot");
         assert_eq!(last.phase, READY);
-        assert_eq!(last.elapsed_ms / 5_000, place as u64 + 1, "one after the other, in the order in which they came");
+        assert_eq!(
+            last.elapsed_ms / 5_000,
+            place as u64 + 1,
+            "one after the other, in the order in which they came"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_place_in_the_line_is_for_somebody_who_waits() {
-    let cluster = Played::new([("slow".to_owned(), Fate::Silent), ("app".to_owned(), Fate::Up(seconds(5)))]);
+    let cluster = Played::new([
+        ("slow".to_owned(), Fate::Silent),
+        ("app".to_owned(), Fate::Up(seconds(5))),
+    ]);
     let hub = cluster.hub(1);
     let _slow = tokio::spawn(stay(hub.clone(), "slow".to_owned()));
     tokio::time::sleep(seconds(1)).await;
-    assert_eq!(hub.retry(&host("app")).phase, Phase::Waking { step: Step::Finding, reason: None });
+    assert_eq!(
+        hub.retry(&host("app")).phase,
+        Phase::Waking {
+            step: Step::Finding,
+            reason: None
+        }
+    );
     for _ in 0..10 {
         tokio::time::sleep(seconds(30)).await;
         assert_eq!(hub.look(&host("app")).phase, IN_LINE, "to look is to wait");
@@ -420,18 +628,28 @@ async fn a_place_in_the_line_is_for_somebody_who_waits() {
     tokio::time::sleep(seconds(61)).await;
     assert_eq!(hub.look(&host("app")).phase, Phase::Asleep);
     assert!(cluster.writes("app").is_empty());
-    assert!(cluster.notes().is_empty(), "nobody was there to see it fail");
+    assert!(
+        cluster.notes().is_empty(),
+        "nobody was there to see it fail"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_given_back_when_nobody_asks_any_more_and_the_wake_up_goes_on() {
-    let cluster = Played::new([("slow".to_owned(), Fate::Up(seconds(300))), ("app".to_owned(), Fate::Up(seconds(5)))]);
+    let cluster = Played::new([
+        ("slow".to_owned(), Fate::Up(seconds(300))),
+        ("app".to_owned(), Fate::Up(seconds(5))),
+    ]);
     let hub = cluster.hub(1);
     hub.retry(&host("slow"));
     tokio::time::sleep(seconds(30)).await;
     let begun = Instant::now();
     assert_eq!(last_phase(&hub, "app").await, READY);
-    assert!((seconds(34)..seconds(37)).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+    assert!(
+        (seconds(34)..seconds(37)).contains(&begun.elapsed()),
+        "{:?}",
+        begun.elapsed()
+    );
     tokio::time::sleep(seconds(300)).await;
     assert!(cluster.is_awake("slow"));
 }
@@ -440,7 +658,12 @@ async fn a_slot_is_given_back_when_nobody_asks_any_more_and_the_wake_up_goes_on(
 async fn a_failed_wake_up_is_watched_as_long_as_somebody_asks() {
     let cluster = Played::one(Fate::Stuck(Step::Pulling, Reason::ImageUnavailable, true));
     let hub = cluster.hub(1);
-    assert_eq!(last_phase(&hub, "app").await, Phase::Failed { reason: Reason::ImageUnavailable });
+    assert_eq!(
+        last_phase(&hub, "app").await,
+        Phase::Failed {
+            reason: Reason::ImageUnavailable
+        }
+    );
     for _ in 0..10 {
         tokio::time::sleep(seconds(50)).await;
         assert!(matches!(hub.look(&host("app")).phase, Phase::Failed { .. }));
@@ -461,14 +684,31 @@ async fn a_failed_wake_up_is_watched_as_long_as_somebody_asks() {
 async fn after_the_deadline_an_app_that_recovers_is_still_shown_as_ready() {
     let cluster = Played::one(Fate::Silent);
     let hub = cluster.hub(1);
-    assert_eq!(last_phase(&hub, "app").await, Phase::Failed { reason: Reason::DeadlinePassed });
+    assert_eq!(
+        last_phase(&hub, "app").await,
+        Phase::Failed {
+            reason: Reason::DeadlinePassed
+        }
+    );
     tokio::time::sleep(seconds(30)).await;
-    assert_eq!(hub.look(&host("app")).phase, Phase::Failed { reason: Reason::DeadlinePassed }, "for whoever still looks");
+    assert_eq!(
+        hub.look(&host("app")).phase,
+        Phase::Failed {
+            reason: Reason::DeadlinePassed
+        },
+        "for whoever still looks"
+    );
     cluster.change("app", |app| app.fate = Fate::Up(seconds(1)));
     hub.sweep();
     tokio::time::sleep(seconds(15)).await;
     assert!(matches!(hub.look(&host("app")).phase, Phase::Ready { .. }));
-    assert_eq!(cluster.notes(), [Phase::Failed { reason: Reason::DeadlinePassed }], "once");
+    assert_eq!(
+        cluster.notes(),
+        [Phase::Failed {
+            reason: Reason::DeadlinePassed
+        }],
+        "once"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -487,14 +727,38 @@ async fn joining_starts_nothing_and_shows_what_another_replica_does() {
     });
     tokio::time::sleep(seconds(3)).await;
     let seen = joined.look(&host("app"));
-    assert_eq!(seen.phase, Phase::Waking { step: Step::Starting, reason: None });
-    assert!(seen.elapsed_ms <= 3_000, "since it was started: {}", seen.elapsed_ms);
-    assert_eq!(driving.await.expect("no panic").last().map(|progress| progress.phase), Some(READY));
+    assert_eq!(
+        seen.phase,
+        Phase::Waking {
+            step: Step::Starting,
+            reason: None
+        }
+    );
+    assert!(
+        seen.elapsed_ms <= 3_000,
+        "since it was started: {}",
+        seen.elapsed_ms
+    );
+    assert_eq!(
+        driving
+            .await
+            .expect("no panic")
+            .last()
+            .map(|progress| progress.phase),
+        Some(READY)
+    );
     let told = listening.await.expect("no panic");
-    assert_eq!(told.first().map(|progress| progress.phase), Some(Phase::Asleep));
+    assert_eq!(
+        told.first().map(|progress| progress.phase),
+        Some(Phase::Asleep)
+    );
     assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
     assert!(begun.elapsed() < seconds(6));
-    assert_eq!(cluster.writes("app").len(), 3, "all by the one that was asked to");
+    assert_eq!(
+        cluster.writes("app").len(),
+        3,
+        "all by the one that was asked to"
+    );
     assert_eq!(cluster.notes(), [READY], "and counted there");
 }
 
@@ -506,8 +770,20 @@ async fn a_visitor_who_joins_at_another_replica_is_not_left_when_the_one_that_dr
     tokio::time::sleep(seconds(2)).await;
     driving.shutdown().await;
     let begun = Instant::now();
-    assert_eq!(other.join(&host("app")).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(READY));
-    assert!(begun.elapsed() < seconds(12), "{:?}, of which the app takes eight", begun.elapsed());
+    assert_eq!(
+        other
+            .join(&host("app"))
+            .collect::<Vec<_>>()
+            .await
+            .last()
+            .map(|progress| progress.phase),
+        Some(READY)
+    );
+    assert!(
+        begun.elapsed() < seconds(12),
+        "{:?}, of which the app takes eight",
+        begun.elapsed()
+    );
     tokio::time::sleep(seconds(6)).await;
     assert!(cluster.is_awake("app"), "marks and all");
 }
@@ -522,7 +798,10 @@ async fn whoever_joined_goes_on_when_somebody_starts_the_app_here() {
     let told = listening.await.expect("no panic");
     assert_eq!(told[0].phase, Phase::Asleep);
     assert!(matches!(told[1].phase, Phase::Waking { reason: None, .. }));
-    assert!(told.iter().all(|progress| progress.elapsed_ms < 6_000), "the time is that of the wake-up: {told:?}");
+    assert!(
+        told.iter().all(|progress| progress.elapsed_ms < 6_000),
+        "the time is that of the wake-up: {told:?}"
+    );
     assert!(told.is_sorted_by(|a, b| a.revision < b.revision));
     assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
 }
@@ -534,11 +813,28 @@ async fn a_replica_that_only_looks_never_says_ready_without_having_seen_an_endpo
     assert_eq!(other.look(&host("app")).phase, Phase::Asleep);
     let waking = tokio::spawn(async move { last_phase(&driving, "app").await });
     tokio::time::sleep(seconds(2)).await;
-    assert_eq!(other.look(&host("app")).phase, Phase::Waking { step: Step::Starting, reason: None });
+    assert_eq!(
+        other.look(&host("app")).phase,
+        Phase::Waking {
+            step: Step::Starting,
+            reason: None
+        }
+    );
     waking.await.expect("no panic");
-    assert_eq!(other.look(&host("app")).phase, Phase::Waking { step: Step::Connecting, reason: None });
+    assert_eq!(
+        other.look(&host("app")).phase,
+        Phase::Waking {
+            step: Step::Connecting,
+            reason: None
+        }
+    );
     assert!(other.inner.tasks.is_empty());
-    assert_eq!(last_phase(&other, "app").await, Phase::Ready { notice: Some(Notice::AlreadyAwake) });
+    assert_eq!(
+        last_phase(&other, "app").await,
+        Phase::Ready {
+            notice: Some(Notice::AlreadyAwake)
+        }
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -548,7 +844,10 @@ async fn many_hosts_of_one_app_are_one_wake_up_and_each_visitor_keeps_the_host()
     let names: Vec<String> = (0..20).map(|number| format!("host{number}.app")).collect();
     let told = join_all(names.iter().map(|name| all_snapshots(&hub, name))).await;
     for (name, told) in names.iter().zip(&told) {
-        assert!(told.iter().all(|progress| progress.host == format!("{name}.localhost")));
+        assert!(
+            told.iter()
+                .all(|progress| progress.host == format!("{name}.localhost"))
+        );
         assert_eq!(told.last().map(|progress| progress.phase), Some(READY));
         assert_eq!(told[0].reference, told.last().expect("an end").reference);
     }
@@ -560,9 +859,25 @@ async fn many_hosts_of_one_app_are_one_wake_up_and_each_visitor_keeps_the_host()
 async fn a_host_without_an_app_starts_no_driver() {
     let hub = Played::one(Fate::Silent).hub(1);
     let stranger = Host::parse("stranger.example").expect("a host");
-    let failed = Phase::Failed { reason: Reason::NoIngress };
-    assert_eq!(hub.start(&stranger).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(failed));
-    assert_eq!(hub.join(&stranger).collect::<Vec<_>>().await.last().map(|progress| progress.phase), Some(failed));
+    let failed = Phase::Failed {
+        reason: Reason::NoIngress,
+    };
+    assert_eq!(
+        hub.start(&stranger)
+            .collect::<Vec<_>>()
+            .await
+            .last()
+            .map(|progress| progress.phase),
+        Some(failed)
+    );
+    assert_eq!(
+        hub.join(&stranger)
+            .collect::<Vec<_>>()
+            .await
+            .last()
+            .map(|progress| progress.phase),
+        Some(failed)
+    );
     assert_eq!(hub.retry(&stranger).phase, failed);
     assert_eq!(hub.look(&stranger).phase, failed);
     assert!(hub.inner.tasks.is_empty() && hub.inner.wakes().is_empty());
@@ -574,7 +889,14 @@ async fn the_title_of_an_app_is_shown() {
     cluster.change("app", |app| app.title = Some("Road works"));
     let hub = cluster.hub(1);
     assert_eq!(hub.look(&host("app")).title.as_deref(), Some("Road works"));
-    assert_eq!(all_snapshots(&hub, "app").await.pop().and_then(|progress| progress.title).as_deref(), Some("Road works"));
+    assert_eq!(
+        all_snapshots(&hub, "app")
+            .await
+            .pop()
+            .and_then(|progress| progress.title)
+            .as_deref(),
+        Some("Road works")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -596,14 +918,26 @@ async fn trouble_fails_at_once_when_the_cluster_gives_up_and_else_after_a_while(
         let last = told.last().expect("an end");
         assert_eq!(last.phase, Phase::Failed { reason });
         let deadline = Settings::default().deadline.as_secs();
-        assert_eq!(last.elapsed_ms / 1_000, fails.unwrap_or(deadline), "{reason:?}, given up: {given_up}");
-        let shown = Phase::Waking { step: Step::Starting, reason: Some(reason) };
-        assert_eq!(told.iter().any(|progress| progress.phase == shown), !given_up, "it is shown before: {told:?}");
+        assert_eq!(
+            last.elapsed_ms / 1_000,
+            fails.unwrap_or(deadline),
+            "{reason:?}, given up: {given_up}"
+        );
+        let shown = Phase::Waking {
+            step: Step::Starting,
+            reason: Some(reason),
+        };
+        assert_eq!(
+            told.iter().any(|progress| progress.phase == shown),
+            !given_up,
+            "it is shown before: {told:?}"
+        );
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn trouble_that_changes_is_given_time_and_a_failure_stays_one_while_the_cluster_tries_again() {
+async fn trouble_that_changes_is_given_time_and_a_failure_stays_one_while_the_cluster_tries_again()
+{
     let cluster = Played::one(Fate::Stuck(Step::Starting, Reason::CrashLoop, false));
     let hub = cluster.hub(1);
     let waiting = tokio::spawn({
@@ -616,7 +950,15 @@ async fn trouble_that_changes_is_given_time_and_a_failure_stays_one_while_the_cl
         cluster.change("app", |app| app.restarts = restarts);
     }
     let last = waiting.await.expect("no panic").pop().expect("an end");
-    assert_eq!((last.phase, last.elapsed_ms / 1_000), (Phase::Failed { reason: Reason::CrashLoop }, 90));
+    assert_eq!(
+        (last.phase, last.elapsed_ms / 1_000),
+        (
+            Phase::Failed {
+                reason: Reason::CrashLoop
+            },
+            90
+        )
+    );
 
     cluster.change("app", |app| app.restarts = 4);
     tokio::time::sleep(seconds(1)).await;
@@ -639,7 +981,14 @@ async fn the_sweep_finishes_what_is_half_done_and_tells_nobody() {
     tokio::time::sleep(seconds(2)).await;
     sweep_for(&hub, 1).await;
     assert!(cluster.is_awake("app"));
-    assert_eq!(cluster.writes("app").iter().map(|(_, write)| *write).collect::<Vec<_>>(), ["restore", "clear"]);
+    assert_eq!(
+        cluster
+            .writes("app")
+            .iter()
+            .map(|(_, write)| *write)
+            .collect::<Vec<_>>(),
+        ["restore", "clear"]
+    );
     assert!(cluster.notes().is_empty() && hub.inner.tasks.is_empty());
 }
 
@@ -654,7 +1003,10 @@ async fn the_sweep_leaves_alone_what_no_write_can_help() {
             assert!(hub.inner.wakes().is_empty(), "{fate:?}");
             tokio::time::sleep(seconds(60)).await;
         }
-        assert!(cluster.writes("app").is_empty() && cluster.notes().is_empty(), "{fate:?}");
+        assert!(
+            cluster.writes("app").is_empty() && cluster.notes().is_empty(),
+            "{fate:?}"
+        );
     }
 }
 
@@ -664,7 +1016,13 @@ async fn nobody_is_there_any_more_and_a_failed_wake_up_is_left_alone() {
     let hub = cluster.hub(1);
     hub.retry(&host("app"));
     sweep_for(&hub, 60).await;
-    assert_eq!(cluster.notes(), [Phase::Failed { reason: Reason::CrashLoop }], "told once, to who started it");
+    assert_eq!(
+        cluster.notes(),
+        [Phase::Failed {
+            reason: Reason::CrashLoop
+        }],
+        "told once, to who started it"
+    );
     assert_eq!(cluster.writes("app").len(), 1);
     assert!(hub.inner.tasks.is_empty());
 }
@@ -678,7 +1036,10 @@ async fn the_sweep_tries_ever_more_seldom() {
     tokio::time::sleep(seconds(2)).await;
     sweep_for(&hub, 5 * 60).await;
     let attempts = cluster.writes("app");
-    let pauses: Vec<u64> = attempts.windows(2).map(|pair| ((pair[1].0 - pair[0].0).as_secs() + 30) / 60).collect();
+    let pauses: Vec<u64> = attempts
+        .windows(2)
+        .map(|pair| ((pair[1].0 - pair[0].0).as_secs() + 30) / 60)
+        .collect();
     assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60], "minutes");
     assert!(cluster.notes().is_empty());
 }
@@ -702,7 +1063,9 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
     for service_first in [true, false] {
         for visited in [true, false] {
             let cluster = Played::one(Fate::Up(seconds(1)));
-            cluster.change("app", |app| (app.idled, app.is_ours) = (!service_first, service_first));
+            cluster.change("app", |app| {
+                (app.idled, app.is_ours) = (!service_first, service_first)
+            });
             cluster.leave_half_awake("app");
             tokio::time::sleep(seconds(10)).await;
             cluster.change("app", |app| app.marks += 1);
@@ -714,12 +1077,21 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
             let joined = tokio::spawn(joined.collect::<Vec<_>>());
             hub.sweep();
             tokio::time::sleep(seconds(4)).await;
-            assert!(cluster.writes("app").is_empty(), "Service first: {service_first}, visited: {visited}");
-            cluster.change("app", |app| (app.idled, app.replicas, app.since, app.is_ours) = (true, 0, None, true));
+            assert!(
+                cluster.writes("app").is_empty(),
+                "Service first: {service_first}, visited: {visited}"
+            );
+            cluster.change("app", |app| {
+                (app.idled, app.replicas, app.since, app.is_ours) = (true, 0, None, true)
+            });
             tokio::time::sleep(seconds(30)).await;
             let state = cluster.state("app");
             // Whoever found it up was shown in, and it goes to sleep after that.
-            assert_eq!(state.replicas > 0, visited && service_first, "Service first: {service_first}, visited: {visited}");
+            assert_eq!(
+                state.replicas > 0,
+                visited && service_first,
+                "Service first: {service_first}, visited: {visited}"
+            );
             assert!(state.idled || cluster.is_awake("app"));
             joined.abort();
         }

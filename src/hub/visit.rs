@@ -37,7 +37,14 @@ impl Visit {
             Ok(listener) => Self::Listening(listener),
             Err(_) => {
                 let (reference, since) = (new_reference(), Instant::now());
-                Self::Finding(Finding { hub, host, mandate, reference, since, told: (0, None) })
+                Self::Finding(Finding {
+                    hub,
+                    host,
+                    mandate,
+                    reference,
+                    since,
+                    told: (0, None),
+                })
             }
         }
     }
@@ -48,7 +55,9 @@ impl Visit {
             Self::Listening(listener) => listener,
             Self::Finding(finding) => match finding.next().await {
                 Found::App(listener) => listener,
-                Found::Nothing(progress, finding) => return Some((progress, finding.map(Self::Finding))),
+                Found::Nothing(progress, finding) => {
+                    return Some((progress, finding.map(Self::Finding)));
+                }
             },
         };
         let progress = listener.next().await?;
@@ -79,7 +88,8 @@ impl Finding {
                     progress.phase = Phase::Failed { reason };
                 }
                 progress.reference.clone_from(&self.reference);
-                (progress.revision, progress.elapsed_ms) = (revision, milliseconds(self.since.elapsed()));
+                (progress.revision, progress.elapsed_ms) =
+                    (revision, milliseconds(self.since.elapsed()));
                 let finding = (!progress.phase.is_terminal()).then_some(self);
                 return Found::Nothing(progress, finding);
             }

@@ -68,26 +68,50 @@ impl State {
 
     /// Marks the step if it is new, and answers the one before it.
     fn mark(&mut self) -> Option<Mark> {
-        let Phase::Waking { step, .. } = self.phase else { return None };
+        let Phase::Waking { step, .. } = self.phase else {
+            return None;
+        };
         let before = self.timeline.last().copied();
         if before.is_some_and(|before| before.step >= step) {
             return None;
         }
-        self.timeline.push(Mark { step, at_ms: milliseconds(self.began.elapsed()) });
+        self.timeline.push(Mark {
+            step,
+            at_ms: milliseconds(self.began.elapsed()),
+        });
         before
     }
 }
 
 impl Wake {
-    pub(super) fn new(app: AppId, host: Option<&Host>, mandate: Mandate, phase: Phase, cancelled: CancellationToken) -> Self {
+    pub(super) fn new(
+        app: AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+        phase: Phase,
+        cancelled: CancellationToken,
+    ) -> Self {
         let began = Instant::now();
-        let mut state = State { revision: 1, began, phase, restarts: 0, usual: None, title: None, timeline: Vec::new() };
+        let mut state = State {
+            revision: 1,
+            began,
+            phase,
+            restarts: 0,
+            usual: None,
+            title: None,
+            timeline: Vec::new(),
+        };
         state.begin(phase);
         let wake = Self {
             app,
             reference: new_reference(),
             state: watch::Sender::new(state),
-            demand: Mutex::new(Demand { mandate, host: host.cloned(), asked: began, looked: None }),
+            demand: Mutex::new(Demand {
+                mandate,
+                host: host.cloned(),
+                asked: began,
+                looked: None,
+            }),
             nudge: Notify::new(),
             cancelled,
         };
@@ -192,7 +216,11 @@ impl Wake {
 
     /// Whether somebody listens or looks, and so will once more after the end.
     pub(super) fn has_audience(&self) -> bool {
-        self.has_listeners() || self.demand().looked.is_some_and(|looked| looked.elapsed() < INTEREST)
+        self.has_listeners()
+            || self
+                .demand()
+                .looked
+                .is_some_and(|looked| looked.elapsed() < INTEREST)
     }
 
     /// Whether somebody listens at this moment.
@@ -214,13 +242,25 @@ impl Wake {
     }
 
     fn snapshot_of(&self, state: State, host: &Host) -> Progress {
-        let State { revision, began, phase, restarts, usual, title, timeline } = state;
+        let State {
+            revision,
+            began,
+            phase,
+            restarts,
+            usual,
+            title,
+            timeline,
+        } = state;
         Progress {
             reference: self.reference.clone(),
             host: host.to_string(),
             title,
             revision,
-            elapsed_ms: if phase == Phase::Asleep { 0 } else { milliseconds(began.elapsed()) },
+            elapsed_ms: if phase == Phase::Asleep {
+                0
+            } else {
+                milliseconds(began.elapsed())
+            },
             usual_ms: usual.map(milliseconds),
             phase,
             restarts,
@@ -235,9 +275,17 @@ impl Wake {
 
     /// Publishes what is known of the app besides its phase, if that is news.
     pub(super) fn publish_facts(&self, observed: &Observed) {
-        let Observed { title, deployment, pods, .. } = observed;
+        let Observed {
+            title,
+            deployment,
+            pods,
+            ..
+        } = observed;
         self.state.send_if_modified(|state| {
-            let facts = (state.restarts.max(pods.restarts), state.usual.or(deployment.usual));
+            let facts = (
+                state.restarts.max(pods.restarts),
+                state.usual.or(deployment.usual),
+            );
             let is_news = facts != (state.restarts, state.usual) || state.title != *title;
             if is_news {
                 (state.restarts, state.usual) = facts;
@@ -254,7 +302,10 @@ impl Wake {
         let is_wanted = self.mandate() == Mandate::Wake;
         let is_news = self.state.send_if_modified(|state| {
             let phase = match (phase, state.timeline.last()) {
-                (Phase::Waking { step, reason }, Some(last)) => Phase::Waking { step: step.max(last.step), reason },
+                (Phase::Waking { step, reason }, Some(last)) => Phase::Waking {
+                    step: step.max(last.step),
+                    reason,
+                },
                 (phase, _) => phase,
             };
             if state.phase == phase {
@@ -270,16 +321,26 @@ impl Wake {
             if let Some(before) = state.mark()
                 && is_wanted
             {
-                meter::step_took(before.step, Duration::from_millis(at.saturating_sub(before.at_ms)));
+                meter::step_took(
+                    before.step,
+                    Duration::from_millis(at.saturating_sub(before.at_ms)),
+                );
             }
             true
         });
         if is_news && is_wanted {
             let (Self { app, reference, .. }, state) = (self, self.state.borrow().clone());
-            let (host, elapsed_ms) = (self.host().map(tracing::field::display), milliseconds(state.began.elapsed()));
+            let (host, elapsed_ms) = (
+                self.host().map(tracing::field::display),
+                milliseconds(state.began.elapsed()),
+            );
             match state.phase {
-                Phase::Failed { reason } => warn!(%app, host, reference, ?reason, elapsed_ms, "wake-up failed"),
-                Phase::Waking { step, reason } => info!(%app, host, reference, ?step, ?reason, elapsed_ms, "wake-up progressed"),
+                Phase::Failed { reason } => {
+                    warn!(%app, host, reference, ?reason, elapsed_ms, "wake-up failed")
+                }
+                Phase::Waking { step, reason } => {
+                    info!(%app, host, reference, ?step, ?reason, elapsed_ms, "wake-up progressed")
+                }
                 Phase::Ready { .. } => info!(%app, host, reference, elapsed_ms, "app is ready"),
                 Phase::Asleep => {}
             }

@@ -5,18 +5,33 @@ use unidler::progress::{Reason, Step};
 use super::{Explanation, Named, Words};
 
 pub(super) const WORDS: Words = Words {
-    asleep: Named { plain: "Mae'r ap hwn yn cysgu", named: "Mae {} yn cysgu" },
+    asleep: Named {
+        plain: "Mae'r ap hwn yn cysgu",
+        named: "Mae {} yn cysgu",
+    },
     asleep_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Mae ei ddeffro yn cymryd ychydig o amser.",
-    waking: Named { plain: "Yn deffro'r ap", named: "Yn deffro {}" },
+    waking: Named {
+        plain: "Yn deffro'r ap",
+        named: "Yn deffro {}",
+    },
     waking_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Nid oes angen i chi wneud dim: bydd yr ap yn agor yma cyn gynted ag y bydd yn barod.",
-    ready: Named { plain: "Bron yno", named: "Bron yno" },
+    ready: Named {
+        plain: "Bron yno",
+        named: "Bron yno",
+    },
     ready_lead: "Mae'r ap yn rhedeg. Yn aros iddo ymateb.",
     already_awake_lead: "Mae'r ap yn rhedeg yn barod. Yn aros iddo ymateb.",
     not_reachable_lead: "Mae'r ap yn rhedeg, ond mae ei gyfeiriad yn dal i ddod â chi yma. Gall hyn gymryd munud arall. Bydd y dudalen hon yn dal i geisio.",
     held_lead: "Mae'r ap yn rhedeg, ond daeth pob ymgais i'w agor â chi yn ôl yma. Arhoswch funud, yna agorwch ef eich hun.",
     stayed_lead: "Dylai'r ap fod ar agor erbyn hyn. Os nad yw, agorwch ef eich hun.",
-    failed: Named { plain: "Ni all yr ap gychwyn", named: "Ni all {} gychwyn" },
-    not_found: Named { plain: "Ni allwn ddod o hyd i'r ap hwn", named: "Ni allwn ddod o hyd i'r ap hwn" },
+    failed: Named {
+        plain: "Ni all yr ap gychwyn",
+        named: "Ni all {} gychwyn",
+    },
+    not_found: Named {
+        plain: "Ni allwn ddod o hyd i'r ap hwn",
+        named: "Ni allwn ddod o hyd i'r ap hwn",
+    },
     reconnecting: "Collwyd y cysylltiad. Yn ailgysylltu…",
     crowded: "Mae gormod o bobl yn aros yma ar hyn o bryd. Byddwn yn ceisio eto mewn ychydig eiliadau.",
     refused: "Gwrthodwyd y cais i gychwyn yr ap. Ceisiwch eto, neu ail-lwythwch y dudalen hon.",
@@ -35,7 +50,10 @@ pub(super) const WORDS: Words = Words {
     copied: "Wedi'u copïo",
     tell: "Rhoi gwybod i mi pan fydd yn barod",
     will_tell: "Byddwn yn rhoi gwybod i chi pan fydd yn barod",
-    up: Named { plain: "Mae'r ap yn barod", named: "Mae {} yn barod" },
+    up: Named {
+        plain: "Mae'r ap yn barod",
+        named: "Mae {} yn barod",
+    },
     step,
     reason,
     duration,
@@ -70,16 +88,26 @@ fn reason(reason: Reason) -> Explanation {
             "Mae ap â'r enw hwn, ond nid yn y cyfeiriad hwn.",
             "Gwiriwch y cyfeiriad am gamgymeriadau teipio. Os yw'n gywir, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
-        Reason::AmbiguousIngress => ("Mae mwy nag un ap wedi'i osod ar gyfer y cyfeiriad hwn.", SETUP),
+        Reason::AmbiguousIngress => (
+            "Mae mwy nag un ap wedi'i osod ar gyfer y cyfeiriad hwn.",
+            SETUP,
+        ),
         Reason::NoDeployment => (
             "Nid yw'r ap yn y cyfeiriad hwn yn bodoli mwyach.",
             "Efallai ei fod wedi'i dynnu. Cysylltwch â'r tîm a oedd yn ei redeg.",
         ),
-        Reason::AmbiguousDeployment => ("Ni allwn ddweud pa ap sy'n perthyn i'r cyfeiriad hwn.", SETUP),
-        Reason::NoService => {
-            ("Ni ellir cysylltu'r ap â'r cyfeiriad hwn.", "Mae rhan o'i osodiad ar goll. Cysylltwch â'r tîm sy'n rhedeg yr ap.")
-        }
-        Reason::AmbiguousService => ("Ni allwn ddweud sut i gysylltu'r ap â'r cyfeiriad hwn.", SETUP),
+        Reason::AmbiguousDeployment => (
+            "Ni allwn ddweud pa ap sy'n perthyn i'r cyfeiriad hwn.",
+            SETUP,
+        ),
+        Reason::NoService => (
+            "Ni ellir cysylltu'r ap â'r cyfeiriad hwn.",
+            "Mae rhan o'i osodiad ar goll. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
+        ),
+        Reason::AmbiguousService => (
+            "Ni allwn ddweud sut i gysylltu'r ap â'r cyfeiriad hwn.",
+            SETUP,
+        ),
         Reason::ServiceElsewhere => (
             "Mae'r cyfeiriad hwn bellach yn pwyntio at rywle arall.",
             "Ni fydd aros yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
@@ -129,11 +157,18 @@ fn reason(reason: Reason) -> Explanation {
             "Ni all y platfform gychwyn yr ap ar hyn o bryd.",
             "Mae hyn fel arfer yn pasio o fewn ychydig funudau. Bydd y dudalen hon yn parhau'n awtomatig.",
         ),
-        Reason::PodsRefused => ("Ni chaniateir i'r ap gychwyn: cyrhaeddwyd terfyn.", UNLIKELY),
-        Reason::PolicyRefused => ("Ni chaniateir i'r ap gychwyn: mae'n torri un o reolau'r platfform.", UNLIKELY),
-        Reason::NotPassingChecks => {
-            ("Mae'r ap yn rhedeg, ond nid yw'n barod eto.", "Mae aros yn aml yn helpu: mae angen amser ar rai apiau i gynhesu.")
-        }
+        Reason::PodsRefused => (
+            "Ni chaniateir i'r ap gychwyn: cyrhaeddwyd terfyn.",
+            UNLIKELY,
+        ),
+        Reason::PolicyRefused => (
+            "Ni chaniateir i'r ap gychwyn: mae'n torri un o reolau'r platfform.",
+            UNLIKELY,
+        ),
+        Reason::NotPassingChecks => (
+            "Mae'r ap yn rhedeg, ond nid yw'n barod eto.",
+            "Mae aros yn aml yn helpu: mae angen amser ar rai apiau i gynhesu.",
+        ),
         Reason::RolloutStuck => (
             "Mae'r ap yn cymryd gormod o amser i gychwyn.",
             "Mae wedi cael cymaint o amser ag y dylai fod ei angen. Cysylltwch â'r tîm sy'n rhedeg yr ap. Bydd y dudalen hon yn parhau'n awtomatig unwaith y bydd y broblem wedi'i datrys.",
@@ -176,11 +211,19 @@ fn usually(seconds: u64) -> String {
 
 fn longer(step: Step) -> &'static str {
     match step {
-        Step::Finding | Step::Restoring => "Mae hyn yn cymryd mwy o amser nag arfer: mae'r ap yn dal i gael ei droi ymlaen.",
-        Step::Scheduling => "Mae hyn yn cymryd mwy o amser nag arfer: nid oes gweinydd i'w redeg arno eto.",
+        Step::Finding | Step::Restoring => {
+            "Mae hyn yn cymryd mwy o amser nag arfer: mae'r ap yn dal i gael ei droi ymlaen."
+        }
+        Step::Scheduling => {
+            "Mae hyn yn cymryd mwy o amser nag arfer: nid oes gweinydd i'w redeg arno eto."
+        }
         Step::Pulling => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n dal i lawrlwytho.",
         Step::Starting => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n dal i gychwyn.",
-        Step::Checking => "Mae hyn yn cymryd mwy o amser nag arfer: mae'n rhedeg, ond nid yw'n barod eto.",
-        Step::Connecting | Step::Opening => "Mae hyn yn cymryd mwy o amser nag arfer: nid yw wedi'i gysylltu â'i gyfeiriad eto.",
+        Step::Checking => {
+            "Mae hyn yn cymryd mwy o amser nag arfer: mae'n rhedeg, ond nid yw'n barod eto."
+        }
+        Step::Connecting | Step::Opening => {
+            "Mae hyn yn cymryd mwy o amser nag arfer: nid yw wedi'i gysylltu â'i gyfeiriad eto."
+        }
     }
 }

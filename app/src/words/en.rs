@@ -5,18 +5,33 @@ use unidler::progress::{Reason, Step};
 use super::{Explanation, Named, Words};
 
 pub(super) const WORDS: Words = Words {
-    asleep: Named { plain: "This app is asleep", named: "{} is asleep" },
+    asleep: Named {
+        plain: "This app is asleep",
+        named: "{} is asleep",
+    },
     asleep_lead: "It has not been used for a while, so it was put to sleep. Waking it up takes a moment.",
-    waking: Named { plain: "Waking up the app", named: "Waking up {}" },
+    waking: Named {
+        plain: "Waking up the app",
+        named: "Waking up {}",
+    },
     waking_lead: "It has not been used for a while, so it was put to sleep. You do not need to do anything: the app will open here as soon as it is ready.",
-    ready: Named { plain: "Almost there", named: "Almost there" },
+    ready: Named {
+        plain: "Almost there",
+        named: "Almost there",
+    },
     ready_lead: "The app is running. Waiting for it to respond.",
     already_awake_lead: "The app is already running. Waiting for it to respond.",
     not_reachable_lead: "The app is running, but its address still brings you here. This can take another minute. This page will keep trying.",
     held_lead: "The app is running, but every attempt to open it brought you back here. Wait a minute, then open it yourself.",
     stayed_lead: "The app should be open by now. If it is not, open it yourself.",
-    failed: Named { plain: "The app cannot start", named: "{} cannot start" },
-    not_found: Named { plain: "We cannot find this app", named: "We cannot find this app" },
+    failed: Named {
+        plain: "The app cannot start",
+        named: "{} cannot start",
+    },
+    not_found: Named {
+        plain: "We cannot find this app",
+        named: "We cannot find this app",
+    },
     reconnecting: "Connection lost. Reconnecting…",
     crowded: "Too many people are waiting here right now. We will try again in a few seconds.",
     refused: "The request to start the app was turned away. Try again, or reload this page.",
@@ -35,7 +50,10 @@ pub(super) const WORDS: Words = Words {
     copied: "Copied",
     tell: "Notify me when it is ready",
     will_tell: "We will notify you when it is ready",
-    up: Named { plain: "The app is ready", named: "{} is ready" },
+    up: Named {
+        plain: "The app is ready",
+        named: "{} is ready",
+    },
     step,
     reason,
     duration,
@@ -71,17 +89,23 @@ fn reason(reason: Reason) -> Explanation {
             "Check the address for typing mistakes. If it is correct, contact the team that runs the app.",
         ),
         Reason::AmbiguousIngress => ("More than one app is set up for this address.", SETUP),
-        Reason::NoDeployment => {
-            ("The app at this address no longer exists.", "It may have been removed. Contact the team that ran it.")
-        }
+        Reason::NoDeployment => (
+            "The app at this address no longer exists.",
+            "It may have been removed. Contact the team that ran it.",
+        ),
         Reason::AmbiguousDeployment => ("We cannot tell which app belongs to this address.", SETUP),
-        Reason::NoService => {
-            ("The app cannot be connected to this address.", "Part of its setup is missing. Contact the team that runs the app.")
-        }
-        Reason::AmbiguousService => ("We cannot tell how to connect the app to this address.", SETUP),
-        Reason::ServiceElsewhere => {
-            ("This address now points somewhere else.", "Waiting will not help. Contact the team that runs the app.")
-        }
+        Reason::NoService => (
+            "The app cannot be connected to this address.",
+            "Part of its setup is missing. Contact the team that runs the app.",
+        ),
+        Reason::AmbiguousService => (
+            "We cannot tell how to connect the app to this address.",
+            SETUP,
+        ),
+        Reason::ServiceElsewhere => (
+            "This address now points somewhere else.",
+            "Waiting will not help. Contact the team that runs the app.",
+        ),
         Reason::ServiceUnknown => (
             "There is no record of how this address was connected to the app.",
             "Waiting will not help. Contact the team that runs the app.",
@@ -99,9 +123,10 @@ fn reason(reason: Reason) -> Explanation {
         Reason::OutOfMemory => ("The app keeps running out of memory.", UNLIKELY),
         Reason::CannotRun => ("The app is set up in a way that cannot run.", UNLIKELY),
         Reason::BadConfiguration => ("The app is missing a setting that it needs.", UNLIKELY),
-        Reason::ManyStarting => {
-            ("Many apps are starting at the moment.", "You do not need to do anything: this app starts as soon as there is room.")
-        }
+        Reason::ManyStarting => (
+            "Many apps are starting at the moment.",
+            "You do not need to do anything: this app starts as soon as there is room.",
+        ),
         Reason::NoRoom => (
             "There is no server with enough room to run the app right now.",
             "Waiting often helps: room may become available within a few minutes.",
@@ -126,25 +151,35 @@ fn reason(reason: Reason) -> Explanation {
             "The platform cannot start the app at the moment.",
             "This usually passes within a few minutes. This page will continue automatically.",
         ),
-        Reason::PodsRefused => ("The app is not allowed to start: a limit has been reached.", UNLIKELY),
-        Reason::PolicyRefused => ("The app is not allowed to start: it breaks a rule of the platform.", UNLIKELY),
-        Reason::NotPassingChecks => {
-            ("The app is running, but is not ready yet.", "Waiting often helps: some apps need a while to warm up.")
-        }
+        Reason::PodsRefused => (
+            "The app is not allowed to start: a limit has been reached.",
+            UNLIKELY,
+        ),
+        Reason::PolicyRefused => (
+            "The app is not allowed to start: it breaks a rule of the platform.",
+            UNLIKELY,
+        ),
+        Reason::NotPassingChecks => (
+            "The app is running, but is not ready yet.",
+            "Waiting often helps: some apps need a while to warm up.",
+        ),
         Reason::RolloutStuck => (
             "The app is taking too long to start.",
             "It has had as long as it should need. Contact the team that runs the app. This page will continue automatically once the problem is fixed.",
         ),
         Reason::PermissionMissing => ("We are not allowed to start this app.", UNLIKELY),
-        Reason::ApiUnreachable => {
-            ("The platform that runs the app is not responding.", "We are still trying. This page will continue automatically.")
-        }
-        Reason::DeadlinePassed => {
-            ("The app took too long to start.", "You can try again. If that does not help, contact the team that runs the app.")
-        }
-        Reason::Internal => {
-            ("Something went wrong on our side.", "Try again. If that does not help, contact the team that runs the app.")
-        }
+        Reason::ApiUnreachable => (
+            "The platform that runs the app is not responding.",
+            "We are still trying. This page will continue automatically.",
+        ),
+        Reason::DeadlinePassed => (
+            "The app took too long to start.",
+            "You can try again. If that does not help, contact the team that runs the app.",
+        ),
+        Reason::Internal => (
+            "Something went wrong on our side.",
+            "Try again. If that does not help, contact the team that runs the app.",
+        ),
     };
     Explanation { what, advice }
 }
@@ -174,11 +209,17 @@ fn usually(seconds: u64) -> String {
 
 fn longer(step: Step) -> &'static str {
     match step {
-        Step::Finding | Step::Restoring => "This is taking longer than usual: the app is still being turned on.",
-        Step::Scheduling => "This is taking longer than usual: there is no server to run it on yet.",
+        Step::Finding | Step::Restoring => {
+            "This is taking longer than usual: the app is still being turned on."
+        }
+        Step::Scheduling => {
+            "This is taking longer than usual: there is no server to run it on yet."
+        }
         Step::Pulling => "This is taking longer than usual: it is still downloading.",
         Step::Starting => "This is taking longer than usual: it is still starting.",
         Step::Checking => "This is taking longer than usual: it is running, but is not ready yet.",
-        Step::Connecting | Step::Opening => "This is taking longer than usual: it is not connected to its address yet.",
+        Step::Connecting | Step::Opening => {
+            "This is taking longer than usual: it is not connected to its address yet."
+        }
     }
 }

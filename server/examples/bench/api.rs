@@ -105,29 +105,56 @@ impl Api {
             )
             .route(
                 "/apis/apps/v1/deployments",
-                get(async |State(all): State<Objects>, Query(wanted)| all.deployments.read(&wanted)),
+                get(async |State(all): State<Objects>, Query(wanted)| {
+                    all.deployments.read(&wanted)
+                }),
             )
-            .route("/api/v1/services", get(async |State(all): State<Objects>, Query(wanted)| all.services.read(&wanted)))
-            .route("/apis/apps/v1/namespaces/{namespace}/deployments/{name}", patch(patch_deployment))
-            .route("/api/v1/namespaces/{namespace}/services/{name}", patch(patch_service))
+            .route(
+                "/api/v1/services",
+                get(async |State(all): State<Objects>, Query(wanted)| all.services.read(&wanted)),
+            )
+            .route(
+                "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
+                patch(patch_deployment),
+            )
+            .route(
+                "/api/v1/namespaces/{namespace}/services/{name}",
+                patch(patch_service),
+            )
             .route("/api/v1/namespaces/{namespace}/pods", get(watch_pods))
-            .route("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices", get(watch_endpoints))
+            .route(
+                "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices",
+                get(watch_endpoints),
+            )
             .with_state(objects.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let port = listener.local_addr()?.port();
         let task = tokio::spawn(serve(listener, router)).abort_handle();
-        Ok(Self { objects, port, task, folder: kubeconfig(port)? })
+        Ok(Self {
+            objects,
+            port,
+            task,
+            folder: kubeconfig(port)?,
+        })
     }
 
     /// The kubeconfig that names it.
     pub(crate) fn kubeconfig(&self) -> anyhow::Result<String> {
         let path = self.folder.path().join(KUBECONFIG);
-        Ok(path.to_str().context("the folder has a strange name")?.to_owned())
+        Ok(path
+            .to_str()
+            .context("the folder has a strange name")?
+            .to_owned())
     }
 
     /// The length of all that it lists, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let Objects { ingresses, deployments, services, .. } = &self.objects;
+        let Objects {
+            ingresses,
+            deployments,
+            services,
+            ..
+        } = &self.objects;
         [ingresses, deployments, services]
             .iter()
             .flat_map(|kind| kind.objects().iter().map(String::len).collect::<Vec<_>>())
@@ -137,16 +164,28 @@ impl Api {
     /// The requests for single apps so far: writes and reads.
     pub(crate) fn requests(&self) -> (usize, usize) {
         let Counts { writes, reads } = &*self.objects.counts;
-        (writes.load(Ordering::Relaxed), reads.load(Ordering::Relaxed))
+        (
+            writes.load(Ordering::Relaxed),
+            reads.load(Ordering::Relaxed),
+        )
     }
 
     /// Plays the controllers for an app: once it has replicas they are available, and so are its endpoints.
     pub(crate) async fn bring_up(&self, number: usize) -> anyhow::Result<()> {
-        let Objects { deployments, endpoints, .. } = &self.objects;
-        deployments.changes.subscribe().wait_for(|changes| !changes.is_empty()).await?;
+        let Objects {
+            deployments,
+            endpoints,
+            ..
+        } = &self.objects;
+        deployments
+            .changes
+            .subscribe()
+            .wait_for(|changes| !changes.is_empty())
+            .await?;
         deployments.change(number, |deployment| {
             deployment["status"]["availableReplicas"] = deployment["spec"]["replicas"].clone();
-            deployment["status"]["observedGeneration"] = deployment["metadata"]["generation"].clone();
+            deployment["status"]["observedGeneration"] =
+                deployment["metadata"]["generation"].clone();
             Ok(())
         })?;
         endpoints.send_replace(true);
@@ -180,8 +219,9 @@ fn kubeconfig(port: u16) -> anyhow::Result<TempDir> {
 async fn serve(listener: TcpListener, router: Router) {
     while let Ok((stream, _)) = listener.accept().await {
         let router = router.clone();
-        let service =
-            service_fn(move |request: hyper::Request<hyper::body::Incoming>| router.clone().oneshot(request.map(Body::new)));
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            router.clone().oneshot(request.map(Body::new))
+        });
         // Small events should not wait for more to come.
         drop(stream.set_nodelay(true));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
@@ -190,7 +230,10 @@ async fn serve(listener: TcpListener, router: Router) {
 
 impl Kind {
     fn new(objects: Vec<String>) -> Self {
-        Self { objects: Arc::new(Mutex::new(objects)), changes: Arc::new(watch::channel(Vec::new()).0) }
+        Self {
+            objects: Arc::new(Mutex::new(objects)),
+            changes: Arc::new(watch::channel(Vec::new()).0),
+        }
     }
 
     fn objects(&self) -> MutexGuard<'_, Vec<String>> {
@@ -200,22 +243,38 @@ impl Kind {
     /// Lists them, or watches them from where the list has left off.
     fn read(&self, wanted: &Wanted) -> Response {
         if wanted.watch {
-            let seen = wanted.resource_version.parse::<usize>().map_or(0, |version| version.saturating_sub(LISTED));
+            let seen = wanted
+                .resource_version
+                .parse::<usize>()
+                .map_or(0, |version| version.saturating_sub(LISTED));
             return watching(wanted, changes(self.changes.subscribe(), seen));
         }
         let objects = self.objects();
         let from = wanted.from.unwrap_or(0).min(objects.len());
-        let end = wanted.limit.filter(|limit| *limit > 0).map_or(objects.len(), |limit| (from + limit).min(objects.len()));
-        let next = if end < objects.len() { end.to_string() } else { String::new() };
+        let end = wanted
+            .limit
+            .filter(|limit| *limit > 0)
+            .map_or(objects.len(), |limit| (from + limit).min(objects.len()));
+        let next = if end < objects.len() {
+            end.to_string()
+        } else {
+            String::new()
+        };
         let version = LISTED + self.changes.borrow().len();
         let metadata = json!({ "resourceVersion": version.to_string(), "continue": next });
-        let list =
-            format!(r#"{{"kind":"List","apiVersion":"v1","metadata":{metadata},"items":[{}]}}"#, objects[from..end].join(","));
+        let list = format!(
+            r#"{{"kind":"List","apiVersion":"v1","metadata":{metadata},"items":[{}]}}"#,
+            objects[from..end].join(",")
+        );
         ([("content-type", "application/json")], list).into_response()
     }
 
     /// Changes an object and tells who watches.
-    fn change(&self, number: usize, change: impl FnOnce(&mut Value) -> anyhow::Result<()>) -> anyhow::Result<Value> {
+    fn change(
+        &self,
+        number: usize,
+        change: impl FnOnce(&mut Value) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Value> {
         let mut objects = self.objects();
         let text = objects.get_mut(number).context("there is no such object")?;
         let mut object: Value = serde_json::from_str(text)?;
@@ -230,9 +289,16 @@ impl Kind {
 }
 
 /// The changes after the first `seen` ones, as they come.
-fn changes(receiver: watch::Receiver<Vec<String>>, seen: usize) -> impl Stream<Item = String> + Send + 'static {
+fn changes(
+    receiver: watch::Receiver<Vec<String>>,
+    seen: usize,
+) -> impl Stream<Item = String> + Send + 'static {
     stream::unfold((receiver, seen), async |(mut receiver, seen)| {
-        let event = receiver.wait_for(|changes| changes.len() > seen).await.ok()?[seen].clone();
+        let event = receiver
+            .wait_for(|changes| changes.len() > seen)
+            .await
+            .ok()?[seen]
+            .clone();
         Some((event, (receiver, seen + 1)))
     })
 }
@@ -240,8 +306,14 @@ fn changes(receiver: watch::Receiver<Vec<String>>, seen: usize) -> impl Stream<I
 /// The answer to a watch: events until the time is over.
 fn watching(wanted: &Wanted, events: impl Stream<Item = String> + Send + 'static) -> Response {
     let time = Duration::from_secs(wanted.timeout_seconds.unwrap_or(300));
-    let lines = events.map(|event| Ok::<_, Infallible>(event + "\n")).take_until(Box::pin(sleep(time)));
-    ([("content-type", "application/json")], Body::from_stream(lines)).into_response()
+    let lines = events
+        .map(|event| Ok::<_, Infallible>(event + "\n"))
+        .take_until(Box::pin(sleep(time)));
+    (
+        [("content-type", "application/json")],
+        Body::from_stream(lines),
+    )
+        .into_response()
 }
 
 async fn watch_pods(State(all): State<Objects>, Query(wanted): Query<Wanted>) -> Response {
@@ -249,7 +321,11 @@ async fn watch_pods(State(all): State<Objects>, Query(wanted): Query<Wanted>) ->
     watching(&wanted, stream::pending())
 }
 
-async fn watch_endpoints(State(all): State<Objects>, Path(namespace): Path<String>, Query(wanted): Query<Wanted>) -> Response {
+async fn watch_endpoints(
+    State(all): State<Objects>,
+    Path(namespace): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Response {
     all.counts.reads.fetch_add(1, Ordering::Relaxed);
     let mut ready = all.endpoints.subscribe();
     let slice = json!({
@@ -277,7 +353,9 @@ async fn patch_deployment(
         let before = deployment["spec"].clone();
         json_patch::patch(deployment, &patch)?;
         if deployment["spec"] != before {
-            let generation = deployment["metadata"]["generation"].as_i64().unwrap_or_default();
+            let generation = deployment["metadata"]["generation"]
+                .as_i64()
+                .unwrap_or_default();
             deployment["metadata"]["generation"] = json!(generation + 1);
         }
         Ok(())
@@ -286,7 +364,11 @@ async fn patch_deployment(
 }
 
 /// A merge patch.
-async fn patch_service(State(all): State<Objects>, Path(path): Path<HashMap<String, String>>, body: Bytes) -> Response {
+async fn patch_service(
+    State(all): State<Objects>,
+    Path(path): Path<HashMap<String, String>>,
+    body: Bytes,
+) -> Response {
     all.counts.writes.fetch_add(1, Ordering::Relaxed);
     let change = |service: &mut Value| {
         json_patch::merge(service, &serde_json::from_slice(&body)?);
@@ -297,7 +379,9 @@ async fn patch_service(State(all): State<Objects>, Path(path): Path<HashMap<Stri
 
 /// The number in the name of an object. One without is none of them.
 fn number(path: &HashMap<String, String>) -> usize {
-    path.get("name").and_then(|name| name.rsplit('-').next()?.parse().ok()).unwrap_or(usize::MAX)
+    path.get("name")
+        .and_then(|name| name.rsplit('-').next()?.parse().ok())
+        .unwrap_or(usize::MAX)
 }
 
 fn answer(changed: anyhow::Result<Value>) -> Response {

@@ -86,8 +86,17 @@ fn deployment(number: usize) -> Value {
             "timeoutSeconds": 2,
         })
     };
-    let variables =
-        ["DATABASE_URL", "COOKIE_SECRET", "CLIENT_ID", "CLIENT_SECRET", "BUCKET", "SENTRY_DSN", "LOG_LEVEL", "TZ"].map(variable);
+    let variables = [
+        "DATABASE_URL",
+        "COOKIE_SECRET",
+        "CLIENT_ID",
+        "CLIENT_SECRET",
+        "BUCKET",
+        "SENTRY_DSN",
+        "LOG_LEVEL",
+        "TZ",
+    ]
+    .map(variable);
     let container = json!({
         "name": "app",
         "image": format!("registry.example.org/tools/{name}@sha256:{:064x}", number),
@@ -164,8 +173,8 @@ fn metadata(number: usize, kind: &str, labels: &Value, annotations: &Value) -> V
     merge(&mut all_labels, labels);
     let mut all_annotations = json!({ "meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace(number) });
     merge(&mut all_annotations, annotations);
-    let managed_fields =
-        ["helm", "kube-controller-manager", "idler"].map(|manager| managed(manager, &all_labels, &all_annotations));
+    let managed_fields = ["helm", "kube-controller-manager", "idler"]
+        .map(|manager| managed(manager, &all_labels, &all_annotations));
     let digit = kind.len();
     json!({
         "name": name,
@@ -183,9 +192,25 @@ fn metadata(number: usize, kind: &str, labels: &Value, annotations: &Value) -> V
 /// Who has set which field, which is a good part of every object.
 fn managed(manager: &str, labels: &Value, annotations: &Value) -> Value {
     let own = |field: &str| (format!("f:{field}"), json!({}));
-    let fields = |map: &Value| map.as_object().into_iter().flatten().map(|(key, _)| own(key)).collect::<Value>();
-    let spec =
-        ["replicas", "selector", "strategy", "template", "ports", "type", "externalName", "rules", "tls", "ingressClassName"];
+    let fields = |map: &Value| {
+        map.as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| own(key))
+            .collect::<Value>()
+    };
+    let spec = [
+        "replicas",
+        "selector",
+        "strategy",
+        "template",
+        "ports",
+        "type",
+        "externalName",
+        "rules",
+        "tls",
+        "ingressClassName",
+    ];
     let spec: Value = spec.map(own).into_iter().collect();
     json!({
         "manager": manager,

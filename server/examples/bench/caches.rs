@@ -63,7 +63,18 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     }
     print(
         "From the start to readiness, by the number of apps",
-        ["apps", "lists", "lists alone", "start", "ratio", "memory", "at most", "ratio", "page p50", "page p99"],
+        [
+            "apps",
+            "lists",
+            "lists alone",
+            "start",
+            "ratio",
+            "memory",
+            "at most",
+            "ratio",
+            "page p50",
+            "page p99",
+        ],
         &rows,
     );
     println!(
@@ -77,14 +88,28 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
 async fn read_lists(port: u16) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut connection = Connection::open(port).await?;
-    for list in ["/apis/networking.k8s.io/v1/ingresses", "/apis/apps/v1/deployments", "/api/v1/services"] {
+    for list in [
+        "/apis/networking.k8s.io/v1/ingresses",
+        "/apis/apps/v1/deployments",
+        "/api/v1/services",
+    ] {
         let mut next = String::new();
         loop {
-            let (_, page) = connection.get("localhost", &format!("{list}?limit=500{next}"), "application/json").await?;
+            let (_, page) = connection
+                .get(
+                    "localhost",
+                    &format!("{list}?limit=500{next}"),
+                    "application/json",
+                )
+                .await?;
             // The metadata comes first, so that the items need not be parsed for it.
             let head = String::from_utf8_lossy(&page[..page.len().min(200)]).into_owned();
-            let metadata = head.split_once(r#""metadata":"#).and_then(|(_, rest)| rest.split_once(r#","items""#));
-            let metadata: Value = metadata.map_or(Ok(Value::Null), |(metadata, _)| serde_json::from_str(metadata))?;
+            let metadata = head
+                .split_once(r#""metadata":"#)
+                .and_then(|(_, rest)| rest.split_once(r#","items""#));
+            let metadata: Value = metadata.map_or(Ok(Value::Null), |(metadata, _)| {
+                serde_json::from_str(metadata)
+            })?;
             match metadata["continue"].as_str() {
                 Some(token) if !token.is_empty() => next = format!("&continue={token}"),
                 _ => break,

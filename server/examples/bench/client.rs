@@ -19,7 +19,9 @@ pub(crate) struct Connection(SendRequest<Empty<Bytes>>);
 
 impl Connection {
     pub(crate) async fn open(port: u16) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await.context("cannot connect")?;
+        let stream = TcpStream::connect(("127.0.0.1", port))
+            .await
+            .context("cannot connect")?;
         stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
@@ -27,10 +29,21 @@ impl Connection {
     }
 
     /// Asks, and reads the whole answer.
-    pub(crate) async fn get(&mut self, host: &str, path: &str, accept: &str) -> anyhow::Result<(StatusCode, Bytes)> {
-        let request = Request::get(path).header(header::HOST, host).header(header::ACCEPT, accept).body(Empty::new())?;
+    pub(crate) async fn get(
+        &mut self,
+        host: &str,
+        path: &str,
+        accept: &str,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
+        let request = Request::get(path)
+            .header(header::HOST, host)
+            .header(header::ACCEPT, accept)
+            .body(Empty::new())?;
         self.0.ready().await?;
         let answer = self.0.send_request(request).await?;
-        Ok((answer.status(), answer.into_body().collect().await?.to_bytes()))
+        Ok((
+            answer.status(),
+            answer.into_body().collect().await?.to_bytes(),
+        ))
     }
 }

@@ -30,18 +30,32 @@ const PARTS: [&str; 4] = ["streams", "page", "caches", "requests"];
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let mut arguments = env::args().skip(1);
-    let first = arguments.next().context("say which program to measure: bench dist/unidler")?;
+    let first = arguments
+        .next()
+        .context("say which program to measure: bench dist/unidler")?;
     let wanted: Vec<String> = arguments.collect();
     // This program once more, as what the measured one is compared with.
     if first == peer::ARGUMENT {
         return peer::serve().await;
     }
     if let Some(unknown) = wanted.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        bail!("there is no part {unknown:?}; there are {}", PARTS.join(", "));
+        bail!(
+            "there is no part {unknown:?}; there are {}",
+            PARTS.join(", ")
+        );
     }
-    let program = PathBuf::from(first).canonicalize().context("there is no such program; `make build` leaves it in dist/")?;
-    println!("{} cores, {} of memory", std::thread::available_parallelism()?, program::total_memory()?);
-    for part in PARTS.into_iter().filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part)) {
+    let program = PathBuf::from(first)
+        .canonicalize()
+        .context("there is no such program; `make build` leaves it in dist/")?;
+    println!(
+        "{} cores, {} of memory",
+        std::thread::available_parallelism()?,
+        program::total_memory()?
+    );
+    for part in PARTS
+        .into_iter()
+        .filter(|part| wanted.is_empty() || wanted.iter().any(|wanted| wanted == part))
+    {
         println!();
         match part {
             "streams" => streams::measure(&program).await,

@@ -37,9 +37,18 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     let ours = Program::start(program, &["demo"], &[])?;
     ours.ready().await?;
     let bare = peer::start()?;
-    let (_, page) = Connection::open(ours.port).await?.get(HOST, "/", HTML).await?;
+    let (_, page) = Connection::open(ours.port)
+        .await?
+        .get(HOST, "/", HTML)
+        .await?;
 
-    let asked = |name, server, path| Asked { name, server, path, times: Vec::new(), cpu: Duration::ZERO };
+    let asked = |name, server, path| Asked {
+        name,
+        server,
+        path,
+        times: Vec::new(),
+        cpu: Duration::ZERO,
+    };
     let same_length = format!("bare hyper, {} bytes", page.len());
     let mut all = [
         asked("bare hyper, \"hello\"", &bare, "/".to_owned()),
@@ -53,7 +62,9 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     for _ in 0..ROUNDS {
         for asked in &mut all {
             let before = asked.server.cpu()?;
-            asked.times.extend(ask(asked.server.port, &asked.path, TURN).await?);
+            asked
+                .times
+                .extend(ask(asked.server.port, &asked.path, TURN).await?);
             asked.cpu += asked.server.cpu()? - before;
         }
     }
@@ -72,7 +83,11 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
         ]
     });
     let title = format!("Requests over {CLIENTS} connections");
-    print(&title, ["", "a second", "p50", "p99", "processor", "times slower"], &rows);
+    print(
+        &title,
+        ["", "a second", "p50", "p99", "processor", "times slower"],
+        &rows,
+    );
     Ok(())
 }
 

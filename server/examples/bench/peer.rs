@@ -46,13 +46,19 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
             let answer = answer(&request, &revision);
             async { Ok::<_, Infallible>(answer) }
         });
-        tokio::spawn(http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(
+            http1::Builder::new()
+                .timer(TokioTimer::new())
+                .serve_connection(TokioIo::new(stream), service),
+        );
     }
 }
 
 fn answer(request: &Request<Incoming>, revision: &watch::Sender<u64>) -> Response<Body> {
     match request.uri().path() {
-        "/events/" => Response::new(Body::from_stream(events(revision.subscribe()).map(Ok::<_, Infallible>))),
+        "/events/" => Response::new(Body::from_stream(
+            events(revision.subscribe()).map(Ok::<_, Infallible>),
+        )),
         "/next" => {
             revision.send_modify(|revision| *revision += 1);
             Response::new(Body::empty())
@@ -71,7 +77,14 @@ fn events(mut revisions: watch::Receiver<u64>) -> impl futures::Stream<Item = St
         let mut revisions = revisions?;
         revisions.changed().await.ok()?;
         let revision = *revisions.borrow_and_update();
-        let (name, next) = if revision == LAST { ("success", None) } else { ("progress", Some(revisions)) };
-        Some((format!("event: {name}\nid: {revision}\nretry: 3000\ndata: {DATA}\n\n"), next))
+        let (name, next) = if revision == LAST {
+            ("success", None)
+        } else {
+            ("progress", Some(revisions))
+        };
+        Some((
+            format!("event: {name}\nid: {revision}\nretry: 3000\ndata: {DATA}\n\n"),
+            next,
+        ))
     })
 }

@@ -36,7 +36,11 @@ pub(crate) struct Program {
 impl Program {
     /// Starts a server at any port, with nothing in its environment but what is given, and waits until its log tells the
     /// port.
-    pub(crate) fn start(program: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> anyhow::Result<Self> {
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[&str],
+        variables: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let began = Instant::now();
         let mut child = Command::new(program)
             .args(arguments)
@@ -64,7 +68,9 @@ impl Program {
                 }
             }
         });
-        let started = port.recv_timeout(PATIENCE).map(|port| Self { began, port, child });
+        let started = port
+            .recv_timeout(PATIENCE)
+            .map(|port| Self { began, port, child });
         started.context("it does not say at which port it listens")
     }
 
@@ -72,7 +78,12 @@ impl Program {
     pub(crate) async fn ready(&self) -> anyhow::Result<Duration> {
         let mut connection = Connection::open(self.port).await?;
         while self.began.elapsed() < PATIENCE {
-            if connection.get("localhost", "/_unidler/readyz", "*/*").await?.0 == StatusCode::OK {
+            if connection
+                .get("localhost", "/_unidler/readyz", "*/*")
+                .await?
+                .0
+                == StatusCode::OK
+            {
                 return Ok(self.began.elapsed());
             }
             sleep(LOOK).await;
@@ -107,7 +118,12 @@ impl Program {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The second field is the name, in brackets, and may hold anything.
         let (_, fields) = stat.rsplit_once(')').context("/proc is not as expected")?;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u32>).sum::<Result<u32, _>>()?;
+        let ticks = fields
+            .split_whitespace()
+            .skip(11)
+            .take(2)
+            .map(str::parse::<u32>)
+            .sum::<Result<u32, _>>()?;
         Ok(TICK * ticks)
     }
 }
@@ -126,18 +142,34 @@ pub(crate) fn total_memory() -> anyhow::Result<String> {
 }
 
 fn kib(file: &str, field: &str) -> anyhow::Result<Kib> {
-    let text = fs::read_to_string(file).with_context(|| format!("cannot read {file}, which Linux has"))?;
-    let value = text.lines().find_map(|line| line.strip_prefix(field)).and_then(|value| value.trim().strip_suffix(" kB"));
-    Ok(Kib(value.with_context(|| format!("{file} has no {field}"))?.trim().parse()?))
+    let text =
+        fs::read_to_string(file).with_context(|| format!("cannot read {file}, which Linux has"))?;
+    let value = text
+        .lines()
+        .find_map(|line| line.strip_prefix(field))
+        .and_then(|value| value.trim().strip_suffix(" kB"));
+    Ok(Kib(value
+        .with_context(|| format!("{file} has no {field}"))?
+        .trim()
+        .parse()?))
 }
 
 /// Whether a line of the log says that something is not as it should be.
 fn is_complaint(line: &str) -> bool {
-    ["WARN", "ERROR", "panicked"].iter().any(|word| line.contains(word))
+    ["WARN", "ERROR", "panicked"]
+        .iter()
+        .any(|word| line.contains(word))
 }
 
 /// The port in the line of the log that tells it.
 fn port_in(line: &str) -> Option<u16> {
-    let tells = ["listening", "the demo is at"].iter().any(|words| line.contains(words));
-    line.trim_end_matches('/').rsplit_once(':').filter(|_| tells)?.1.parse().ok()
+    let tells = ["listening", "the demo is at"]
+        .iter()
+        .any(|words| line.contains(words));
+    line.trim_end_matches('/')
+        .rsplit_once(':')
+        .filter(|_| tells)?
+        .1
+        .parse()
+        .ok()
 }

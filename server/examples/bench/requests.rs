@@ -42,13 +42,24 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
         });
         let visits: Vec<_> = visits.collect();
         drop(begun);
-        timeout(PATIENCE, beginnings.recv()).await.context("some visitors are told nothing")?;
+        timeout(PATIENCE, beginnings.recv())
+            .await
+            .context("some visitors are told nothing")?;
         // All of them wait for the same wake-up before it goes on.
         let up = Instant::now();
-        timeout(PATIENCE, api.bring_up(0)).await.context("nobody gives the app its replicas")??;
-        let told = timeout(PATIENCE, try_join_all(visits)).await.context("some visitors are never told that the app is up")??;
+        timeout(PATIENCE, api.bring_up(0))
+            .await
+            .context("nobody gives the app its replicas")??;
+        let told = timeout(PATIENCE, try_join_all(visits))
+            .await
+            .context("some visitors are never told that the app is up")??;
         let told = told.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
-        let last = told.iter().filter_map(|told| told.events.last()).map(|(_, at)| *at).max().unwrap_or(up);
+        let last = told
+            .iter()
+            .filter_map(|told| told.events.last())
+            .map(|(_, at)| *at)
+            .max()
+            .unwrap_or(up);
         let successes = told.iter().filter(|told| told.last == "success").count();
         sleep(SETTLE).await;
         let (writes, reads) = api.requests();
@@ -63,7 +74,13 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     }
     print(
         "API requests of one wake-up, besides the lists and watches that all apps share",
-        ["visitors", "writes", "reads", "told that it is up", "last of them after"],
+        [
+            "visitors",
+            "writes",
+            "reads",
+            "told that it is up",
+            "last of them after",
+        ],
         &rows,
     );
     Ok(())

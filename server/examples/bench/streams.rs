@@ -51,25 +51,52 @@ struct Measured {
 }
 
 pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
-    let files = rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
+    let files =
+        rlimit::increase_nofile_limit(u64::MAX).context("cannot raise the limit of open files")?;
     let visitors = usize::try_from(files.saturating_sub(OWN_FILES))?.min(VISITORS);
     if visitors < VISITORS {
         println!("Only {visitors} visitors: the system allows {files} open files (`ulimit -Hn`).");
     }
-    let bare = measure_peer(visitors).await.context("cannot measure the peer")?;
+    let bare = measure_peer(visitors)
+        .await
+        .context("cannot measure the peer")?;
     let ours = measure_program(program, visitors).await?;
 
     let rows = [("bare hyper", &bare), ("unidler", &ours)].map(|(name, measured)| {
-        let Measured { before, after, peak, .. } = measured;
+        let Measured {
+            before,
+            after,
+            peak,
+            ..
+        } = measured;
         let each = Kib((after.0 - before.0) / count(visitors));
         let each_bare = (bare.after.0 - bare.before.0) / count(visitors);
-        let values = [before.to_string(), after.to_string(), peak.to_string(), each.to_string()];
+        let values = [
+            before.to_string(),
+            after.to_string(),
+            peak.to_string(),
+            each.to_string(),
+        ];
         let [before, after, peak, of_each] = values;
-        [name.to_owned(), before, after, peak, of_each, ratio(each.0, each_bare)]
+        [
+            name.to_owned(),
+            before,
+            after,
+            peak,
+            of_each,
+            ratio(each.0, each_bare),
+        ]
     });
     let title = format!("{visitors} event streams held by one server: memory");
-    print(&title, ["", "before", "with all", "at most", "a stream", "ratio"], &rows);
-    println!("That is {} of the {AIM} that it may be.\n", ratio(ours.peak.0, AIM.0));
+    print(
+        &title,
+        ["", "before", "with all", "at most", "a stream", "ratio"],
+        &rows,
+    );
+    println!(
+        "That is {} of the {AIM} that it may be.\n",
+        ratio(ours.peak.0, AIM.0)
+    );
 
     let rows = [
         row("bare hyper, news", bare.news, bare.news),
@@ -79,29 +106,53 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     ];
     let title = "From the first visitor who knows of an event to the others";
     print(title, ["", "p50", "p99", "max", "ratio of p99"], &rows);
-    let [news, end] = [ours.news, ours.end].map(|spread| ratio(spread.p99.as_secs_f64(), AIM_P99.as_secs_f64()));
-    println!("The p99 of news is {news} of the {} that it may be, that of the last event {end}.", ms(AIM_P99));
+    let [news, end] =
+        [ours.news, ours.end].map(|spread| ratio(spread.p99.as_secs_f64(), AIM_P99.as_secs_f64()));
+    println!(
+        "The p99 of news is {news} of the {} that it may be, that of the last event {end}.",
+        ms(AIM_P99)
+    );
     Ok(())
 }
 
 fn row(name: &str, this: Percentiles, bare: Percentiles) -> [String; 5] {
     let Percentiles { p50, p99, max } = this;
-    [name.to_owned(), ms(p50), ms(p99), ms(max), ratio(p99.as_secs_f64(), bare.p99.as_secs_f64())]
+    [
+        name.to_owned(),
+        ms(p50),
+        ms(p99),
+        ms(max),
+        ratio(p99.as_secs_f64(), bare.p99.as_secs_f64()),
+    ]
 }
 
 async fn measure_program(program: &Path, visitors: usize) -> anyhow::Result<Measured> {
     let many = (visitors + 100).to_string();
-    let limits = ["UNIDLER_MAX_STREAMS", "UNIDLER_MAX_STREAMS_PER_APP", "UNIDLER_MAX_CONNECTIONS"].map(|name| (name, &*many));
+    let limits = [
+        "UNIDLER_MAX_STREAMS",
+        "UNIDLER_MAX_STREAMS_PER_APP",
+        "UNIDLER_MAX_CONNECTIONS",
+    ]
+    .map(|name| (name, &*many));
     let mut server = Program::start(program, &["demo"], &limits)?;
     server.ready().await?;
     let before = server.resident()?;
     let visits = open(server.port, visitors).await?;
     sleep(SETTLE).await;
     let after = server.resident()?;
-    let told = try_join_all(visits).await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let told = try_join_all(visits)
+        .await?
+        .into_iter()
+        .collect::<anyhow::Result<Vec<_>>>()?;
     server.still_runs()?;
     let (news, end) = spreads(&told)?;
-    Ok(Measured { before, after, peak: server.peak()?.max(after), news, end })
+    Ok(Measured {
+        before,
+        after,
+        peak: server.peak()?.max(after),
+        news,
+        end,
+    })
 }
 
 async fn measure_peer(visitors: usize) -> anyhow::Result<Measured> {
@@ -116,10 +167,19 @@ async fn measure_peer(visitors: usize) -> anyhow::Result<Measured> {
         control.get("localhost", "/next", "*/*").await?;
         sleep(2 * SETTLE).await;
     }
-    let told = try_join_all(visits).await?.into_iter().collect::<anyhow::Result<Vec<_>>>()?;
+    let told = try_join_all(visits)
+        .await?
+        .into_iter()
+        .collect::<anyhow::Result<Vec<_>>>()?;
     server.still_runs()?;
     let (news, end) = spreads(&told)?;
-    Ok(Measured { before, after, peak: server.peak()?.max(after), news, end })
+    Ok(Measured {
+        before,
+        after,
+        peak: server.peak()?.max(after),
+        news,
+        end,
+    })
 }
 
 /// Opens the streams, and waits until each has had its first event.
@@ -131,10 +191,14 @@ async fn open(port: u16, visitors: usize) -> anyhow::Result<Vec<JoinHandle<anyho
     for _ in 0..visitors {
         let place = Arc::clone(&places).acquire_owned().await?;
         let begun = begun.clone();
-        visits.push(tokio::spawn(async move { visit(port, HOST, move || drop((place, begun))).await }));
+        visits.push(tokio::spawn(async move {
+            visit(port, HOST, move || drop((place, begun))).await
+        }));
     }
     drop(begun);
-    timeout(PATIENCE, beginnings.recv()).await.context("some streams have no event")?;
+    timeout(PATIENCE, beginnings.recv())
+        .await
+        .context("some streams have no event")?;
     Ok(visits)
 }
 
@@ -144,7 +208,11 @@ async fn open(port: u16, visitors: usize) -> anyhow::Result<Vec<JoinHandle<anyho
 fn spreads(told: &[Told]) -> anyhow::Result<(Percentiles, Percentiles)> {
     let mut others = told.iter().filter(|told| told.last != "success").peekable();
     if let Some(Told { last, .. }) = others.peek().copied() {
-        bail!("{} of {} visitors were not told of a success at last, but of {last:?}", others.count(), told.len());
+        bail!(
+            "{} of {} visitors were not told of a success at last, but of {last:?}",
+            others.count(),
+            told.len()
+        );
     }
     let mut receipts: BTreeMap<u64, Vec<Instant>> = BTreeMap::new();
     for (revision, at) in told.iter().flat_map(|told| told.events.iter().skip(1)) {
@@ -154,12 +222,18 @@ fn spreads(told: &[Told]) -> anyhow::Result<(Percentiles, Percentiles)> {
     receipts.retain(|_, receipts| receipts.len() == told.len());
     let spread = |receipts: Vec<Instant>| {
         let first = receipts.iter().min().copied();
-        Percentiles::of(receipts.iter().filter_map(|at| Some(at.duration_since(first?))).collect())
+        Percentiles::of(
+            receipts
+                .iter()
+                .filter_map(|at| Some(at.duration_since(first?)))
+                .collect(),
+        )
     };
     let mut spreads: Vec<Percentiles> = receipts.into_values().map(spread).collect();
     let end = spreads.pop();
     let news = spreads.into_iter().max_by_key(|spread| spread.p99);
-    news.zip(end).context("the streams were not all open in time for two events: this machine is too busy")
+    news.zip(end)
+        .context("the streams were not all open in time for two events: this machine is too busy")
 }
 
 fn count(visitors: usize) -> f64 {

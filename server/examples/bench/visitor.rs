@@ -19,7 +19,9 @@ pub(crate) struct Told {
 /// Listens until the stream ends. `begun` is called with the first event.
 pub(crate) async fn visit(port: u16, host: &str, begun: impl FnOnce()) -> anyhow::Result<Told> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET /events/ HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET /events/ HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes()).await?;
     let mut reader = BufReader::with_capacity(1024, stream);
     let (mut told, mut line, mut begun) = (Told::default(), String::new(), Some(begun));
@@ -28,7 +30,8 @@ pub(crate) async fn visit(port: u16, host: &str, begun: impl FnOnce()) -> anyhow
         if let Some(name) = line.strip_prefix("event: ") {
             name.trim_end().clone_into(&mut told.last);
         } else if let Some(revision) = line.strip_prefix("id: ") {
-            told.events.push((revision.trim_end().parse()?, Instant::now()));
+            told.events
+                .push((revision.trim_end().parse()?, Instant::now()));
             if let Some(begun) = begun.take() {
                 begun();
             }

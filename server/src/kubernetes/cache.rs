@@ -101,7 +101,10 @@ struct Objects<T> {
 
 impl<T> Default for Objects<T> {
     fn default() -> Self {
-        Self { by_name: HashMap::new(), by_term: HashMap::new() }
+        Self {
+            by_name: HashMap::new(),
+            by_term: HashMap::new(),
+        }
     }
 }
 
@@ -114,13 +117,18 @@ impl<T: Kept> Objects<T> {
         }
         let (terms, object) = (T::terms(&object), Arc::new(object));
         for term in terms {
-            self.by_term.entry(term).or_default().push(Arc::clone(&object));
+            self.by_term
+                .entry(term)
+                .or_default()
+                .push(Arc::clone(&object));
         }
         self.by_name.insert(id, object);
     }
 
     fn remove(&mut self, id: &(String, String)) {
-        let Some(object) = self.by_name.remove(id) else { return };
+        let Some(object) = self.by_name.remove(id) else {
+            return;
+        };
         for term in T::terms(&object) {
             if let Some(same_term) = self.by_term.get_mut(&term) {
                 same_term.retain(|other| !Arc::ptr_eq(other, &object));
@@ -134,13 +142,26 @@ impl<T: Kept> Objects<T> {
 
 impl<T: Kept> Cache<T> {
     pub(super) fn new(changed: watch::Sender<()>) -> Self {
-        let state =
-            State { objects: Objects::default(), listing: None, synced: false, contact: Contact::Lost, lost: Instant::now() };
-        Self { state: RwLock::new(state), changed, doubted: Notify::new() }
+        let state = State {
+            objects: Objects::default(),
+            listing: None,
+            synced: false,
+            contact: Contact::Lost,
+            lost: Instant::now(),
+        };
+        Self {
+            state: RwLock::new(state),
+            changed,
+            doubted: Notify::new(),
+        }
     }
 
     /// What was listed once, with what `parse` makes of each object.
-    pub(super) fn of<K: Resource>(objects: impl IntoIterator<Item = K>, key_label: &str, parse: impl Fn(K) -> T) -> Self {
+    pub(super) fn of<K: Resource>(
+        objects: impl IntoIterator<Item = K>,
+        key_label: &str,
+        parse: impl Fn(K) -> T,
+    ) -> Self {
         let cache = Self::new(watch::channel(()).0);
         cache.take(Event::<K>::Init, key_label, &parse);
         for object in objects {
@@ -152,12 +173,21 @@ impl<T: Kept> Cache<T> {
 
     /// The objects that are found by a term.
     pub(super) fn get(&self, term: &str) -> Vec<Arc<Cached<T>>> {
-        self.read().objects.by_term.get(term).cloned().unwrap_or_default()
+        self.read()
+            .objects
+            .by_term
+            .get(term)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The object of a name.
     pub(super) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Cached<T>>> {
-        self.read().objects.by_name.get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.read()
+            .objects
+            .by_name
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
     }
 
     /// All objects.
@@ -173,8 +203,13 @@ impl<T: Kept> Cache<T> {
             Contact::Good => None,
             _ if state.synced && lost < MAX_OLD => None,
             Contact::Forbidden => Some(format!("there is no permission to list {kinds}")),
-            _ if state.synced => Some(format!("{kinds} could not be watched for {} s", lost.as_secs())),
-            Contact::Lost | Contact::Refused => Some(format!("the first list of {kinds} is not complete yet")),
+            _ if state.synced => Some(format!(
+                "{kinds} could not be watched for {} s",
+                lost.as_secs()
+            )),
+            Contact::Lost | Contact::Refused => {
+                Some(format!("the first list of {kinds} is not complete yet"))
+            }
         }
     }
 
@@ -196,7 +231,11 @@ impl<T: Kept> Cache<T> {
     /// For how long it has not been current.
     pub(super) fn since_contact(&self) -> Duration {
         let state = self.read();
-        if state.contact == Contact::Good { Duration::ZERO } else { state.lost.elapsed() }
+        if state.contact == Contact::Good {
+            Duration::ZERO
+        } else {
+            state.lost.elapsed()
+        }
     }
 
     /// Whether a list is under way, or about to be.
@@ -273,7 +312,11 @@ impl<T: Kept> Cache<T> {
                 Some(error) => {
                     warn!(%kind, %error, "cannot watch; trying again");
                     self.note(&error);
-                    pause = if begun.elapsed() > *BACKOFF.end() * 2 { *BACKOFF.start() } else { pause };
+                    pause = if begun.elapsed() > *BACKOFF.end() * 2 {
+                        *BACKOFF.start()
+                    } else {
+                        pause
+                    };
                     if self.read().contact == Contact::Refused {
                         sleep(ASK_AGAIN).await;
                     } else {
@@ -290,9 +333,17 @@ impl<T: Kept> Cache<T> {
     fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
         let id = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
         let cached = |object: K| {
-            let key = [key_label, RSTUDIO_LABEL].iter().find_map(|label| object.labels().get(*label)).cloned();
+            let key = [key_label, RSTUDIO_LABEL]
+                .iter()
+                .find_map(|label| object.labels().get(*label))
+                .cloned();
             let (namespace, name) = id(&object);
-            Cached { namespace, name, key, value: parse(object) }
+            Cached {
+                namespace,
+                name,
+                key,
+                value: parse(object),
+            }
         };
         // What is being deleted is as good as gone.
         let is_leaving = |object: &K| object.meta().deletion_timestamp.is_some();
@@ -300,7 +351,9 @@ impl<T: Kept> Cache<T> {
         match event {
             Event::Init => state.listing = Some(Objects::default()),
             Event::InitApply(object) if is_leaving(&object) => {}
-            Event::InitApply(object) => state.listing.get_or_insert_default().insert(cached(object)),
+            Event::InitApply(object) => {
+                state.listing.get_or_insert_default().insert(cached(object))
+            }
             Event::InitDone => {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
                 (state.synced, state.contact) = (true, Contact::Good);
@@ -322,12 +375,20 @@ impl<T: Kept> Cache<T> {
         let before = state.contact;
         state.listing = None;
         state.contact = match error {
-            watcher::Error::InitialListFailed(kube::Error::Api(status)) if is_refusal(status.code) => match before {
-                Contact::Good | Contact::Lost => Contact::Refused,
-                Contact::Refused | Contact::Forbidden => Contact::Forbidden,
-            },
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+                if is_refusal(status.code) =>
+            {
+                match before {
+                    Contact::Good | Contact::Lost => Contact::Refused,
+                    Contact::Refused | Contact::Forbidden => Contact::Forbidden,
+                }
+            }
             // A list every few seconds tells as much.
-            watcher::Error::WatchStartFailed(kube::Error::Api(status)) if is_refusal(status.code) => return,
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+                if is_refusal(status.code) =>
+            {
+                return;
+            }
             _ => Contact::Lost,
         };
         if before == Contact::Good {
@@ -364,7 +425,9 @@ fn is_refusal(code: u16) -> bool {
 /// How long the API server wants to be left alone.
 fn asked_for(error: &watcher::Error) -> Duration {
     let asked = match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => retry_after(error),
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            retry_after(error)
+        }
         _ => None,
     };
     asked.unwrap_or_default().min(MAX_RETRY_AFTER)
@@ -399,7 +462,11 @@ mod tests {
     }
 
     fn names(cache: &Cache<()>, key: &str) -> Vec<String> {
-        let mut names: Vec<_> = cache.get(key).iter().map(|object| object.name.clone()).collect();
+        let mut names: Vec<_> = cache
+            .get(key)
+            .iter()
+            .map(|object| object.name.clone())
+            .collect();
         names.sort();
         names
     }
@@ -411,7 +478,11 @@ mod tests {
         assert!(cache.not_ready("Ingresses").is_some());
         take(Event::Init);
         take(Event::InitApply(ingress("one", "a")));
-        assert_eq!(names(&cache, "a"), [""; 0], "a list that is under way is not shown");
+        assert_eq!(
+            names(&cache, "a"),
+            [""; 0],
+            "a list that is under way is not shown"
+        );
         take(Event::InitDone);
         assert!(cache.not_ready("Ingresses").is_none() && cache.is_connected());
         assert_eq!(names(&cache, "a"), ["one"]);
@@ -419,12 +490,19 @@ mod tests {
         take(Event::Apply(ingress("two", "a")));
         assert_eq!(names(&cache, "a"), ["one", "two"]);
         take(Event::Apply(ingress("one", "b")));
-        assert_eq!((names(&cache, "a"), names(&cache, "b")), (vec!["two".into()], vec!["one".into()]));
+        assert_eq!(
+            (names(&cache, "a"), names(&cache, "b")),
+            (vec!["two".into()], vec!["one".into()])
+        );
         take(Event::Delete(ingress("two", "a")));
         assert_eq!(names(&cache, "a"), [""; 0]);
 
         take(Event::Init);
         take(Event::InitDone);
-        assert_eq!(cache.all().len(), 0, "what a new list does not have is gone");
+        assert_eq!(
+            cache.all().len(),
+            0,
+            "what a new list does not have is gone"
+        );
     }
 }

@@ -25,7 +25,12 @@ pub(super) fn clients(mut config: Config) -> anyhow::Result<(Client, Client)> {
     config.default_retry = false;
     let client = |config| {
         let builder = ClientBuilder::try_from(config).context(UNUSABLE)?;
-        anyhow::Ok(builder.with_layer(&KeepRetryAfter).with_layer(&CountRequests).build())
+        anyhow::Ok(
+            builder
+                .with_layer(&KeepRetryAfter)
+                .with_layer(&CountRequests)
+                .build(),
+        )
     };
     let writing = client(config.clone())?;
     config.read_timeout = Some(READ_TIMEOUT);

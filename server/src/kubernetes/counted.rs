@@ -40,12 +40,19 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (verb, resource) = (verb(request.method(), request.uri()), resource(request.uri()));
+        let (verb, resource) = (
+            verb(request.method(), request.uri()),
+            resource(request.uri()),
+        );
         let answer = self.0.call(request);
         async move {
             let answer = answer.await;
-            let code = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_str().to_owned());
-            counter!(API_REQUESTS, "verb" => verb, "resource" => resource, "code" => code).increment(1);
+            let code = answer.as_ref().map_or_else(
+                |_| "none".to_owned(),
+                |answer| answer.status().as_str().to_owned(),
+            );
+            counter!(API_REQUESTS, "verb" => verb, "resource" => resource, "code" => code)
+                .increment(1);
             answer
         }
         .boxed()
@@ -67,15 +74,26 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
 
 /// What it is about: one of the few resources that there are requests for.
 fn resource(uri: &Uri) -> &'static str {
-    let known = ["ingresses", "deployments", "services", "pods", "endpointslices", "events"];
+    let known = [
+        "ingresses",
+        "deployments",
+        "services",
+        "pods",
+        "endpointslices",
+        "events",
+    ];
     let parts: Vec<_> = uri.path().split('/').collect();
     // After the group and its version, and perhaps after the namespace and its name.
     let about = match parts.as_slice() {
-        ["", "api", _, "namespaces", _, about, ..] | ["", "apis", _, _, "namespaces", _, about, ..] => about,
+        ["", "api", _, "namespaces", _, about, ..]
+        | ["", "apis", _, _, "namespaces", _, about, ..] => about,
         ["", "api", _, about, ..] | ["", "apis", _, _, about, ..] => about,
         _ => "",
     };
-    known.into_iter().find(|resource| *resource == about).unwrap_or("other")
+    known
+        .into_iter()
+        .find(|resource| *resource == about)
+        .unwrap_or("other")
 }
 
 #[cfg(test)]
@@ -85,10 +103,26 @@ mod tests {
     #[test]
     fn a_request_is_counted_as_what_it_is() {
         for (method, uri, expected) in [
-            (Method::GET, "/apis/networking.k8s.io/v1/ingresses?&labelSelector=host", ("list", "ingresses")),
-            (Method::GET, "/api/v1/namespaces/a/pods?&watch=true&labelSelector=x", ("watch", "pods")),
-            (Method::PATCH, "/apis/apps/v1/namespaces/services/deployments/b?&fieldManager=unidler", ("patch", "deployments")),
-            (Method::POST, "/apis/events.k8s.io/v1/namespaces/a/events?", ("create", "events")),
+            (
+                Method::GET,
+                "/apis/networking.k8s.io/v1/ingresses?&labelSelector=host",
+                ("list", "ingresses"),
+            ),
+            (
+                Method::GET,
+                "/api/v1/namespaces/a/pods?&watch=true&labelSelector=x",
+                ("watch", "pods"),
+            ),
+            (
+                Method::PATCH,
+                "/apis/apps/v1/namespaces/services/deployments/b?&fieldManager=unidler",
+                ("patch", "deployments"),
+            ),
+            (
+                Method::POST,
+                "/apis/events.k8s.io/v1/namespaces/a/events?",
+                ("create", "events"),
+            ),
             (Method::GET, "/version", ("list", "other")),
         ] {
             let uri = uri.parse().expect("a URI");

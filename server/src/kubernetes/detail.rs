@@ -47,7 +47,8 @@ use super::{
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed not much later.
 const WATCH_SECONDS: u32 = 30;
 /// How long to wait before a watch that failed is begun again: doubled each time.
-const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(30);
+const BACKOFF: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30);
 /// The longest that an API server can ask to be left alone.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// How long to wait where the permission is missing.
@@ -124,7 +125,9 @@ impl Detail {
                 self.before.scaled = Some(Instant::now());
             }
         }
-        if let (PointsAt::Unidler, Seen::Known(slices)) = (found.service.value.points_at, &*self.slices.latest.borrow()) {
+        if let (PointsAt::Unidler, Seen::Known(slices)) =
+            (found.service.value.points_at, &*self.slices.latest.borrow())
+        {
             self.before.slices = slices.values().filter_map(version).collect();
         }
     }
@@ -132,7 +135,12 @@ impl Detail {
     /// How far the pods are.
     pub(super) fn pods(&self) -> Pods {
         match &*self.pods.latest.borrow() {
-            Seen::Known(pods) => pods::read(pods.values().filter(|pod| self.of.owns(pod)).map(|pod| &**pod), Timestamp::now()),
+            Seen::Known(pods) => pods::read(
+                pods.values()
+                    .filter(|pod| self.of.owns(pod))
+                    .map(|pod| &**pod),
+                Timestamp::now(),
+            ),
             Seen::Nothing | Seen::Forbidden => Pods::default(),
         }
     }
@@ -147,23 +155,45 @@ impl Detail {
         };
         let is_ready = match &*pods {
             Seen::Known(pods) => {
-                let alive: HashSet<_> = pods.values().filter(|pod| self.is_alive(pod)).filter_map(|pod| pod.uid()).collect();
-                slices.flat_map(|slice| &slice.endpoints).any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid)))
+                let alive: HashSet<_> = pods
+                    .values()
+                    .filter(|pod| self.is_alive(pod))
+                    .filter_map(|pod| pod.uid())
+                    .collect();
+                slices
+                    .flat_map(|slice| &slice.endpoints)
+                    .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid)))
             }
             // As much as slices alone can tell.
             Seen::Forbidden => slices
-                .filter(|slice| version(slice).is_none_or(|version| !self.before.slices.contains(&version)))
+                .filter(|slice| {
+                    version(slice).is_none_or(|version| !self.before.slices.contains(&version))
+                })
                 .flat_map(|slice| &slice.endpoints)
                 .any(|endpoint| uid(endpoint).is_some()),
             Seen::Nothing => return Endpoints::Unknown,
         };
-        if is_ready { Endpoints::Ready } else { Endpoints::NotReady }
+        if is_ready {
+            Endpoints::Ready
+        } else {
+            Endpoints::NotReady
+        }
     }
 
     /// Whether a pod is of the app that was started, and not of what it was before.
     fn is_alive(&self, pod: &Pod) -> bool {
-        let was_there = || pod.metadata.uid.as_ref().is_some_and(|uid| self.before.pods.contains(uid));
-        let is_going = || self.before.scaled.is_none_or(|scaled| scaled.elapsed() < OLD_PODS) && was_there();
+        let was_there = || {
+            pod.metadata
+                .uid
+                .as_ref()
+                .is_some_and(|uid| self.before.pods.contains(uid))
+        };
+        let is_going = || {
+            self.before
+                .scaled
+                .is_none_or(|scaled| scaled.elapsed() < OLD_PODS)
+                && was_there()
+        };
         pod.metadata.deletion_timestamp.is_none() && self.of.owns(pod) && !is_going()
     }
 
@@ -177,7 +207,13 @@ impl Detail {
 }
 
 impl Subject {
-    fn of(Found { deployment, service, .. }: &Found) -> Self {
+    fn of(
+        Found {
+            deployment,
+            service,
+            ..
+        }: &Found,
+    ) -> Self {
         Self {
             namespace: deployment.namespace.clone(),
             deployment: deployment.name.clone(),
@@ -191,7 +227,10 @@ impl Subject {
     fn owns(&self, pod: &Pod) -> bool {
         let mut owners = pod.metadata.owner_references.iter().flatten();
         owners.any(|owner| {
-            let hash = owner.name.strip_prefix(&*self.deployment).and_then(|rest| rest.strip_prefix('-'));
+            let hash = owner
+                .name
+                .strip_prefix(&*self.deployment)
+                .and_then(|rest| rest.strip_prefix('-'));
             let is_controller = owner.controller == Some(true) && owner.kind == "ReplicaSet";
             is_controller && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
         })
@@ -199,7 +238,10 @@ impl Subject {
 }
 
 fn is_of_controller(slice: &EndpointSlice) -> bool {
-    slice.labels().get(MANAGED_BY).is_some_and(|manager| manager == CONTROLLER)
+    slice
+        .labels()
+        .get(MANAGED_BY)
+        .is_some_and(|manager| manager == CONTROLLER)
 }
 
 fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
@@ -208,11 +250,23 @@ fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
 
 /// The uid of the pod that is an endpoint, if that is ready. Absent means ready, and not going:
 /// <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
-fn uid(Endpoint { conditions, target_ref, .. }: &Endpoint) -> Option<&str> {
-    let (ready, terminating) =
-        conditions.as_ref().map(|conditions| (conditions.ready, conditions.terminating)).unwrap_or_default();
-    let pod = target_ref.as_ref().filter(|target| target.kind.as_deref() == Some("Pod"))?;
-    pod.uid.as_deref().filter(|_| ready.unwrap_or(true) && !terminating.unwrap_or_default())
+fn uid(
+    Endpoint {
+        conditions,
+        target_ref,
+        ..
+    }: &Endpoint,
+) -> Option<&str> {
+    let (ready, terminating) = conditions
+        .as_ref()
+        .map(|conditions| (conditions.ready, conditions.terminating))
+        .unwrap_or_default();
+    let pod = target_ref
+        .as_ref()
+        .filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    pod.uid
+        .as_deref()
+        .filter(|_| ready.unwrap_or(true) && !terminating.unwrap_or_default())
 }
 
 /// The objects of one selector, as a task of its own sees them.
@@ -240,10 +294,21 @@ where
 {
     fn new(api: Api<K>, selector: &str) -> Self {
         let (sender, latest) = watch::channel(Seen::Nothing);
-        let params = WatchParams::default().labels(selector).timeout(WATCH_SECONDS);
-        let watch = Watch { api, params, sender, says_when_complete: true, current: Instant::now() };
+        let params = WatchParams::default()
+            .labels(selector)
+            .timeout(WATCH_SECONDS);
+        let watch = Watch {
+            api,
+            params,
+            sender,
+            says_when_complete: true,
+            current: Instant::now(),
+        };
         let task = tokio::spawn(watch.go_on());
-        Self { latest, _task: AbortOnDropHandle::new(task) }
+        Self {
+            latest,
+            _task: AbortOnDropHandle::new(task),
+        }
     }
 
     async fn changed(&mut self) {
@@ -286,7 +351,9 @@ where
             };
             match &error {
                 // An API server that has just started says so too: believed when it says so twice.
-                kube::Error::Api(status) if status.code == 403 && !mem::replace(&mut was_refused, true) => {
+                kube::Error::Api(status)
+                    if status.code == 403 && !mem::replace(&mut was_refused, true) =>
+                {
                     debug!(%kind, %status, "asking again for details");
                     self.wait(ASK_AGAIN).await;
                     continue;
@@ -297,15 +364,24 @@ where
                     sleep(jittered(FORBIDDEN_PAUSE)).await;
                     continue;
                 }
-                kube::Error::Api(status) if matches!(status.code, 400 | 422) && self.says_when_complete => {
+                kube::Error::Api(status)
+                    if matches!(status.code, 400 | 422) && self.says_when_complete =>
+                {
                     debug!(%kind, %status, "the API server does not say when a watch is complete");
                     self.says_when_complete = false;
                     continue;
                 }
-                kube::Error::Api(status) if status.code == 410 => debug!(%kind, %status, "watch expired"),
-                error => warn!(%kind, namespace = self.api.namespace(), %error, "cannot watch; trying again"),
+                kube::Error::Api(status) if status.code == 410 => {
+                    debug!(%kind, %status, "watch expired")
+                }
+                error => {
+                    warn!(%kind, namespace = self.api.namespace(), %error, "cannot watch; trying again")
+                }
             }
-            self.wait(jittered(pause).max(retry_after(&error).unwrap_or_default().min(MAX_RETRY_AFTER))).await;
+            self.wait(
+                jittered(pause).max(retry_after(&error).unwrap_or_default().min(MAX_RETRY_AFTER)),
+            )
+            .await;
             pause = (pause * 2).min(*BACKOFF.end());
         }
     }
@@ -339,7 +415,8 @@ where
         // Without a version a watch begins with what is there at present:
         // https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch
         let events = timeout(MAX_OLD, self.api.watch(&params, "")).await;
-        let mut events = pin!(events.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into())))?);
+        let mut events =
+            pin!(events.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into())))?);
         let mut objects = Objects::new();
         let mut is_complete = false;
         loop {
@@ -362,7 +439,12 @@ where
                 }
                 Some(WatchEvent::Deleted(object)) => drop(objects.remove(&object.name_any())),
                 Some(WatchEvent::Bookmark(bookmark)) => {
-                    if is_complete || !bookmark.metadata.annotations.contains_key(INITIAL_EVENTS_END) {
+                    if is_complete
+                        || !bookmark
+                            .metadata
+                            .annotations
+                            .contains_key(INITIAL_EVENTS_END)
+                    {
                         continue;
                     }
                     is_complete = true;
@@ -378,7 +460,11 @@ where
     /// After how long without an event a watch has brought all that is there: an older API server does not say so, and brings
     /// everything at once.
     fn quiet(&self) -> Duration {
-        if self.says_when_complete { LONG_QUIET } else { QUIET }
+        if self.says_when_complete {
+            LONG_QUIET
+        } else {
+            QUIET
+        }
     }
 
     fn show(&mut self, objects: &Objects<K>) {

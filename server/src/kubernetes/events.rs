@@ -24,7 +24,13 @@ pub(super) struct Notes {
 impl Notes {
     pub(super) fn new(client: Client) -> Self {
         Self {
-            recorder: Recorder::new(client, Reporter { controller: "unidler".to_owned(), instance: None }),
+            recorder: Recorder::new(
+                client,
+                Reporter {
+                    controller: "unidler".to_owned(),
+                    instance: None,
+                },
+            ),
             told: AtomicBool::new(false),
         }
     }
@@ -44,7 +50,9 @@ impl Notes {
             Ok(()) => {}
             Err(Error::Api(status)) if status.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
-                    warn!("there is no right to write Events: apply the role unidler-events, or do without");
+                    warn!(
+                        "there is no right to write Events: apply the role unidler-events, or do without"
+                    );
                 }
             }
             Err(error) => debug!(%error, "an Event was not written"),
@@ -53,16 +61,30 @@ impl Notes {
 }
 
 fn event(outcome: &Progress) -> Option<Event> {
-    let Progress { reference, elapsed_ms, .. } = outcome;
+    let Progress {
+        reference,
+        elapsed_ms,
+        ..
+    } = outcome;
     let seconds = elapsed_ms.div_ceil(1000);
     let (type_, reason, note) = match outcome.phase {
-        Phase::Ready { .. } => {
-            (EventType::Normal, "Unidled", format!("Woken for a visitor in {seconds} s (reference {reference})"))
-        }
-        Phase::Failed { reason } => {
-            (EventType::Warning, "UnidleFailed", format!("Not up after {seconds} s: {reason:?} (reference {reference})"))
-        }
+        Phase::Ready { .. } => (
+            EventType::Normal,
+            "Unidled",
+            format!("Woken for a visitor in {seconds} s (reference {reference})"),
+        ),
+        Phase::Failed { reason } => (
+            EventType::Warning,
+            "UnidleFailed",
+            format!("Not up after {seconds} s: {reason:?} (reference {reference})"),
+        ),
         Phase::Asleep | Phase::Waking { .. } => return None,
     };
-    Some(Event { type_, reason: reason.to_owned(), note: Some(note), action: "Unidle".to_owned(), secondary: None })
+    Some(Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Unidle".to_owned(),
+        secondary: None,
+    })
 }

@@ -38,7 +38,10 @@ use futures::{
     stream::{self, BoxStream},
 };
 use k8s_openapi::{
-    api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService, networking::v1::Ingress as KubeIngress},
+    api::{
+        apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService,
+        networking::v1::Ingress as KubeIngress,
+    },
     jiff::Timestamp,
 };
 use kube::{Api, Client, Config};
@@ -91,7 +94,10 @@ pub struct Settings {
 
 impl Settings {
     fn own_service(&self) -> OwnService {
-        OwnService { name: self.service_name.clone(), domain: self.cluster_domain.clone() }
+        OwnService {
+            name: self.service_name.clone(),
+            domain: self.cluster_domain.clone(),
+        }
     }
 }
 
@@ -119,7 +125,9 @@ struct Inner {
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KubernetesCluster").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("KubernetesCluster")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,24 +169,47 @@ impl KubernetesCluster {
             doubts: Doubts::default(),
             said: Mutex::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Fills the caches, for ever.
     pub async fn run(&self) {
-        let Inner { watching_client: client, settings, caches, .. } = &*self.inner;
+        let Inner {
+            watching_client: client,
+            settings,
+            caches,
+            ..
+        } = &*self.inner;
         let (key_label, own) = (&settings.key_label, settings.own_service());
         join4(
-            caches.ingresses.fill(Api::<KubeIngress>::all(client.clone()), key_label, Ingress::parse),
-            caches.deployments.fill(Api::<KubeDeployment>::all(client.clone()), key_label, Deployment::parse),
-            caches.services.fill(Api::<KubeService>::all(client.clone()), key_label, |service| Service::parse(service, &own)),
+            caches.ingresses.fill(
+                Api::<KubeIngress>::all(client.clone()),
+                key_label,
+                Ingress::parse,
+            ),
+            caches.deployments.fill(
+                Api::<KubeDeployment>::all(client.clone()),
+                key_label,
+                Deployment::parse,
+            ),
+            caches.services.fill(
+                Api::<KubeService>::all(client.clone()),
+                key_label,
+                |service| Service::parse(service, &own),
+            ),
             self.measure_contact(),
         )
         .await;
     }
 
     async fn measure_contact(&self) {
-        let Caches { ingresses, deployments, services } = &self.inner.caches;
+        let Caches {
+            ingresses,
+            deployments,
+            services,
+        } = &self.inner.caches;
         let mut ticks = interval(CONTACT_UPKEEP);
         loop {
             ticks.tick().await;
@@ -195,8 +226,21 @@ impl KubernetesCluster {
 
     /// Has the caches filled anew, unless that was done not long ago or is being done.
     fn doubt(&self) {
-        let Inner { caches: Caches { ingresses, deployments, services }, doubts, .. } = &*self.inner;
-        if !ingresses.is_listing() && !deployments.is_listing() && !services.is_listing() && doubts.may_list() {
+        let Inner {
+            caches:
+                Caches {
+                    ingresses,
+                    deployments,
+                    services,
+                },
+            doubts,
+            ..
+        } = &*self.inner;
+        if !ingresses.is_listing()
+            && !deployments.is_listing()
+            && !services.is_listing()
+            && doubts.may_list()
+        {
             ingresses.doubt();
             deployments.doubt();
             services.doubt();
@@ -204,22 +248,44 @@ impl KubernetesCluster {
     }
 
     fn is_connected(&self) -> bool {
-        let Caches { ingresses, deployments, services } = &self.inner.caches;
+        let Caches {
+            ingresses,
+            deployments,
+            services,
+        } = &self.inner.caches;
         ingresses.is_connected() && deployments.is_connected() && services.is_connected()
     }
 
     /// What is looked for in the caches, if they can tell. What is not in an old one may be there all the same.
-    fn looked_up<T>(&self, look: impl FnOnce(&Caches) -> Result<T, NotFound>) -> Result<T, NotFound> {
+    fn looked_up<T>(
+        &self,
+        look: impl FnOnce(&Caches) -> Result<T, NotFound>,
+    ) -> Result<T, NotFound> {
         let caches = &self.inner.caches;
-        let Caches { ingresses, deployments, services } = caches;
-        let unknown = |reason| Err(NotFound { reason, involved: Vec::new() });
+        let Caches {
+            ingresses,
+            deployments,
+            services,
+        } = caches;
+        let unknown = |reason| {
+            Err(NotFound {
+                reason,
+                involved: Vec::new(),
+            })
+        };
         if ingresses.is_forbidden() || deployments.is_forbidden() || services.is_forbidden() {
             return unknown(Reason::PermissionMissing);
         }
         if !ingresses.is_synced() || !deployments.is_synced() || !services.is_synced() {
             return unknown(Reason::ApiUnreachable);
         }
-        look(caches).or_else(|error| if self.is_connected() { Err(error) } else { unknown(Reason::ApiUnreachable) })
+        look(caches).or_else(|error| {
+            if self.is_connected() {
+                Err(error)
+            } else {
+                unknown(Reason::ApiUnreachable)
+            }
+        })
     }
 
     fn app(&self, app: &AppId) -> Result<Found, NotFound> {
@@ -238,12 +304,18 @@ impl KubernetesCluster {
 
     /// Whether this was not logged lately. By the objects and not by the host: a wildcard lets strangers make up hosts.
     fn is_news(&self, error: &NotFound) -> bool {
-        let mut said = self.inner.said.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self
+            .inner
+            .said
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MAX_SAID {
             said.retain(|_, (when, _)| when.elapsed() < SAY_AGAIN);
         }
         let involved = error.to_string();
-        let is_old = said.get(&involved).is_some_and(|(when, last)| *last == error.reason && when.elapsed() < SAY_AGAIN);
+        let is_old = said
+            .get(&involved)
+            .is_some_and(|(when, last)| *last == error.reason && when.elapsed() < SAY_AGAIN);
         let is_news = !is_old && said.len() < MAX_SAID;
         if is_news {
             said.insert(involved, (Instant::now(), error.reason));
@@ -267,10 +339,13 @@ impl KubernetesCluster {
                 usual: deployment.usual(),
             },
             service: match service.points_at {
-                PointsAt::Unidler => {
-                    cluster::Service::Idled { version: service.version(), restorable: service.when_unidled(deployment).is_ok() }
-                }
-                PointsAt::Pods => cluster::Service::Serving { endpoints: detail.map_or(Endpoints::Unknown, Detail::endpoints) },
+                PointsAt::Unidler => cluster::Service::Idled {
+                    version: service.version(),
+                    restorable: service.when_unidled(deployment).is_ok(),
+                },
+                PointsAt::Pods => cluster::Service::Serving {
+                    endpoints: detail.map_or(Endpoints::Unknown, Detail::endpoints),
+                },
                 PointsAt::Elsewhere => cluster::Service::Elsewhere,
             },
             pods: detail.map_or_else(Pods::default, Detail::pods),
@@ -284,18 +359,28 @@ impl Cluster for KubernetesCluster {
     }
 
     fn apps(&self) -> Vec<AppId> {
-        self.looked_up(|caches| Ok(caches.apps())).unwrap_or_default().iter().map(Found::id).collect()
+        self.looked_up(|caches| Ok(caches.apps()))
+            .unwrap_or_default()
+            .iter()
+            .map(Found::id)
+            .collect()
     }
 
     fn observe(&self, app: &AppId) -> Observation {
-        self.app(app).map(|found| self.observed(&found, None)).map_err(|error| error.reason)
+        self.app(app)
+            .map(|found| self.observed(&found, None))
+            .map_err(|error| error.reason)
     }
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         stream::unfold(Watching::new(self.clone(), app.clone()), Watching::next).boxed()
     }
 
-    fn apply<'a>(&'a self, app: &'a AppId, write: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
         async move {
             let found = self.app(app).map_err(|_| ApplyError::Conflict)?;
             self.inner.writer.apply(&found, write).await
@@ -315,9 +400,20 @@ impl Cluster for KubernetesCluster {
     }
 
     fn not_ready(&self) -> Option<String> {
-        let Caches { ingresses, deployments, services } = &self.inner.caches;
-        let missing = [ingresses.not_ready("Ingresses"), deployments.not_ready("Deployments"), services.not_ready("Services")];
-        missing.into_iter().flatten().reduce(|all, one| format!("{all}; {one}"))
+        let Caches {
+            ingresses,
+            deployments,
+            services,
+        } = &self.inner.caches;
+        let missing = [
+            ingresses.not_ready("Ingresses"),
+            deployments.not_ready("Deployments"),
+            services.not_ready("Services"),
+        ];
+        missing
+            .into_iter()
+            .flatten()
+            .reduce(|all, one| format!("{all}; {one}"))
     }
 }
 

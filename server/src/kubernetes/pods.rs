@@ -55,21 +55,34 @@ const RECENT: SignedDuration = SignedDuration::from_mins(1);
 /// The pods must be the workload's own. Of several generations, only the newest counts.
 pub(super) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) -> Pods {
     let present = pods.into_iter().filter(|pod| !is_leaving(pod)).collect();
-    let (ended, alive): (Vec<_>, Vec<_>) = newest_generation(present).into_iter().partition(|pod| has_ended(pod));
+    let (ended, alive): (Vec<_>, Vec<_>) = newest_generation(present)
+        .into_iter()
+        .partition(|pod| has_ended(pod));
     let alive: Vec<_> = alive.into_iter().map(|pod| of_pod(pod, now)).collect();
     // Of a pod that the scheduler has not looked at yet, nothing is known.
     let is_well = |pods: &Pods| pods.trouble.is_none() && pods.step > Some(Step::Scheduling);
     let is_any_well = alive.iter().any(is_well);
-    let hopeful = alive.into_iter().filter(|pods| !(is_any_well && pods.trouble.is_some_and(|trouble| trouble.given_up)));
+    let hopeful = alive
+        .into_iter()
+        .filter(|pods| !(is_any_well && pods.trouble.is_some_and(|trouble| trouble.given_up)));
     let furthest = hopeful.max_by_key(|pods| (pods.step, is_well(pods), pods.trouble.is_some()));
 
-    let recent = ended.into_iter().filter(|pod| created(pod).is_some_and(|at| now.duration_since(at) < RECENT));
+    let recent = ended
+        .into_iter()
+        .filter(|pod| created(pod).is_some_and(|at| now.duration_since(at) < RECENT));
     let turned_away = recent.max_by_key(|pod| created(pod)).and_then(turned_away);
     match furthest {
         // Its node may turn this one away as well.
-        Some(pods) if pods.trouble.is_none() && pods.step < Some(Step::Starting) => Pods { trouble: turned_away, ..pods },
+        Some(pods) if pods.trouble.is_none() && pods.step < Some(Step::Starting) => Pods {
+            trouble: turned_away,
+            ..pods
+        },
         Some(pods) => pods,
-        None => Pods { step: turned_away.map(|_| Step::Scheduling), trouble: turned_away, restarts: 0 },
+        None => Pods {
+            step: turned_away.map(|_| Step::Scheduling),
+            trouble: turned_away,
+            restarts: 0,
+        },
     }
 }
 
@@ -77,11 +90,15 @@ pub(super) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) 
 /// ([`DisruptionTarget`](https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions)).
 fn is_leaving(pod: &Pod) -> bool {
     let is_target = |status: &PodStatus| condition(status, "DisruptionTarget").is_some_and(is_true);
-    pod.metadata.deletion_timestamp.is_some() || (!has_ended(pod) && pod.status.as_ref().is_some_and(is_target))
+    pod.metadata.deletion_timestamp.is_some()
+        || (!has_ended(pod) && pod.status.as_ref().is_some_and(is_target))
 }
 
 fn has_ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    let phase = pod
+        .status
+        .as_ref()
+        .and_then(|status| status.phase.as_deref());
     matches!(phase, Some("Succeeded" | "Failed"))
 }
 
@@ -92,13 +109,20 @@ fn created(pod: &Pod) -> Option<Timestamp> {
 /// Those that belong to what created the latest pod. A rollout leaves pods of the `ReplicaSet` before.
 fn newest_generation(mut pods: Vec<&Pod>) -> Vec<&Pod> {
     let latest = pods.iter().max_by_key(|pod| created(pod)).copied();
-    pods.retain(|pod| latest.is_some_and(|latest| created(pod) == created(latest) || creator(pod) == creator(latest)));
+    pods.retain(|pod| {
+        latest.is_some_and(|latest| {
+            created(pod) == created(latest) || creator(pod) == creator(latest)
+        })
+    });
     pods
 }
 
 fn creator(pod: &Pod) -> Option<&str> {
     let owners = pod.metadata.owner_references.as_deref().unwrap_or_default();
-    owners.iter().find(|owner| owner.controller == Some(true)).map(|owner| &*owner.uid)
+    owners
+        .iter()
+        .find(|owner| owner.controller == Some(true))
+        .map(|owner| &*owner.uid)
 }
 
 fn of_pod(pod: &Pod, now: Timestamp) -> Pods {
@@ -106,30 +130,57 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Pods {
     let status = pod.status.as_ref().unwrap_or(&nothing);
     let scheduled = condition(status, "PodScheduled");
     if !scheduled.is_some_and(is_true) {
-        return Pods { step: Some(Step::Scheduling), trouble: unscheduled(pod, scheduled, now), restarts: 0 };
+        return Pods {
+            step: Some(Step::Scheduling),
+            trouble: unscheduled(pod, scheduled, now),
+            restarts: 0,
+        };
     }
     let containers = Containers::of(pod, status);
-    let restarts = containers.all().map(|container| count(container.restart_count)).fold(0, u32::saturating_add);
+    let restarts = containers
+        .all()
+        .map(|container| count(container.restart_count))
+        .fold(0, u32::saturating_add);
     if let Some((step, trouble)) = containers.trouble(now) {
-        return Pods { step: Some(step), trouble: Some(trouble), restarts };
+        return Pods {
+            step: Some(step),
+            trouble: Some(trouble),
+            restarts,
+        };
     }
     let step = containers.step();
     let trouble = match step {
-        Step::Checking if is_slow_to_be_ready(status, &containers, now) => Some(Reason::NotPassingChecks),
+        Step::Checking if is_slow_to_be_ready(status, &containers, now) => {
+            Some(Reason::NotPassingChecks)
+        }
         Step::Checking => None,
-        _ if has_been_false(condition(status, "PodReadyToStartContainers"), now) => Some(Reason::SandboxPending),
-        _ if is_ignored(status) && gives_no_sign(scheduled.and_then(changed), now) => Some(Reason::PlatformNotReady),
-        _ if containers.sidecars.iter().any(|sidecar| sidecar.started != Some(true) && has_run(sidecar, now)) => {
+        _ if has_been_false(condition(status, "PodReadyToStartContainers"), now) => {
+            Some(Reason::SandboxPending)
+        }
+        _ if is_ignored(status) && gives_no_sign(scheduled.and_then(changed), now) => {
+            Some(Reason::PlatformNotReady)
+        }
+        _ if containers
+            .sidecars
+            .iter()
+            .any(|sidecar| sidecar.started != Some(true) && has_run(sidecar, now)) =>
+        {
             Some(Reason::NotPassingChecks)
         }
         _ => None,
     };
-    Pods { step: Some(step), trouble: trouble.map(Trouble::waiting), restarts }
+    Pods {
+        step: Some(step),
+        trouble: trouble.map(Trouble::waiting),
+        restarts,
+    }
 }
 
 /// Why a pod has no node.
 fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> Option<Trouble> {
-    let message = scheduled.and_then(|condition| condition.message.as_deref()).unwrap_or_default();
+    let message = scheduled
+        .and_then(|condition| condition.message.as_deref())
+        .unwrap_or_default();
     let reason = match scheduled.and_then(|condition| condition.reason.as_deref()) {
         Some("SchedulingGated") => Reason::HeldBack,
         Some("Unschedulable") => unschedulable(message),
@@ -143,8 +194,19 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
 
 /// What the scheduler lacks. It says so for all nodes in one sentence, and after that why no other pod can make room.
 fn unschedulable(message: &str) -> Reason {
-    let message = message.split("preemption:").next().unwrap_or_default().to_ascii_lowercase();
-    let lacks_room = ["insufficient ", "too many pods", "free ports", "allocate all claims", "resource claim", "resourceclaim"];
+    let message = message
+        .split("preemption:")
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
+    let lacks_room = [
+        "insufficient ",
+        "too many pods",
+        "free ports",
+        "allocate all claims",
+        "resource claim",
+        "resourceclaim",
+    ];
     if lacks_room.iter().any(|words| message.contains(words)) {
         Reason::NoRoom
     } else if concerns_storage(&message) {
@@ -156,7 +218,9 @@ fn unschedulable(message: &str) -> Reason {
 
 fn concerns_storage(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["volume", "pvc", "pv(s)", "free storage", "available disk"].iter().any(|words| message.contains(words))
+    ["volume", "pvc", "pv(s)", "free storage", "available disk"]
+        .iter()
+        .any(|words| message.contains(words))
 }
 
 /// Why a node did not keep a pod.
@@ -174,15 +238,28 @@ fn turned_away(pod: &Pod) -> Option<Trouble> {
 
 /// Whether the kubelet has not even acknowledged the pod.
 fn is_ignored(status: &PodStatus) -> bool {
-    let PodStatus { conditions, container_statuses, init_container_statuses, start_time, .. } = status;
-    let has_reported = conditions.iter().flatten().any(|condition| condition.type_ != "PodScheduled");
-    !has_reported && container_statuses.is_none() && init_container_statuses.is_none() && start_time.is_none()
+    let PodStatus {
+        conditions,
+        container_statuses,
+        init_container_statuses,
+        start_time,
+        ..
+    } = status;
+    let has_reported = conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ != "PodScheduled");
+    !has_reported
+        && container_statuses.is_none()
+        && init_container_statuses.is_none()
+        && start_time.is_none()
 }
 
 fn is_slow_to_be_ready(status: &PodStatus, containers: &Containers<'_>, now: Timestamp) -> bool {
     let waits_for_gates = || has_been_true(condition(status, "ContainersReady"), now);
     let is_slow = |container: &&ContainerStatus| !container.ready && has_run(container, now);
-    !condition(status, "Ready").is_some_and(is_true) && (containers.serving().any(|one| is_slow(&one)) || waits_for_gates())
+    !condition(status, "Ready").is_some_and(is_true)
+        && (containers.serving().any(|one| is_slow(&one)) || waits_for_gates())
 }
 
 /// The containers of a pod, by what is expected of them.
@@ -198,12 +275,26 @@ struct Containers<'a> {
 
 impl<'a> Containers<'a> {
     fn of(pod: &Pod, status: &'a PodStatus) -> Self {
-        let specs = pod.spec.as_ref().and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+        let specs = pod
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.init_containers.as_deref())
+            .unwrap_or_default();
         let is_sidecar = |container: &&ContainerStatus| {
-            specs.iter().any(|spec| spec.name == container.name && spec.restart_policy.as_deref() == Some("Always"))
+            specs.iter().any(|spec| {
+                spec.name == container.name && spec.restart_policy.as_deref() == Some("Always")
+            })
         };
-        let (sidecars, init) = status.init_container_statuses.iter().flatten().partition(is_sidecar);
-        Self { init, sidecars, main: status.container_statuses.as_deref().unwrap_or_default() }
+        let (sidecars, init) = status
+            .init_container_statuses
+            .iter()
+            .flatten()
+            .partition(is_sidecar);
+        Self {
+            init,
+            sidecars,
+            main: status.container_statuses.as_deref().unwrap_or_default(),
+        }
     }
 
     fn all(&self) -> impl Iterator<Item = &'a ContainerStatus> {
@@ -217,15 +308,23 @@ impl<'a> Containers<'a> {
 
     /// The worst that one of them complains of.
     fn trouble(&self, now: Timestamp) -> Option<(Step, Trouble)> {
-        let stopping = self.serving().filter(|container| keeps_stopping(container, now));
-        let stopping = stopping.map(|container| (Step::Starting, Trouble::waiting(why_it_stops(container))));
-        self.all().filter_map(held_up).chain(stopping).max_by_key(|(_, trouble)| trouble.given_up)
+        let stopping = self
+            .serving()
+            .filter(|container| keeps_stopping(container, now));
+        let stopping =
+            stopping.map(|container| (Step::Starting, Trouble::waiting(why_it_stops(container))));
+        self.all()
+            .filter_map(held_up)
+            .chain(stopping)
+            .max_by_key(|(_, trouble)| trouble.given_up)
     }
 
     fn step(&self) -> Step {
         let has_begun = |container: &ContainerStatus| {
             let states = container.state.iter().chain(&container.last_state);
-            states.into_iter().any(|state| state.running.is_some() || state.terminated.is_some())
+            states
+                .into_iter()
+                .any(|state| state.running.is_some() || state.terminated.is_some())
         };
         if !self.main.is_empty() && self.serving().all(is_running) {
             Step::Checking
@@ -245,18 +344,33 @@ fn held_up(container: &ContainerStatus) -> Option<(Step, Trouble)> {
     let (step, reason, given_up) = match waiting.reason.as_deref()? {
         "ContainerCreating" | "PodInitializing" | "" => return None,
         "SignatureValidationFailed" => (Step::Pulling, Reason::PolicyRefused, true),
-        "ImagePullBackOff" if says(&["SignatureValidationFailed"]) => (Step::Pulling, Reason::PolicyRefused, true),
-        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => (Step::Pulling, Reason::ImageUnavailable, true),
-        "ErrImagePull" | "RegistryUnavailable" | "ImageInspectError" => (Step::Pulling, Reason::ImageUnavailable, false),
-        "CreatePodSandboxError" | "ConfigPodSandboxError" | "KillPodSandboxError" | "NetworkNotReady" => {
-            (Step::Pulling, Reason::SandboxPending, false)
+        "ImagePullBackOff" if says(&["SignatureValidationFailed"]) => {
+            (Step::Pulling, Reason::PolicyRefused, true)
         }
-        "CrashLoopBackOff" => (Step::Starting, why_it_stops(container), container.restart_count >= GIVEN_UP),
-        "CreateContainerConfigError" if says(&["non-root", "runAsNonRoot"]) => (Step::Starting, Reason::CannotRun, true),
+        "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" => {
+            (Step::Pulling, Reason::ImageUnavailable, true)
+        }
+        "ErrImagePull" | "RegistryUnavailable" | "ImageInspectError" => {
+            (Step::Pulling, Reason::ImageUnavailable, false)
+        }
+        "CreatePodSandboxError"
+        | "ConfigPodSandboxError"
+        | "KillPodSandboxError"
+        | "NetworkNotReady" => (Step::Pulling, Reason::SandboxPending, false),
+        "CrashLoopBackOff" => (
+            Step::Starting,
+            why_it_stops(container),
+            container.restart_count >= GIVEN_UP,
+        ),
+        "CreateContainerConfigError" if says(&["non-root", "runAsNonRoot"]) => {
+            (Step::Starting, Reason::CannotRun, true)
+        }
         // A kubelet that has just started says the same while it does not know the Secrets and Services yet.
-        "CreateContainerConfigError" => {
-            (Step::Starting, Reason::BadConfiguration, says(&["not found", "couldn't find key", "non-existent"]))
-        }
+        "CreateContainerConfigError" => (
+            Step::Starting,
+            Reason::BadConfiguration,
+            says(&["not found", "couldn't find key", "non-existent"]),
+        ),
         // Such as `CreateContainerError`, `RunContainerError`, `PreStartHookError`, `PostStartHookError`, `StartError`.
         _ => (Step::Starting, Reason::CannotRun, false),
     };
@@ -265,12 +379,22 @@ fn held_up(container: &ContainerStatus) -> Option<(Step, Trouble)> {
 
 /// Whether a container has ended again and again, and nothing yet says that this is over.
 fn keeps_stopping(container: &ContainerStatus, now: Timestamp) -> bool {
-    let is_waiting = container.state.as_ref().is_some_and(|state| state.waiting.is_some());
-    !container.ready && container.restart_count >= KEEPS_STOPPING && !is_waiting && !has_run(container, now)
+    let is_waiting = container
+        .state
+        .as_ref()
+        .is_some_and(|state| state.waiting.is_some());
+    !container.ready
+        && container.restart_count >= KEEPS_STOPPING
+        && !is_waiting
+        && !has_run(container, now)
 }
 
 fn why_it_stops(container: &ContainerStatus) -> Reason {
-    let ends = container.state.iter().chain(&container.last_state).find_map(|state| state.terminated.as_ref());
+    let ends = container
+        .state
+        .iter()
+        .chain(&container.last_state)
+        .find_map(|state| state.terminated.as_ref());
     match ends.and_then(|end| end.reason.as_deref()) {
         Some("OOMKilled") => Reason::OutOfMemory,
         Some("StartError" | "ContainerCannotRun") => Reason::CannotRun,
@@ -280,17 +404,27 @@ fn why_it_stops(container: &ContainerStatus) -> Reason {
 }
 
 fn is_running(container: &ContainerStatus) -> bool {
-    container.state.as_ref().is_some_and(|state| state.running.is_some())
+    container
+        .state
+        .as_ref()
+        .is_some_and(|state| state.running.is_some())
 }
 
 /// Whether a container has been running for long enough to expect more of it.
 fn has_run(container: &ContainerStatus, now: Timestamp) -> bool {
-    let running = container.state.as_ref().and_then(|state| state.running.as_ref());
+    let running = container
+        .state
+        .as_ref()
+        .and_then(|state| state.running.as_ref());
     running.is_some_and(|running| has_passed(running.started_at.as_ref().map(|time| time.0), now))
 }
 
 fn condition<'a>(status: &'a PodStatus, kind: &str) -> Option<&'a PodCondition> {
-    status.conditions.iter().flatten().find(|condition| condition.type_ == kind)
+    status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == kind)
 }
 
 fn is_true(condition: &PodCondition) -> bool {
@@ -306,11 +440,15 @@ fn has_been_false(condition: Option<&PodCondition>, now: Timestamp) -> bool {
 }
 
 fn has_been(condition: Option<&PodCondition>, value: &str, now: Timestamp) -> bool {
-    condition.is_some_and(|condition| condition.status == value && has_passed(changed(condition), now))
+    condition
+        .is_some_and(|condition| condition.status == value && has_passed(changed(condition), now))
 }
 
 fn changed(condition: &PodCondition) -> Option<Timestamp> {
-    condition.last_transition_time.as_ref().map(|Time(time)| *time)
+    condition
+        .last_transition_time
+        .as_ref()
+        .map(|Time(time)| *time)
 }
 
 /// Whether something has lasted longer than it should. What has no time has not.

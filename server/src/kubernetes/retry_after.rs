@@ -23,7 +23,9 @@ const MAX_ERROR: usize = 1 << 20;
 
 /// How long the API server wants to be left alone, if its answer was an error that says so.
 pub(super) fn retry_after(error: &kube::Error) -> Option<Duration> {
-    let kube::Error::Api(status) = error else { return None };
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
     let seconds = status.details.as_ref()?.retry_after_seconds;
     (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
@@ -71,8 +73,13 @@ where
 }
 
 async fn kept(answer: Response<Body>) -> Response<Body> {
-    let seconds = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
-    let Some(seconds) = seconds.filter(|_| answer.status().as_u16() >= 400) else { return answer };
+    let seconds = answer
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse::<u32>().ok());
+    let Some(seconds) = seconds.filter(|_| answer.status().as_u16() >= 400) else {
+        return answer;
+    };
     let (mut parts, body) = answer.into_parts();
     let body = to_bytes(body, MAX_ERROR).await.unwrap_or_default();
     // A proxy's error is no `Status`.
@@ -107,13 +114,20 @@ mod tests {
             }
             Ok::<_, BoxError>(answer.body(Body::from(body)).expect("an answer"))
         });
-        let client = Client::new(ServiceBuilder::new().layer(KeepRetryAfter).service(server), "default");
+        let client = Client::new(
+            ServiceBuilder::new().layer(KeepRetryAfter).service(server),
+            "default",
+        );
         let listed = Api::<Pod>::all(client).list(&ListParams::default()).await;
-        listed.map(|list| list.items.iter().map(ResourceExt::name_any).collect()).map_err(|error| {
-            let after = retry_after(&error).map(|after| after.as_secs());
-            let kube::Error::Api(status) = error else { panic!("{error}") };
-            (status.message, after)
-        })
+        listed
+            .map(|list| list.items.iter().map(ResourceExt::name_any).collect())
+            .map_err(|error| {
+                let after = retry_after(&error).map(|after| after.as_secs());
+                let kube::Error::Api(status) = error else {
+                    panic!("{error}")
+                };
+                (status.message, after)
+            })
     }
 
     #[tokio::test]
@@ -126,8 +140,18 @@ mod tests {
         assert_eq!(answered(429, None, status).await, told(None));
         assert_eq!(answered(429, None, own).await, told(Some(3)));
         assert_eq!(answered(429, Some("0"), status).await, told(None));
-        assert_eq!(answered(503, Some("5"), "later").await, told(Some(5)), "of a proxy");
-        assert_eq!(answered(503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), "later").await, told(None));
-        assert_eq!(answered(200, Some("7"), list).await, Ok(vec!["a".to_owned()]));
+        assert_eq!(
+            answered(503, Some("5"), "later").await,
+            told(Some(5)),
+            "of a proxy"
+        );
+        assert_eq!(
+            answered(503, Some("Fri, 31 Dec 1999 23:59:59 GMT"), "later").await,
+            told(None)
+        );
+        assert_eq!(
+            answered(200, Some("7"), list).await,
+            Ok(vec!["a".to_owned()])
+        );
     }
 }

@@ -38,7 +38,10 @@ struct Server {
 
 impl Server {
     fn new(script: Script) -> Self {
-        Self { script: Arc::new(Mutex::new(script)), begun: Instant::now() }
+        Self {
+            script: Arc::new(Mutex::new(script)),
+            begun: Instant::now(),
+        }
     }
 
     fn script(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -46,14 +49,24 @@ impl Server {
     }
 
     async fn answer(self, request: Request<KubeBody>) -> Response<Body> {
-        let resource = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
-        let is_watch = request.uri().query().is_some_and(|query| query.contains("watch=true"));
+        let resource = request
+            .uri()
+            .path()
+            .rsplit('/')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let is_watch = request
+            .uri()
+            .query()
+            .is_some_and(|query| query.contains("watch=true"));
         if self.script().is_down {
             return failure(503, 0);
         }
         if is_watch {
             let lasts = self.script().lasts.unwrap_or(Duration::from_secs(30));
-            let silence = futures::stream::once(sleep(lasts)).filter_map(|()| async { None::<Result<Bytes, Infallible>> });
+            let silence = futures::stream::once(sleep(lasts))
+                .filter_map(|()| async { None::<Result<Bytes, Infallible>> });
             return Response::new(Body::from_stream(silence));
         }
         let (fault, takes) = {
@@ -65,8 +78,15 @@ impl Server {
         if let Some((status, seconds)) = fault {
             return failure(status, seconds);
         }
-        let items = self.script().objects.get(resource.as_str()).cloned().unwrap_or_default();
-        Response::new(Body::from(json!({ "metadata": { "resourceVersion": "7" }, "items": items }).to_string()))
+        let items = self
+            .script()
+            .objects
+            .get(resource.as_str())
+            .cloned()
+            .unwrap_or_default();
+        Response::new(Body::from(
+            json!({ "metadata": { "resourceVersion": "7" }, "items": items }).to_string(),
+        ))
     }
 
     fn cluster(&self) -> KubernetesCluster {
@@ -75,7 +95,10 @@ impl Server {
             let server = server.clone();
             async move { Ok::<_, Infallible>(server.answer(request).await) }
         });
-        let client = Client::new(ServiceBuilder::new().layer(KeepRetryAfter).service(service), "default");
+        let client = Client::new(
+            ServiceBuilder::new().layer(KeepRetryAfter).service(service),
+            "default",
+        );
         let settings = Settings {
             key_label: "host".into(),
             service_name: "unidler".into(),
@@ -92,14 +115,24 @@ impl Server {
 
     fn lists_of(&self, resource: &str) -> Vec<Duration> {
         let script = self.script();
-        script.lists.iter().filter(|(of, _)| of == resource).map(|(_, at)| *at).collect()
+        script
+            .lists
+            .iter()
+            .filter(|(of, _)| of == resource)
+            .map(|(_, at)| *at)
+            .collect()
     }
 }
 
 fn failure(status: u16, seconds: u32) -> Response<Body> {
-    let body = json!({ "kind": "Status", "status": "Failure", "code": status, "message": "not now" });
-    let answer = Response::builder().status(status).header("retry-after", seconds);
-    answer.body(Body::from(body.to_string())).expect("an answer")
+    let body =
+        json!({ "kind": "Status", "status": "Failure", "code": status, "message": "not now" });
+    let answer = Response::builder()
+        .status(status)
+        .header("retry-after", seconds);
+    answer
+        .body(Body::from(body.to_string()))
+        .expect("an answer")
 }
 
 /// So many apps whose wake-up has begun, and never comes to an end.
@@ -116,7 +149,8 @@ fn broken_apps(number: usize) -> Script {
         json!({ "metadata": metadata(name, labels), "spec": { "replicas": 1, "selector": { "matchLabels": { "app": name } }, "template": {} } })
     };
     let service = |name: &String| {
-        let spec = json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" });
+        let spec =
+            json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" });
         json!({ "metadata": metadata(name, json!({})), "spec": spec })
     };
     let objects = HashMap::from([
@@ -124,7 +158,10 @@ fn broken_apps(number: usize) -> Script {
         ("deployments", names.iter().map(deployment).collect()),
         ("services", names.iter().map(service).collect()),
     ]);
-    Script { objects, ..Script::default() }
+    Script {
+        objects,
+        ..Script::default()
+    }
 }
 
 async fn ready(cluster: &KubernetesCluster) {
@@ -143,8 +180,14 @@ fn host(name: &str) -> Host {
 
 /// Watches apps for so long.
 async fn watched(cluster: &KubernetesCluster, apps: &[AppId], time: Duration) {
-    let mut watches: FuturesUnordered<_> = apps.iter().map(|app| cluster.watch(app).for_each(|_| async {}).boxed()).collect();
-    assert!(timeout(time, watches.next()).await.is_err(), "a watch never ends");
+    let mut watches: FuturesUnordered<_> = apps
+        .iter()
+        .map(|app| cluster.watch(app).for_each(|_| async {}).boxed())
+        .collect();
+    assert!(
+        timeout(time, watches.next()).await.is_err(),
+        "a watch never ends"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +202,10 @@ async fn a_hundred_broken_apps_cause_ten_lists_in_ten_minutes() {
         let lists = server.lists_of(kind);
         assert!((3..=10).contains(&lists.len()), "{kind}: {lists:?}");
         let gaps = lists.windows(2).skip(1).map(|pair| pair[1] - pair[0]);
-        assert!(gaps.min().is_some_and(|gap| gap >= Duration::from_mins(1)), "{kind}: {lists:?}");
+        assert!(
+            gaps.min().is_some_and(|gap| gap >= Duration::from_mins(1)),
+            "{kind}: {lists:?}"
+        );
     }
 }
 
@@ -173,18 +219,28 @@ async fn a_list_that_takes_long_is_left_to_end() {
     let apps = cluster.apps();
     watched(&cluster, &apps, Duration::from_mins(4)).await;
     assert_eq!(server.lists_of("deployments").len(), 2);
-    assert!(cluster.observe(&apps[0]).is_ok_and(|observed| observed.connected));
+    assert!(
+        cluster
+            .observe(&apps[0])
+            .is_ok_and(|observed| observed.connected)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_an_api_server_asks_of_lists_is_done() {
-    let script = Script { faults: VecDeque::from([(429, 40), (429, 40), (429, 40)]), ..broken_apps(1) };
+    let script = Script {
+        faults: VecDeque::from([(429, 40), (429, 40), (429, 40)]),
+        ..broken_apps(1)
+    };
     let server = Server::new(script);
     let cluster = server.cluster();
     ready(&cluster).await;
     for kind in ["ingresses", "deployments", "services"] {
         let lists = server.lists_of(kind);
-        assert!(lists.len() == 2 && lists[1] - lists[0] >= Duration::from_secs(40), "{kind}: {lists:?}");
+        assert!(
+            lists.len() == 2 && lists[1] - lists[0] >= Duration::from_secs(40),
+            "{kind}: {lists:?}"
+        );
     }
 }
 
@@ -205,16 +261,29 @@ async fn a_list_tells_nobody_before_it_is_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn contact_that_is_lost_is_noticed() {
-    let server = Server::new(Script { lasts: Some(Duration::from_secs(5)), ..broken_apps(1) });
+    let server = Server::new(Script {
+        lasts: Some(Duration::from_secs(5)),
+        ..broken_apps(1)
+    });
     let cluster = server.cluster();
     ready(&cluster).await;
-    assert_eq!(cluster.inner.caches.services.since_contact(), Duration::ZERO);
+    assert_eq!(
+        cluster.inner.caches.services.since_contact(),
+        Duration::ZERO
+    );
     server.script().is_down = true;
     sleep(Duration::from_mins(1)).await;
     assert_eq!(cluster.not_ready(), None, "visitors are told by the page");
     assert!(cluster.inner.caches.services.since_contact() > Duration::from_secs(30));
-    assert!(cluster.find(&host("app-0.example")).is_ok(), "what was known is still shown");
-    assert_eq!(cluster.find(&host("new.example")), Err(Reason::ApiUnreachable), "which may be there by now");
+    assert!(
+        cluster.find(&host("app-0.example")).is_ok(),
+        "what was known is still shown"
+    );
+    assert_eq!(
+        cluster.find(&host("new.example")),
+        Err(Reason::ApiUnreachable),
+        "which may be there by now"
+    );
     sleep(Duration::from_mins(5)).await;
     let why = cluster.not_ready().expect("not ready");
     assert!(why.contains("could not be watched for"), "{why}");

@@ -34,7 +34,15 @@ pub(super) struct Watching {
 impl Watching {
     pub(super) fn new(cluster: KubernetesCluster, app: AppId) -> Self {
         let changes = cluster.inner.changed.subscribe();
-        Self { cluster, app, changes, detail: None, latest: None, news: Instant::now(), doubt: DOUBT }
+        Self {
+            cluster,
+            app,
+            changes,
+            detail: None,
+            latest: None,
+            news: Instant::now(),
+            doubt: DOUBT,
+        }
     }
 
     /// Waits for an observation that is different from the latest one.
@@ -72,12 +80,21 @@ impl Watching {
 
     fn observe(&mut self) -> Result<unidler::cluster::Observed, NotFound> {
         self.changes.mark_unchanged();
-        let found = self.cluster.app(&self.app).inspect_err(|_| self.detail = None)?;
-        if self.detail.as_ref().is_some_and(|detail| !detail.is_of(&found)) {
+        let found = self
+            .cluster
+            .app(&self.app)
+            .inspect_err(|_| self.detail = None)?;
+        if self
+            .detail
+            .as_ref()
+            .is_some_and(|detail| !detail.is_of(&found))
+        {
             self.detail = None;
         }
         let client = &self.cluster.inner.watching_client;
-        let detail = self.detail.get_or_insert_with(|| Detail::watch(client, &found));
+        let detail = self
+            .detail
+            .get_or_insert_with(|| Detail::watch(client, &found));
         detail.note(&found);
         Ok(self.cluster.observed(&found, self.detail.as_ref()))
     }

@@ -64,7 +64,13 @@ impl Server {
 
     pub(crate) async fn with(max_wakes: usize, limits: Limits) -> Self {
         let cluster = DemoCluster::default();
-        let hub = Hub::new(Arc::new(cluster.clone()), Settings { max_wakes, ..Settings::default() });
+        let hub = Hub::new(
+            Arc::new(cluster.clone()),
+            Settings {
+                max_wakes,
+                ..Settings::default()
+            },
+        );
         let router = |state| demo::router(cluster.clone(), state);
         Self::serve(cluster.clone(), hub, limits, MANY, None, router).await
     }
@@ -82,13 +88,29 @@ impl Server {
         let cluster = DemoCluster::default();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings::default());
         let router = |state| demo::router(cluster.clone(), state);
-        Self::serve(cluster.clone(), hub, Limits::default(), connections, None, router).await
+        Self::serve(
+            cluster.clone(),
+            hub,
+            Limits::default(),
+            connections,
+            None,
+            router,
+        )
+        .await
     }
 
     /// In front of another cluster than the demo's.
     pub(crate) async fn of(cluster: impl Cluster, late: Option<Late>) -> Self {
         let hub = Hub::new(Arc::new(cluster), Settings::default());
-        Self::serve(DemoCluster::default(), hub, Limits::default(), MANY, late, router).await
+        Self::serve(
+            DemoCluster::default(),
+            hub,
+            Limits::default(),
+            MANY,
+            late,
+            router,
+        )
+        .await
     }
 
     async fn serve(
@@ -112,16 +134,35 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
         let (stop, stopped) = oneshot::channel();
-        let connections = connections::Limits { connections, drain: Duration::from_secs(5) };
-        let limits = serve::Limits { connections, delay: Duration::ZERO };
+        let connections = connections::Limits {
+            connections,
+            drain: Duration::from_secs(5),
+        };
+        let limits = serve::Limits {
+            connections,
+            delay: Duration::ZERO,
+        };
         let task = tokio::spawn(serve(listener, router(state), hub, limits, async {
             drop(stopped.await);
         }));
         let client = Client::builder(TokioExecutor::new()).build_http();
-        Self { address, cluster, client, stop: Some(stop), task, _site: site }
+        Self {
+            address,
+            cluster,
+            client,
+            stop: Some(stop),
+            task,
+            _site: site,
+        }
     }
 
-    pub(crate) async fn send(&self, method: Method, host: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         Answer::read(request(&self.client, &self.address, method, host, path, headers).await).await
     }
 
@@ -133,22 +174,54 @@ impl Server {
         self.stream(host, path, &[]).await
     }
 
-    pub(crate) async fn stream(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> EventStream {
-        let (parts, body) = request(&self.client, &self.address, Method::GET, host, path, headers).await.into_parts();
-        EventStream { status: parts.status, headers: parts.headers, body, text: String::new(), last_retry_ms: 0 }
+    pub(crate) async fn stream(
+        &self,
+        host: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> EventStream {
+        let (parts, body) = request(
+            &self.client,
+            &self.address,
+            Method::GET,
+            host,
+            path,
+            headers,
+        )
+        .await
+        .into_parts();
+        EventStream {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            text: String::new(),
+            last_retry_ms: 0,
+        }
     }
 
     /// An answer over HTTP/2 without TLS, on a connection of its own: there the host is part of the URI.
     pub(crate) async fn http2(&self, host: &str, path: &str) -> Answer {
-        let stream = TcpStream::connect(&self.address).await.expect("a connection");
-        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("HTTP/2");
+        let stream = TcpStream::connect(&self.address)
+            .await
+            .expect("a connection");
+        let (mut sender, connection) = http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .expect("HTTP/2");
         tokio::spawn(connection);
-        let request = Request::builder().uri(format!("http://{host}{path}")).body(Empty::<Bytes>::new()).expect("a request");
+        let request = Request::builder()
+            .uri(format!("http://{host}{path}"))
+            .body(Empty::<Bytes>::new())
+            .expect("a request");
         Answer::read(sender.send_request(request).await.expect("an answer")).await
     }
 
     /// Asks until an answer is as it should be.
-    pub(crate) async fn until(&self, host: &str, path: &str, good: impl Fn(&Answer) -> bool) -> Answer {
+    pub(crate) async fn until(
+        &self,
+        host: &str,
+        path: &str,
+        good: impl Fn(&Answer) -> bool,
+    ) -> Answer {
         let asking = async {
             loop {
                 let answer = self.get(host, path, &[NAVIGATE]).await;
@@ -158,12 +231,16 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        timeout(PATIENCE, asking).await.expect("an answer as it should be")
+        timeout(PATIENCE, asking)
+            .await
+            .expect("an answer as it should be")
     }
 
     pub(crate) async fn phase(&self, host: &str) -> Phase {
         let status = self.get(host, "/_unidler/status", &[]).await;
-        serde_json::from_str::<Progress>(status.text()).expect("a snapshot").phase
+        serde_json::from_str::<Progress>(status.text())
+            .expect("a snapshot")
+            .phase
     }
 
     pub(crate) fn writes(&self, host: &str) -> u64 {
@@ -176,7 +253,10 @@ impl Server {
 
     pub(crate) async fn ended(self) {
         drop(self.client);
-        timeout(PATIENCE, self.task).await.expect("an end").expect("no panic");
+        timeout(PATIENCE, self.task)
+            .await
+            .expect("an end")
+            .expect("no panic");
     }
 }
 
@@ -185,7 +265,12 @@ pub(crate) fn site() -> TempDir {
     let site = tempfile::tempdir().expect("a folder");
     let files = site.path().join("_unidler/pkg");
     fs::create_dir_all(&files).expect("a folder");
-    for name in ["unidler.abc.js", "unidler.abc.js.br", "unidler.abc.wasm", "unidler.abc.css"] {
+    for name in [
+        "unidler.abc.js",
+        "unidler.abc.js.br",
+        "unidler.abc.wasm",
+        "unidler.abc.css",
+    ] {
         fs::write(files.join(name), "/* */").expect("a file");
     }
     site
@@ -200,12 +285,18 @@ async fn request(
     headers: &[(&str, &str)],
 ) -> Response<Body> {
     let uri: Uri = format!("http://{address}{path}").parse().expect("a URI");
-    let mut request = Request::builder().method(method).uri(uri).header("host", host);
+    let mut request = Request::builder()
+        .method(method)
+        .uri(uri)
+        .header("host", host);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Empty::new()).expect("a request");
-    timeout(PATIENCE, client.request(request)).await.expect("an answer in time").expect("an answer")
+    timeout(PATIENCE, client.request(request))
+        .await
+        .expect("an answer in time")
+        .expect("an answer")
 }
 
 pub(crate) struct Answer {
@@ -217,12 +308,22 @@ pub(crate) struct Answer {
 impl Answer {
     async fn read(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        let body = timeout(PATIENCE, body.collect()).await.expect("a body in time").expect("a body").to_bytes();
-        Self { status: parts.status, headers: parts.headers, body }
+        let body = timeout(PATIENCE, body.collect())
+            .await
+            .expect("a body in time")
+            .expect("a body")
+            .to_bytes();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -254,7 +355,9 @@ pub(crate) struct Event {
 
 impl EventStream {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("text"))
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("text"))
     }
 
     /// The next event; `None` at the end of the stream.
@@ -270,9 +373,13 @@ impl EventStream {
                     None => continue,
                 }
             }
-            let frame = timeout(PATIENCE, self.body.frame()).await.expect("an event in time")?.expect("a whole stream");
+            let frame = timeout(PATIENCE, self.body.frame())
+                .await
+                .expect("an event in time")?
+                .expect("a whole stream");
             let data = frame.into_data().expect("data");
-            self.text.push_str(std::str::from_utf8(&data).expect("text"));
+            self.text
+                .push_str(std::str::from_utf8(&data).expect("text"));
         }
     }
 
@@ -298,5 +405,7 @@ impl Event {
 }
 
 fn field<'a>(block: &'a str, name: &str) -> Option<&'a str> {
-    block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    block
+        .lines()
+        .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
 }

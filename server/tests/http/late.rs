@@ -28,7 +28,10 @@ use tokio::{
     time::timeout,
 };
 use unidler::{
-    cluster::{AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service, Version, Write},
+    cluster::{
+        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
+        Version, Write,
+    },
     host::Host,
     progress::Reason,
 };
@@ -68,14 +71,27 @@ impl Cluster for OneApp {
             usual: None,
         };
         let service = match self.replicas {
-            0 => Service::Idled { version: version(), restorable: true },
-            _ => Service::Serving { endpoints: Endpoints::Ready },
+            0 => Service::Idled {
+                version: version(),
+                restorable: true,
+            },
+            _ => Service::Serving {
+                endpoints: Endpoints::Ready,
+            },
         };
-        Ok(Observed { connected: self.is_known, title: None, deployment, service, pods: Pods::default() })
+        Ok(Observed {
+            connected: self.is_known,
+            title: None,
+            deployment,
+            service,
+            pods: Pods::default(),
+        })
     }
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
-        stream::once(ready(self.observe(app))).chain(stream::once(pending())).boxed()
+        stream::once(ready(self.observe(app)))
+            .chain(stream::once(pending()))
+            .boxed()
     }
 
     fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {
@@ -98,42 +114,75 @@ impl App {
         let asked = Arc::new(AtomicUsize::new(0));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&asked));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { address, asked }
     }
 
     /// The unidler in front of it.
     async fn late(&self, replicas: u32) -> Server {
-        Server::of(OneApp { replicas, address: self.address, is_known: true }, Some(Late::default())).await
+        Server::of(
+            OneApp {
+                replicas,
+                address: self.address,
+                is_known: true,
+            },
+            Some(Late::default()),
+        )
+        .await
     }
 }
 
 /// What it was asked, as text; or, in another protocol, whatever it is told.
 async fn answer(State(asked): State<Arc<AtomicUsize>>, mut request: Request) -> Response {
     asked.fetch_add(1, Ordering::Relaxed);
-    let on_upgrade = request.headers().contains_key(header::UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let on_upgrade = request
+        .headers()
+        .contains_key(header::UPGRADE)
+        .then(|| hyper::upgrade::on(&mut request));
     let (parts, body) = request.into_parts();
     if let Some(on_upgrade) = on_upgrade {
         tokio::spawn(async move {
-            let (mut from, mut to) = tokio::io::split(TokioIo::new(on_upgrade.await.expect("another protocol")));
+            let (mut from, mut to) =
+                tokio::io::split(TokioIo::new(on_upgrade.await.expect("another protocol")));
             tokio::io::copy(&mut from, &mut to).await
         });
-        let headers = [(header::CONNECTION, "upgrade"), (header::UPGRADE, "websocket")];
+        let headers = [
+            (header::CONNECTION, "upgrade"),
+            (header::UPGRADE, "websocket"),
+        ];
         return (StatusCode::SWITCHING_PROTOCOLS, headers).into_response();
     }
     let body = axum::body::to_bytes(body, 1_000_000).await.expect("a body");
-    let headers: Vec<String> =
-        parts.headers.iter().map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text"))).collect();
-    let text = format!("{} {}\n{}\n{}", parts.method, parts.uri, headers.concat(), String::from_utf8_lossy(&body));
-    let headers = [("x-of-app", "yes"), ("cache-control", "max-age=60"), ("keep-alive", "timeout=5")];
+    let headers: Vec<String> = parts
+        .headers
+        .iter()
+        .map(|(name, value)| format!("{name}: {}\n", value.to_str().expect("text")))
+        .collect();
+    let text = format!(
+        "{} {}\n{}\n{}",
+        parts.method,
+        parts.uri,
+        headers.concat(),
+        String::from_utf8_lossy(&body)
+    );
+    let headers = [
+        ("x-of-app", "yes"),
+        ("cache-control", "max-age=60"),
+        ("keep-alive", "timeout=5"),
+    ];
     (StatusCode::CREATED, headers, Body::from(text)).into_response()
 }
 
 /// Sends bytes and reads until the other side closes, or until `end` has come.
 async fn say(address: &str, words: &str, end: &str) -> (TcpStream, String) {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
-    stream.write_all(words.as_bytes()).await.expect("it is sent");
+    stream
+        .write_all(words.as_bytes())
+        .await
+        .expect("it is sent");
     let mut answer = String::new();
     let reading = async {
         while !answer.contains(end) {
@@ -143,7 +192,9 @@ async fn say(address: &str, words: &str, end: &str) -> (TcpStream, String) {
             answer.push_str(std::str::from_utf8(&bytes[..read]).expect("text"));
         }
     };
-    timeout(Duration::from_secs(15), reading).await.expect("an answer in time");
+    timeout(Duration::from_secs(15), reading)
+        .await
+        .expect("an answer in time");
     (stream, answer)
 }
 
@@ -156,16 +207,27 @@ async fn a_late_request_reaches_the_app_as_it_was_sent() {
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
     let (head, told) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.starts_with("HTTP/1.1 201"), "{head}");
-    assert!(head.contains("x-of-app: yes") && head.contains("cache-control: max-age=60"), "{head}");
+    assert!(
+        head.contains("x-of-app: yes") && head.contains("cache-control: max-age=60"),
+        "{head}"
+    );
     for ours in ["x-unidler", "no-store", "x-robots-tag", "keep-alive"] {
         assert!(!head.contains(ours), "{ours} in {head}");
     }
     assert!(told.starts_with("POST /deep//link?q=%2F&r\n"), "{told}");
-    for sent in ["host: tool.example:8443\n", "x-forwarded-for: 192.0.2.1\n", "cookie: a=b; c=d\n", "via: 1.1 unidler-"] {
+    for sent in [
+        "host: tool.example:8443\n",
+        "x-forwarded-for: 192.0.2.1\n",
+        "cookie: a=b; c=d\n",
+        "via: 1.1 unidler-",
+    ] {
         assert!(told.contains(sent), "{sent} in {told}");
     }
     for of_connection in ["x-hop", "connection:", "te:"] {
-        assert!(!told.contains(&format!("\n{of_connection}")), "{of_connection} in {told}");
+        assert!(
+            !told.contains(&format!("\n{of_connection}")),
+            "{of_connection} in {told}"
+        );
     }
 }
 
@@ -175,7 +237,12 @@ async fn a_navigation_of_http2_gets_the_app_too() {
     let server = app.late(1).await;
     let answer = server.http2(HOST, "/page?a=b").await;
     assert_eq!(answer.status, StatusCode::CREATED);
-    assert!(answer.text().starts_with("GET /page?a=b\n") && answer.text().contains("host: tool.example\n"), "{}", answer.text());
+    assert!(
+        answer.text().starts_with("GET /page?a=b\n")
+            && answer.text().contains("host: tool.example\n"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -184,7 +251,10 @@ async fn the_app_is_told_the_host_that_it_was_found_by() {
     let server = app.late(1).await;
     let request = "GET http://tool.example:8080/a HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n";
     let (_, answer) = say(&server.address, request, "via: 1.1 unidler-").await;
-    assert!(answer.contains("GET /a\n") && answer.contains("host: tool.example:8080\n"), "{answer}");
+    assert!(
+        answer.contains("GET /a\n") && answer.contains("host: tool.example:8080\n"),
+        "{answer}"
+    );
     assert!(!answer.contains("other.example"), "{answer}");
 }
 
@@ -194,11 +264,17 @@ async fn a_web_socket_goes_through() {
     let server = app.late(1).await;
     let request = "GET /socket HTTP/1.1\r\nHost: tool.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let (mut stream, head) = say(&server.address, request, "\r\n\r\n").await;
-    assert!(head.starts_with("HTTP/1.1 101") && head.contains("upgrade: websocket"), "{head}");
+    assert!(
+        head.starts_with("HTTP/1.1 101") && head.contains("upgrade: websocket"),
+        "{head}"
+    );
     for word in ["ping", "pong"] {
         stream.write_all(word.as_bytes()).await.expect("it is sent");
         let mut echo = [0; 4];
-        timeout(Duration::from_secs(15), stream.read_exact(&mut echo)).await.expect("an echo in time").expect("an echo");
+        timeout(Duration::from_secs(15), stream.read_exact(&mut echo))
+            .await
+            .expect("an echo in time")
+            .expect("an echo");
         assert_eq!(&echo, word.as_bytes());
     }
 }
@@ -207,19 +283,39 @@ async fn a_web_socket_goes_through() {
 async fn what_is_ours_stays_ours() {
     let app = App::start().await;
     let server = app.late(1).await;
-    for path in ["/_unidler/status", "/_unidler/readyz", "/_unidler/unknown", "/deep/_unidler/status"] {
-        assert!(server.get(HOST, path, &[]).await.headers.contains_key("x-unidler"), "{path}");
+    for path in [
+        "/_unidler/status",
+        "/_unidler/readyz",
+        "/_unidler/unknown",
+        "/deep/_unidler/status",
+    ] {
+        assert!(
+            server
+                .get(HOST, path, &[])
+                .await
+                .headers
+                .contains_key("x-unidler"),
+            "{path}"
+        );
     }
     assert_eq!(app.asked.load(Ordering::Relaxed), 0);
     for path in ["/healthz", "/events", "/events/", "/_unidler"] {
-        assert_eq!(server.get(HOST, path, &[]).await.header("x-of-app"), "yes", "{path}");
+        assert_eq!(
+            server.get(HOST, path, &[]).await.header("x-of-app"),
+            "yes",
+            "{path}"
+        );
     }
 }
 
 #[tokio::test]
 async fn an_app_with_an_address_is_asked_whatever_is_known_of_it_otherwise() {
     let app = App::start().await;
-    let cluster = OneApp { replicas: 1, address: app.address, is_known: false };
+    let cluster = OneApp {
+        replicas: 1,
+        address: app.address,
+        is_known: false,
+    };
     let server = Server::of(cluster, Some(Late::default())).await;
     assert_eq!(server.get(HOST, "/", &[]).await.header("x-of-app"), "yes");
 }
@@ -232,7 +328,11 @@ async fn the_body_of_any_request_arrives() {
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
     assert!(answer.contains("transfer-encoding: chunked\n"), "{answer}");
     let answer = server.get(HOST, "/", &[]).await;
-    assert!(!answer.text().contains("transfer-encoding"), "{}", answer.text());
+    assert!(
+        !answer.text().contains("transfer-encoding"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
@@ -262,7 +362,10 @@ async fn crude(words: &'static str, closes: bool) -> SocketAddr {
                 while !head.ends_with(b"\r\n\r\n") {
                     head.push(stream.read_u8().await.expect("a head"));
                 }
-                stream.write_all(words.as_bytes()).await.expect("it is sent");
+                stream
+                    .write_all(words.as_bytes())
+                    .await
+                    .expect("it is sent");
                 if !closes {
                     pending::<()>().await;
                 }
@@ -274,27 +377,67 @@ async fn crude(words: &'static str, closes: bool) -> SocketAddr {
 
 #[tokio::test]
 async fn what_an_app_offers_its_own_connection_is_not_for_the_visitor() {
-    let address = crude("HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2,h2c\r\nContent-Length: 2\r\n\r\nOK", false).await;
-    let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(Late::default())).await;
+    let address = crude(
+        "HTTP/1.1 200 OK\r\nConnection: Upgrade\r\nUpgrade: h2,h2c\r\nContent-Length: 2\r\n\r\nOK",
+        false,
+    )
+    .await;
+    let server = Server::of(
+        OneApp {
+            replicas: 1,
+            address,
+            is_known: true,
+        },
+        Some(Late::default()),
+    )
+    .await;
     let answer = server.get(HOST, "/", &[]).await;
-    assert_eq!((answer.text(), answer.header("upgrade"), answer.header("connection")), ("OK", "", ""));
+    assert_eq!(
+        (
+            answer.text(),
+            answer.header("upgrade"),
+            answer.header("connection")
+        ),
+        ("OK", "", "")
+    );
 }
 
 #[tokio::test]
 async fn a_request_that_was_sent_is_never_asked_for_again() {
     let broken = (crude("", true).await, StatusCode::BAD_GATEWAY);
     let uninvited = (
-        crude("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n", false).await,
+        crude(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            false,
+        )
+        .await,
         StatusCode::BAD_GATEWAY,
     );
     let silent = (crude("", false).await, StatusCode::GATEWAY_TIMEOUT);
     for (address, status) in [broken, uninvited, silent] {
         let late = Late::with_answer_timeout(Duration::from_millis(500));
-        let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(late)).await;
-        for (headers, kind) in [(&[][..], "application/problem+json"), (&[NAVIGATE], "text/plain; charset=utf-8")] {
+        let server = Server::of(
+            OneApp {
+                replicas: 1,
+                address,
+                is_known: true,
+            },
+            Some(late),
+        )
+        .await;
+        for (headers, kind) in [
+            (&[][..], "application/problem+json"),
+            (&[NAVIGATE], "text/plain; charset=utf-8"),
+        ] {
             let answer = server.send(Method::POST, HOST, "/order", headers).await;
-            assert_eq!((answer.status, answer.header("content-type")), (status, kind));
-            assert_eq!((answer.header("retry-after"), answer.header("x-unidler")), ("", env!("CARGO_PKG_VERSION")));
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (status, kind)
+            );
+            assert_eq!(
+                (answer.header("retry-after"), answer.header("x-unidler")),
+                ("", env!("CARGO_PKG_VERSION"))
+            );
         }
     }
 }
@@ -308,8 +451,17 @@ async fn a_web_socket_ends_with_the_process() {
     server.shut_down();
     let begun = std::time::Instant::now();
     server.ended().await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "it is not waited for");
-    assert_eq!(timeout(Duration::from_secs(5), stream.read(&mut [0; 8])).await.expect("an end").unwrap_or_default(), 0);
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "it is not waited for"
+    );
+    assert_eq!(
+        timeout(Duration::from_secs(5), stream.read(&mut [0; 8]))
+            .await
+            .expect("an end")
+            .unwrap_or_default(),
+        0
+    );
 }
 
 #[tokio::test]
@@ -317,18 +469,47 @@ async fn an_app_may_ask_another_one_and_pass_the_header_on() {
     let app = App::start().await;
     let server = app.late(1).await;
     let first = server.get("gateway.example", "/", &[]).await;
-    let via = first.text().lines().find_map(|line| line.strip_prefix("via: ")).expect("our name").to_owned();
-    assert_eq!(server.get("other.example", "/", &[("via", &via)]).await.header("x-of-app"), "yes");
-    assert_eq!(server.get("gateway.example", "/", &[("via", &via)]).await.header("x-of-app"), "", "this one has come back");
+    let via = first
+        .text()
+        .lines()
+        .find_map(|line| line.strip_prefix("via: "))
+        .expect("our name")
+        .to_owned();
+    assert_eq!(
+        server
+            .get("other.example", "/", &[("via", &via)])
+            .await
+            .header("x-of-app"),
+        "yes"
+    );
+    assert_eq!(
+        server
+            .get("gateway.example", "/", &[("via", &via)])
+            .await
+            .header("x-of-app"),
+        "",
+        "this one has come back"
+    );
 }
 
 #[tokio::test]
 async fn nothing_is_passed_on_to_an_app_that_is_not_up_or_if_nobody_wants_it() {
     let app = App::start().await;
     let asleep = app.late(0).await;
-    let unwanted = Server::of(OneApp { replicas: 1, address: app.address, is_known: true }, None).await;
+    let unwanted = Server::of(
+        OneApp {
+            replicas: 1,
+            address: app.address,
+            is_known: true,
+        },
+        None,
+    )
+    .await;
     for server in [asleep, unwanted] {
-        assert_eq!(server.get(HOST, "/", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            server.get(HOST, "/", &[]).await.status,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
     }
     assert_eq!(app.asked.load(Ordering::Relaxed), 0);
 }
@@ -338,19 +519,46 @@ async fn an_app_that_cannot_be_reached_has_its_page() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let server = Server::of(OneApp { replicas: 1, address, is_known: true }, Some(Late::default())).await;
+    let server = Server::of(
+        OneApp {
+            replicas: 1,
+            address,
+            is_known: true,
+        },
+        Some(Late::default()),
+    )
+    .await;
     let page = server.get(HOST, "/", &[NAVIGATE]).await;
-    assert_eq!((page.status, page.header("content-type")), (StatusCode::OK, "text/html; charset=utf-8"));
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (StatusCode::OK, "text/html; charset=utf-8")
+    );
     assert!(page.headers.contains_key("x-unidler"));
-    let problem = server.get(HOST, "/data", &[("accept", "application/json")]).await;
-    assert_eq!((problem.status, problem.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "5"));
+    let problem = server
+        .get(HOST, "/data", &[("accept", "application/json")])
+        .await;
+    assert_eq!(
+        (problem.status, problem.header("retry-after")),
+        (StatusCode::SERVICE_UNAVAILABLE, "5")
+    );
 }
 
 #[tokio::test]
 async fn an_address_that_is_our_own_is_noticed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    let (ours, theirs) = (listener.local_addr().expect("an address"), Arc::new(AtomicUsize::new(0)));
-    let server = Server::of(OneApp { replicas: 1, address: ours, is_known: true }, Some(Late::default())).await;
+    let (ours, theirs) = (
+        listener.local_addr().expect("an address"),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let server = Server::of(
+        OneApp {
+            replicas: 1,
+            address: ours,
+            is_known: true,
+        },
+        Some(Late::default()),
+    )
+    .await;
     // Whoever asks there asks the server again, as a Service would that selects our own pods.
     let (counted, behind) = (Arc::clone(&theirs), server.address.clone());
     tokio::spawn(async move {

@@ -31,13 +31,18 @@ struct Open(mpsc::UnboundedSender<Result<Bytes, std::io::Error>>);
 impl Open {
     fn tell(&self, kind: &str, object: &Value) {
         let line = format!("{}\n", json!({ "type": kind, "object": object }));
-        self.0.unbounded_send(Ok(line.into())).expect("somebody watches");
+        self.0
+            .unbounded_send(Ok(line.into()))
+            .expect("somebody watches");
     }
 
     /// That all that was there has been told.
     fn complete(&self) {
         let metadata = json!({ "resourceVersion": "9", "annotations": { "k8s.io/initial-events-end": "true" } });
-        self.tell("BOOKMARK", &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": metadata }));
+        self.tell(
+            "BOOKMARK",
+            &json!({ "kind": "Pod", "apiVersion": "v1", "metadata": metadata }),
+        );
     }
 }
 
@@ -51,15 +56,29 @@ impl Server {
         let (sender, asked) = tokio_mpsc::unbounded_channel();
         let server = service_fn(move |request: Request<KubeBody>| {
             let (answer, answered) = tokio::sync::oneshot::channel();
-            let resource = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
+            let resource = request
+                .uri()
+                .path()
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
             let query = request.uri().query().unwrap_or_default().to_owned();
-            sender.send(Asked { resource, query, answer }).expect("a test");
+            sender
+                .send(Asked {
+                    resource,
+                    query,
+                    answer,
+                })
+                .expect("a test");
             answered.map(|answer| answer.map_err(|_| std::io::Error::other("refused")))
         });
         Self {
             asked,
             client: Client::new(
-                tower::ServiceBuilder::new().layer(super::super::retry_after::KeepRetryAfter).service(server),
+                tower::ServiceBuilder::new()
+                    .layer(super::super::retry_after::KeepRetryAfter)
+                    .service(server),
                 "ns",
             ),
         }
@@ -69,7 +88,10 @@ impl Server {
     async fn open(&mut self, resource: &str) -> Open {
         let (sender, receiver) = mpsc::unbounded();
         let asked = self.next(resource).await;
-        asked.answer.send(Response::new(Body::from_stream(receiver))).expect("somebody waits");
+        asked
+            .answer
+            .send(Response::new(Body::from_stream(receiver)))
+            .expect("somebody waits");
         Open(sender)
     }
 
@@ -91,8 +113,15 @@ impl Server {
         while pods.is_none() || slices.is_none() {
             let (sender, receiver) = mpsc::unbounded();
             let asked = self.asked.recv().await.expect("a request");
-            asked.answer.send(Response::new(Body::from_stream(receiver))).expect("somebody waits");
-            *(if asked.resource == "pods" { &mut pods } else { &mut slices }) = Some(Open(sender));
+            asked
+                .answer
+                .send(Response::new(Body::from_stream(receiver)))
+                .expect("somebody waits");
+            *(if asked.resource == "pods" {
+                &mut pods
+            } else {
+                &mut slices
+            }) = Some(Open(sender));
         }
         (pods.expect("both"), slices.expect("both"))
     }
@@ -105,7 +134,9 @@ fn status(code: u16, retry_after: Option<u32>) -> Response<Body> {
         Some(seconds) => answer.header("retry-after", seconds),
         None => answer,
     };
-    answer.body(Body::from(status.to_string())).expect("an answer")
+    answer
+        .body(Body::from(status.to_string()))
+        .expect("an answer")
 }
 
 fn found(replicas: u32, points_at_us: bool) -> Found {
@@ -115,19 +146,38 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         true => json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc" }),
         false => json!({ "selector": { "app": "tool" } }),
     };
-    let own = OwnService { name: "unidler".into(), domain: "cluster.local".into() };
+    let own = OwnService {
+        name: "unidler".into(),
+        domain: "cluster.local".into(),
+    };
     let (name, namespace) = cached("tool");
     let deployment = Deployment::parse(serde_json::from_value(deployment).expect("a Deployment"));
-    let service = Service::parse(serde_json::from_value(json!({ "metadata": {}, "spec": spec })).expect("a Service"), &own);
+    let service = Service::parse(
+        serde_json::from_value(json!({ "metadata": {}, "spec": spec })).expect("a Service"),
+        &own,
+    );
     Found {
         ingresses: Vec::new(),
-        deployment: Arc::new(Cached { name: name.clone(), namespace: namespace.clone(), key: None, value: deployment }),
-        service: Arc::new(Cached { name, namespace, key: None, value: service }),
+        deployment: Arc::new(Cached {
+            name: name.clone(),
+            namespace: namespace.clone(),
+            key: None,
+            value: deployment,
+        }),
+        service: Arc::new(Cached {
+            name,
+            namespace,
+            key: None,
+            value: service,
+        }),
     }
 }
 
 /// A pod of the `ReplicaSet` with the name `tool-5d4f`.
-#[expect(clippy::needless_pass_by_value, reason = "so that `json!` can stand in the call")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can stand in the call"
+)]
 fn pod(uid: &str, change: Value) -> Value {
     let owner = json!({ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "tool-5d4f", "uid": "r", "controller": true });
     let mut pod = json!({
@@ -161,14 +211,25 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         (alive(), slice("1", OWN, &["p1"]), Endpoints::Ready),
         (alive(), slice("1", OWN, &[]), Endpoints::NotReady),
         (alive(), slice("1", OWN, &["p0"]), Endpoints::NotReady),
-        (alive(), slice("1", "endpointslicemirroring-controller.k8s.io", &["p1"]), Endpoints::NotReady),
+        (
+            alive(),
+            slice("1", "endpointslicemirroring-controller.k8s.io", &["p1"]),
+            Endpoints::NotReady,
+        ),
         (alive(), slice("1", "unidler", &["p1"]), Endpoints::NotReady),
         (
-            pod("p1", json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } })),
+            pod(
+                "p1",
+                json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } }),
+            ),
             slice("1", OWN, &["p1"]),
             Endpoints::NotReady,
         ),
-        (pod("p1", json!({ "metadata": { "ownerReferences": null } })), slice("1", OWN, &["p1"]), Endpoints::NotReady),
+        (
+            pod("p1", json!({ "metadata": { "ownerReferences": null } })),
+            slice("1", OWN, &["p1"]),
+            Endpoints::NotReady,
+        ),
         (
             pod(
                 "p1",
@@ -181,7 +242,11 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
     for (pod, slice, expected) in cases {
         let mut server = Server::new();
         let detail = Detail::watch(&server.client, &found(1, false));
-        assert_eq!(detail.endpoints(), Endpoints::Unknown, "before anything is known");
+        assert_eq!(
+            detail.endpoints(),
+            Endpoints::Unknown,
+            "before anything is known"
+        );
         let (pods, slices) = server.both().await;
         pods.tell("ADDED", &pod);
         pods.complete();
@@ -190,7 +255,10 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         settle().await;
         assert_eq!(detail.endpoints(), expected, "{pod} {slice}");
     }
-    for conditions in [json!({ "ready": false }), json!({ "ready": true, "terminating": true })] {
+    for conditions in [
+        json!({ "ready": false }),
+        json!({ "ready": true, "terminating": true }),
+    ] {
         let mut server = Server::new();
         let detail = Detail::watch(&server.client, &found(1, false));
         let (pods, slices) = server.both().await;
@@ -224,10 +292,18 @@ async fn a_pod_of_before_the_start_does_not_count_for_a_while() {
     pods.tell("ADDED", &pod("new", json!({})));
     slices.tell("MODIFIED", &slice("2", OWN, &["old", "new"]));
     settle().await;
-    assert_eq!(detail.endpoints(), Endpoints::Ready, "a new one counts at once");
+    assert_eq!(
+        detail.endpoints(),
+        Endpoints::Ready,
+        "a new one counts at once"
+    );
     slices.tell("MODIFIED", &slice("3", OWN, &["old"]));
     sleep(Duration::from_secs(2)).await;
-    assert_eq!(detail.endpoints(), Endpoints::Ready, "one that has stayed is the app's after all");
+    assert_eq!(
+        detail.endpoints(),
+        Endpoints::Ready,
+        "one that has stayed is the app's after all"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +316,11 @@ async fn half_a_picture_is_not_shown_and_an_old_one_not_kept() {
     }] } });
     pods.tell("ADDED", &pod("p1", crashing));
     settle().await;
-    assert_eq!(detail.pods(), Pods::default(), "the other pod may be nearly ready");
+    assert_eq!(
+        detail.pods(),
+        Pods::default(),
+        "the other pod may be nearly ready"
+    );
     pods.tell("ADDED", &pod("p2", json!({})));
     pods.complete();
     slices.tell("ADDED", &slice("1", OWN, &["p2"]));
@@ -276,10 +356,19 @@ async fn a_broken_watch_is_not_believed_for_long_and_not_tried_again_and_again()
     while begun.elapsed() < Duration::from_secs(120) {
         if let Ok(asked) = timeout(Duration::from_secs(1), server.asked.recv()).await {
             requests += 1;
-            asked.expect("a request").answer.send(status(503, None)).expect("somebody waits");
+            asked
+                .expect("a request")
+                .answer
+                .send(status(503, None))
+                .expect("somebody waits");
         }
         if begun.elapsed() > Duration::from_secs(12) {
-            assert_eq!(detail.endpoints(), Endpoints::Unknown, "after {:?}", begun.elapsed());
+            assert_eq!(
+                detail.endpoints(),
+                Endpoints::Unknown,
+                "after {:?}",
+                begun.elapsed()
+            );
         }
     }
     assert!((4..=11).contains(&requests), "{requests} in two minutes");
@@ -292,11 +381,18 @@ async fn an_api_server_that_asks_for_patience_gets_it() {
     let _detail = Detail::watch(&server.client, &found(1, false));
     for _ in 0..2 {
         let asked = server.asked.recv().await.expect("a request");
-        asked.answer.send(status(429, Some(50))).expect("somebody waits");
+        asked
+            .answer
+            .send(status(429, Some(50)))
+            .expect("somebody waits");
     }
     let begun = Instant::now();
     server.asked.recv().await.expect("a request");
-    assert!(begun.elapsed() >= Duration::from_secs(50), "after {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_secs(50),
+        "after {:?}",
+        begun.elapsed()
+    );
 }
 
 /// Before Kubernetes 1.32 they refuse, or know nothing of it.
@@ -311,13 +407,26 @@ async fn an_older_api_server_does_not_say_when_it_has_told_everything() {
             if asked.query.contains("sendInitialEvents=true")
                 && let Some(code) = refusal
             {
-                asked.answer.send(status(code, None)).expect("somebody waits");
+                asked
+                    .answer
+                    .send(status(code, None))
+                    .expect("somebody waits");
                 continue;
             }
             let (sender, receiver) = mpsc::unbounded();
-            asked.answer.send(Response::new(Body::from_stream(receiver))).expect("somebody waits");
+            asked
+                .answer
+                .send(Response::new(Body::from_stream(receiver)))
+                .expect("somebody waits");
             let watch = Open(sender);
-            watch.tell("ADDED", &if asked.resource == "pods" { pod("p1", json!({})) } else { slice("1", OWN, &["p1"]) });
+            watch.tell(
+                "ADDED",
+                &if asked.resource == "pods" {
+                    pod("p1", json!({}))
+                } else {
+                    slice("1", OWN, &["p1"])
+                },
+            );
             open.push(watch);
         }
         settle().await;
@@ -337,10 +446,16 @@ async fn where_pods_may_not_be_watched_only_slices_count_that_have_changed() {
         let asked = server.asked.recv().await.expect("a request");
         if asked.resource == "pods" {
             assert_ne!(detail.endpoints(), Endpoints::Forbidden);
-            asked.answer.send(status(403, None)).expect("somebody waits");
+            asked
+                .answer
+                .send(status(403, None))
+                .expect("somebody waits");
         } else {
             let (sender, receiver) = mpsc::unbounded();
-            asked.answer.send(Response::new(Body::from_stream(receiver))).expect("somebody waits");
+            asked
+                .answer
+                .send(Response::new(Body::from_stream(receiver)))
+                .expect("somebody waits");
             slices = Some(Open(sender));
         }
     }

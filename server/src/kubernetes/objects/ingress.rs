@@ -35,29 +35,61 @@ impl Ingress {
     pub(crate) fn parse(ingress: KubeIngress) -> Self {
         let KubeIngress { metadata, spec, .. } = ingress;
         let spec = spec.unwrap_or_default();
-        let service = |backend: IngressBackend| backend.service.and_then(|service| Some((service.name, service.port?)));
+        let service = |backend: IngressBackend| {
+            backend
+                .service
+                .and_then(|service| Some((service.name, service.port?)))
+        };
         let default = spec.default_backend.and_then(service);
         let mut rules: Vec<Rule> = Vec::new();
         for rule in spec.rules.unwrap_or_default() {
-            let Some(host) = rule.host.filter(|host| !host.is_empty()) else { continue };
+            let Some(host) = rule.host.filter(|host| !host.is_empty()) else {
+                continue;
+            };
             let paths = rule.http.map(|http| http.paths).unwrap_or_default();
-            let mut backends: Vec<_> = paths.into_iter().filter_map(|path| service(path.backend)).collect();
+            let mut backends: Vec<_> = paths
+                .into_iter()
+                .filter_map(|path| service(path.backend))
+                .collect();
             // What no path of the rule serves goes to the default
             // (https://kubernetes.io/docs/concepts/services-networking/ingress/#default-backend).
             backends.extend(default.clone());
-            rules.push(Rule { host: host.to_ascii_lowercase(), backends });
+            rules.push(Rule {
+                host: host.to_ascii_lowercase(),
+                backends,
+            });
         }
         let aliases = annotation(&metadata, SERVER_ALIAS).unwrap_or_default();
-        let of_all: Vec<_> = rules.iter().flat_map(|rule| rule.backends.clone()).collect();
-        for alias in aliases.split(',').map(str::trim).filter(|alias| !alias.is_empty()) {
-            rules.push(Rule { host: alias.to_ascii_lowercase(), backends: of_all.clone() });
+        let of_all: Vec<_> = rules
+            .iter()
+            .flat_map(|rule| rule.backends.clone())
+            .collect();
+        for alias in aliases
+            .split(',')
+            .map(str::trim)
+            .filter(|alias| !alias.is_empty())
+        {
+            rules.push(Rule {
+                host: alias.to_ascii_lowercase(),
+                backends: of_all.clone(),
+            });
         }
         let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-        Self { rules, created, title: title(annotation(&metadata, TITLE)) }
+        Self {
+            rules,
+            created,
+            title: title(annotation(&metadata, TITLE)),
+        }
     }
 
     /// Where a rule leads. One host may have several rules.
-    pub(crate) fn backends<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a (String, ServiceBackendPort)> {
-        self.rules.iter().filter(move |each| each.host == rule).flat_map(|rule| &rule.backends)
+    pub(crate) fn backends<'a>(
+        &'a self,
+        rule: &'a str,
+    ) -> impl Iterator<Item = &'a (String, ServiceBackendPort)> {
+        self.rules
+            .iter()
+            .filter(move |each| each.host == rule)
+            .flat_map(|rule| &rule.backends)
     }
 }

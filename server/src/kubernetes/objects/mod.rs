@@ -40,9 +40,19 @@ pub(super) const NO_SIGN: SignedDuration = SignedDuration::from_secs(60);
 /// The text that a title has for visitors: on one line, without anything that changes how text is shown.
 fn title(annotation: Option<String>) -> Option<String> {
     let is_format = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-    let text: String = annotation?.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
-    let text: String = text.chars().filter(|c| !c.is_control() && !is_format(*c)).collect();
-    let words = text.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let text: String = annotation?
+        .chars()
+        .map(|c| if c.is_whitespace() { ' ' } else { c })
+        .collect();
+    let text: String = text
+        .chars()
+        .filter(|c| !c.is_control() && !is_format(*c))
+        .collect();
+    let words = text
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     let title: String = words.chars().take(MAX_TITLE).collect();
     Some(title.trim_end().to_owned()).filter(|title| !title.is_empty())
 }

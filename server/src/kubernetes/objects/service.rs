@@ -15,7 +15,9 @@ use k8s_openapi::{
 use serde::{Deserialize, Serialize};
 use unidler::cluster::Version;
 
-use super::{Deployment, SERVICE_WHEN_UNIDLED, TITLE, annotation, deployment::LOGIN_PORT, label, title};
+use super::{
+    Deployment, SERVICE_WHEN_UNIDLED, TITLE, annotation, deployment::LOGIN_PORT, label, title,
+};
 
 /// unidler's own Service, as others name it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +38,10 @@ impl OwnService {
     /// The namespace in an address of the Service.
     pub(crate) fn namespace_in<'a>(&self, address: &'a str) -> Option<&'a str> {
         let address = address.strip_suffix('.').unwrap_or(address);
-        let (namespace, rest) = address.strip_prefix(&*self.name)?.strip_prefix('.')?.split_once('.')?;
+        let (namespace, rest) = address
+            .strip_prefix(&*self.name)?
+            .strip_prefix('.')?
+            .split_once('.')?;
         let is_inside = rest == "svc" || rest.strip_prefix("svc.") == Some(&*self.domain);
         (is_inside && !namespace.is_empty()).then_some(namespace)
     }
@@ -75,15 +80,33 @@ impl Service {
         let spec = spec.unwrap_or_default();
         let points_at = match spec.type_.as_deref() {
             // An address of its own outside the cluster would follow the change of type: hands off (CVE-2020-8554).
-            Some("ExternalName") if spec.external_ips.as_ref().is_some_and(|ips| !ips.is_empty()) => PointsAt::Elsewhere,
-            Some("ExternalName") if spec.external_name.as_deref().is_some_and(|name| own.is_at(name)) => PointsAt::Unidler,
+            Some("ExternalName")
+                if spec
+                    .external_ips
+                    .as_ref()
+                    .is_some_and(|ips| !ips.is_empty()) =>
+            {
+                PointsAt::Elsewhere
+            }
+            Some("ExternalName")
+                if spec
+                    .external_name
+                    .as_deref()
+                    .is_some_and(|name| own.is_at(name)) =>
+            {
+                PointsAt::Unidler
+            }
             Some("ExternalName") => PointsAt::Elsewhere,
             _ => PointsAt::Pods,
         };
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            addresses: if points_at == PointsAt::Pods { addresses(&spec) } else { Vec::new() },
+            addresses: if points_at == PointsAt::Pods {
+                addresses(&spec)
+            } else {
+                Vec::new()
+            },
             points_at,
             app_label: label(&metadata, "app"),
             saved: annotation(&metadata, SERVICE_WHEN_UNIDLED),
@@ -98,14 +121,22 @@ impl Service {
     }
 
     /// The address inside the cluster of some of its ports, if that is a single one.
-    pub(crate) fn address<'a>(&self, ports: impl IntoIterator<Item = &'a ServiceBackendPort>) -> Option<SocketAddr> {
-        let is_of = |port: &ServiceBackendPort, own: &ServiceBackendPort| match (&port.name, port.number) {
-            (Some(_), _) => port.name == own.name,
-            (None, number) => number == own.number,
-        };
-        let mut addresses = ports.into_iter().map(|port| self.addresses.iter().find(|(own, _)| is_of(port, own)));
+    pub(crate) fn address<'a>(
+        &self,
+        ports: impl IntoIterator<Item = &'a ServiceBackendPort>,
+    ) -> Option<SocketAddr> {
+        let is_of =
+            |port: &ServiceBackendPort, own: &ServiceBackendPort| match (&port.name, port.number) {
+                (Some(_), _) => port.name == own.name,
+                (None, number) => number == own.number,
+            };
+        let mut addresses = ports
+            .into_iter()
+            .map(|port| self.addresses.iter().find(|(own, _)| is_of(port, own)));
         let (_, first) = addresses.next()??;
-        addresses.all(|other| other.is_some_and(|(_, other)| other == first)).then_some(*first)
+        addresses
+            .all(|other| other.is_some_and(|(_, other)| other == first))
+            .then_some(*first)
     }
 
     pub(crate) fn has_saved(&self) -> bool {
@@ -121,16 +152,28 @@ impl Service {
     /// # Errors
     ///
     /// What is not certain.
-    pub(crate) fn when_unidled(&self, deployment: &Deployment) -> Result<ServiceWhenUnidled, Uncertain> {
+    pub(crate) fn when_unidled(
+        &self,
+        deployment: &Deployment,
+    ) -> Result<ServiceWhenUnidled, Uncertain> {
         if let Some(saved) = &self.saved {
             let saved = serde_json::from_str(saved).ok();
-            return saved.filter(ServiceWhenUnidled::is_usable).ok_or(Uncertain::Saved);
+            return saved
+                .filter(ServiceWhenUnidled::is_usable)
+                .ok_or(Uncertain::Saved);
         }
         let by_app_label = || {
-            let app = self.app_label.clone().filter(|app| deployment.pod_app_label.as_ref() == Some(app))?;
+            let app = self
+                .app_label
+                .clone()
+                .filter(|app| deployment.pod_app_label.as_ref() == Some(app))?;
             Some(BTreeMap::from([("app".to_owned(), app)]))
         };
-        let selector = deployment.match_labels.clone().or_else(by_app_label).ok_or(Uncertain::Pods)?;
+        let selector = deployment
+            .match_labels
+            .clone()
+            .or_else(by_app_label)
+            .ok_or(Uncertain::Pods)?;
         let with_port = |port| {
             let port = ServicePort {
                 name: Some("http".to_owned()),
@@ -138,7 +181,11 @@ impl Service {
                 target_port: Some(IntOrString::Int(port)),
                 ..ServicePort::default()
             };
-            ServiceWhenUnidled { selector, ports: vec![port], ..ServiceWhenUnidled::default() }
+            ServiceWhenUnidled {
+                selector,
+                ports: vec![port],
+                ..ServiceWhenUnidled::default()
+            }
         };
         match deployment.target_port {
             Some(port) => Ok(with_port(port)),
@@ -178,7 +225,9 @@ pub(crate) struct ServiceWhenUnidled {
 impl ServiceWhenUnidled {
     /// Whether the API server takes it for a Service of type `ClusterIP`: the app would be up, and its Service not.
     fn is_usable(&self) -> bool {
-        let Self { selector, ports, .. } = self;
+        let Self {
+            selector, ports, ..
+        } = self;
         let has_several = ports.len() > 1;
         let (mut names, mut numbers) = (HashSet::new(), HashSet::new());
         let is_usable = |port: &ServicePort| {
@@ -195,7 +244,9 @@ impl ServiceWhenUnidled {
                 }
         };
         !selector.is_empty()
-            && selector.iter().all(|(key, value)| is_label_key(key) && (value.is_empty() || is_label_text(value)))
+            && selector
+                .iter()
+                .all(|(key, value)| is_label_key(key) && (value.is_empty() || is_label_text(value)))
             && !ports.is_empty()
             && ports.iter().all(is_usable)
             && ports.iter().all(|port| {
@@ -214,7 +265,9 @@ fn is_dns_label(text: &str) -> bool {
     text.len() <= 63
         && is_edge(text.chars().next())
         && is_edge(text.chars().next_back())
-        && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
 /// <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#syntax-and-character-set>
@@ -223,12 +276,16 @@ fn is_label_text(text: &str) -> bool {
     text.len() <= 63
         && is_edge(text.chars().next())
         && is_edge(text.chars().next_back())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn is_label_key(key: &str) -> bool {
     match key.split_once('/') {
-        Some((prefix, name)) => prefix.len() <= 253 && prefix.split('.').all(is_dns_label) && is_label_text(name),
+        Some((prefix, name)) => {
+            prefix.len() <= 253 && prefix.split('.').all(is_dns_label) && is_label_text(name)
+        }
         None => is_label_text(key),
     }
 }
@@ -236,19 +293,36 @@ fn is_label_key(key: &str) -> bool {
 /// The addresses of a Service inside the cluster: of its TCP ports, where it has an address and selects pods.
 fn addresses(spec: &ServiceSpec) -> Vec<(ServiceBackendPort, SocketAddr)> {
     // A Service without selector leads to whatever addresses somebody has written down for it.
-    let selects = spec.selector.as_ref().is_some_and(|selector| !selector.is_empty());
+    let selects = spec
+        .selector
+        .as_ref()
+        .is_some_and(|selector| !selector.is_empty());
     // Not a number if it is headless.
-    let ip = spec.cluster_ip.as_deref().filter(|_| selects).and_then(|ip| ip.parse().ok());
-    let ports = spec.ports.iter().flatten().filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let ip = spec
+        .cluster_ip
+        .as_deref()
+        .filter(|_| selects)
+        .and_then(|ip| ip.parse().ok());
+    let ports = spec
+        .ports
+        .iter()
+        .flatten()
+        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
     let address = |port: &ServicePort| {
-        let own = ServiceBackendPort { name: port.name.clone(), number: Some(port.port) };
+        let own = ServiceBackendPort {
+            name: port.name.clone(),
+            number: Some(port.port),
+        };
         Some((own, SocketAddr::new(ip?, u16::try_from(port.port).ok()?)))
     };
     ports.filter_map(address).collect()
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_pass_by_value, reason = "so that `json!` can stand in the call")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can stand in the call"
+)]
 mod tests {
     use serde_json::{Value, json};
 
@@ -259,11 +333,18 @@ mod tests {
     }
 
     fn service(metadata: Value, spec: Value) -> Service {
-        Service::parse(serde_json::from_value(json!({ "metadata": metadata, "spec": spec })).expect("a Service"), &own())
+        Service::parse(
+            serde_json::from_value(json!({ "metadata": metadata, "spec": spec }))
+                .expect("a Service"),
+            &own(),
+        )
     }
 
     fn own() -> OwnService {
-        OwnService { name: "unidler".into(), domain: "cluster.local".into() }
+        OwnService {
+            name: "unidler".into(),
+            domain: "cluster.local".into(),
+        }
     }
 
     #[test]
@@ -289,18 +370,37 @@ mod tests {
     #[test]
     fn a_service_points_at_us_only_by_our_name() {
         for (spec, points_at) in [
-            (json!({ "type": "ExternalName", "externalName": "unidler.tools.svc.cluster.local" }), PointsAt::Unidler),
-            (json!({ "type": "ExternalName", "externalName": "unidler.tools.svc" }), PointsAt::Unidler),
-            (json!({ "type": "ExternalName", "externalName": "unidler.example.org" }), PointsAt::Elsewhere),
-            (json!({ "type": "ExternalName", "externalName": "other.tools.svc.cluster.local" }), PointsAt::Elsewhere),
+            (
+                json!({ "type": "ExternalName", "externalName": "unidler.tools.svc.cluster.local" }),
+                PointsAt::Unidler,
+            ),
+            (
+                json!({ "type": "ExternalName", "externalName": "unidler.tools.svc" }),
+                PointsAt::Unidler,
+            ),
+            (
+                json!({ "type": "ExternalName", "externalName": "unidler.example.org" }),
+                PointsAt::Elsewhere,
+            ),
+            (
+                json!({ "type": "ExternalName", "externalName": "other.tools.svc.cluster.local" }),
+                PointsAt::Elsewhere,
+            ),
             (
                 json!({ "type": "ExternalName", "externalName": "unidler.tools.svc", "externalIPs": ["192.0.2.1"] }),
                 PointsAt::Elsewhere,
             ),
-            (json!({ "type": "ClusterIP", "selector": { "app": "tool" } }), PointsAt::Pods),
+            (
+                json!({ "type": "ClusterIP", "selector": { "app": "tool" } }),
+                PointsAt::Pods,
+            ),
             (json!({}), PointsAt::Pods),
         ] {
-            assert_eq!(service(json!({}), spec.clone()).points_at, points_at, "{spec}");
+            assert_eq!(
+                service(json!({}), spec.clone()).points_at,
+                points_at,
+                "{spec}"
+            );
         }
     }
 
@@ -310,45 +410,82 @@ mod tests {
         let up = json!({ "clusterIP": "10.0.0.7", "selector": { "app": "tool" }, "ports": ports });
         let with = |change: Value| {
             let mut spec = up.clone();
-            spec.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            spec.as_object_mut()
+                .expect("an object")
+                .extend(change.as_object().expect("an object").clone());
             spec
         };
-        let backend = |port: Value| json!({ "backend": { "service": { "name": "tool", "port": port } } });
-        let (web, admin) = (backend(json!({ "name": "web" })), backend(json!({ "number": 81 })));
-        let another = json!({ "backend": { "service": { "name": "another", "port": { "number": 82 } } } });
+        let backend =
+            |port: Value| json!({ "backend": { "service": { "name": "tool", "port": port } } });
+        let (web, admin) = (
+            backend(json!({ "name": "web" })),
+            backend(json!({ "number": 81 })),
+        );
+        let another =
+            json!({ "backend": { "service": { "name": "another", "port": { "number": 82 } } } });
         for (spec, paths, address) in [
             (up.clone(), json!([web]), Some("10.0.0.7:80")),
             (up.clone(), json!([admin]), Some("10.0.0.7:81")),
-            (up.clone(), json!([web, another, backend(json!({ "number": 80 }))]), Some("10.0.0.7:80")),
-            (with(json!({ "clusterIP": "fd00::7" })), json!([web]), Some("[fd00::7]:80")),
+            (
+                up.clone(),
+                json!([web, another, backend(json!({ "number": 80 }))]),
+                Some("10.0.0.7:80"),
+            ),
+            (
+                with(json!({ "clusterIP": "fd00::7" })),
+                json!([web]),
+                Some("[fd00::7]:80"),
+            ),
             // It depends on the path, or is nothing that a visitor could reach.
             (up.clone(), json!([web, admin]), None),
             (up.clone(), json!([another]), None),
             (up.clone(), json!([backend(json!({ "name": "dns" }))]), None),
-            (up.clone(), json!([backend(json!({ "number": 9090 }))]), None),
+            (
+                up.clone(),
+                json!([backend(json!({ "number": 9090 }))]),
+                None,
+            ),
             (with(json!({ "clusterIP": "None" })), json!([web]), None),
             (with(json!({ "clusterIP": "" })), json!([web]), None),
             (with(json!({ "selector": {} })), json!([web]), None),
-            (with(json!({ "type": "ExternalName", "externalName": "unidler.tools.svc" })), json!([web]), None),
-            (with(json!({ "type": "ExternalName", "externalName": "metadata.example" })), json!([web]), None),
+            (
+                with(json!({ "type": "ExternalName", "externalName": "unidler.tools.svc" })),
+                json!([web]),
+                None,
+            ),
+            (
+                with(json!({ "type": "ExternalName", "externalName": "metadata.example" })),
+                json!([web]),
+                None,
+            ),
         ] {
             let rules = json!([
                 { "host": "other.example", "http": { "paths": [admin] } },
                 { "host": "tool.example", "http": { "paths": paths } },
             ]);
             let ingress = Ingress::parse(
-                serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } })).expect("an Ingress"),
+                serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } }))
+                    .expect("an Ingress"),
             );
-            let ports = ingress.backends("tool.example").filter(|(name, _)| name == "tool").map(|(_, port)| port);
+            let ports = ingress
+                .backends("tool.example")
+                .filter(|(name, _)| name == "tool")
+                .map(|(_, port)| port);
             let found = service(json!({}), spec.clone()).address(ports);
-            assert_eq!(found, address.map(|text| text.parse().expect("an address")), "{spec} {paths}");
+            assert_eq!(
+                found,
+                address.map(|text| text.parse().expect("an address")),
+                "{spec} {paths}"
+            );
         }
     }
 
     fn restored(service_metadata: Value, deployment_spec: Value) -> Option<Value> {
         let deployment = deployment(json!({ "metadata": {}, "spec": deployment_spec }));
         let restored = service(service_metadata, json!({})).when_unidled(&deployment);
-        restored.ok().map(|spec| serde_json::to_value(spec).expect("JSON"))
+        restored
+            .ok()
+            .map(|spec| serde_json::to_value(spec).expect("JSON"))
     }
 
     #[test]
@@ -356,7 +493,9 @@ mod tests {
         let spec = json!({ "selector": { "matchLabels": { "app": "tool" } }, "template": { "metadata": { "labels": { "app": "tool" } } } });
         assert_eq!(
             restored(json!({ "labels": { "app": "tool" } }), spec),
-            Some(json!({ "selector": { "app": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": 3000 }] }))
+            Some(
+                json!({ "selector": { "app": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": 3000 }] })
+            )
         );
     }
 
@@ -364,7 +503,10 @@ mod tests {
     fn a_service_gets_the_port_that_is_certain_and_never_one_past_a_login() {
         let container = |ports: Value| json!({ "name": "c", "ports": ports });
         for (pod, target) in [
-            (json!({ "containers": [container(json!([{ "containerPort": 8080 }]))] }), Some(8080)),
+            (
+                json!({ "containers": [container(json!([{ "containerPort": 8080 }]))] }),
+                Some(8080),
+            ),
             // 3000 is the login wherever there is one, whatever the others are called.
             (
                 json!({ "containers": [
@@ -374,7 +516,10 @@ mod tests {
                 Some(3000),
             ),
             // The other container may be a login that declares no port.
-            (json!({ "containers": [container(json!([])), container(json!([{ "containerPort": 8080 }]))] }), None),
+            (
+                json!({ "containers": [container(json!([])), container(json!([{ "containerPort": 8080 }]))] }),
+                None,
+            ),
             (
                 json!({
                     "initContainers": [{ "name": "login", "restartPolicy": "Always" }],
@@ -399,11 +544,20 @@ mod tests {
                 ]))] }),
                 None,
             ),
-            (json!({ "containers": [container(json!([{ "containerPort": 9090 }, { "containerPort": 8080 }]))] }), None),
-            (json!({ "containers": [container(json!([{ "containerPort": 53, "protocol": "UDP" }]))] }), Some(3000)),
+            (
+                json!({ "containers": [container(json!([{ "containerPort": 9090 }, { "containerPort": 8080 }]))] }),
+                None,
+            ),
+            (
+                json!({ "containers": [container(json!([{ "containerPort": 53, "protocol": "UDP" }]))] }),
+                Some(3000),
+            ),
             (json!({ "containers": [container(json!([]))] }), Some(3000)),
             // One of them may be a login at another port.
-            (json!({ "containers": [container(json!([])), container(json!([]))] }), None),
+            (
+                json!({ "containers": [container(json!([])), container(json!([]))] }),
+                None,
+            ),
         ] {
             let spec = json!({
                 "selector": { "matchLabels": { "name": "tool" } },
@@ -412,31 +566,53 @@ mod tests {
             let expected = target.map(|target| {
                 json!({ "selector": { "name": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": target }] })
             });
-            assert_eq!(restored(json!({ "labels": { "app": "tool" } }), spec), expected, "{pod}");
+            assert_eq!(
+                restored(json!({ "labels": { "app": "tool" } }), spec),
+                expected,
+                "{pod}"
+            );
         }
     }
 
     #[test]
     fn a_service_selects_the_pods_of_its_deployment_and_no_others() {
-        let spec =
-            |selector: Value, labels: Value| json!({ "selector": selector, "template": { "metadata": { "labels": labels } } });
+        let spec = |selector: Value, labels: Value| json!({ "selector": selector, "template": { "metadata": { "labels": labels } } });
         let by_labels = |labels: Value| json!({ "matchLabels": labels });
         let by_expression = json!({ "matchExpressions": [{ "key": "app", "operator": "Exists" }] });
         for (spec, selector) in [
-            (spec(by_labels(json!({ "app": "tool" })), json!({ "app": "tool" })), Some(json!({ "app": "tool" }))),
+            (
+                spec(
+                    by_labels(json!({ "app": "tool" })),
+                    json!({ "app": "tool" }),
+                ),
+                Some(json!({ "app": "tool" })),
+            ),
             // The pods have no `app` label, or another one.
-            (spec(by_labels(json!({ "name": "x" })), json!({ "name": "x" })), Some(json!({ "name": "x" }))),
-            (spec(by_labels(json!({ "app": "x" })), json!({ "app": "x" })), Some(json!({ "app": "x" }))),
+            (
+                spec(by_labels(json!({ "name": "x" })), json!({ "name": "x" })),
+                Some(json!({ "name": "x" })),
+            ),
+            (
+                spec(by_labels(json!({ "app": "x" })), json!({ "app": "x" })),
+                Some(json!({ "app": "x" })),
+            ),
             // Web and worker share their `app` label.
             (
-                spec(by_labels(json!({ "app": "tool", "tier": "web" })), json!({ "app": "tool", "tier": "web" })),
+                spec(
+                    by_labels(json!({ "app": "tool", "tier": "web" })),
+                    json!({ "app": "tool", "tier": "web" }),
+                ),
                 Some(json!({ "app": "tool", "tier": "web" })),
             ),
-            (spec(by_expression.clone(), json!({ "app": "tool" })), Some(json!({ "app": "tool" }))),
+            (
+                spec(by_expression.clone(), json!({ "app": "tool" })),
+                Some(json!({ "app": "tool" })),
+            ),
             (spec(by_expression.clone(), json!({ "app": "x" })), None),
             (spec(by_expression.clone(), json!({})), None),
         ] {
-            let found = restored(json!({ "labels": { "app": "tool" } }), spec.clone()).map(|mut spec| spec["selector"].take());
+            let found = restored(json!({ "labels": { "app": "tool" } }), spec.clone())
+                .map(|mut spec| spec["selector"].take());
             assert_eq!(found, selector, "{spec}");
         }
     }
@@ -450,13 +626,18 @@ mod tests {
             "ipFamilyPolicy": "SingleStack",
         });
         let metadata = json!({ "labels": { "app": "tool" }, "annotations": { SERVICE_WHEN_UNIDLED: saved.to_string() } });
-        assert_eq!(restored(metadata, json!({ "selector": {}, "template": {} })), Some(saved));
+        assert_eq!(
+            restored(metadata, json!({ "selector": {}, "template": {} })),
+            Some(saved)
+        );
     }
 
     #[test]
     fn a_service_whose_kept_spec_is_garbage_is_not_guessed_at() {
         let port = json!({ "name": "http", "port": 80 });
-        let with = |selector: Value, ports: Value| json!({ "selector": selector, "ports": ports }).to_string();
+        let with = |selector: Value, ports: Value| {
+            json!({ "selector": selector, "ports": ports }).to_string()
+        };
         let with_port = |change: Value| {
             let mut port = port.clone();
             json_patch::merge(&mut port, &change);
@@ -482,7 +663,11 @@ mod tests {
             with_port(json!({ "nodePort": 30_000 })),
         ] {
             let metadata = json!({ "labels": { "app": "tool" }, "annotations": { SERVICE_WHEN_UNIDLED: saved } });
-            assert_eq!(restored(metadata, json!({ "selector": {}, "template": {} })), None, "{saved:?}");
+            assert_eq!(
+                restored(metadata, json!({ "selector": {}, "template": {} })),
+                None,
+                "{saved:?}"
+            );
         }
     }
 

@@ -7,8 +7,8 @@ use k8s_openapi::{
     api::{
         apps::v1::Deployment as KubeDeployment,
         authorization::v1::{
-            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec, SubjectAccessReview,
-            SubjectAccessReviewSpec,
+            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+            SubjectAccessReview, SubjectAccessReviewSpec,
         },
         autoscaling::v2::HorizontalPodAutoscaler,
         core::v1::Service as KubeService,
@@ -56,8 +56,14 @@ impl Objects {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Caches {
             ingresses: Cache::of(self.ingresses.iter().cloned(), key_label, Ingress::parse),
-            deployments: Cache::of(self.deployments.iter().cloned(), key_label, Deployment::parse),
-            services: Cache::of(self.services.iter().cloned(), key_label, |service| Service::parse(service, &own)),
+            deployments: Cache::of(
+                self.deployments.iter().cloned(),
+                key_label,
+                Deployment::parse,
+            ),
+            services: Cache::of(self.services.iter().cloned(), key_label, |service| {
+                Service::parse(service, &own)
+            }),
         }
     }
 }
@@ -77,16 +83,28 @@ pub(super) async fn connect() -> anyhow::Result<Api> {
     // A write whose answer was lost would be refused the second time, for a reason that is none.
     config.default_retry = false;
     let client = Client::try_from(config).context(UNUSABLE)?;
-    Ok(Api { client, in_cluster: Config::incluster().is_ok() })
+    Ok(Api {
+        client,
+        in_cluster: Config::incluster().is_ok(),
+    })
 }
 
 impl Api {
     /// All that apps can be made of, as the server sees it: which objects are an app's is not for the API server to say.
     pub(super) async fn objects(&self) -> anyhow::Result<Objects> {
         Ok(Objects {
-            ingresses: self.list().await.context("cannot list the Ingresses of the cluster")?,
-            deployments: self.list().await.context("cannot list the Deployments of the cluster")?,
-            services: self.list().await.context("cannot list the Services of the cluster")?,
+            ingresses: self
+                .list()
+                .await
+                .context("cannot list the Ingresses of the cluster")?,
+            deployments: self
+                .list()
+                .await
+                .context("cannot list the Deployments of the cluster")?,
+            services: self
+                .list()
+                .await
+                .context("cannot list the Services of the cluster")?,
         })
     }
 
@@ -108,8 +126,17 @@ impl Api {
     }
 
     /// Looks whether the unidler's Service is there: an app that leads nowhere cannot be visited.
-    pub(super) async fn expect_service(&self, Target { name, namespace, .. }: &Target) -> anyhow::Result<()> {
-        let found = self.services(namespace).get_opt(name).await.context("cannot read the Service of the unidler")?;
+    pub(super) async fn expect_service(
+        &self,
+        Target {
+            name, namespace, ..
+        }: &Target,
+    ) -> anyhow::Result<()> {
+        let found = self
+            .services(namespace)
+            .get_opt(name)
+            .await
+            .context("cannot read the Service of the unidler")?;
         found.map(drop).with_context(|| {
             format!(
                 "there is no Service {namespace}/{name}, so nobody would wake the app: install the unidler, or say with \
@@ -123,24 +150,47 @@ impl Api {
     }
 
     /// All that `doctor` looks at. What may not be read besides the three kinds is left out, and noted.
-    pub(super) async fn snapshot(&self, settings: Settings, account: Option<ServiceAccount>) -> anyhow::Result<Snapshot> {
+    pub(super) async fn snapshot(
+        &self,
+        settings: Settings,
+        account: Option<ServiceAccount>,
+    ) -> anyhow::Result<Snapshot> {
         let objects = self.objects().await?;
         let mut unseen = Vec::new();
         let classes: Vec<IngressClass> = seen(&mut unseen, "IngressClasses", self.list().await);
-        let autoscalers: Vec<HorizontalPodAutoscaler> = seen(&mut unseen, "HorizontalPodAutoscalers", self.list().await);
+        let autoscalers: Vec<HorizontalPodAutoscaler> =
+            seen(&mut unseen, "HorizontalPodAutoscalers", self.list().await);
         let account = match account {
             None if self.in_cluster => None,
-            None => Some(ServiceAccount { namespace: "unidler".to_owned(), name: "unidler".to_owned() }),
+            None => Some(ServiceAccount {
+                namespace: "unidler".to_owned(),
+                name: "unidler".to_owned(),
+            }),
             account => account,
         };
-        let missing_rights = seen(&mut unseen, "the unidler's rights", self.missing_rights(account.as_ref()).await);
-        Ok(Snapshot { settings, account, objects, classes, autoscalers, missing_rights, unseen })
+        let missing_rights = seen(
+            &mut unseen,
+            "the unidler's rights",
+            self.missing_rights(account.as_ref()).await,
+        );
+        Ok(Snapshot {
+            settings,
+            account,
+            objects,
+            classes,
+            autoscalers,
+            missing_rights,
+            unseen,
+        })
     }
 
     /// The rights that an account does not have; `None` means our own ([Kubernetes: checking API access]).
     ///
     /// [Kubernetes: checking API access]: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
-    async fn missing_rights(&self, account: Option<&ServiceAccount>) -> Result<Vec<Right>, kube::Error> {
+    async fn missing_rights(
+        &self,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Vec<Right>, kube::Error> {
         let mut missing = Vec::new();
         for right in RIGHTS {
             if !self.may(account, right).await? {
@@ -150,7 +200,11 @@ impl Api {
         Ok(missing)
     }
 
-    async fn may(&self, account: Option<&ServiceAccount>, right: &Right) -> Result<bool, kube::Error> {
+    async fn may(
+        &self,
+        account: Option<&ServiceAccount>,
+        right: &Right,
+    ) -> Result<bool, kube::Error> {
         let resource_attributes = Some(ResourceAttributes {
             group: Some(right.group.to_owned()),
             resource: Some(right.resource.to_owned()),
@@ -160,29 +214,57 @@ impl Api {
         let (metadata, params) = (ObjectMeta::default(), PostParams::default());
         let status = match account {
             Some(ServiceAccount { namespace, name }) => {
-                let groups = ["serviceaccounts".to_owned(), format!("serviceaccounts:{namespace}"), "authenticated".to_owned()];
+                let groups = [
+                    "serviceaccounts".to_owned(),
+                    format!("serviceaccounts:{namespace}"),
+                    "authenticated".to_owned(),
+                ];
                 let spec = SubjectAccessReviewSpec {
                     user: Some(format!("system:serviceaccount:{namespace}:{name}")),
                     groups: Some(groups.map(|group| format!("system:{group}")).into()),
                     resource_attributes,
                     ..SubjectAccessReviewSpec::default()
                 };
-                let review = SubjectAccessReview { metadata, spec, status: None };
-                KubeApi::all(self.client.clone()).create(&params, &review).await?.status
+                let review = SubjectAccessReview {
+                    metadata,
+                    spec,
+                    status: None,
+                };
+                KubeApi::all(self.client.clone())
+                    .create(&params, &review)
+                    .await?
+                    .status
             }
             None => {
-                let spec = SelfSubjectAccessReviewSpec { resource_attributes, ..SelfSubjectAccessReviewSpec::default() };
-                let review = SelfSubjectAccessReview { metadata, spec, status: None };
-                KubeApi::all(self.client.clone()).create(&params, &review).await?.status
+                let spec = SelfSubjectAccessReviewSpec {
+                    resource_attributes,
+                    ..SelfSubjectAccessReviewSpec::default()
+                };
+                let review = SelfSubjectAccessReview {
+                    metadata,
+                    spec,
+                    status: None,
+                };
+                KubeApi::all(self.client.clone())
+                    .create(&params, &review)
+                    .await?
+                    .status
             }
         };
         Ok(status.is_some_and(|status| status.allowed))
     }
 }
 
-fn seen<T: Default>(unseen: &mut Vec<Unseen>, what: &'static str, answer: Result<T, kube::Error>) -> T {
+fn seen<T: Default>(
+    unseen: &mut Vec<Unseen>,
+    what: &'static str,
+    answer: Result<T, kube::Error>,
+) -> T {
     answer.unwrap_or_else(|error| {
-        unseen.push(Unseen { what, error: explained(error).to_string() });
+        unseen.push(Unseen {
+            what,
+            error: explained(error).to_string(),
+        });
         T::default()
     })
 }
@@ -190,7 +272,12 @@ fn seen<T: Default>(unseen: &mut Vec<Unseen>, what: &'static str, answer: Result
 /// What the API server said, in words for people.
 pub(super) fn explained(error: kube::Error) -> anyhow::Error {
     match error {
-        kube::Error::Api(status) if status.code == 409 || status.message.starts_with("the server rejected our request") => {
+        kube::Error::Api(status)
+            if status.code == 409
+                || status
+                    .message
+                    .starts_with("the server rejected our request") =>
+        {
             anyhow::anyhow!("it has changed meanwhile: try again")
         }
         kube::Error::Api(status) => anyhow::anyhow!(status.message.clone()),

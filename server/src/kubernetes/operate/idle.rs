@@ -23,7 +23,8 @@ use super::{
     super::{
         Settings,
         objects::{
-            Deployment, IDLED, IDLED_AT, PointsAt, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
+            Deployment, IDLED, IDLED_AT, PointsAt, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED,
+            Service, ServiceWhenUnidled,
         },
         write::{pointer, test},
     },
@@ -48,17 +49,31 @@ impl Target {
     ///
     /// [Kubernetes: DNS for Services]: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services
     pub(super) fn parse(address: Option<&str>, settings: &Settings) -> anyhow::Result<Self> {
-        let Settings { service_name: service, cluster_domain: domain, .. } = settings;
-        let address = address.map_or_else(|| format!("{service}.unidler.svc.{domain}"), str::to_ascii_lowercase);
+        let Settings {
+            service_name: service,
+            cluster_domain: domain,
+            ..
+        } = settings;
+        let address = address.map_or_else(
+            || format!("{service}.unidler.svc.{domain}"),
+            str::to_ascii_lowercase,
+        );
         let own = settings.own_service();
-        let namespace = own.namespace_in(&address).filter(|_| Host::parse(&address).is_ok()).map(ToOwned::to_owned);
+        let namespace = own
+            .namespace_in(&address)
+            .filter(|_| Host::parse(&address).is_ok())
+            .map(ToOwned::to_owned);
         let namespace = namespace.with_context(|| {
             format!(
                 "`{address}` is not the address of a Service `{service}`: write --unidler-host {service}.NAMESPACE.svc.{domain}, \
                  or name unidler's Service with --service and the cluster's domain with --cluster-domain, as its server has them"
             )
         })?;
-        Ok(Self { address, name: service.to_owned(), namespace })
+        Ok(Self {
+            address,
+            name: service.to_owned(),
+            namespace,
+        })
     }
 }
 
@@ -82,7 +97,13 @@ pub(super) struct Plan {
 impl Plan {
     /// What is said when it is carried out.
     pub(super) fn done(&self) -> String {
-        let Self { host, namespace, deployment, replicas, .. } = self;
+        let Self {
+            host,
+            namespace,
+            deployment,
+            replicas,
+            ..
+        } = self;
         format!(
             "Idled {host}: Deployment {namespace}/{deployment} has 0 replicas and gets {replicas} back when somebody visits it."
         )
@@ -92,12 +113,31 @@ impl Plan {
 /// For a dry run.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, namespace, service, switch, deployment, scale, .. } = self;
-        writeln!(f, "To idle {host}, these two patches would be written. Nothing was.\n")?;
-        writeln!(f, "Service {namespace}/{service}, merge patch:\n{switch:#}\n")?;
+        let Self {
+            host,
+            namespace,
+            service,
+            switch,
+            deployment,
+            scale,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "To idle {host}, these two patches would be written. Nothing was.\n"
+        )?;
+        writeln!(
+            f,
+            "Service {namespace}/{service}, merge patch:\n{switch:#}\n"
+        )?;
         write!(f, "Deployment {namespace}/{deployment}, JSON patch:\n[")?;
         for (number, operation) in scale.0.iter().enumerate() {
-            write!(f, "{}\n  {}", if number == 0 { "" } else { "," }, json!(operation))?;
+            write!(
+                f,
+                "{}\n  {}",
+                if number == 0 { "" } else { "," },
+                json!(operation)
+            )?;
         }
         write!(f, "\n]")
     }
@@ -108,9 +148,22 @@ impl fmt::Display for Plan {
 /// # Errors
 ///
 /// If the app must not be idled, in words that tell what to do.
-pub(super) fn plan(host: &Host, objects: &Objects, settings: &Settings, target: &Target, now: Timestamp) -> anyhow::Result<Plan> {
-    let Settings { key_label, max_replicas, .. } = settings;
-    let found = objects.caches(settings).find(host).map_err(|error| no_app(&error, host, key_label))?;
+pub(super) fn plan(
+    host: &Host,
+    objects: &Objects,
+    settings: &Settings,
+    target: &Target,
+    now: Timestamp,
+) -> anyhow::Result<Plan> {
+    let Settings {
+        key_label,
+        max_replicas,
+        ..
+    } = settings;
+    let found = objects
+        .caches(settings)
+        .find(host)
+        .map_err(|error| no_app(&error, host, key_label))?;
     let (namespace, parsed) = (&found.deployment.namespace, &found.deployment.value);
     let deployment = named(&objects.deployments, namespace, &found.deployment.name)?;
     let service = named(&objects.services, namespace, &found.service.name)?;
@@ -127,7 +180,10 @@ pub(super) fn plan(host: &Host, objects: &Objects, settings: &Settings, target: 
     let kept = kept(service)?;
     // Also those of other hosts, whose visitors would be cut off.
     for ingress in &found.ingresses {
-        expect_ingress(named(&objects.ingresses, namespace, &ingress.name)?, service_name)?;
+        expect_ingress(
+            named(&objects.ingresses, namespace, &ingress.name)?,
+            service_name,
+        )?;
     }
     expect_pods(deployment, &kept).with_context(|| {
         format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
@@ -178,7 +234,12 @@ fn switch(service: &KubeService, kept: &ServiceWhenUnidled, target: &Target) -> 
 
 /// The patch of the Deployment. Its `resourceVersion` would be the wrong condition, as for a wake-up.
 fn scale(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &str) -> JsonPatch {
-    let add = |path: [&str; 3], value: &str| PatchOperation::Add(AddOperation { path: pointer(path), value: json!(value) });
+    let add = |path: [&str; 3], value: &str| {
+        PatchOperation::Add(AddOperation {
+            path: pointer(path),
+            value: json!(value),
+        })
+    };
     let mut operations = vec![
         test(["metadata", "uid"], json!(parsed.uid)),
         test(["metadata", "generation"], json!(parsed.generation)),
@@ -186,18 +247,33 @@ fn scale(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &str) -> Js
     ];
     // The labels have the key at least. Of annotations there may be none, and then there is no place for one.
     if deployment.metadata.annotations.is_none() {
-        operations.push(PatchOperation::Add(AddOperation { path: pointer(["metadata", "annotations"]), value: json!({}) }));
+        operations.push(PatchOperation::Add(AddOperation {
+            path: pointer(["metadata", "annotations"]),
+            value: json!({}),
+        }));
     }
     operations.extend([
         add(["metadata", "annotations", IDLED_AT], idled_at),
-        add(["metadata", "annotations", REPLICAS_WHEN_UNIDLED], &parsed.replicas.to_string()),
-        PatchOperation::Replace(ReplaceOperation { path: pointer(["spec", "replicas"]), value: json!(0) }),
+        add(
+            ["metadata", "annotations", REPLICAS_WHEN_UNIDLED],
+            &parsed.replicas.to_string(),
+        ),
+        PatchOperation::Replace(ReplaceOperation {
+            path: pointer(["spec", "replicas"]),
+            value: json!(0),
+        }),
     ]);
     JsonPatch(operations)
 }
 
-fn named<'a, K: ResourceExt>(objects: &'a [K], namespace: &str, name: &str) -> anyhow::Result<&'a K> {
-    let mut same = objects.iter().filter(|object| object.namespace().as_deref() == Some(namespace) && object.name_any() == name);
+fn named<'a, K: ResourceExt>(
+    objects: &'a [K],
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<&'a K> {
+    let mut same = objects.iter().filter(|object| {
+        object.namespace().as_deref() == Some(namespace) && object.name_any() == name
+    });
     same.next().context("an object is gone")
 }
 

@@ -111,16 +111,25 @@ impl FromStr for ServiceAccount {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.split_once(':') {
-            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains(':') => {
-                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains(':') =>
+            {
+                Ok(Self {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
             }
-            _ => Err("write namespace and name with a colon between, such as unidler:unidler".to_owned()),
+            _ => Err(
+                "write namespace and name with a colon between, such as unidler:unidler".to_owned(),
+            ),
         }
     }
 }
 
 fn host(text: &str) -> Result<Host, String> {
-    Host::parse(text).map_err(|_| "write the host as the app's Ingress has it, such as tool.example.org".to_owned())
+    Host::parse(text).map_err(|_| {
+        "write the host as the app's Ingress has it, such as tool.example.org".to_owned()
+    })
 }
 
 /// Does what a command says, and writes the result to the standard output.
@@ -137,7 +146,11 @@ pub async fn run(command: Command, config: &config::ClusterArgs) -> anyhow::Resu
     };
     let api = api::connect().await?;
     match command {
-        Command::Idle(Idle { host, unidler_host, dry_run }) => {
+        Command::Idle(Idle {
+            host,
+            unidler_host,
+            dry_run,
+        }) => {
             let target = idle::Target::parse(unidler_host.as_deref(), &settings)?;
             api.expect_service(&target).await?;
             let objects = api.objects().await?;
@@ -156,14 +169,20 @@ pub async fn run(command: Command, config: &config::ClusterArgs) -> anyhow::Resu
                 Output::Json => json(&apps),
             });
         }
-        Command::Doctor(Doctor { service_account, output }) => {
+        Command::Doctor(Doctor {
+            service_account,
+            output,
+        }) => {
             let snapshot = api.snapshot(settings, service_account).await?;
             let findings = doctor::findings(&snapshot);
             print(&match output {
                 Output::Text => doctor::text(&findings),
                 Output::Json => json(&findings),
             });
-            if findings.iter().any(|finding| finding.severity == doctor::Severity::Error) {
+            if findings
+                .iter()
+                .any(|finding| finding.severity == doctor::Severity::Error)
+            {
                 return Ok(ExitCode::FAILURE);
             }
         }
@@ -182,7 +201,9 @@ fn json(value: &impl serde::Serialize) -> String {
 
 /// This second.
 fn now() -> Timestamp {
-    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
     Timestamp::from_second(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default()
 }
 
@@ -192,7 +213,10 @@ mod tests {
 
     #[test]
     fn a_service_account_is_written_as_namespace_and_name() {
-        let account = ServiceAccount { namespace: "tools".into(), name: "unidler".into() };
+        let account = ServiceAccount {
+            namespace: "tools".into(),
+            name: "unidler".into(),
+        };
         assert_eq!("tools:unidler".parse(), Ok(account));
         for text in ["", "unidler", ":", "a:", ":b", "a:b:c"] {
             assert!(text.parse::<ServiceAccount>().is_err(), "{text:?}");

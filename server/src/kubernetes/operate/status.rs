@@ -36,16 +36,28 @@ pub(super) struct IdledApp {
 /// The idled apps, by host.
 pub(super) fn apps(objects: &Objects, settings: &Settings) -> Vec<IdledApp> {
     let caches = objects.caches(settings);
-    let id = |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
+    let id =
+        |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
     let mut services = BTreeMap::<_, Vec<Found>>::new();
     for found in caches.apps() {
-        services.entry(id(&found.deployment)).or_default().push(found);
+        services
+            .entry(id(&found.deployment))
+            .or_default()
+            .push(found);
     }
-    let idled = objects.deployments.iter().filter(|object| object.labels().get(IDLED).is_some_and(|value| value == "true"));
+    let idled = objects.deployments.iter().filter(|object| {
+        object
+            .labels()
+            .get(IDLED)
+            .is_some_and(|value| value == "true")
+    });
     let row = |object: &KubeDeployment| {
         let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
         let deployment = Deployment::parse(object.clone());
-        let found = services.get(&(namespace.clone(), name.clone())).map(Vec::as_slice).unwrap_or_default();
+        let found = services
+            .get(&(namespace.clone(), name.clone()))
+            .map(Vec::as_slice)
+            .unwrap_or_default();
         let hosts: BTreeSet<&str> = found.iter().flat_map(Found::hosts).collect();
         IdledApp {
             hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
@@ -54,7 +66,9 @@ pub(super) fn apps(objects: &Objects, settings: &Settings) -> Vec<IdledApp> {
             idled_at: deployment.idled_at_time(),
             replicas: deployment.replicas_to_restore(settings.max_replicas),
             wake_seconds: deployment.usual().map(|usual| usual.as_secs()),
-            wakes: found.iter().any(|found| found.service.value.points_at == PointsAt::Unidler),
+            wakes: found
+                .iter()
+                .any(|found| found.service.value.points_at == PointsAt::Unidler),
         }
     };
     let mut apps: Vec<_> = idled.map(row).collect();
@@ -70,13 +84,22 @@ pub(super) fn table(apps: &[IdledApp], now: Timestamp) -> String {
     let head = ["HOST", "NAMESPACE", "IDLED", "REPLICAS", "WAKES IN"].map(ToOwned::to_owned);
     let rows = apps.iter().map(|app| {
         [
-            if app.hosts.is_empty() { format!("- ({})", app.deployment) } else { app.hosts.join(",") },
+            if app.hosts.is_empty() {
+                format!("- ({})", app.deployment)
+            } else {
+                app.hosts.join(",")
+            },
             app.namespace.clone(),
-            app.idled_at.map_or_else(|| "unknown".to_owned(), |at| format!("{} ago", age(now.as_second() - at.as_second()))),
+            app.idled_at.map_or_else(
+                || "unknown".to_owned(),
+                |at| format!("{} ago", age(now.as_second() - at.as_second())),
+            ),
             app.replicas.to_string(),
             match app.wake_seconds {
                 _ if !app.wakes || app.hosts.is_empty() => "never: see `unidler doctor`".to_owned(),
-                Some(seconds) => format!("about {}", age(i64::try_from(seconds).unwrap_or(i64::MAX))),
+                Some(seconds) => {
+                    format!("about {}", age(i64::try_from(seconds).unwrap_or(i64::MAX)))
+                }
                 None => "unknown".to_owned(),
             },
         ]
@@ -97,10 +120,18 @@ fn age(seconds: i64) -> String {
 }
 
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or_default()
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     let line = |row: &[String; N]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        let cells = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:width$}"));
         cells.collect::<Vec<_>>().join("   ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -131,7 +162,9 @@ mod tests {
         let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
         let rules = json!([{ "host": host, "http": { "paths": [{ "backend": backend }] } }]);
         Objects {
-            ingresses: vec![parsed(json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }))],
+            ingresses: vec![parsed(
+                json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }),
+            )],
             deployments: vec![parsed(json!({
                 "metadata": metadata(json!({ "host": host, "mojanalytics.xyz/idled": "true" }), annotations),
                 "spec": { "replicas": 0, "selector": {}, "template": {} },
@@ -170,20 +203,49 @@ mod tests {
 
     #[test]
     fn what_nothing_tells_is_unknown_and_what_no_visitor_wakes_is_said() {
-        let unknown = apps(&objects("tool.example", &json!({ "mojanalytics.xyz/idled-at": "\u{1b}[2J" }), UNIDLER), &settings());
-        assert!(table(&unknown, Timestamp::UNIX_EPOCH).ends_with("team        unknown   1          unknown"), "{unknown:?}");
-        let asleep = apps(&objects("tool.example", &json!({}), "elsewhere.example"), &settings());
-        assert!(table(&asleep, Timestamp::UNIX_EPOCH).ends_with("never: see `unidler doctor`"), "{asleep:?}");
+        let unknown = apps(
+            &objects(
+                "tool.example",
+                &json!({ "mojanalytics.xyz/idled-at": "\u{1b}[2J" }),
+                UNIDLER,
+            ),
+            &settings(),
+        );
+        assert!(
+            table(&unknown, Timestamp::UNIX_EPOCH)
+                .ends_with("team        unknown   1          unknown"),
+            "{unknown:?}"
+        );
+        let asleep = apps(
+            &objects("tool.example", &json!({}), "elsewhere.example"),
+            &settings(),
+        );
+        assert!(
+            table(&asleep, Timestamp::UNIX_EPOCH).ends_with("never: see `unidler doctor`"),
+            "{asleep:?}"
+        );
     }
 
     #[test]
     fn nothing_idled_is_a_sentence() {
-        assert_eq!(table(&apps(&Objects::default(), &settings()), Timestamp::UNIX_EPOCH), "No app is idled.");
+        assert_eq!(
+            table(
+                &apps(&Objects::default(), &settings()),
+                Timestamp::UNIX_EPOCH
+            ),
+            "No app is idled."
+        );
     }
 
     #[test]
     fn times_are_told_in_units_that_fit() {
-        for (seconds, told) in [(-5, "0 s"), (59, "59 s"), (60, "1 min"), (3_700, "1 h 1 min"), (90_000, "1 d 1 h")] {
+        for (seconds, told) in [
+            (-5, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3_700, "1 h 1 min"),
+            (90_000, "1 d 1 h"),
+        ] {
             assert_eq!(age(seconds), told);
         }
     }

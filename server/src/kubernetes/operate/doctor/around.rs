@@ -21,7 +21,13 @@ pub(super) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
 }
 
 /// What the unidler may not do: one finding for each kind of object.
-fn rights(Snapshot { account, missing_rights, .. }: &Snapshot) -> Vec<Finding> {
+fn rights(
+    Snapshot {
+        account,
+        missing_rights,
+        ..
+    }: &Snapshot,
+) -> Vec<Finding> {
     let who = account.as_ref().map_or_else(
         || "The unidler's ServiceAccount".to_owned(),
         |account| format!("ServiceAccount {}/{}", account.namespace, account.name),
@@ -109,14 +115,28 @@ const CONTROLLERS: &[Controller] = &[
 const GCE: &str = "gce";
 
 /// One finding for each class that an app uses and whose controller is known.
-fn controllers(Snapshot { objects, classes, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
-    let of_apps: BTreeSet<_> =
-        apps.iter().flat_map(|app| &app.ingresses).map(|ingress| (&ingress.namespace, &ingress.name)).collect();
-    let is_of_app = |object: &&KubeIngress| of_apps.contains(&(&object.namespace().unwrap_or_default(), &object.name_any()));
+fn controllers(
+    Snapshot {
+        objects, classes, ..
+    }: &Snapshot,
+    apps: &[Found],
+) -> Vec<Finding> {
+    let of_apps: BTreeSet<_> = apps
+        .iter()
+        .flat_map(|app| &app.ingresses)
+        .map(|ingress| (&ingress.namespace, &ingress.name))
+        .collect();
+    let is_of_app = |object: &&KubeIngress| {
+        of_apps.contains(&(&object.namespace().unwrap_or_default(), &object.name_any()))
+    };
     let apps = objects.ingresses.iter().filter(is_of_app);
-    let used: BTreeSet<(String, String)> = apps.filter_map(|ingress| class_of(ingress, classes)).collect();
+    let used: BTreeSet<(String, String)> = apps
+        .filter_map(|ingress| class_of(ingress, classes))
+        .collect();
     let finding = |(class, controller): (String, String)| {
-        let known = CONTROLLERS.iter().find(|known| controller.starts_with(known.name))?;
+        let known = CONTROLLERS
+            .iter()
+            .find(|known| controller.starts_with(known.name))?;
         Some(Finding {
             severity: known.severity,
             check: "ingress-controller",
@@ -132,13 +152,21 @@ fn controllers(Snapshot { objects, classes, .. }: &Snapshot, apps: &[Found]) -> 
 ///
 /// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
 fn class_of(ingress: &KubeIngress, classes: &[IngressClass]) -> Option<(String, String)> {
-    let in_spec = ingress.spec.as_ref().and_then(|spec| spec.ingress_class_name.as_ref());
+    let in_spec = ingress
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.ingress_class_name.as_ref());
     let name = in_spec.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class"));
     let is_default = |class: &&IngressClass| {
-        class.annotations().get("ingressclass.kubernetes.io/is-default-class").is_some_and(|value| value == "true")
+        class
+            .annotations()
+            .get("ingressclass.kubernetes.io/is-default-class")
+            .is_some_and(|value| value == "true")
     };
     let class = match name {
-        Some(name) if name == GCE || name == "gce-internal" => return Some((name.clone(), GCE.to_owned())),
+        Some(name) if name == GCE || name == "gce-internal" => {
+            return Some((name.clone(), GCE.to_owned()));
+        }
         Some(name) => classes.iter().find(|class| class.name_any() == *name),
         None => classes.iter().find(is_default),
     }?;
@@ -149,12 +177,21 @@ fn class_of(ingress: &KubeIngress, classes: &[IngressClass]) -> Option<(String, 
 ///
 /// [Kubernetes: implicit maintenance mode]: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
 fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
-    let apps: BTreeSet<_> =
-        apps.iter().map(|app| (Some(app.deployment.namespace.clone()), app.deployment.name.clone())).collect();
+    let apps: BTreeSet<_> = apps
+        .iter()
+        .map(|app| {
+            (
+                Some(app.deployment.namespace.clone()),
+                app.deployment.name.clone(),
+            )
+        })
+        .collect();
     let finding = |autoscaler: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler| {
         let spec = autoscaler.spec.as_ref()?;
         let target = &spec.scale_target_ref;
-        if target.kind != "Deployment" || !apps.contains(&(autoscaler.namespace(), target.name.clone())) {
+        if target.kind != "Deployment"
+            || !apps.contains(&(autoscaler.namespace(), target.name.clone()))
+        {
             return None;
         }
         let namespace = autoscaler.namespace().unwrap_or_default();
@@ -176,7 +213,10 @@ fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<F
             (
                 Severity::Warning,
                 "It may take the app to 0 replicas and back without idling it.",
-                format!("kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'", autoscaler.name_any()),
+                format!(
+                    "kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'",
+                    autoscaler.name_any()
+                ),
             )
         } else {
             (
@@ -185,7 +225,13 @@ fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<F
                 "nothing, if that is what you want".to_owned(),
             )
         };
-        Some(Finding { severity, check: "autoscaler", what, why: why.into(), mend })
+        Some(Finding {
+            severity,
+            check: "autoscaler",
+            what,
+            why: why.into(),
+            mend,
+        })
     };
     autoscalers.iter().filter_map(finding).collect()
 }
@@ -195,13 +241,22 @@ fn owners(Snapshot { objects, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let of_apps = |kind: fn(&Found) -> (&str, &str)| apps.iter().map(kind).collect::<BTreeSet<_>>();
     let own_deployments = of_apps(|app| (&app.deployment.namespace, &app.deployment.name));
     let own_services = of_apps(|app| (&app.service.namespace, &app.service.name));
-    let is_deployment =
-        |object: &&KubeDeployment| own_deployments.contains(&(&*object.namespace().unwrap_or_default(), &*object.name_any()));
-    let is_service =
-        |object: &&KubeService| own_services.contains(&(&*object.namespace().unwrap_or_default(), &*object.name_any()));
+    let is_deployment = |object: &&KubeDeployment| {
+        own_deployments.contains(&(
+            &*object.namespace().unwrap_or_default(),
+            &*object.name_any(),
+        ))
+    };
+    let is_service = |object: &&KubeService| {
+        own_services.contains(&(
+            &*object.namespace().unwrap_or_default(),
+            &*object.name_any(),
+        ))
+    };
     let deployments = objects.deployments.iter().filter(is_deployment);
     let services = objects.services.iter().filter(is_service);
-    let deployments = deployments.filter_map(|object| owner(object, "Deployment", "/spec/replicas"));
+    let deployments =
+        deployments.filter_map(|object| owner(object, "Deployment", "/spec/replicas"));
     let services = services.filter_map(|object| owner(object, "Service", "/spec"));
     deployments.chain(services).collect()
 }
@@ -209,7 +264,9 @@ fn owners(Snapshot { objects, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
 fn owner(object: &impl ResourceExt, kind: &str, pointer: &str) -> Option<Finding> {
     let (labels, annotations) = (object.labels(), object.annotations());
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let argo = annotations.get("argocd.argoproj.io/tracking-id").or_else(|| labels.get("argocd.argoproj.io/instance"));
+    let argo = annotations
+        .get("argocd.argoproj.io/tracking-id")
+        .or_else(|| labels.get("argocd.argoproj.io/instance"));
     let flux = labels.get("kustomize.toolkit.fluxcd.io/name");
     let (tool, whose, mend) = if let Some(id) = argo {
         // A tracking id is `<application>:<group>/<kind>:<namespace>/<name>`.
@@ -220,10 +277,15 @@ fn owner(object: &impl ResourceExt, kind: &str, pointer: &str) -> Option<Finding
         );
         ("Argo CD", application, mend)
     } else {
-        let whose =
-            flux.filter(|_| annotations.get("kustomize.toolkit.fluxcd.io/reconcile").is_none_or(|value| value != "disabled"))?;
+        let whose = flux.filter(|_| {
+            annotations
+                .get("kustomize.toolkit.fluxcd.io/reconcile")
+                .is_none_or(|value| value != "disabled")
+        })?;
         let kind = kind.to_lowercase();
-        let mend = format!("kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled");
+        let mend = format!(
+            "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
+        );
         ("Flux", whose.as_str(), mend)
     };
     Some(Finding {

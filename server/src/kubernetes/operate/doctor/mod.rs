@@ -50,8 +50,19 @@ pub(super) const RIGHTS: &[Right] = &{
     const EVENTS: &str = "Deployments do not show how their wake-ups went.";
     const FIND: &str = "No app is found, so none is woken.";
     const WAKE: &str = "No app can be woken.";
-    const fn right(group: &'static str, resource: &'static str, verb: &'static str, why: &'static str) -> Right {
-        Right { group, resource, verb, why, optional: false }
+    const fn right(
+        group: &'static str,
+        resource: &'static str,
+        verb: &'static str,
+        why: &'static str,
+    ) -> Right {
+        Right {
+            group,
+            resource,
+            verb,
+            why,
+            optional: false,
+        }
     }
     [
         right("networking.k8s.io", "ingresses", "list", FIND),
@@ -62,13 +73,29 @@ pub(super) const RIGHTS: &[Right] = &{
         right("", "services", "list", FIND),
         right("", "services", "watch", FIND),
         right("", "services", "patch", WAKE),
-        right("discovery.k8s.io", "endpointslices", "watch", "Visitors are sent on before anybody answers behind the Service."),
+        right(
+            "discovery.k8s.io",
+            "endpointslices",
+            "watch",
+            "Visitors are sent on before anybody answers behind the Service.",
+        ),
         Right {
             optional: true,
-            ..right("", "pods", "watch", "Visitors are not told how far the pods are, nor why one does not start.")
+            ..right(
+                "",
+                "pods",
+                "watch",
+                "Visitors are not told how far the pods are, nor why one does not start.",
+            )
         },
-        Right { optional: true, ..right("events.k8s.io", "events", "create", EVENTS) },
-        Right { optional: true, ..right("events.k8s.io", "events", "patch", EVENTS) },
+        Right {
+            optional: true,
+            ..right("events.k8s.io", "events", "create", EVENTS)
+        },
+        Right {
+            optional: true,
+            ..right("events.k8s.io", "events", "patch", EVENTS)
+        },
     ]
 };
 
@@ -114,7 +141,13 @@ pub(super) fn text(findings: &[Finding]) -> String {
     if findings.is_empty() {
         return "All is well.".to_owned();
     }
-    let block = |Finding { severity, check, what, why, mend }: &Finding| {
+    let block = |Finding {
+                     severity,
+                     check,
+                     what,
+                     why,
+                     mend,
+                 }: &Finding| {
         let severity = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
@@ -130,8 +163,17 @@ fn is(object: &impl ResourceExt, namespace: &str, name: &str) -> bool {
 }
 
 /// The command that gives an object the key, or tells how if it is not clear which one.
-fn label_command(Settings { key_label, .. }: &Settings, namespace: &str, kind: &str, name: Option<&str>, key: &str) -> String {
-    format!("kubectl -n {namespace} label {kind} {} {key_label}={key} --overwrite", name.unwrap_or("NAME"))
+fn label_command(
+    Settings { key_label, .. }: &Settings,
+    namespace: &str,
+    kind: &str,
+    name: Option<&str>,
+    key: &str,
+) -> String {
+    format!(
+        "kubectl -n {namespace} label {kind} {} {key_label}={key} --overwrite",
+        name.unwrap_or("NAME")
+    )
 }
 
 #[cfg(test)]

@@ -21,8 +21,7 @@ fn metadata(namespace: &str, name: &str, labels: &Value) -> Value {
 fn healthy() -> Cluster {
     let key = json!({ "host": "tool.example" });
     let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
-    let rule =
-        json!({ "host": "tool.example", "http": { "paths": [{ "pathType": "Prefix", "path": "/", "backend": backend }] } });
+    let rule = json!({ "host": "tool.example", "http": { "paths": [{ "pathType": "Prefix", "path": "/", "backend": backend }] } });
     let kept = json!({ "selector": { "app": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] });
     let mut service = metadata("team", "tool", &key);
     service["annotations"] = json!({ "mojanalytics.xyz/service-when-unidled": kept.to_string() });
@@ -52,13 +51,23 @@ fn healthy() -> Cluster {
 }
 
 fn objects<T: DeserializeOwned>(json: Vec<Value>) -> Vec<T> {
-    json.into_iter().map(|object| serde_json::from_value(object).expect("an object")).collect()
+    json.into_iter()
+        .map(|object| serde_json::from_value(object).expect("an object"))
+        .collect()
 }
 
 fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
     let mut cluster = healthy();
     change(&mut cluster);
-    let Cluster { ingresses, deployments, services, class, autoscalers, missing_rights, unseen } = cluster;
+    let Cluster {
+        ingresses,
+        deployments,
+        services,
+        class,
+        autoscalers,
+        missing_rights,
+        unseen,
+    } = cluster;
     findings(&Snapshot {
         settings: Settings {
             key_label: "host".into(),
@@ -67,7 +76,11 @@ fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
             max_replicas: 10,
         },
         account: Some("unidler:unidler".parse().expect("an account")),
-        objects: Objects { ingresses: objects(ingresses), deployments: objects(deployments), services: objects(services) },
+        objects: Objects {
+            ingresses: objects(ingresses),
+            deployments: objects(deployments),
+            services: objects(services),
+        },
         classes: objects(vec![class]),
         autoscalers: objects(autoscalers),
         missing_rights,
@@ -111,7 +124,9 @@ fn an_app_that_is_found_is_well() {
         cluster.ingresses[0]["metadata"]["labels"] = json!({});
     });
     assert_eq!(unlabelled, []);
-    let another_host = findings_of(|cluster| cluster.ingresses[0]["spec"]["rules"][0]["host"] = json!("other.example"));
+    let another_host = findings_of(|cluster| {
+        cluster.ingresses[0]["spec"]["rules"][0]["host"] = json!("other.example")
+    });
     assert_eq!(another_host, []);
     let twice = findings_of(|cluster| {
         let twin = twin(&cluster.ingresses[0]);
@@ -135,7 +150,8 @@ fn each_fault_is_told_once_with_what_mends_it() {
     let faults: &[Fault] = &[
         (
             |cluster| {
-                cluster.services[0]["spec"] = json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
+                cluster.services[0]["spec"] =
+                    json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
                 cluster.deployments[0]["spec"]["replicas"] = json!(1);
                 cluster.deployments[0]["metadata"]["labels"] = json!({});
             },
@@ -143,10 +159,20 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "label-missing",
             "kubectl -n team label deployment tool host=tool.example --overwrite",
         ),
-        (|cluster| cluster.ingresses.clear(), Error, "host-not-served", "kubectl -n team edit ingress"),
+        (
+            |cluster| cluster.ingresses.clear(),
+            Error,
+            "host-not-served",
+            "kubectl -n team edit ingress",
+        ),
         (
             |cluster| {
-                let mut stranger = [&cluster.ingresses[0], &cluster.deployments[0], &cluster.services[0]].map(Clone::clone);
+                let mut stranger = [
+                    &cluster.ingresses[0],
+                    &cluster.deployments[0],
+                    &cluster.services[0],
+                ]
+                .map(Clone::clone);
                 for object in &mut stranger {
                     object["metadata"]["namespace"] = json!("elsewhere");
                 }
@@ -170,7 +196,8 @@ fn each_fault_is_told_once_with_what_mends_it() {
         ),
         (
             |cluster| {
-                cluster.services[0]["metadata"]["annotations"] = json!({ "mojanalytics.xyz/service-when-unidled": "{}" });
+                cluster.services[0]["metadata"]["annotations"] =
+                    json!({ "mojanalytics.xyz/service-when-unidled": "{}" });
             },
             Error,
             "service-spec-lost",
@@ -196,22 +223,33 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "service-port-unclear",
             r#"mojanalytics.xyz/service-when-unidled='{"ports":[{"name":"http","port":80,"targetPort":3000}],"selector":{"app":"tool"}}' with"#,
         ),
-        (|cluster| drop(cluster.services.pop()), Error, "unidler-missing", "kubectl apply -f deploy/"),
         (
-            |cluster| cluster.services[0]["spec"] = json!({ "type": "ClusterIP", "selector": { "app": "tool" } }),
+            |cluster| drop(cluster.services.pop()),
+            Error,
+            "unidler-missing",
+            "kubectl apply -f deploy/",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["spec"] =
+                    json!({ "type": "ClusterIP", "selector": { "app": "tool" } })
+            },
             Error,
             "half-idled",
             "kubectl -n team scale deployment tool --replicas=1",
         ),
         (
-            |cluster| cluster.deployments[0]["metadata"]["labels"] = json!({ "host": "tool.example" }),
+            |cluster| {
+                cluster.deployments[0]["metadata"]["labels"] = json!({ "host": "tool.example" })
+            },
             Error,
             "half-idled",
             "kubectl -n team label deployment tool mojanalytics.xyz/idled=true",
         ),
         (
             |cluster| {
-                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("front");
+                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+                    ["name"] = json!("front");
             },
             Error,
             "not-behind-ingress",
@@ -219,21 +257,34 @@ fn each_fault_is_told_once_with_what_mends_it() {
         ),
         (
             |cluster| {
-                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] =
-                    json!({ "number": 8080 });
+                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+                    ["port"] = json!({ "number": 8080 });
             },
             Error,
             "port-lost",
             "let the Ingress say `http`",
         ),
         (
-            |cluster| cluster.missing_rights = RIGHTS.iter().filter(|right| right.verb == "patch").copied().take(1).collect(),
+            |cluster| {
+                cluster.missing_rights = RIGHTS
+                    .iter()
+                    .filter(|right| right.verb == "patch")
+                    .copied()
+                    .take(1)
+                    .collect()
+            },
             Error,
             "permission-missing",
             "kubectl apply -f deploy/rbac.yaml",
         ),
         (
-            |cluster| cluster.missing_rights = RIGHTS.iter().filter(|right| right.resource == "pods").copied().collect(),
+            |cluster| {
+                cluster.missing_rights = RIGHTS
+                    .iter()
+                    .filter(|right| right.resource == "pods")
+                    .copied()
+                    .collect()
+            },
             Warning,
             "permission-missing",
             "kubectl apply -f deploy/rbac.yaml",
@@ -259,13 +310,19 @@ fn each_fault_is_told_once_with_what_mends_it() {
         (
             |cluster| {
                 cluster.ingresses[0]["spec"]["ingressClassName"].take();
-                cluster.ingresses[0]["metadata"]["annotations"] = json!({ "kubernetes.io/ingress.class": "gce" });
+                cluster.ingresses[0]["metadata"]["annotations"] =
+                    json!({ "kubernetes.io/ingress.class": "gce" });
             },
             Error,
             "ingress-controller",
             "ingress controller in the cluster",
         ),
-        (|cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 1)], Note, "autoscaler", "nothing"),
+        (
+            |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 1)],
+            Note,
+            "autoscaler",
+            "nothing",
+        ),
         (
             |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 0)],
             Warning,
@@ -273,7 +330,10 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "kubectl -n team patch hpa tool",
         ),
         (
-            |cluster| cluster.autoscalers = vec![autoscaler(&json!({ "scaledobject.keda.sh/name": "so" }), 1)],
+            |cluster| {
+                cluster.autoscalers =
+                    vec![autoscaler(&json!({ "scaledobject.keda.sh/name": "so" }), 1)]
+            },
             Warning,
             "autoscaler",
             "annotate scaledobject so",
@@ -288,13 +348,21 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "of Application tools",
         ),
         (
-            |cluster| cluster.services[0]["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] = json!("tools"),
+            |cluster| {
+                cluster.services[0]["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] =
+                    json!("tools")
+            },
             Warning,
             "gitops-owner",
             "annotate service tool kustomize.toolkit.fluxcd.io/reconcile=disabled",
         ),
         (
-            |cluster| cluster.unseen = vec![Unseen { what: "IngressClasses", error: "forbidden".into() }],
+            |cluster| {
+                cluster.unseen = vec![Unseen {
+                    what: "IngressClasses",
+                    error: "forbidden".into(),
+                }]
+            },
             Warning,
             "not-looked-at",
             "rights of an administrator",
@@ -302,8 +370,14 @@ fn each_fault_is_told_once_with_what_mends_it() {
     ];
     for (change, severity, check, mend) in faults {
         let found = findings_of(change);
-        let [only] = &*found else { panic!("{check}: {found:#?}") };
-        assert_eq!((only.severity, only.check), (*severity, *check), "{only:#?}");
+        let [only] = &*found else {
+            panic!("{check}: {found:#?}")
+        };
+        assert_eq!(
+            (only.severity, only.check),
+            (*severity, *check),
+            "{only:#?}"
+        );
         assert!(only.mend.contains(mend), "{only:#?}\nis not: {mend}");
     }
 }
@@ -311,7 +385,10 @@ fn each_fault_is_told_once_with_what_mends_it() {
 #[test]
 fn what_is_no_ones_business_is_not_told() {
     let helm = json!({ "host": "tool.example", "app.kubernetes.io/managed-by": "Helm", "mojanalytics.xyz/idled": "true" });
-    assert_eq!(findings_of(|cluster| cluster.deployments[0]["metadata"]["labels"] = helm), []);
+    assert_eq!(
+        findings_of(|cluster| cluster.deployments[0]["metadata"]["labels"] = helm),
+        []
+    );
     let elsewhere = findings_of(|cluster| {
         let mut other = autoscaler(&json!({}), 0);
         other["spec"]["scaleTargetRef"]["name"] = json!("other");
@@ -328,7 +405,11 @@ fn what_is_no_ones_business_is_not_told() {
 fn the_worst_comes_first_and_each_has_its_lines() {
     let found = findings_of(|cluster| {
         cluster.autoscalers = vec![autoscaler(&json!({}), 1)];
-        cluster.missing_rights = RIGHTS.iter().filter(|right| right.resource == "services").copied().collect();
+        cluster.missing_rights = RIGHTS
+            .iter()
+            .filter(|right| right.resource == "services")
+            .copied()
+            .collect();
     });
     assert_eq!(
         text(&found),
@@ -345,8 +426,18 @@ fn the_worst_comes_first_and_each_has_its_lines() {
 #[test]
 fn the_rights_are_those_of_the_shipped_role() {
     let list = |line: &str, name: &str| -> Option<Vec<String>> {
-        let list = line.trim().trim_start_matches("- ").strip_prefix(name)?.trim().strip_prefix('[')?.strip_suffix(']')?;
-        Some(list.split(',').map(|item| item.trim().trim_matches('"').to_owned()).collect())
+        let list = line
+            .trim()
+            .trim_start_matches("- ")
+            .strip_prefix(name)?
+            .trim()
+            .strip_prefix('[')?
+            .strip_suffix(']')?;
+        Some(
+            list.split(',')
+                .map(|item| item.trim().trim_matches('"').to_owned())
+                .collect(),
+        )
     };
     let mut shipped = Vec::new();
     let (mut groups, mut resources) = (Vec::new(), Vec::new());
@@ -356,10 +447,13 @@ fn the_rights_are_those_of_the_shipped_role() {
         } else if let Some(found) = list(line, "resources:") {
             resources = found;
         } else if let Some(verbs) = list(line, "verbs:") {
-            let each = |verb: &String| format!("{}/{} {verb}", groups.join(","), resources.join(","));
+            let each =
+                |verb: &String| format!("{}/{} {verb}", groups.join(","), resources.join(","));
             shipped.extend(verbs.iter().map(each).collect::<Vec<_>>());
         }
     }
-    let looked_at = RIGHTS.iter().map(|right| format!("{}/{} {}", right.group, right.resource, right.verb));
+    let looked_at = RIGHTS
+        .iter()
+        .map(|right| format!("{}/{} {}", right.group, right.resource, right.verb));
     assert_eq!(shipped, looked_at.collect::<Vec<_>>());
 }

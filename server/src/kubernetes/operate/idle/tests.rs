@@ -67,7 +67,13 @@ fn plan_of(apps: &[App]) -> anyhow::Result<Plan> {
     };
     let target = Target::parse(None, &settings()).expect("an address");
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
-    plan(&Host::parse(HOST).expect("a host"), &objects, &settings(), &target, now)
+    plan(
+        &Host::parse(HOST).expect("a host"),
+        &objects,
+        &settings(),
+        &target,
+        now,
+    )
 }
 
 #[test]
@@ -82,8 +88,12 @@ fn an_app_is_idled_by_two_patches_on_the_condition_of_what_was_seen() {
         "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack",
     });
     let mut switch = plan.switch.clone();
-    let annotation = switch["metadata"]["annotations"]["mojanalytics.xyz/service-when-unidled"].take();
-    assert_eq!(serde_json::from_str::<Value>(annotation.as_str().expect("a text")).expect("JSON"), kept);
+    let annotation =
+        switch["metadata"]["annotations"]["mojanalytics.xyz/service-when-unidled"].take();
+    assert_eq!(
+        serde_json::from_str::<Value>(annotation.as_str().expect("a text")).expect("JSON"),
+        kept
+    );
     assert_eq!(
         switch,
         json!({
@@ -134,7 +144,10 @@ fn a_deployment_without_annotations_gets_a_place_for_them() {
     let mut app = app();
     app.deployment["metadata"]["annotations"].take();
     let mut deployment = app.deployment.clone();
-    deployment["metadata"].as_object_mut().expect("an object").remove("annotations");
+    deployment["metadata"]
+        .as_object_mut()
+        .expect("an object")
+        .remove("annotations");
     let plan = plan_of(&[app]).expect("a plan");
     json_patch::patch(&mut deployment, &plan.scale).expect("there is a place");
 }
@@ -153,33 +166,76 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
             },
             "no Ingress has the label host=tool.example",
         ),
-        (|app| app.deployment["metadata"]["labels"] = json!({}), "no Deployment has the key of tool.example"),
-        (|app| app.service["metadata"]["namespace"] = json!("other"), "Service team/tool, which does not exist"),
-        (|app| app.ingress["spec"]["rules"][0]["host"] = json!("other.example"), "has no rule for it: Ingress team/tool"),
-        (|app| app.deployment["metadata"]["labels"][IDLED] = json!("true"), "is idled already"),
+        (
+            |app| app.deployment["metadata"]["labels"] = json!({}),
+            "no Deployment has the key of tool.example",
+        ),
+        (
+            |app| app.service["metadata"]["namespace"] = json!("other"),
+            "Service team/tool, which does not exist",
+        ),
+        (
+            |app| app.ingress["spec"]["rules"][0]["host"] = json!("other.example"),
+            "has no rule for it: Ingress team/tool",
+        ),
+        (
+            |app| app.deployment["metadata"]["labels"][IDLED] = json!("true"),
+            "is idled already",
+        ),
         (
             |app| app.service["spec"] = json!({ "type": "ExternalName", "externalName": "unidler.tools.svc.cluster.local" }),
             "is idled already",
         ),
-        (|app| app.service["spec"] = json!({ "type": "ExternalName", "externalName": "db.example" }), "leads elsewhere"),
-        (|app| app.service["spec"]["type"] = json!("NodePort"), "is of type NodePort"),
-        (|app| app.service["spec"]["type"] = json!("LoadBalancer"), "is of type LoadBalancer"),
-        (|app| app.service["spec"]["clusterIP"] = json!("None"), "is headless"),
-        (|app| app.service["spec"]["externalIPs"] = json!(["192.0.2.1"]), "has external IPs"),
-        (|app| app.service["spec"]["selector"] = json!({}), "has no selector"),
+        (
+            |app| {
+                app.service["spec"] =
+                    json!({ "type": "ExternalName", "externalName": "db.example" })
+            },
+            "leads elsewhere",
+        ),
+        (
+            |app| app.service["spec"]["type"] = json!("NodePort"),
+            "is of type NodePort",
+        ),
+        (
+            |app| app.service["spec"]["type"] = json!("LoadBalancer"),
+            "is of type LoadBalancer",
+        ),
+        (
+            |app| app.service["spec"]["clusterIP"] = json!("None"),
+            "is headless",
+        ),
+        (
+            |app| app.service["spec"]["externalIPs"] = json!(["192.0.2.1"]),
+            "has external IPs",
+        ),
+        (
+            |app| app.service["spec"]["selector"] = json!({}),
+            "has no selector",
+        ),
         (
             |app| app.service["spec"]["selector"]["tier"] = json!("db"),
             "does not lead to Deployment team/tool: it selects tier=db",
         ),
-        (|app| app.deployment["spec"]["replicas"] = json!(0), "is switched off"),
-        (|app| app.deployment["spec"]["replicas"] = json!(11), "is given back 10 at most"),
         (
-            |app| app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("front"),
+            |app| app.deployment["spec"]["replicas"] = json!(0),
+            "is switched off",
+        ),
+        (
+            |app| app.deployment["spec"]["replicas"] = json!(11),
+            "is given back 10 at most",
+        ),
+        (
+            |app| {
+                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] =
+                    json!("front")
+            },
             "Ingress team/tool, Service team/front, which does not exist",
         ),
         (
             |app| {
-                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] = json!({ "number": 8080 });
+                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] =
+                    json!({ "number": 8080 });
             },
             "to the port 8080 of Service tool",
         ),
@@ -189,7 +245,8 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
                     object["metadata"]["namespace"] = json!("unidler");
                 }
                 app.service["metadata"]["name"] = json!("unidler");
-                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("unidler");
+                app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] =
+                    json!("unidler");
             },
             "is the unidler's own host",
         ),
@@ -218,7 +275,8 @@ fn what_is_there_twice_is_refused() {
     second.ingress["metadata"]["labels"] = json!({});
     assert!(error(second).starts_with("several Deployments"));
     let mut second = in_namespace("team", "second");
-    second.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!("second");
+    second.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] =
+        json!("second");
     for object in [&mut second.deployment, &mut second.service] {
         object["metadata"]["labels"] = json!({ "host": "tool" });
     }
@@ -227,9 +285,20 @@ fn what_is_there_twice_is_refused() {
 
 #[test]
 fn idled_apps_lead_to_an_address_that_the_server_knows() {
-    let of = |service: &str, domain: &str| Settings { service_name: service.into(), cluster_domain: domain.into(), ..settings() };
-    let target = Target::parse(Some("Unidler.Tools.svc.example.org"), &of("unidler", "example.org")).expect("an address");
-    assert_eq!((&*target.address, &*target.namespace), ("unidler.tools.svc.example.org", "tools"));
+    let of = |service: &str, domain: &str| Settings {
+        service_name: service.into(),
+        cluster_domain: domain.into(),
+        ..settings()
+    };
+    let target = Target::parse(
+        Some("Unidler.Tools.svc.example.org"),
+        &of("unidler", "example.org"),
+    )
+    .expect("an address");
+    assert_eq!(
+        (&*target.address, &*target.namespace),
+        ("unidler.tools.svc.example.org", "tools")
+    );
     let default = Target::parse(None, &of("waker", "example.org")).expect("an address");
     assert_eq!(default.address, "waker.unidler.svc.example.org");
     for address in [
@@ -241,15 +310,22 @@ fn idled_apps_lead_to_an_address_that_the_server_knows() {
         "a b",
         "unidler.tools.svc.evil.example",
     ] {
-        assert!(Target::parse(Some(address), &settings()).is_err(), "{address}");
+        assert!(
+            Target::parse(Some(address), &settings()).is_err(),
+            "{address}"
+        );
     }
 }
 
 #[test]
 fn a_dry_run_shows_both_patches() {
     let shown = plan_of(&[app()]).expect("a plan").to_string();
-    for part in ["Service team/tool, merge patch:", "\"ExternalName\"", "Deployment team/tool, JSON patch:", "\"/spec/replicas\""]
-    {
+    for part in [
+        "Service team/tool, merge patch:",
+        "\"ExternalName\"",
+        "Deployment team/tool, JSON patch:",
+        "\"/spec/replicas\"",
+    ] {
         assert!(shown.contains(part), "{part} is not in:\n{shown}");
     }
 }
@@ -266,6 +342,12 @@ fn an_app_is_idled_for_all_of_its_hosts() {
         [app(), second]
     };
     assert!(plan_of(&with_second_ingress(json!({ "number": 80 }))).is_ok());
-    let error = plan_of(&with_second_ingress(json!({ "number": 8080 }))).expect_err("its visitors would be cut off");
-    assert!(error.to_string().starts_with("Ingress team/more leads to the port 8080 of Service tool"), "{error}");
+    let error = plan_of(&with_second_ingress(json!({ "number": 8080 })))
+        .expect_err("its visitors would be cut off");
+    assert!(
+        error
+            .to_string()
+            .starts_with("Ingress team/more leads to the port 8080 of Service tool"),
+        "{error}"
+    );
 }
