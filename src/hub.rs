@@ -14,7 +14,7 @@
 //! As many apps may start at a time as there are [slots](Settings::max_wakes). Others wait in line for one.
 
 mod driver;
-pub mod meter;
+pub mod metrics;
 mod sweep;
 mod visit;
 mod wake;

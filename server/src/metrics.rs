@@ -16,7 +16,7 @@ use metrics::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use unidler::{
     host::Host,
-    hub::{Hub, meter},
+    hub::{self, Hub},
     progress::{Phase, Progress},
 };
 
@@ -81,20 +81,20 @@ async fn upkeep(handle: PrometheusHandle) {
 
 fn describe() {
     describe_counter!(
-        meter::OUTCOMES,
+        hub::metrics::OUTCOMES,
         "Outcomes of the wake-ups that visitors started: ready, already_awake, or the reason of a failure."
     );
     describe_histogram!(
-        meter::WAKES,
+        hub::metrics::WAKES,
         Unit::Seconds,
         "How long wake-ups took until the app was ready."
     );
     describe_histogram!(
-        meter::STEPS,
+        hub::metrics::STEPS,
         Unit::Seconds,
         "How long each step of a wake-up took."
     );
-    describe_gauge!(meter::WAKING, "How many apps are waking.");
+    describe_gauge!(hub::metrics::WAKING, "How many apps are waking.");
     describe_gauge!(VISITORS, "How many visitors have an event stream open.");
     describe_counter!(REFUSED, "Requests that were refused, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
@@ -120,7 +120,7 @@ fn describe() {
     ] {
         counter!(REFUSED, "cause" => cause).absolute(0);
     }
-    gauge!(meter::WAKING).set(0.0);
+    gauge!(hub::metrics::WAKING).set(0.0);
     gauge!(VISITORS).set(0.0);
 }
 
@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn whatever_is_watched_is_counted() {
         let counted = [
-            meter::OUTCOMES,
-            meter::WAKES,
-            meter::STEPS,
-            meter::WAKING,
+            hub::metrics::OUTCOMES,
+            hub::metrics::WAKES,
+            hub::metrics::STEPS,
+            hub::metrics::WAKING,
             VISITORS,
             REFUSED,
             API_REQUESTS,

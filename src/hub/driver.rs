@@ -17,7 +17,7 @@ use tokio::{
 };
 use tracing::{Instrument, Span, field, info, info_span, warn};
 
-use super::{Inner, Mandate, Wake, meter};
+use super::{Inner, Mandate, Wake, metrics};
 use crate::{
     cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Service, Version, Write},
     progress::{Notice, Phase, Reason, Step},
@@ -428,7 +428,7 @@ impl Driver {
         let Some(host) = self.wake.host() else { return };
         let outcome = self.wake.snapshot(&host);
         let is_theirs = matches!(phase, Phase::Ready { .. }) && !self.pace.has_written;
-        meter::ended(&outcome, is_theirs);
+        metrics::ended(&outcome, is_theirs);
         if !is_theirs {
             self.inner.cluster.note(&self.wake.app, &outcome);
         }
@@ -493,7 +493,7 @@ impl Driver {
             true => self.inner.waking.fetch_add(1, Ordering::Relaxed) + 1,
             false => self.inner.waking.fetch_sub(1, Ordering::Relaxed) - 1,
         };
-        meter::waking(others);
+        metrics::waking(others);
     }
 
     /// Whether nobody wants anything any more. Then it is not found any more, either.

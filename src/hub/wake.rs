@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FIRST, INTEREST, Mandate, meter, milliseconds, new_reference};
+use super::{FIRST, INTEREST, Mandate, metrics, milliseconds, new_reference};
 use crate::{
     cluster::{AppId, Observed},
     host::Host,
@@ -321,7 +321,7 @@ impl Wake {
             if let Some(before) = state.mark()
                 && is_wanted
             {
-                meter::step_took(
+                metrics::step_took(
                     before.step,
                     Duration::from_millis(at.saturating_sub(before.at_ms)),
                 );
