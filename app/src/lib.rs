@@ -4,25 +4,25 @@
 //!            server (feature `ssr`)                         browser (feature `hydrate`)
 //!  page::Page ── the document around it                loader.js ── starts, asks, hands over; loads the module, or does without
 //!     └─ wake::Wake ── the island ────── start ───────>  wake::Wake ── the same island, from the same snapshot
-//!                                                          ├─ live ── the event stream, polling, when to start
-//!                                                          └─ surroundings ── title, icon, announcements, clipboard
+//!                                                          │ draws
+//!                                                        live::Live ── what is known now, as signals
+//!                                                          │ change
+//!                                                        browser ── the event stream, polling; title, icon, clipboard
 //!  …/_unidler/wake ── starts or retries    <── POST ──  loader.js, or a plain form without scripts
 //! ```
 //!
-//! The words are in [`words`], one file per language; the looks in `style/main.css`.
+//! Which words the page says is chosen in [`text`]; they are in [`words`], one file per language; the looks in
+//! `style/main.css`.
 
-pub mod icon;
-pub mod start;
-pub mod wake;
-pub mod words;
-
+#[cfg(feature = "hydrate")]
+mod browser;
 #[cfg(feature = "ssr")]
 pub mod demo;
-#[cfg(feature = "hydrate")]
-mod live;
-#[cfg(feature = "hydrate")]
-mod loader;
+pub mod icon;
+pub mod live;
 #[cfg(feature = "ssr")]
 pub mod page;
-#[cfg(feature = "hydrate")]
-mod surroundings;
+pub mod start;
+pub mod text;
+pub mod wake;
+pub mod words;

@@ -58,6 +58,13 @@
       return status;
     },
 
+    // Starts the app, which is asleep: again if it still is some seconds later, since the first request may have been lost.
+    // A hidden tab starts nothing.
+    async startWhenDue() {
+      const isDue = !page.posted || performance.now() - page.posted >= (page.refused ? 15_000 : 5_000);
+      if (isDue && !page.idle && !document.hidden) await page.wake();
+    },
+
     // Does what a press of a form's button asks for; as the plain form where scripts do not get through.
     async press(form) {
       page.idle = false;
@@ -169,8 +176,7 @@
         // After a failure, to try again is the visitor's choice.
         if (!(failed && next.phase === "asleep")) last = next;
         failed = last.phase === "failed";
-        const isDue = performance.now() - page.posted > (page.refused ? 15_000 : 5_000);
-        if (last.phase === "asleep" && !page.idle && !document.hidden && isDue) page.wake();
+        if (last.phase === "asleep") page.startWhenDue();
       }
       show(last, performance.now() - page.heard > 5_000);
     }

@@ -12,17 +12,10 @@ use std::{
 
 use leptos::{either::Either, nonce::use_nonce, prelude::*};
 use leptos_axum::ResponseOptions;
-use unidler::progress::Phase;
-
 use serde::Serialize;
-use unidler::progress::Reason;
+use unidler::progress::{Phase, Reason};
 
-use crate::{
-    icon::icon,
-    start::Start,
-    wake::{Wake, heading},
-    words::Words,
-};
+use crate::{icon::icon, start::Start, text, wake::Wake, words::Words};
 
 /// What the server puts into the context of a page.
 #[derive(Clone, Debug)]
@@ -107,7 +100,7 @@ fn hash(text: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// What the loader shows without the module.
+/// What the loader shows without the module. Its `show` chooses among these as [`text`] does.
 #[derive(Serialize)]
 struct LoaderWords<'a> {
     /// By phase, and for an app that is not found or responds to who has to send something again: without the app's name and with it.
@@ -192,11 +185,7 @@ pub fn Page() -> impl IntoView {
     if let Some(nonce) = &nonce {
         set_content_security_policy(nonce, frame_ancestors.as_deref());
     }
-    let title = format!(
-        "{} – {}",
-        heading(words, progress.phase).of(progress.title.as_deref()),
-        progress.host
-    );
+    let title = text::title(words, progress);
     // Only a page whose app is waking looks again by itself: to look starts nothing.
     let refreshes =
         matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. }) && !start.lost_post;

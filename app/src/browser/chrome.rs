@@ -1,16 +1,12 @@
-//! What is around the island in the browser, and follows its state: the title, the icon, what a screen reader is
-//! told, the clipboard, the notification.
+//! What is around the island and follows its state: the title, the icon, what a screen reader is told, the clipboard, the
+//! notification.
 
 use leptos::{ev::MouseEvent, prelude::*, task::spawn_local};
 use unidler::progress::Phase;
 use web_sys::{Notification, NotificationPermission};
 
-use crate::{
-    icon::icon,
-    live::now_ms,
-    wake::{Live, heading, lead},
-    words::Words,
-};
+use super::clock::now_ms;
+use crate::{icon::icon, live::Live, text, words::Words};
 
 /// The least time between two announcements, except for the last.
 const QUIET_MS: u64 = 5_000;
@@ -19,28 +15,25 @@ const COPIED_MS: u32 = 2_000;
 
 /// Keeps title, icon and announcements up with the state.
 pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<String>) {
-    let phase = Memo::new(move |_| live.progress.read().phase);
+    let phase = Memo::new(move |_| live.phase());
     Effect::new(move || {
         let phase = phase.get();
         let document = document();
         let progress = live.progress.read_untracked();
-        document.set_title(&format!(
-            "{} – {}",
-            heading(words, phase).of(progress.title.as_deref()),
-            progress.host
-        ));
+        document.set_title(&text::title(words, &progress));
         if let Ok(Some(link)) = document.query_selector("link[rel=icon]") {
             drop(link.set_attribute("href", icon(phase)));
         }
     });
+    let announcement = move || text::announcement(words, &live.progress.read(), live.handover());
     // What is rendered at first is read out anyway.
     let said_at = StoredValue::new(now_ms());
-    let said = StoredValue::new(untrack(|| announcement(words, live)));
+    let said = StoredValue::new(untrack(announcement));
     Effect::new(move || {
         let phase = phase.get();
         // Whatever became due meanwhile is said with a tick of the clock.
         live.age_ms.track();
-        let text = announcement(words, live);
+        let text = announcement();
         let is_due = phase.is_terminal() || now_ms() - said_at.get_value() >= QUIET_MS;
         if is_due && said.get_value() != text {
             said_at.set_value(now_ms());
@@ -50,25 +43,6 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
     });
 }
 
-fn announcement(words: &Words, live: Live) -> String {
-    let progress = live.progress.read();
-    let detail = match progress.phase {
-        Phase::Waking { step, reason: None } => (words.step)(step),
-        _ => lead(words, live),
-    };
-    match live.up.get() {
-        true => format!(
-            "{}. {}",
-            words.up.of(progress.title.as_deref()),
-            words.lost_post
-        ),
-        false => format!(
-            "{}. {detail}",
-            heading(words, progress.phase).of(progress.title.as_deref())
-        ),
-    }
-}
-
 /// Makes the button for the clipboard work, where there is one: only in a secure context.
 pub(crate) fn copies(
     live: Live,
@@ -76,7 +50,7 @@ pub(crate) fn copies(
     can_copy: RwSignal<bool>,
     copied: RwSignal<bool>,
 ) -> impl Fn(MouseEvent) + Copy + 'static {
-    let phase = Memo::new(move |_| live.progress.read().phase);
+    let phase = Memo::new(move |_| live.phase());
     Effect::new(move || {
         can_copy.set(window().is_secure_context());
         if let Phase::Failed { .. } = phase.get() {
@@ -115,7 +89,7 @@ pub(crate) fn tells(
     can_tell: RwSignal<bool>,
     will_tell: RwSignal<bool>,
 ) -> impl Fn(MouseEvent) + Copy + 'static {
-    let phase = Memo::new(move |_| live.progress.read().phase);
+    let phase = Memo::new(move |_| live.phase());
     Effect::new(move || {
         // Only in a secure context, and not in every browser.
         let there_are = js_sys::Reflect::has(&window(), &"Notification".into()).unwrap_or_default();
@@ -125,7 +99,9 @@ pub(crate) fn tells(
         let progress = live.progress.read_untracked();
         let text = match phase.get() {
             Phase::Ready { .. } => words.up.of(progress.title.as_deref()),
-            failed @ Phase::Failed { .. } => heading(words, failed).of(progress.title.as_deref()),
+            failed @ Phase::Failed { .. } => {
+                text::heading(words, failed).of(progress.title.as_deref())
+            }
             Phase::Asleep | Phase::Waking { .. } => return,
         };
         if will_tell.get_untracked() {

@@ -1,4 +1,4 @@
-//! What happens in the browser: the event stream, polling where that fails, and when the app is started.
+//! How the page follows a wake-up: the event stream, polling where that fails, and when the app is started.
 //!
 //! ```text
 //!   each second, or with each event: what is known now?
@@ -8,8 +8,8 @@
 //!     ready            ask several times a second until somebody else answers
 //! ```
 //!
-//! Who answers, and the handover, is the matter of `loader.js`: whatever the phase, asking hands the visitor over as
-//! soon as the app answers.
+//! Who answers, the handover, and how soon an app is asked to start again are matters of `loader.js`: whatever the phase,
+//! asking hands the visitor over as soon as the app answers.
 
 use std::pin::Pin;
 
@@ -24,7 +24,8 @@ use leptos::{ev, prelude::*, task::spawn_local};
 use unidler::progress::{Phase, Progress, Step};
 use wasm_bindgen::JsValue;
 
-use crate::{loader, start::from_json, wake::Live};
+use super::{clock::now_ms, loader};
+use crate::{live::Live, start::from_json};
 
 /// How often the page looks at the clock, and at the state of its connection.
 const TICK_MS: u32 = 1_000;
@@ -40,8 +41,6 @@ const SILENCE_MS: u64 = 25_000;
 const BACKOFF_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
 /// For how long nothing may get through before the page says so: an ordinary reconnection is not worth a word.
 const GRACE_MS: f64 = 8_000.0;
-/// How long to wait before the app is asked to start again, and after it was refused.
-const START_MS: (f64, f64) = (5_000.0, 15_000.0);
 
 /// Starts to follow the wake-up, until the app is there.
 pub(crate) fn follow(live: Live) {
@@ -50,7 +49,7 @@ pub(crate) fn follow(live: Live) {
         reason = "milliseconds since the page was opened"
     )]
     loader::note_heard(now_ms() as f64);
-    if let Phase::Ready { .. } = live.phase() {
+    if let Phase::Ready { .. } = live.known_phase() {
         live.ready_since_ms.set_value(Some(now_ms()));
     }
     // For as long as the page lives.
@@ -66,8 +65,8 @@ pub(crate) fn follow(live: Live) {
         let mut ear = Ear::default();
         let mut asked_ms = 0;
         loop {
-            let is_ready = matches!(live.phase(), Phase::Ready { .. });
-            if live.phase().is_terminal() {
+            let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
+            if live.known_phase().is_terminal() {
                 ear.close();
             } else {
                 ear.open_when_due(now_ms());
@@ -90,7 +89,9 @@ pub(crate) fn follow(live: Live) {
                     live.show(progress);
                 }
             }
-            live.start_when_due().await;
+            if live.known_phase() == Phase::Asleep {
+                loader::start_when_due().await;
+            }
         }
     });
 }
@@ -116,7 +117,8 @@ pub(crate) fn retry(live: Live, form: JsValue) {
 }
 
 impl Live {
-    fn phase(self) -> Phase {
+    /// Where the app stood last, for what only runs now and then.
+    fn known_phase(self) -> Phase {
         self.progress.read_untracked().phase
     }
 
@@ -158,7 +160,7 @@ impl Live {
     fn show(self, progress: Progress) {
         let now = now_ms();
         let phase = progress.phase;
-        if let (Phase::Failed { reason }, Phase::Asleep) = (self.phase(), phase)
+        if let (Phase::Failed { reason }, Phase::Asleep) = (self.known_phase(), phase)
             && !reason.is_discovery()
         {
             // Given up. To try again is the visitor's choice.
@@ -171,26 +173,6 @@ impl Live {
         self.arrived_ms.set_value(now);
         self.progress.set(progress);
         self.tick();
-    }
-
-    /// Starts the app if it sleeps; again if it still does some seconds later, since the first request may have been lost.
-    async fn start_when_due(self) {
-        let (soon, later) = START_MS;
-        let wait = if loader::number("refused") > 0.0 {
-            later
-        } else {
-            soon
-        };
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "milliseconds since the page was opened"
-        )]
-        let is_due =
-            now_ms() as f64 - loader::number("posted") >= wait || loader::number("posted") == 0.0;
-        if self.phase() == Phase::Asleep && is_due && !loader::flag("idle") && !document().hidden()
-        {
-            loader::wake().await;
-        }
     }
 }
 
@@ -285,14 +267,4 @@ impl Ear {
             None => source.state() != State::Closed && now - self.opened_ms < OPENS_MS,
         }
     }
-}
-
-/// Milliseconds on a clock that only goes forward.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "milliseconds since the page was opened"
-)]
-pub(crate) fn now_ms() -> u64 {
-    window().performance().map_or(0, |clock| clock.now() as u64)
 }

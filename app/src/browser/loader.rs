@@ -28,9 +28,9 @@ pub(crate) async fn ask() -> Option<String> {
     call("ask", &JsValue::UNDEFINED).await?.as_string()
 }
 
-/// Starts the app.
-pub(crate) async fn wake() {
-    call("wake", &JsValue::UNDEFINED).await;
+/// Starts the app, which is asleep: again if it still is some seconds later, since the first request may have been lost.
+pub(crate) async fn start_when_due() {
+    call("startWhenDue", &JsValue::UNDEFINED).await;
 }
 
 /// Does what the visitor asks for with a form: starts the app, or tries again after a failure. Tells whether that was accepted.

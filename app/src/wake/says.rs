@@ -1,0 +1,15 @@
+//! Texts that change.
+
+use leptos::{prelude::*, tachys::renderer::types::Element};
+
+/// Keeps an element's text up to date. A text node would not do: a browser that translates the page replaces those.
+pub(super) fn says(element: Element, text: Signal<String>) {
+    Effect::new(move |before: Option<String>| {
+        let text = text.get();
+        // Not again what it says already: that may be translated by now.
+        if before.as_ref() != Some(&text) {
+            element.set_text_content(Some(&text));
+        }
+        text
+    });
+}
