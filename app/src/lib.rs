@@ -14,6 +14,7 @@
 //! Which words the page says is chosen in [`text`]; they are in [`words`], one file per language; the looks in
 //! `style/main.css`.
 
+pub mod api;
 #[cfg(feature = "hydrate")]
 mod browser;
 #[cfg(feature = "ssr")]

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 use unidler::progress::Progress;
 
-use crate::words::Language;
+use crate::{
+    api::{FILES, WAKE},
+    words::Language,
+};
 
 /// What the island starts from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,13 +31,13 @@ impl Start {
     /// Where a form posts to, to start the app or to try again after a failure.
     #[must_use]
     pub fn wake_url(&self) -> String {
-        format!("{}/wake", self.reserved)
+        format!("{}/{WAKE}", self.reserved)
     }
 
     /// The address of a file of the page.
     #[must_use]
     pub fn file_url(&self, name: &str) -> String {
-        format!("{}/pkg/{name}", self.reserved)
+        format!("{}/{FILES}{name}", self.reserved)
     }
 
     /// The one of this page, on the server.

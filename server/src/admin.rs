@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 use unidler::hub::Hub;
+use unidler_app::api::{METRICS, READY, RESERVED};
 
 use crate::metrics::Metrics;
 
@@ -23,9 +24,9 @@ pub fn router(hub: Hub, metrics: Metrics) -> Router {
     Router::new()
         .route("/healthz", get(async || "Still OK"))
         .route("/readyz", ready.clone())
-        .route("/_unidler/readyz", ready)
+        .route(&format!("{RESERVED}{READY}"), ready)
         .route("/metrics", numbers.clone())
-        .route("/_unidler/metrics", numbers)
+        .route(&format!("{RESERVED}{METRICS}"), numbers)
 }
 
 /// Whether visitors can be served, and if not, why.

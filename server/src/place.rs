@@ -10,8 +10,7 @@
 
 use std::fmt::Write;
 
-/// What begins the part of a path that is reserved for us.
-pub const RESERVED: &str = "/_unidler/";
+use unidler_app::api::{EVENTS, FILES, READY, RESERVED, STATUS, WAKE};
 
 /// Whose a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +51,12 @@ impl<'a> Place<'a> {
             return Self::App;
         };
         let what = match rest {
-            "events" => Reserved::Events,
-            "status" => Reserved::Status,
-            "wake" => Reserved::Wake,
-            "readyz" => Reserved::Ready,
+            EVENTS => Reserved::Events,
+            STATUS => Reserved::Status,
+            WAKE => Reserved::Wake,
+            READY => Reserved::Ready,
             _ => rest
-                .strip_prefix("pkg/")
+                .strip_prefix(FILES)
                 .map_or(Reserved::Nothing, Reserved::File),
         };
         Self::Reserved { base, what }
@@ -75,7 +74,7 @@ pub fn reserved_from(path: &str, prefix: Option<&str>) -> String {
     } else {
         path
     };
-    format!(".{}/_unidler", last_segment(whole))
+    format!(".{}{}", last_segment(whole), RESERVED.trim_end_matches('/'))
 }
 
 /// Back from `…/_unidler/wake` to the page, as a relative reference.

@@ -11,12 +11,12 @@ use std::{
 use anyhow::{Context, bail};
 use axum::body::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use unidler_app::page::{self, Assets, TextFile};
+use unidler_app::{
+    api::{FILES, RESERVED},
+    page::{self, Assets, TextFile},
+};
 
 use crate::brand::Brand;
-
-/// Where the build leaves the files in the folder.
-const FILES: &str = "_unidler/pkg";
 
 /// The page's files.
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Site {
                 .context("cannot tell where this program is")?
                 .with_file_name("site"),
         };
-        let files = folder.join(FILES);
+        let files = folder.join(format!("{RESERVED}{FILES}").trim_matches('/'));
         Self::of(files, brand).with_context(|| {
             format!(
                 "the page's files are not in {}: build them with `make build`, or name their folder with --site",

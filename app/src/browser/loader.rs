@@ -5,6 +5,8 @@ use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
+use crate::api::EVENTS;
+
 /// What the loader has put on the window.
 fn loader() -> JsValue {
     get(&window(), "unidler")
@@ -63,5 +65,5 @@ pub(crate) fn note_heard(now: f64) {
 
 /// The address of the event stream.
 pub(crate) fn events_url() -> String {
-    get(&loader(), "base").as_string().unwrap_or_default() + "events"
+    get(&loader(), "base").as_string().unwrap_or_default() + EVENTS
 }
