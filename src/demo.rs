@@ -140,11 +140,11 @@ impl DemoCluster {
         }
         match write {
             Write::Scale { .. } => {
-                (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1)
+                (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1);
             }
             Write::ClearIdled { .. } => (app.cleared, app.deployment_writes) = (true, now + 1),
             Write::RestoreService { .. } => {
-                (app.serving, app.service_writes) = (Some(Instant::now()), now + 1)
+                (app.serving, app.service_writes) = (Some(Instant::now()), now + 1);
             }
         }
         self.apps().insert(scene.name, app);

@@ -17,7 +17,11 @@ use tokio::{
 };
 use tracing::{Instrument, Span, field, info, info_span, warn};
 
-use super::{Inner, Mandate, Wake, metrics};
+use super::{
+    inner::Inner,
+    metrics,
+    wake::{Mandate, Wake},
+};
 use crate::{
     cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Service, Version, Write},
     progress::{Notice, Phase, Reason, Step},
@@ -335,7 +339,7 @@ impl Driver {
                 }
             }
             Err(ApplyError::Conflict) => {
-                info!(%app, reference, ?write, "write skipped: object changed")
+                info!(%app, reference, ?write, "write skipped: object changed");
             }
             Err(error) => {
                 warn!(%app, reference, ?write, %error, "write failed");

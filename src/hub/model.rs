@@ -5,15 +5,23 @@
 //! in a real API server, and what a hub sees of either is older than the truth by a delay of its own. Rivals change
 //! them in one write each, in the order that their program has, and may die in between.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
 
 use futures::future::{BoxFuture, join, join_all};
 use proptest::prelude::*;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::*;
-use crate::cluster::{
-    ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Version, Write,
+use crate::{
+    cluster::{
+        AppId, ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Version,
+        Write,
+    },
+    progress::{Phase, Reason},
 };
 
 const REPLICAS: u32 = 2;

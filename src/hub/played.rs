@@ -1,6 +1,6 @@
 //! A cluster of apps whose fates a test sets, without anything that goes wrong by chance.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
 
 use futures::{
     future::{BoxFuture, FutureExt, ready},
@@ -10,9 +10,12 @@ use tokio::time::{Instant, interval};
 use tokio_stream::wrappers::IntervalStream;
 
 use super::*;
-use crate::cluster::{
-    ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble, Version,
-    Write,
+use crate::{
+    cluster::{
+        AppId, ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble,
+        Version, Write,
+    },
+    progress::{Phase, Reason, Step},
 };
 
 /// What becomes of an app that has its replicas.

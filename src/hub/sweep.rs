@@ -1,22 +1,11 @@
 //! Apps that are left between awake and asleep, with nobody there.
 
-use std::{collections::HashSet, sync::PoisonError, time::Duration};
+use std::{collections::HashSet, sync::PoisonError};
 
 use tokio::time::Instant;
 
-use super::{Hub, Mandate};
+use super::{Hub, backoff::Backoff, wake::Mandate};
 use crate::step::{Next, is_unfinished, next_step};
-
-/// How long the sweep leaves an app alone after it has done something for it: doubled each time.
-const BACKOFF: std::ops::RangeInclusive<Duration> =
-    Duration::from_mins(1)..=Duration::from_hours(1);
-
-/// When the sweep may act for an app again, and how long it leaves it alone after that.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Backoff {
-    until: Instant,
-    pause: Duration,
-}
 
 impl Hub {
     /// Has finished what is half done and waits for nothing but a write: to be called several times a minute.
@@ -36,10 +25,10 @@ impl Hub {
                 continue;
             }
             unfinished.insert(app.clone());
-            let backoff = backoffs.get(&app).copied().unwrap_or(Backoff {
-                until: now,
-                pause: *BACKOFF.start(),
-            });
+            let backoff = backoffs
+                .get(&app)
+                .copied()
+                .unwrap_or_else(|| Backoff::new(now));
             let mut wakes = inner.wakes();
             let is_driven = wakes
                 .get(&app)
@@ -49,20 +38,11 @@ impl Hub {
                 && matches!(next_step(&observation), Next::Write(_))
             {
                 backoffs.insert(app.clone(), backoff.next(now));
-                self.enter(&mut wakes, &app, None, Mandate::Finish);
+                self.inner.enter(&mut wakes, &app, None, Mandate::Finish);
             }
         }
         // An app that is left so again soon after it was finished is not a new one.
         backoffs
             .retain(|app, backoff| unfinished.contains(app) || backoff.until + backoff.pause > now);
-    }
-}
-
-impl Backoff {
-    fn next(self, now: Instant) -> Self {
-        Self {
-            until: now + self.pause,
-            pause: (self.pause * 2).min(*BACKOFF.end()),
-        }
     }
 }

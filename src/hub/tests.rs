@@ -1,5 +1,7 @@
 //! The hub on the played cluster, in paused time.
 
+use std::{sync::Mutex, time::Duration};
+
 use futures::{
     future::{BoxFuture, join_all},
     stream::BoxStream,
@@ -13,7 +15,7 @@ use super::{
 use crate::{
     cluster::{AppId, ApplyError, Observation, Observed, Write},
     demo::DemoCluster,
-    progress::Notice,
+    progress::{Notice, Phase, Reason, Step},
 };
 
 fn host(name: &str) -> Host {

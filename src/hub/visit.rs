@@ -1,10 +1,14 @@
 //! What one visitor is shown, from the host to the end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{Hub, Mandate, milliseconds, new_reference, nowhere, wake::Listener};
+use super::{
+    inner::Inner,
+    snapshot::{milliseconds, new_reference, nowhere},
+    wake::{Listener, Mandate},
+};
 use crate::{
     host::Host,
     progress::{Phase, Progress, Reason},
@@ -22,7 +26,7 @@ pub(super) enum Visit {
 }
 
 pub(super) struct Finding {
-    hub: Hub,
+    inner: Arc<Inner>,
     host: Host,
     mandate: Mandate,
     reference: String,
@@ -32,13 +36,13 @@ pub(super) struct Finding {
 }
 
 impl Visit {
-    pub(super) fn new(hub: Hub, host: Host, mandate: Mandate) -> Self {
-        match hub.attach(&host, mandate) {
+    pub(super) fn new(inner: Arc<Inner>, host: Host, mandate: Mandate) -> Self {
+        match inner.attach(&host, mandate) {
             Ok(listener) => Self::Listening(listener),
             Err(_) => {
                 let (reference, since) = (new_reference(), Instant::now());
                 Self::Finding(Finding {
-                    hub,
+                    inner,
                     host,
                     mandate,
                     reference,
@@ -75,11 +79,11 @@ impl Finding {
     /// Waits until the app is found, or there is something else to say about the host.
     async fn next(mut self) -> Found {
         loop {
-            let reason = match self.hub.attach(&self.host, self.mandate) {
+            let reason = match self.inner.attach(&self.host, self.mandate) {
                 Ok(listener) => return Found::App(listener),
                 Err(reason) => reason,
             };
-            let is_late = self.since.elapsed() >= self.hub.inner.settings.deadline;
+            let is_late = self.since.elapsed() >= self.inner.settings.deadline;
             let (revision, told) = self.told;
             if is_late || told != Some(reason) {
                 self.told = (revision + 1, Some(reason));

@@ -12,15 +12,33 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{FIRST, INTEREST, Mandate, metrics, milliseconds, new_reference};
+use super::{
+    metrics,
+    snapshot::{FIRST, milliseconds, new_reference},
+};
 use crate::{
     cluster::{AppId, Observed},
     host::Host,
     progress::{Mark, Phase, Progress},
 };
 
+/// For how long a wake-up counts as one that somebody waits for after the last sign of it. Longer than a page takes
+/// to come again, whose stream was cut.
+const INTEREST: Duration = Duration::from_secs(60);
 /// How old a wake-up that has ended is at least when another one begins in its place.
 const AGAIN: Duration = Duration::from_secs(2);
+
+/// How much a driver does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mandate {
+    /// It only watches; and finishes for those who listen what somebody else has started and left.
+    Watch,
+    /// It finishes what somebody else left half done. No visitor waits for that, so it costs no slot, is counted
+    /// nowhere, and ends with the first write that fails.
+    Finish,
+    /// It wakes the app for a visitor.
+    Wake,
+}
 
 /// What is under way about one app.
 pub(super) struct Wake {
@@ -336,10 +354,10 @@ impl Wake {
             );
             match state.phase {
                 Phase::Failed { reason } => {
-                    warn!(%app, host, reference, ?reason, elapsed_ms, "wake-up failed")
+                    warn!(%app, host, reference, ?reason, elapsed_ms, "wake-up failed");
                 }
                 Phase::Waking { step, reason } => {
-                    info!(%app, host, reference, ?step, ?reason, elapsed_ms, "wake-up progressed")
+                    info!(%app, host, reference, ?step, ?reason, elapsed_ms, "wake-up progressed");
                 }
                 Phase::Ready { .. } => info!(%app, host, reference, elapsed_ms, "app is ready"),
                 Phase::Asleep => {}

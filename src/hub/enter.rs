@@ -1,0 +1,68 @@
+//! How a visitor, or the sweep, comes to a wake-up: to the one under way, or to a new one with its driver.
+
+use std::sync::Arc;
+
+use super::{
+    driver::Driver,
+    inner::{Inner, Wakes},
+    snapshot::FIRST,
+    wake::{Listener, Mandate, Wake},
+};
+use crate::{cluster::AppId, host::Host, progress::Reason, step};
+
+impl Inner {
+    /// The wake-up of the app that a host leads to, for a visitor who listens.
+    pub(super) fn attach(
+        self: &Arc<Self>,
+        host: &Host,
+        mandate: Mandate,
+    ) -> Result<Listener, Reason> {
+        let app = self.cluster.find(host)?;
+        let mut wakes = self.wakes();
+        Ok(Listener::new(
+            self.enter(&mut wakes, &app, Some(host), mandate),
+            host.clone(),
+        ))
+    }
+
+    /// The wake-up of an app, with at least this mandate.
+    pub(super) fn enter(
+        self: &Arc<Self>,
+        wakes: &mut Wakes,
+        app: &AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+    ) -> Arc<Wake> {
+        match wakes.get(app) {
+            Some(wake) if wake.accepts(host, mandate) => Arc::clone(wake),
+            _ => self.begin(wakes, app, host, mandate),
+        }
+    }
+
+    /// A new wake-up, in the place of any other.
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        wakes: &mut Wakes,
+        app: &AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+    ) -> Arc<Wake> {
+        let phase = match mandate {
+            Mandate::Wake => FIRST,
+            Mandate::Watch | Mandate::Finish => step::phase(&self.cluster.observe(app)),
+        };
+        let wake = Arc::new(Wake::new(
+            app.clone(),
+            host,
+            mandate,
+            phase,
+            self.shutdown.child_token(),
+        ));
+        if let Some(replaced) = wakes.insert(app.clone(), Arc::clone(&wake)) {
+            replaced.cancel();
+        }
+        self.tasks
+            .spawn(Driver::new(Arc::clone(self), Arc::clone(&wake)).run());
+        wake
+    }
+}
