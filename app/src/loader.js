@@ -182,6 +182,7 @@
     }
   }
 
+  // Chooses the words by itself, since there is no module here: as `text.rs` does, which the spec `without` compares.
   function show({ phase, reason, title, host, reference }, isLost) {
     const said = JSON.parse(words);
     const main = document.querySelector("main");

@@ -1,5 +1,6 @@
-//! Which of the [words](crate::words) the page says when. Pure: the island, the document around it, and what the loader
-//! shows without the module all choose here.
+//! Which of the [words](crate::words) the page says when. Pure.
+//!
+//! Without the module `show` in `loader.js` has to choose by itself, from fewer of them: the spec `without` compares the two.
 
 use unidler::progress::{Phase, Progress};
 

@@ -1,5 +1,8 @@
 /** The page without what it usually has. */
+import type { Page } from "@playwright/test";
+
 import { app, expect, phase, test } from "./fixtures";
+import { STATES } from "./states";
 
 test.describe("without scripts", () => {
     test.use({ javaScriptEnabled: false });
@@ -75,3 +78,22 @@ test("a module that breaks is replaced by the few lines that started it", async 
     await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
     await expect(app(page)).toBeVisible({ timeout: 40_000 });
 });
+
+// The words are chosen in `app/src/text.rs`, and in `app/src/loader.js` where there is no module.
+const said = (page: Page) =>
+    page.locator("main").evaluate((main) => ({
+        texts: ["h1", ".lead", ".advice", ".connection"].map((selector) => main.querySelector(selector)?.textContent),
+        pressed: ["form.start", "form.retry", ".resend"].filter((selector) => !main.querySelector<HTMLElement>(selector)?.hidden),
+    }));
+
+for (const state of ["asleep", "turned away", "after a form", "troubled", "opening", "failed", "not found"]) {
+    test(`the page says the same with and without its module while ${state}`, async ({ page, context, demo }) => {
+        await STATES[state]!(page, demo);
+        const alone = await context.newPage();
+        await alone.route("**/*.wasm", (route) => route.abort());
+        await STATES[state]!(alone, demo);
+        // What the loader shows instead of it.
+        await expect(alone.locator(".steps")).toBeHidden();
+        await expect(async () => expect(await said(alone)).toEqual(await said(page))).toPass({ timeout: 10_000 });
+    });
+}
