@@ -17,6 +17,7 @@ use unidler::{host::Host, progress::Phase};
 
 use crate::{
     headers::entries,
+    place::same,
     problem::Problem,
     router::AppState,
     start_rule::{Leave, leave},
@@ -77,7 +78,7 @@ pub(crate) async fn hold(
     let mut response = match progress.phase {
         Phase::Ready { .. } => {
             sleep(FOLLOWS).await;
-            again(&parts.uri)
+            again(&parts.uri, &parts.headers)
         }
         Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => {
             Problem::not_up(progress).into_response()
@@ -90,12 +91,16 @@ pub(crate) async fn hold(
     Ok(response)
 }
 
-/// To the same address again. It has no host, so that it can lead nowhere else.
-fn again(uri: &Uri) -> Response {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    // Two slashes at the beginning would make a host of what follows, and to clients a backslash is a slash
-    // (https://url.spec.whatwg.org/#relative-slash-state).
-    let location = format!("/{}", path.trim_start_matches('/').replace('\\', "%5C"));
+/// To the same address again: by a relative reference, which leads to no other host, and holds where an ingress has taken a
+/// prefix off the path.
+fn again(uri: &Uri, headers: &HeaderMap) -> Response {
+    let prefix = headers
+        .get("x-forwarded-prefix")
+        .and_then(|value| value.to_str().ok());
+    let mut location = same(uri.path(), prefix);
+    if let Some(query) = uri.query() {
+        location = format!("{location}?{query}");
+    }
     match HeaderValue::from_str(&location) {
         Ok(location) => (
             StatusCode::TEMPORARY_REDIRECT,
@@ -136,15 +141,21 @@ mod tests {
 
     #[test]
     fn the_same_address_leads_nowhere_else() {
-        for (uri, location) in [
-            ("/a/b?c=d", "/a/b?c=d"),
-            ("//evil.example/a", "/evil.example/a"),
-            ("/\\evil.example/a", "/%5Cevil.example/a"),
-            ("/\\/evil.example/a", "/%5C/evil.example/a"),
-            ("http://evil.example/a", "/a"),
-            ("/", "/"),
+        for (uri, prefix, location) in [
+            ("/a/b?c=d", "", "./b?c=d"),
+            ("/a/b/?c=/d", "", "./?c=/d"),
+            ("//evil.example/a", "", "./a"),
+            ("//evil.example", "", "./evil.example"),
+            ("/\\evil.example", "", "./%5Cevil.example"),
+            ("http://evil.example/a", "", "./a"),
+            ("/", "", "./"),
+            ("/", "/team/reports", "./reports"),
+            ("/x", "/team/reports", "./x"),
         ] {
-            let answer = again(&uri.parse().expect("a URI"));
+            let prefix = HeaderValue::from_static(prefix);
+            let headers =
+                HeaderMap::from_iter([(HeaderName::from_static("x-forwarded-prefix"), prefix)]);
+            let answer = again(&uri.parse().expect("a URI"), &headers);
             assert_eq!(answer.headers()[header::LOCATION], location, "{uri}");
         }
     }

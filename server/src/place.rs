@@ -69,12 +69,26 @@ impl<'a> Place<'a> {
 /// ingress says that it was (`X-Forwarded-Prefix`).
 #[must_use]
 pub fn reserved_from(path: &str, prefix: Option<&str>) -> String {
-    let whole = if path == "/" {
+    let segment = last_segment(visited(path, prefix));
+    format!(".{segment}{}", RESERVED.trim_end_matches('/'))
+}
+
+/// Where to find `path` from itself, as a relative reference like that of [`reserved_from`].
+#[must_use]
+pub fn same(path: &str, prefix: Option<&str>) -> String {
+    match last_segment(visited(path, prefix)).as_str() {
+        "" => "./".to_owned(),
+        segment => format!(".{segment}"),
+    }
+}
+
+/// The path whose last segment is that of the visitor's address.
+fn visited<'a>(path: &'a str, prefix: Option<&'a str>) -> &'a str {
+    if path == "/" {
         prefix.unwrap_or_default()
     } else {
         path
-    };
-    format!(".{}{}", last_segment(whole), RESERVED.trim_end_matches('/'))
+    }
 }
 
 /// Back from `…/_unidler/wake` to the page, as a relative reference.
@@ -143,30 +157,45 @@ mod tests {
 
     #[test]
     fn the_page_finds_what_is_ours_and_the_form_finds_the_page() {
-        for (path, prefix, there, back) in [
-            ("/", None, "./_unidler", "../"),
-            ("/x", None, "./x/_unidler", "../../x"),
-            ("/reports/x", None, "./x/_unidler", "../../x"),
-            ("/reports/", None, "./_unidler", "../"),
-            ("/", Some("/team/reports"), "./reports/_unidler", "../"),
-            ("/x", Some("/reports"), "./x/_unidler", "../../x"),
-            ("/a:b", None, "./a:b/_unidler", "../../a:b"),
+        for (path, prefix, there, back, same_path) in [
+            ("/", None, "./_unidler", "../", "./"),
+            ("/x", None, "./x/_unidler", "../../x", "./x"),
+            ("/reports/x", None, "./x/_unidler", "../../x", "./x"),
+            ("/reports/", None, "./_unidler", "../", "./"),
+            (
+                "/",
+                Some("/team/reports"),
+                "./reports/_unidler",
+                "../",
+                "./reports",
+            ),
+            ("/x", Some("/reports"), "./x/_unidler", "../../x", "./x"),
+            ("/a:b", None, "./a:b/_unidler", "../../a:b", "./a:b"),
             (
                 "//evil.example",
                 None,
                 "./evil.example/_unidler",
                 "../../evil.example",
+                "./evil.example",
             ),
             (
                 "/\\evil.example",
                 None,
                 "./%5Cevil.example/_unidler",
                 "../../%5Cevil.example",
+                "./%5Cevil.example",
             ),
-            ("/a%20\"b", None, "./a%20%22b/_unidler", "../../a%20%22b"),
+            (
+                "/a%20\"b",
+                None,
+                "./a%20%22b/_unidler",
+                "../../a%20%22b",
+                "./a%20%22b",
+            ),
         ] {
             assert_eq!(reserved_from(path, prefix), there, "{path} {prefix:?}");
             assert_eq!(back_to(path), back, "{path}");
+            assert_eq!(same(path, prefix), same_path, "{path} {prefix:?}");
         }
     }
 }

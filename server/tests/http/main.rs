@@ -1059,7 +1059,7 @@ async fn who_prefers_to_wait_is_held_and_sent_to_the_same_address_again() {
         )
         .await;
     assert_eq!(held.status, 307, "which keeps method and body");
-    assert_eq!(held.headers["location"], "/api/jobs?a=b");
+    assert_eq!(held.headers["location"], "./jobs?a=b");
     assert_eq!(held.headers["preference-applied"], "wait");
     assert_eq!(server.writes("quick.localhost"), 3);
     // The ingress has followed meanwhile.
