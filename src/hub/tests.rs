@@ -886,6 +886,17 @@ async fn a_host_without_an_app_starts_no_driver() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wake_up_that_has_ended_took_as_long_as_it_did() {
+    let cluster = Played::one(Fate::Up(seconds(3)));
+    let hub = cluster.hub(1);
+    let ended = all_snapshots(&hub, "app").await.pop().expect("its end");
+    tokio::time::sleep(seconds(5)).await;
+    let later = hub.look(&host("app"));
+    assert_eq!(later.reference, ended.reference);
+    assert_eq!(later.elapsed_ms, ended.elapsed_ms);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_title_of_an_app_is_shown() {
     let cluster = Played::one(Fate::Up(seconds(1)));
     cluster.change("app", |app| app.title = Some("Road works"));

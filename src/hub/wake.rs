@@ -70,6 +70,8 @@ struct State {
     revision: u64,
     /// When the wake-up began; or, of an app that sleeps, when somebody first looked.
     began: Instant,
+    /// How long it took, if it has come to an end.
+    took_ms: Option<u64>,
     phase: Phase,
     restarts: u32,
     usual: Option<Duration>,
@@ -79,7 +81,8 @@ struct State {
 
 impl State {
     fn begin(&mut self, phase: Phase) {
-        (self.began, self.phase, self.restarts) = (Instant::now(), phase, 0);
+        (self.began, self.took_ms, self.restarts) = (Instant::now(), None, 0);
+        self.phase = phase;
         self.timeline.clear();
         self.mark();
     }
@@ -113,6 +116,7 @@ impl Wake {
         let mut state = State {
             revision: 1,
             began,
+            took_ms: None,
             phase,
             restarts: 0,
             usual: None,
@@ -263,6 +267,7 @@ impl Wake {
         let State {
             revision,
             began,
+            took_ms,
             phase,
             restarts,
             usual,
@@ -277,7 +282,7 @@ impl Wake {
             elapsed_ms: if phase == Phase::Asleep {
                 0
             } else {
-                milliseconds(began.elapsed())
+                took_ms.unwrap_or_else(|| milliseconds(began.elapsed()))
             },
             usual_ms: usual.map(milliseconds),
             phase,
@@ -336,6 +341,7 @@ impl Wake {
             }
             state.phase = phase;
             let at = milliseconds(state.began.elapsed());
+            state.took_ms = phase.is_terminal().then_some(at);
             if let Some(before) = state.mark()
                 && is_wanted
             {
