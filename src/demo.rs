@@ -212,7 +212,7 @@ impl App {
         };
         Observed {
             connected: true,
-            title: None,
+            title: scene.title.map(str::to_owned),
             deployment,
             service,
             pods,

@@ -16,6 +16,8 @@ pub struct Scene {
     pub(super) usual: Option<Duration>,
     /// How long the ingress takes to notice that the Service points elsewhere.
     pub(super) ingress_lag: Duration,
+    /// What its team calls it.
+    pub(super) title: Option<&'static str>,
 }
 
 /// What happens in a scene.
@@ -63,6 +65,7 @@ impl Scene {
             plot,
             usual: None,
             ingress_lag: ms(300),
+            title: None,
         }
     }
 
@@ -88,6 +91,13 @@ impl Scene {
     const fn with_ingress_lag(self, ingress_lag: Duration) -> Self {
         Self {
             ingress_lag,
+            ..self
+        }
+    }
+
+    const fn titled(self, title: &'static str) -> Self {
+        Self {
+            title: Some(title),
             ..self
         }
     }
@@ -158,6 +168,18 @@ const WAKING: &[Scene] = &[
     )
     .usually(ms(2_000))
     .with_ingress_lag(ms(600_000)),
+    Scene::wakes(
+        "titled",
+        "Has a name, in the annotation unidler/title. The page calls it by that.",
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Pulling)),
+            (ms(13_000), At(Starting)),
+            (ms(15_000), Available),
+        ],
+    )
+    .usually(ms(15_000))
+    .titled("Prison Population Forecasts and Scenario Planning"),
     Scene::wakes(
         "mended",
         "Its image is missing at first. Once it has been pushed, the page recovers on its own.",
