@@ -165,8 +165,15 @@ impl LoaderWords<'_> {
     }
 }
 
-/// How often a page without scripts looks again, in seconds.
-const REFRESH_SECONDS: &str = "3";
+/// How often a page without scripts looks again, in seconds: seldom after a failure, which somebody may be reading about. To
+/// look starts nothing.
+fn refresh_seconds(phase: Phase) -> Option<&'static str> {
+    match phase {
+        Phase::Waking { .. } | Phase::Ready { .. } => Some("3"),
+        Phase::Failed { reason } if !reason.is_discovery() => Some("15"),
+        Phase::Asleep | Phase::Failed { .. } => None,
+    }
+}
 
 /// The whole document.
 #[component]
@@ -186,10 +193,12 @@ pub fn Page() -> impl IntoView {
         set_content_security_policy(nonce, frame_ancestors.as_deref());
     }
     let title = text::title(words, progress);
-    // Only a page whose app is waking looks again by itself: to look starts nothing.
-    let refreshes =
-        matches!(progress.phase, Phase::Waking { .. } | Phase::Ready { .. }) && !start.lost_post;
-    let check = if refreshes { "check" } else { "check quiet" };
+    let refresh_seconds = refresh_seconds(progress.phase).filter(|_| !start.lost_post);
+    let check = if refresh_seconds.is_some() {
+        "check"
+    } else {
+        "check quiet"
+    };
     let start_json = serde_json::to_string(&start).unwrap_or_default();
     let words_json = serde_json::to_string(&LoaderWords::of(words)).unwrap_or_default();
     let Assets {
@@ -218,7 +227,7 @@ pub fn Page() -> impl IntoView {
                 <link rel="modulepreload" href=js/>
                 <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm/>
                 <script defer src=script></script>
-                {refreshes.then(|| view! { <noscript><meta http-equiv="refresh" content=REFRESH_SECONDS/></noscript> })}
+                {refresh_seconds.map(|seconds| view! { <noscript><meta http-equiv="refresh" content=seconds/></noscript> })}
             </head>
             <body data-start=start_json data-words=words_json data-style=style>
                 <script nonce=nonce>{loader.text.clone()}</script>
