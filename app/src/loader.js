@@ -141,11 +141,13 @@
     if (persisted) page.isLeaving = page.stayed = page.offers = false;
   });
   setInterval(() => html.toggleAttribute("data-lost", performance.now() - page.heard > 20_000), 1_000);
-  // A hidden tab starts nothing, and a page that is prerendered is hidden.
+  // A hidden tab starts nothing, nor does a page that is prerendered: for a moment that is neither hidden nor there yet, and what
+  // it posts then counts as a prefetch.
+  const isAway = () => document.hidden || document.prerendering;
   const begin = () => {
-    if (rendered.phase === "asleep" && !document.hidden && !page.posted) page.wake();
+    if (rendered.phase === "asleep" && !isAway() && !page.posted) page.wake();
   };
-  document.addEventListener("visibilitychange", begin);
+  for (const name of ["visibilitychange", "prerenderingchange"]) document.addEventListener(name, begin);
   begin();
 
   document.addEventListener("click", ({ target }) => {

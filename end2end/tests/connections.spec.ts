@@ -1,24 +1,12 @@
 /** Connections that are blocked, swallowed, cut or silent: the visitor gets there all the same. */
-import { type Page } from "@playwright/test";
+import { spawn } from "node:child_process";
+import { chromium } from "@playwright/test";
 
-import { app, expect, phase, test } from "./fixtures";
+import { app, expect, phase, record, test } from "./fixtures";
 import { say } from "./stand-in";
 
-/** What the page says about its connection, as long as it is there. */
-async function complaintsOf(page: Page): Promise<string[]> {
-    const said: string[] = [];
-    await page.exposeFunction("recordConnection", (text: string) => void said.push(text));
-    await page.addInitScript(() => {
-        new MutationObserver(() => {
-            const text = document.querySelector(".connection")?.textContent?.trim();
-            if (text) (window as unknown as { recordConnection: (text: string) => void }).recordConnection(text);
-        }).observe(document, { subtree: true, childList: true, characterData: true });
-    });
-    return said;
-}
-
 test("where the browser blocks the stream the page polls, and does not call the connection lost", async ({ page, demo }) => {
-    const said = await complaintsOf(page);
+    const said = await record(page, ".connection");
     await page.route("**/events", (route) => route.abort("blockedbyclient"));
     await page.goto(demo.url("no-room", "/deep"));
     await expect(page.locator(".lead")).toHaveText("There is no server with enough room to run the app right now.");
@@ -28,7 +16,7 @@ test("where the browser blocks the stream the page polls, and does not call the 
 
 test("where a proxy refuses streams the page polls", async ({ page, standIn }) => {
     const ingress = await standIn({ route: (incoming, answer) => (/event-stream/.test(incoming.headers.accept ?? "") ? say(answer, 403, "no streams") : (incoming.url ?? "/")) });
-    const said = await complaintsOf(page);
+    const said = await record(page, ".connection");
     await page.goto(ingress.url("no-room"));
     await expect(app(page)).toBeVisible({ timeout: 40_000 });
     expect(said).toEqual([]);
@@ -88,6 +76,26 @@ test("a hidden tab starts nothing until it comes to the front", async ({ page, s
         document.dispatchEvent(new Event("visibilitychange"));
     });
     await expect(app(page)).toBeVisible({ timeout: 30_000 });
+});
+
+test("a page that the browser prerenders starts nothing until the visitor opens it", async ({ standIn }, testInfo) => {
+    const rules = JSON.stringify({ prerender: [{ urls: ["/deep"], eagerness: "immediate" }] });
+    // Longer than the page waits before it asks again.
+    const links = `<script type="speculationrules">${rules}</script><script>setTimeout(() => (location.href = "/deep"), 6_000)</script>`;
+    const ingress = await standIn({ route: ({ url }, answer) => (url === "/links" ? say(answer, 200, links) : (url ?? "/")) });
+    const visits = () => ingress.seen.filter(({ path }) => path === "/deep");
+    // By itself: where somebody drives it, this browser prerenders nothing.
+    const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-port=0", `--user-data-dir=${testInfo.outputPath("profile")}`];
+    const browser = spawn(process.env.CHROMIUM ?? chromium.executablePath(), [...flags, ingress.url("quick", "/links")], { stdio: "ignore", detached: true });
+    try {
+        await expect.poll(() => visits().map(({ ours }) => ours)).toEqual([true, false]);
+    } finally {
+        if (browser.pid) process.kill(-browser.pid);
+    }
+    const starts = ingress.seen.filter(({ method }) => method === "POST");
+    expect(visits()[0]?.headers["sec-purpose"]).toContain("prerender");
+    expect(starts.map(({ path, headers }) => [path, headers["sec-purpose"]])).toEqual([["/deep/_unidler/wake", undefined]]);
+    expect((starts[0]?.at ?? 0) - (visits()[0]?.at ?? 0)).toBeGreaterThanOrEqual(5_000);
 });
 
 test("a press that no script gets through goes out as a plain form", async ({ page, demo }) => {

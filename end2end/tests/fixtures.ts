@@ -104,3 +104,27 @@ export const phase = (page: Page) => page.locator("main[data-phase]");
 
 /** The app that a scene ends in. */
 export const app = (page: Page) => page.getByRole("heading", { name: "Hello from the app" });
+
+/**
+ * What an element says over time, in the documents that the page opens from now on. A state may be shorter than the time from one
+ * look of a test to the next.
+ */
+export async function record(page: Page, selector: string): Promise<string[]> {
+    const said: string[] = [];
+    const name = `record${(recorders += 1)}`;
+    await page.exposeFunction(name, (text: string) => void said.push(text));
+    await page.addInitScript(
+        ([name, selector]) => {
+            let last = "";
+            new MutationObserver(() => {
+                const element = document.querySelector<HTMLElement>(selector);
+                const text = (!element?.hidden && element?.textContent?.trim()) || "";
+                if (text && text !== last) (window as unknown as Record<string, (text: string) => void>)[name]?.(text);
+                last = text;
+            }).observe(document, { subtree: true, attributes: true, childList: true, characterData: true });
+        },
+        [name, selector] as const,
+    );
+    return said;
+}
+let recorders = 0;

@@ -22,6 +22,8 @@ export interface Seen {
     method: string;
     path: string;
     headers: IncomingMessage["headers"];
+    /** When, in milliseconds. */
+    at: number;
     body?: string;
     /** Whether unidler has answered. */
     ours?: boolean;
@@ -66,7 +68,7 @@ export class StandIn {
     }
 
     private async serve(incoming: IncomingMessage, answer: ServerResponse): Promise<void> {
-        const seen: Seen = { method: incoming.method ?? "", path: incoming.url ?? "", headers: incoming.headers };
+        const seen: Seen = { method: incoming.method ?? "", path: incoming.url ?? "", headers: incoming.headers, at: Date.now() };
         this.seen.push(seen);
         if (incoming.method === "POST") seen.body = await text(incoming);
         const { route = ({ url }) => url ?? "/" } = this.options;
