@@ -24,6 +24,8 @@ for (const theme of THEMES) {
                 // Nothing but colours is different in the dark.
                 await page.emulateMedia({ colorScheme: "dark" });
                 expect((await new AxeBuilder({ page }).withRules(["color-contrast", "link-in-text-block"]).analyze()).violations).toEqual([]);
+                await page.setViewportSize({ width: 320, height: 640 });
+                expect(await width(page)).toBeLessThanOrEqual(320);
             });
         }
 

@@ -28,6 +28,11 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await at("slow", "asleep")(page, demo);
         await expect(page.locator(".connection")).not.toBeEmpty();
     },
+    crowded: async (page, demo) => {
+        await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 429, headers: { "x-unidler": "1" }, body: "{}" }));
+        await at("slow", "asleep")(page, demo);
+        await expect(page.locator(".connection")).toHaveText(/Too many people/);
+    },
     waking: async (page, demo) => {
         // With no answer to whether the app responds, the page outlasts a slow look at it.
         await page.route("**/_unidler/status", () => {});
@@ -41,6 +46,7 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await submit(page, demo.url("quick", "/contact"));
         await expect(page.getByRole("button", { name: "Send it again" })).toBeVisible();
     },
+    "with a name": at("titled", "waking"),
     late: async (page, demo) => {
         await at("late", "waking")(page, demo);
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);
@@ -49,12 +55,28 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await at("held-back", "waking")(page, demo);
         await expect(page.locator(".lead")).toHaveText("The app is being held back on purpose.");
     },
+    "in line": async (page, demo) => {
+        await at("many-starting", "waking")(page, demo);
+        await expect(page.locator(".lead")).toHaveText("Many apps are starting at the moment.");
+    },
     opening: at("ingress-stuck", "ready"),
+    "opening for long": async (page, demo) => {
+        await at("ingress-stuck", "ready")(page, demo);
+        await expect(page.locator(".lead")).toHaveText(/its address still brings you here/, { timeout: 90_000 });
+        await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
+    },
     "opening in vain": async (page, demo) => {
         await page.route("**/_unidler/status", (route) => route.fulfill({ body: "from a cache" }));
         await at("ingress-stuck", "ready")(page, demo);
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible({ timeout: 80_000 });
         await expect(page.locator(".connection")).toBeEmpty();
+    },
+    "answered by a download": async (page, demo) => {
+        let visits = 0;
+        // Without a document, the browser stays where it is.
+        await page.route(demo.url("quick"), (route) => ((visits += 1) === 1 ? route.continue() : route.fulfill({ status: 204 })));
+        await page.goto(demo.url("quick"));
+        await expect(page.locator(".lead")).toHaveText(/The app should be open by now/, { timeout: 60_000 });
     },
     failed: at("image-missing", "failed"),
     "failed without the module": async (page, demo) => {
@@ -70,5 +92,10 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await at("slow", "waking")(page, demo);
         demo.stop();
         await expect(page.locator(".connection")).not.toBeEmpty();
+    },
+    "out of reach": async (page, demo) => {
+        await at("slow", "waking")(page, demo);
+        demo.stop();
+        await expect(page.getByRole("link", { name: "Check again" })).toBeVisible({ timeout: 40_000 });
     },
 };
