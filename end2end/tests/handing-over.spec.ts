@@ -1,6 +1,6 @@
 /** When the visitor is handed over: when the app answers, whatever else answers in its place, and at nobody's expense. */
 import { app, expect, phase, test } from "./fixtures";
-import { isReserved, say } from "./stand-in";
+import { type Handler, isReserved, say } from "./stand-in";
 
 test("a link that works once arrives unused", async ({ page, standIn }) => {
     let visits = 0;
@@ -47,12 +47,83 @@ test("a 404 of the ingress that passes is not taken for the app's answer", async
     expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
 });
 
-test("an app that knows no other path is handed over although the server never said that it is ready", async ({ page, standIn }) => {
+test("an app that knows no other path is handed over after three seconds although the server never said that it is ready", async ({ page, standIn }) => {
+    const times = { unknown: 0, opened: 0 };
     const ingress = await standIn({
-        route: (incoming, answer) => (/_unidler\/(events|status)/.test(incoming.url ?? "") ? say(answer, 404, "not found") : (incoming.url ?? "/")),
+        route: ({ url, method }, answer) => {
+            if (/_unidler\/(events|status)/.test(url ?? "")) {
+                times.unknown ||= Date.now();
+                return say(answer, 404, "not found");
+            }
+            if (method === "GET" && url === "/" && times.unknown) times.opened ||= Date.now();
+            return url ?? "/";
+        },
     });
     await page.goto(ingress.url("quick"));
     await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(times.opened - times.unknown).toBeGreaterThanOrEqual(3_000);
+});
+
+test("an app that knows no other path is handed over at once when the server has said that it is ready", async ({ page, standIn }) => {
+    const times = { unknown: 0, opened: 0 };
+    const ingress = await standIn({
+        app: (incoming, answer) => {
+            if (isReserved(incoming)) {
+                times.unknown ||= Date.now();
+                return say(answer, 404, "not found");
+            }
+            if (incoming.url === "/") times.opened ||= Date.now();
+            return undefined;
+        },
+    });
+    await page.goto(ingress.url("ingress-lags"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(times.opened - times.unknown).toBeLessThan(3_000);
+});
+
+for (const seconds of [8, 25]) {
+    test(`an app whose first answer takes ${seconds} seconds is waited for, and asked once`, async ({ page, standIn }) => {
+        const ingress = await standIn({
+            app: ({ url }, answer) => {
+                if (url !== "/report?year=2026") return undefined;
+                setTimeout(() => say(answer, 200, "<h1>The report</h1>"), seconds * 1_000);
+                return null;
+            },
+        });
+        await page.goto(ingress.url("quick", "/report?year=2026"));
+        await expect(page.getByRole("heading", { name: "The report" })).toBeVisible({ timeout: 60_000 });
+        expect(ingress.seen.filter(({ path, ours }) => path === "/report?year=2026" && !ours)).toHaveLength(1);
+    });
+}
+
+test("an app that takes its time to answer at our own path as well is handed over", async ({ page, standIn }) => {
+    const ingress = await standIn({
+        app: ({ url }, answer) => {
+            setTimeout(() => say(answer, url === "/" ? 200 : 404, "<h1>At last</h1>"), 4_000);
+            return null;
+        },
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(page.getByRole("heading", { name: "At last" })).toBeVisible({ timeout: 60_000 });
+});
+
+test("where unidler forwards whatever reaches it, nobody waits for the ingress", async ({ page, standIn, documents }) => {
+    const times = { started: 0, opened: 0 };
+    const ingress = await standIn({
+        route: (incoming, answer) => {
+            if (/wake$/.test(incoming.url ?? "")) times.started ||= Date.now();
+            if (isReserved(incoming) || !times.started) return incoming.url ?? "/";
+            times.opened ||= Date.now();
+            return say(answer, 200, "<h1>Forwarded</h1>");
+        },
+    });
+    ingress.headers = { "x-unidler-forwards": "yes" };
+    await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
+    await expect(page.getByRole("heading", { name: "Forwarded" })).toBeVisible({ timeout: 30_000 });
+    expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
+    expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
+    // Not before the app is ready, although the header was there from the beginning.
+    expect(times.opened - times.started).toBeGreaterThanOrEqual(2_000);
 });
 
 test("an app that is closed for maintenance is handed over", async ({ page, standIn }) => {
@@ -75,23 +146,30 @@ test("an app that sends its visitors to a login is handed over", async ({ page, 
     await expect(page.getByRole("heading", { name: "Sign in" })).toBeVisible({ timeout: 20_000 });
 });
 
-test("what answers from memory in the app's place leads to three reloads at most, and then to words", async ({ page, standIn, documents }) => {
+const MEMORY: Handler = ({ url }, answer) => (/_unidler\/status/.test(url ?? "") ? say(answer, 200, "from the cache") : (url ?? "/"));
+for (const [what, options, headers] of [
     // As a service worker of the app's does: it answers for everything but navigations.
-    const ingress = await standIn({ route: (incoming, answer) => (/_unidler\/status/.test(incoming.url ?? "") ? say(answer, 200, "from the cache") : (incoming.url ?? "/")) });
-    await page.addInitScript(() => {
-        if (!history.state) history.replaceState({ mine: "kept" }, "");
+    ["what answers from memory in the app's place", { route: MEMORY }, {}],
+    ["a promise to forward that is not kept", {}, { "x-unidler-forwards": "yes" }],
+] as const) {
+    test(`${what} leads to three reloads at most, and then to words`, async ({ page, standIn, documents }) => {
+        const ingress = await standIn(options);
+        ingress.headers = headers;
+        await page.addInitScript(() => {
+            if (!history.state) history.replaceState({ mine: "kept" }, "");
+        });
+        await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
+        await expect(page.locator(".lead")).toHaveText(/every attempt to open it brought you back here/, { timeout: 90_000 });
+        await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
+        expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
+        expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
+        await page.waitForTimeout(8_000);
+        expect(documents).toHaveLength(4);
+        await expect(page.locator(".connection")).toBeEmpty();
+        expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
+        await expect(phase(page)).toBeVisible();
     });
-    await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
-    await expect(page.locator(".lead")).toHaveText(/every attempt to open it brought you back here/, { timeout: 90_000 });
-    await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
-    expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
-    expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
-    await page.waitForTimeout(8_000);
-    expect(documents).toHaveLength(4);
-    await expect(page.locator(".connection")).toBeEmpty();
-    expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b#c"));
-    await expect(phase(page)).toBeVisible();
-});
+}
 
 test("an app that answers a visit with a download leaves a link, and is visited once", async ({ page, standIn }) => {
     const ingress = await standIn({

@@ -30,7 +30,7 @@ test("a network that is back is used", async ({ page, demo, context }) => {
 
 test.describe("a notification", () => {
     /** Records what is asked of the visitor and what is shown to them, for good: the page does not outlast the wake-up. */
-    async function record(page: Page): Promise<{ permission: number; shown: string[] }> {
+    async function recordNotifications(page: Page): Promise<{ permission: number; shown: string[] }> {
         const asked = { permission: 0, shown: [] as string[] };
         await page.exposeFunction("recordAsked", () => void (asked.permission += 1));
         await page.exposeFunction("recordShown", (title: string) => void asked.shown.push(title));
@@ -51,19 +51,24 @@ test.describe("a notification", () => {
         return asked;
     }
 
-    test("is sent to whoever asked for it", async ({ page, demo, context }) => {
-        await context.grantPermissions(["notifications"]);
-        const asked = await record(page);
-        await page.goto(demo.url("no-volume"));
-        await page.getByRole("button", { name: "Notify me when it is ready" }).click();
-        await expect(page.getByRole("button", { name: "We will notify you" })).toBeDisabled();
-        await expect(app(page)).toBeVisible({ timeout: 30_000 });
-        expect(asked).toEqual({ permission: 1, shown: ["The app is ready – no-volume.localhost"] });
-    });
+    for (const [scene, text] of [
+        ["no-volume", "The app is ready – no-volume.localhost"],
+        ["titled", "Prison Population Forecasts and Scenario Planning is ready – titled.localhost"],
+    ] as const) {
+        test(`is sent to whoever asked for it: ${text}`, async ({ page, demo, context }) => {
+            await context.grantPermissions(["notifications"]);
+            const asked = await recordNotifications(page);
+            await page.goto(demo.url(scene));
+            await page.getByRole("button", { name: "Notify me when it is ready" }).click();
+            await expect(page.getByRole("button", { name: "We will notify you" })).toBeDisabled();
+            await expect(app(page)).toBeVisible({ timeout: 30_000 });
+            expect(asked).toEqual({ permission: 1, shown: [text] });
+        });
+    }
 
     test("is not asked for before a click, nor sent without one", async ({ page, demo, context }) => {
         await context.grantPermissions(["notifications"]);
-        const asked = await record(page);
+        const asked = await recordNotifications(page);
         await page.goto(demo.url("quick"));
         await expect(app(page)).toBeVisible();
         expect(asked).toEqual({ permission: 0, shown: [] });

@@ -1,5 +1,5 @@
 /** What the page tells, and how: the estimate, the title, what is read aloud, languages, the details to pass on. */
-import { app, expect, phase, test } from "./fixtures";
+import { app, expect, phase, record, test } from "./fixtures";
 
 test("it is said how long it usually takes", async ({ page, demo }) => {
     await page.goto(demo.url("slow"));
@@ -17,6 +17,21 @@ test("title and icon follow the state", async ({ page, demo }) => {
     await page.goto(demo.url("crash-loop"));
     await expect(page).toHaveTitle("The app cannot start – crash-loop.localhost");
     expect(new Set([moon, sun, await icon()]).size).toBe(3);
+});
+
+test.describe("an app that its team has given a name", () => {
+    const name = "Prison Population Forecasts and Scenario Planning";
+
+    for (const withModule of [true, false]) {
+        test(`is called by it ${withModule ? "from beginning to end" : "without the module as well"}`, async ({ page, demo }) => {
+            if (!withModule) await page.route("**/*.wasm", (route) => route.abort());
+            const [headings, titles] = await Promise.all([record(page, "h1"), record(page, "title")]);
+            await page.goto(demo.url("titled"));
+            await expect(app(page)).toBeVisible({ timeout: 40_000 });
+            expect(headings.slice(0, 2)).toEqual([`${name} is asleep`, `Waking up ${name}`]);
+            expect(titles.slice(0, 2)).toEqual([`${name} is asleep – titled.localhost`, `Waking up ${name} – titled.localhost`]);
+        });
+    }
 });
 
 test("a screen reader is told seldom, and always the end", async ({ page, demo }) => {

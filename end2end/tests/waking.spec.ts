@@ -1,16 +1,10 @@
 /** The main job: from an idled app to the app itself. */
-import { app, expect, phase, test } from "./fixtures";
+import { app, expect, phase, record, test } from "./fixtures";
 
 test("a visitor sees each step and ends on the app at the address they typed", async ({ page, demo, documents }) => {
     const address = demo.url("quick", "/reports?year=2026&q=a%20b#table");
-    const steps = new Set<string>();
-    await page.exposeFunction("underWay", (step: string) => steps.add(step));
-    await page.addInitScript(() => {
-        new MutationObserver(() => {
-            const step = document.querySelector("[aria-current=step] span")?.textContent;
-            if (step) (window as unknown as { underWay: (step: string) => void }).underWay(step);
-        }).observe(document, { subtree: true, attributes: true, childList: true });
-    });
+    const headings = await record(page, "h1");
+    const steps = await record(page, "[aria-current=step] span");
     // The app starts before the module is there; here it waits for whoever watches.
     let watches = () => {};
     const watched = new Promise<void>((resolve) => (watches = resolve));
@@ -23,30 +17,50 @@ test("a visitor sees each step and ends on the app at the address they typed", a
         await route.continue();
     });
     await page.goto(address);
-    await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
     await expect(app(page)).toBeVisible();
+    expect(headings.slice(0, 3)).toEqual(["This app is asleep", "Waking up the app", "Almost there"]);
     expect(page.url()).toBe(address);
     await expect(page.locator("code")).toHaveText("/reports?year=2026&q=a%20b");
     expect(documents.map(({ ours, status }) => [ours, status])).toEqual([
         [true, 200],
         [false, 200],
     ]);
-    for (const step of ["Downloading it", "Starting it", "Checking that it is ready", "Opening the app"]) expect([...steps]).toContain(step);
+    for (const step of ["Downloading it", "Starting it", "Checking that it is ready", "Opening the app"]) expect(steps).toContain(step);
 });
 
-test("the Back button does not return to the waiting page", async ({ page, demo }) => {
+test("the Back button does not return to the waiting page", async ({ page, demo, documents }) => {
     await page.goto(demo.url(""));
     await page.getByRole("link", { name: "quick.localhost" }).click();
     await expect(app(page)).toBeVisible();
     await page.goBack();
     await expect(page.getByRole("heading", { name: "unidler demo" })).toBeVisible();
+    await page.goForward();
+    await expect(app(page)).toBeVisible();
+    expect(documents.filter(({ ours }) => ours)).toHaveLength(1);
 });
 
-test("an app can be put to sleep and woken again", async ({ page, demo }) => {
+test("an app can be put to sleep and woken again", async ({ page, demo, documents }) => {
     await page.goto(demo.url("quick"));
     await page.getByRole("button", { name: "Put it to sleep again" }).click();
-    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await expect.poll(() => documents.map(({ ours }) => ours).join()).toBe("true,false,false,true,false");
     await expect(app(page)).toBeVisible();
+});
+
+test.describe("where one app may start at a time", () => {
+    test.use({ flags: ["--max-wakes", "1"] });
+
+    test("a visitor is told that many apps are starting, and has nothing to do", async ({ page, context, demo }) => {
+        const other = await context.newPage();
+        await other.goto(demo.url("slow"));
+        await expect(phase(other)).toHaveAttribute("data-phase", "waking");
+        const [headings, leads] = await Promise.all([record(page, "h1"), record(page, ".lead")]);
+        await page.goto(demo.url("quick", "/a?b#c"));
+        await expect(app(page)).toBeVisible({ timeout: 60_000 });
+        expect(headings).toContain("Waking up the app");
+        expect(leads).toContain("Many apps are starting at the moment.");
+        expect(page.url()).toBe(demo.url("quick", "/a?b#c"));
+        await expect(app(other)).toBeVisible();
+    });
 });
 
 test("the bar never goes back", async ({ page, demo }) => {
@@ -66,9 +80,10 @@ test("the bar never goes back", async ({ page, demo }) => {
 });
 
 test("with an ingress that lags nobody sees an error nor the waiting page again", async ({ page, demo, documents }) => {
+    const headings = await record(page, "h1");
     await page.goto(demo.url("ingress-lags", "/deep/link"));
-    await expect(page.getByRole("heading", { name: "Almost there" })).toBeVisible();
     await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(headings).toContain("Almost there");
     expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
 });
 

@@ -1,28 +1,103 @@
 /** The page without what it usually has. */
 import type { Page } from "@playwright/test";
 
-import { app, expect, phase, test } from "./fixtures";
+import { app, expect, test } from "./fixtures";
+import { isReserved, say } from "./stand-in";
 import { STATES } from "./states";
 
 test.describe("without scripts", () => {
     test.use({ javaScriptEnabled: false });
 
-    test("one button starts the app, and the page leads there", async ({ page, demo }) => {
-        await page.goto(demo.url("quick", "/reports?year=2026"));
+    const start = (page: Page) => page.getByRole("button", { name: "Wake up the app" }).click();
+
+    test("one button starts the app, and the page says what is happening and leads there, at the very address", async ({ page, demo }) => {
+        const path = "/a//b;c=d/%7Ex%C3%BC'(1)?q=a%20b&flag&c=d+e&&__path=%2Fx&__err=/y?";
+        await page.goto(demo.url("no-room", path));
         await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
-        await page.getByRole("button", { name: "Wake up the app" }).click();
+        await start(page);
         await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
-        await expect(app(page)).toBeVisible({ timeout: 30_000 });
-        expect(page.url()).toBe(demo.url("quick", "/reports?year=2026"));
+        expect(page.url()).toBe(demo.url("no-room", path));
+        await expect(page.locator(".lead")).toHaveText("There is no server with enough room to run the app right now.");
+        await expect(app(page)).toBeVisible({ timeout: 40_000 });
+        expect(page.url()).toBe(demo.url("no-room", path));
+        await expect(page.locator("code")).toHaveText(path);
     });
 
-    test("a failure is told, and can be tried again", async ({ page, demo }) => {
-        await page.goto(demo.url("image-missing"));
-        await page.getByRole("button", { name: "Wake up the app" }).click();
+    test("a failure is explained, and can be tried again at the very address", async ({ page, demo }) => {
+        await page.goto(demo.url("image-missing", "/a?b"));
+        await start(page);
         await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+        await expect(page.locator(".lead")).toHaveText("The app cannot be downloaded.");
+        await expect(page.locator(".advice")).toHaveText(/Contact the team that runs the app/);
         const reference = await page.locator(".reference dd").first().textContent();
         await page.getByRole("button", { name: "Try again" }).click();
         await expect(page.locator(".reference dd").first()).not.toHaveText(reference ?? "");
+        expect(page.url()).toBe(demo.url("image-missing", "/a?b"));
+    });
+
+    test("a failure heals by itself", async ({ page, demo }) => {
+        await page.goto(demo.url("mended", "/a?b"));
+        await start(page);
+        await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+        await expect(app(page)).toBeVisible({ timeout: 40_000 });
+        expect(page.url()).toBe(demo.url("mended", "/a?b"));
+    });
+
+    test("a form that is refused is answered in words, and its address leads back to the page", async ({ page, standIn }) => {
+        const ingress = await standIn({
+            // As from a browser that does not say where a form comes from.
+            route: ({ url, method, headers }) => {
+                if (method === "POST") for (const name of ["origin", "referer", "sec-fetch-site"]) delete headers[name];
+                return url ?? "/";
+            },
+        });
+        await page.goto(ingress.url("image-missing", "/deep"));
+        await start(page);
+        await expect(page.getByText("Only the app's own address may start it")).toBeVisible();
+        await page.goto(page.url());
+        await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
+        expect(page.url()).toBe(ingress.url("image-missing", "/deep"));
+    });
+
+    test("an app that cannot be found has a heading and a status of its own", async ({ page, demo, documents }) => {
+        await page.goto(demo.url("not-found"));
+        await expect(page.getByRole("heading", { name: "We cannot find this app" })).toBeVisible();
+        await expect(page.locator(".lead")).toHaveText("There is no app at this address.");
+        await page.getByRole("button", { name: "Try again" }).click();
+        await expect.poll(() => documents.filter(({ url }) => url === demo.url("not-found")).map(({ status }) => status)).toEqual([404, 404]);
+        await expect(page.getByRole("heading", { name: "We cannot find this app" })).toBeVisible();
+    });
+
+    test("what unidler forwards opens without a press", async ({ page, standIn }) => {
+        let forwards = false;
+        const ingress = await standIn({
+            route: (incoming, answer) => (forwards && !isReserved(incoming) ? say(answer, 200, "<h1>Forwarded</h1>") : (incoming.url ?? "/")),
+        });
+        await page.goto(ingress.url("ingress-stuck", "/a?b"));
+        await start(page);
+        await expect(page.getByRole("heading", { name: "Almost there" })).toBeVisible();
+        await expect(page.getByRole("link", { name: "Check again" })).toBeVisible();
+        forwards = true;
+        await expect(page.getByRole("heading", { name: "Forwarded" })).toBeVisible();
+        expect(page.url()).toBe(ingress.url("ingress-stuck", "/a?b"));
+    });
+
+    test.describe("where one app may start at a time", () => {
+        test.use({ flags: ["--max-wakes", "1"] });
+
+        test("it is said that many apps are starting, and the app opens when it has had its turn", async ({ page, context, demo }) => {
+            const other = await context.newPage();
+            await other.goto(demo.url("slow"));
+            await start(other);
+            await expect(other.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
+            const address = demo.url("quick", "/reports?year=2026");
+            await page.goto(address);
+            await start(page);
+            await expect(page.locator(".lead")).toHaveText("Many apps are starting at the moment.");
+            expect(page.url()).toBe(address);
+            await expect(app(page)).toBeVisible({ timeout: 60_000 });
+            expect(page.url()).toBe(address);
+        });
     });
 });
 
@@ -72,10 +147,14 @@ test.describe("in a browser without WebAssembly", () => {
 });
 
 test("a module that breaks is replaced by the few lines that started it", async ({ page, demo }) => {
-    await page.goto(demo.url("mended"));
-    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await page.goto(demo.url("no-room"));
+    const room = "There is no server with enough room to run the app right now.";
+    await expect(page.locator(".lead")).toHaveText(room);
+    await expect(page.locator(".steps")).toBeVisible();
     await page.evaluate(() => dispatchEvent(new ErrorEvent("error", { error: new WebAssembly.RuntimeError("unreachable") })));
-    await expect(page.getByRole("heading", { name: "The app cannot start" })).toBeVisible();
+    // Which have no list of steps.
+    await expect(page.locator(".steps")).toBeHidden();
+    await expect(page.locator(".lead")).toHaveText(room);
     await expect(app(page)).toBeVisible({ timeout: 40_000 });
 });
 
