@@ -36,7 +36,7 @@ lint: ## formatting, clippy, types of the tests
 	$(with) wasm node
 	cargo fmt --all --check
 	cargo clippy --quiet -p unidler --no-default-features --all-targets -- --deny warnings
-	cargo clippy --quiet -p unidler --features engine -p unidler-server --all-targets -- --deny warnings
+	cargo clippy --quiet -p unidler --features engine -p unidler-kubernetes -p unidler-server -p unidler-bench --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	cd end2end && npx tsc --noEmit
 

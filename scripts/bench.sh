@@ -6,5 +6,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")
 . scripts/toolchain.sh static
-cargo build --quiet --release --target "$HOST" -p unidler-server --example bench
-exec "target/$HOST/release/examples/bench" dist/unidler "${parts[@]}"
+cargo build --quiet --release --target "$HOST" -p unidler-bench
+exec "target/$HOST/release/bench" dist/unidler "${parts[@]}"

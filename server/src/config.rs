@@ -1,97 +1,16 @@
-//! The configuration: one struct, which is the command line and the environment at once.
+//! The configuration: two structs, which are the command line and the environment at once.
 //!
 //! Nothing is required. A value that makes no sense is refused at the start, with what would.
 
-use std::{
-    collections::HashSet, env, ffi::OsString, fmt, net::SocketAddr, path::PathBuf, str::FromStr,
-    sync::Arc,
-};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
 
 use axum::http::HeaderName;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use unidler::host::Host;
 
-use crate::{brand::Brand, kubernetes::operate, traces::Collector};
+use unidler_kubernetes::ClusterSettings;
 
-/// Wakes idled Kubernetes apps on their next visit and shows visitors the progress.
-#[derive(Debug, Parser)]
-#[command(name = "unidler", version, max_term_width = 100)]
-pub struct Cli {
-    /// What to do instead of serving the cluster's idled apps.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// What every command needs to know of the cluster.
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// What the server needs.
-    #[command(flatten)]
-    pub server: ServerArgs,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
-pub enum Command {
-    /// Run against a simulated cluster, without Kubernetes. Open the start page in a browser to wake the demo apps.
-    Demo,
-    /// What else there is to do in a cluster.
-    #[command(flatten)]
-    Operate(operate::Command),
-}
-
-impl Cli {
-    /// Reads the command line and the environment of this process. Ends the process if they make no sense.
-    #[must_use]
-    pub fn read() -> Self {
-        let arguments: Vec<OsString> = env::args_os().collect();
-        let matches = Self::command_for(&arguments).get_matches_from(arguments);
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-    }
-
-    /// The command line as these arguments need it. A variable that is empty counts as not set. The commands for operators
-    /// have no flags of the server, and none of its variables: those in an operator's shell are meant for something else.
-    fn command_for(arguments: &[OsString]) -> clap::Command {
-        let command = Self::command().mut_args(|argument| {
-            let is_empty = argument
-                .get_env()
-                .and_then(env::var_os)
-                .is_some_and(|value| value.is_empty());
-            if is_empty {
-                argument.env(None)
-            } else {
-                argument
-            }
-        });
-        if !Self::is_for_operators(arguments) {
-            return command;
-        }
-        let of_server = ServerArgs::augment_args(clap::Command::new("server"));
-        let of_server: HashSet<_> = of_server
-            .get_arguments()
-            .map(|argument| argument.get_id().clone())
-            .collect();
-        command.mut_args(|argument| {
-            if of_server.contains(argument.get_id()) {
-                argument.global(false).env(None)
-            } else {
-                argument
-            }
-        })
-    }
-
-    fn is_for_operators(arguments: &[OsString]) -> bool {
-        let names = operate::Command::augment_subcommands(clap::Command::new("operate"));
-        let lenient = Self::command()
-            .mut_args(|argument| argument.env(None))
-            .ignore_errors(true)
-            .disable_help_flag(true);
-        let matches = lenient.try_get_matches_from(arguments);
-        matches.is_ok_and(|matches| {
-            matches
-                .subcommand_name()
-                .is_some_and(|name| names.find_subcommand(name).is_some())
-        })
-    }
-}
+use crate::{brand::Brand, traces::Collector};
 
 /// What every command needs to know of the cluster.
 #[derive(Clone, Debug, Args)]
@@ -136,6 +55,19 @@ pub struct ClusterArgs {
         global = true
     )]
     pub log_format: LogFormat,
+}
+
+impl ClusterArgs {
+    /// What the idled state looks like in the cluster.
+    #[must_use]
+    pub fn settings(&self) -> ClusterSettings {
+        ClusterSettings {
+            key_label: self.unidle_key_label.clone(),
+            service_name: self.service.clone(),
+            cluster_domain: self.cluster_domain.clone(),
+            max_replicas: self.max_replicas,
+        }
+    }
 }
 
 /// What the server needs.
@@ -382,31 +314,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_commands_for_operators_have_no_flags_of_the_server() {
-        let parse = |words: &[&str]| {
-            let arguments: Vec<OsString> = words.iter().map(Into::into).collect();
-            Cli::command_for(&arguments)
-                .try_get_matches_from(arguments)
-                .map(drop)
-        };
-        for words in [
-            &["unidler", "--port", "1"][..],
-            &["unidler", "demo", "--port", "1"],
-            &["unidler", "--port", "1", "demo"],
-        ] {
-            assert!(parse(words).is_ok(), "{words:?}");
-        }
-        assert!(parse(&["unidler", "status", "--unidle-key-label", "key"]).is_ok());
-        assert!(parse(&["unidler", "--unidle-key-label", "key", "status"]).is_ok());
-        assert!(parse(&["unidler", "status", "--port", "1"]).is_err());
-    }
-
-    #[test]
     fn only_origins_may_show_the_page_in_a_frame() {
         for (text, policy) in [
             ("https://portal.example.org", "https://portal.example.org"),
@@ -456,84 +363,5 @@ mod tests {
         ] {
             assert!(label(text).is_err(), "{text:?}");
         }
-    }
-
-    /// The table of the README lists every option with its environment variable and its default.
-    #[test]
-    fn the_readme_lists_every_option() {
-        let readme = include_str!("../../README.md");
-        for argument in Cli::command().get_arguments() {
-            let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            let default = argument
-                .get_default_values()
-                .first()
-                .and_then(|value| value.to_str())
-                .unwrap_or_default();
-            let flag = argument.get_long().unwrap_or_default();
-            let row = format!(
-                "| `--{flag}` | `{variable}` | {}",
-                if default.is_empty() { "" } else { "`" }
-            );
-            let line = readme.lines().find(|line| line.starts_with(&row));
-            assert!(
-                line.is_some_and(
-                    |line| line.contains(&format!("`{default}`")) || default.is_empty()
-                ),
-                "no row {row}{default}"
-            );
-        }
-    }
-
-    /// The chart can set every option: its template makes the variable from the name of the flag.
-    #[test]
-    fn the_chart_can_set_every_option() {
-        let schema: serde_json::Value =
-            serde_json::from_str(include_str!("../../deploy/chart/values.schema.json"))
-                .expect("a schema");
-        let options = schema["properties"]["config"]["properties"]
-            .as_object()
-            .expect("options");
-        let mut flags = Vec::new();
-        let command = Cli::command();
-        for argument in command.get_arguments() {
-            let (Some(flag), Some(variable)) = (argument.get_long(), argument.get_env()) else {
-                continue;
-            };
-            // The image has its files where the program looks for them.
-            if flag == "site" {
-                continue;
-            }
-            let name = flag.to_uppercase().replace('-', "_");
-            let made = match flag {
-                "port" | "unidle-key-label" => name,
-                "otlp-endpoint" => format!("OTEL_EXPORTER_{name}"),
-                _ => format!("UNIDLER_{name}"),
-            };
-            assert_eq!(
-                variable.to_str(),
-                Some(made.as_str()),
-                "the variable of --{flag}"
-            );
-            flags.push(flag);
-        }
-        let kebab = |key: &String| {
-            key.chars()
-                .flat_map(|c| {
-                    c.is_ascii_uppercase()
-                        .then_some('-')
-                        .into_iter()
-                        .chain([c.to_ascii_lowercase()])
-                })
-                .collect()
-        };
-        let mut known: Vec<String> = options.keys().map(kebab).collect();
-        known.sort_unstable();
-        flags.sort_unstable();
-        assert_eq!(
-            known, flags,
-            "the options in deploy/chart/values.schema.json are the flags"
-        );
     }
 }

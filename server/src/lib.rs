@@ -1,7 +1,8 @@
 //! The unidler's server.
 //!
 //! ```text
-//!  main ── config ── serve ──┬── connections             HTTP/1.1 and h2c, with limits
+//!  main ── cli ──┬─ commands  for operators: idle, status, doctor
+//!                └─ serve ──┬── connections             HTTP/1.1 and h2c, with limits
 //!                            ├── admin                   metrics and probes, on a port of their own
 //!                            ├── router ──┬── place      whose a path is
 //!                            │            ├── page       every path of the app: the page, or a problem
@@ -9,7 +10,6 @@
 //!                            │            ├── sse        the events: starts or joins
 //!                            │            ├── wake       what a browser posts to, to start the app
 //!                            │            └── …          status, files, readiness
-//!                            ├── kubernetes              the real cluster
 //!                            └── demo                    the stand-in for the ingress, on the played cluster
 //! ```
 //!
@@ -19,11 +19,12 @@
 pub mod admin;
 pub mod app_host;
 pub mod brand;
+pub mod cli;
+pub mod commands;
 pub mod config;
 pub mod connections;
 pub mod demo;
 pub mod headers;
-pub mod kubernetes;
 pub mod late;
 pub mod limits;
 pub mod memory;

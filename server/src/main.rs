@@ -14,8 +14,8 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 use unidler_server::{
-    config::{Cli, Command, LogFormat},
-    kubernetes::operate,
+    cli::{Cli, Command},
+    config::LogFormat,
     serve,
     traces::Traces,
 };
@@ -33,12 +33,10 @@ async fn main() -> ExitCode {
         Some(Command::Operate(command)) => {
             // Their results are their output. The log is for when something is strange.
             start_log(cluster.log_format, "warn", None);
-            return operate::run(command, &cluster)
-                .await
-                .unwrap_or_else(|error| {
-                    eprintln!("unidler: {error:#}");
-                    ExitCode::from(2)
-                });
+            return command.run(&cluster).await.unwrap_or_else(|error| {
+                eprintln!("unidler: {error:#}");
+                ExitCode::from(2)
+            });
         }
     };
     let traces = match server.otlp_endpoint.as_ref().map(Traces::start).transpose() {

@@ -19,13 +19,9 @@ use unidler::{
     hub::{self, Hub},
     progress::{Phase, Progress},
 };
+use unidler_kubernetes::{API_REQUESTS, CONTACT_AGE};
 
-use crate::{
-    kubernetes::{API_REQUESTS, CONTACT_AGE},
-    late::PASSED_ON,
-    limits::VISITORS,
-    problem::REFUSED,
-};
+use crate::{late::PASSED_ON, limits::VISITORS, problem::REFUSED};
 
 /// How long the ingress went on to send requests here for an app that was ready, in seconds.
 pub const HANDOVER: &str = "unidler_handover_seconds";
@@ -258,7 +254,7 @@ mod tests {
         let (handovers, start) = (Handovers::default(), Instant::now());
         let request = |host: &Host, phase, seconds| {
             metrics::with_local_recorder(&recorder, || {
-                handovers.request(host, phase, start + Duration::from_secs(seconds))
+                handovers.request(host, phase, start + Duration::from_secs(seconds));
             });
         };
         for (phase, seconds) in [

@@ -23,12 +23,12 @@ use unidler::{
     demo::DemoCluster,
     hub::{self, Hub},
 };
+use unidler_kubernetes::KubernetesCluster;
 
 use crate::{
     admin,
     config::{ClusterArgs, FrameAncestors, Listen, PageStatus, ServerArgs},
     connections, demo,
-    kubernetes::{self, KubernetesCluster},
     late::Late,
     limits::Streams,
     memory::Capacity,
@@ -75,20 +75,7 @@ pub async fn run(
         .await;
         Ok(())
     } else {
-        let ClusterArgs {
-            unidle_key_label,
-            service,
-            cluster_domain,
-            max_replicas,
-            ..
-        } = cluster;
-        let settings = kubernetes::Settings {
-            key_label: unidle_key_label,
-            service_name: service,
-            cluster_domain,
-            max_replicas,
-        };
-        let cluster = KubernetesCluster::connect(settings).await?;
+        let cluster = KubernetesCluster::connect(cluster.settings()).await?;
         let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");
         let watching = tokio::spawn({

@@ -101,7 +101,7 @@ impl Traces {
             Ok(Ok(Ok(()))) => {}
             Ok(Ok(Err(error))) => warn!(%error, "the last traces were not sent"),
             Ok(Err(_)) | Err(_) => {
-                warn!("the last traces were not sent: the collector did not answer in time")
+                warn!("the last traces were not sent: the collector did not answer in time");
             }
         }
     }

@@ -351,7 +351,7 @@ impl World {
                     "replicas are never lowered"
                 );
                 truth.change_deployment(|pod| {
-                    (pod.replicas, pod.since) = (REPLICAS, Some(Instant::now()))
+                    (pod.replicas, pod.since) = (REPLICAS, Some(Instant::now()));
                 });
                 truth.scales += 1;
             }
@@ -411,7 +411,7 @@ impl Truth {
             }
             Half::MarkAndScaleToZero => {
                 self.change_deployment(|pod| {
-                    (pod.idled, pod.replicas, pod.since) = (true, 0, None)
+                    (pod.idled, pod.replicas, pod.since) = (true, 0, None);
                 });
                 self.is_switched_off = false;
             }

@@ -174,7 +174,7 @@ impl Played {
     /// Somebody began to wake it long ago.
     pub(super) fn leave_half_awake(&self, name: &str) {
         self.change(name, |app| {
-            (app.replicas, app.since) = (1, Some(Instant::now()))
+            (app.replicas, app.since) = (1, Some(Instant::now()));
         });
     }
 
@@ -247,13 +247,13 @@ impl Played {
         );
         match write {
             Write::Scale { replicas, .. } => {
-                app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now())))
+                app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now())));
             }
             Write::RestoreService { .. } => {
-                (app.is_ours, app.service_version) = (false, app.service_version + 1)
+                (app.is_ours, app.service_version) = (false, app.service_version + 1);
             }
             Write::ClearIdled { took, .. } => {
-                app.changed(|app| (app.idled, app.took) = (false, *took))
+                app.changed(|app| (app.idled, app.took) = (false, *took));
             }
         }
         Ok(())

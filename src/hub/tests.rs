@@ -1077,7 +1077,7 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
         for visited in [true, false] {
             let cluster = Played::one(Fate::Up(seconds(1)));
             cluster.change("app", |app| {
-                (app.idled, app.is_ours) = (!service_first, service_first)
+                (app.idled, app.is_ours) = (!service_first, service_first);
             });
             cluster.leave_half_awake("app");
             tokio::time::sleep(seconds(10)).await;
@@ -1095,7 +1095,7 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
                 "Service first: {service_first}, visited: {visited}"
             );
             cluster.change("app", |app| {
-                (app.idled, app.replicas, app.since, app.is_ours) = (true, 0, None, true)
+                (app.idled, app.replicas, app.since, app.is_ours) = (true, 0, None, true);
             });
             tokio::time::sleep(seconds(30)).await;
             let state = cluster.state("app");

@@ -2,7 +2,6 @@
 
 mod connections;
 mod harness;
-mod kubernetes;
 mod late;
 mod program;
 

@@ -1,0 +1,215 @@
+//! All that the commands ask of the cluster.
+
+use std::{fmt::Debug, time::Duration};
+
+use anyhow::Context;
+use k8s_openapi::{
+    api::{
+        authorization::v1::{
+            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+            SubjectAccessReview, SubjectAccessReviewSpec,
+        },
+        core::v1::Service as KubeService,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{
+    Api as KubeApi, Client, Config, Resource,
+    api::{ListParams, PostParams},
+};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    client::{CONNECT_TIMEOUT, UNUSABLE, configuration},
+    listing::Listing,
+    rights::{RIGHTS, Right, ServiceAccount},
+    target::Target,
+};
+
+/// How long the API server may be silent: long enough for a list in a large cluster.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The most objects of one answer ([Kubernetes: retrieving large results sets in chunks]).
+///
+/// [Kubernetes: retrieving large results sets in chunks]: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
+const PAGE: u32 = 500;
+
+/// The API server, asked once for everything that a command needs.
+#[expect(missing_debug_implementations, reason = "a client has nothing to show")]
+pub struct ApiServer {
+    pub(crate) client: Client,
+    /// Whether we run in it.
+    pub(crate) in_cluster: bool,
+}
+
+impl ApiServer {
+    /// Connects to the cluster that the server would use.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, in words that tell what to do.
+    pub async fn connect() -> anyhow::Result<Self> {
+        let mut config = configuration().await?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        // A write whose answer was lost would be refused the second time, for a reason that is none.
+        config.default_retry = false;
+        let client = Client::try_from(config).context(UNUSABLE)?;
+        Ok(Self {
+            client,
+            in_cluster: Config::incluster().is_ok(),
+        })
+    }
+
+    /// All that apps can be made of, as the server sees it: which objects are an app's is not for the API server to say.
+    ///
+    /// # Errors
+    ///
+    /// If they cannot be listed.
+    pub async fn listing(&self) -> anyhow::Result<Listing> {
+        Ok(Listing {
+            ingresses: self
+                .list()
+                .await
+                .context("cannot list the Ingresses of the cluster")?,
+            deployments: self
+                .list()
+                .await
+                .context("cannot list the Deployments of the cluster")?,
+            services: self
+                .list()
+                .await
+                .context("cannot list the Services of the cluster")?,
+        })
+    }
+
+    pub(crate) async fn list<K>(&self) -> Result<Vec<K>, kube::Error>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    {
+        let api = KubeApi::<K>::all(self.client.clone());
+        let mut params = ListParams::default().limit(PAGE);
+        let mut objects = Vec::new();
+        loop {
+            let page = api.list(&params).await?;
+            objects.extend(page.items);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params.continue_token = Some(token),
+                None => return Ok(objects),
+            }
+        }
+    }
+
+    /// Looks whether the unidler's Service is there: an app that leads nowhere cannot be visited.
+    ///
+    /// # Errors
+    ///
+    /// If it is not there, or cannot be read.
+    pub async fn expect_service(
+        &self,
+        Target {
+            name, namespace, ..
+        }: &Target,
+    ) -> anyhow::Result<()> {
+        let found = self
+            .services(namespace)
+            .get_opt(name)
+            .await
+            .context("cannot read the Service of the unidler")?;
+        found.map(drop).with_context(|| {
+            format!(
+                "there is no Service {namespace}/{name}, so nobody would wake the app: install the unidler, or say with \
+                 --unidler-host where it is"
+            )
+        })
+    }
+
+    pub(crate) fn services(&self, namespace: &str) -> KubeApi<KubeService> {
+        KubeApi::namespaced(self.client.clone(), namespace)
+    }
+
+    /// The rights that an account does not have; `None` means our own ([Kubernetes: checking API access]).
+    ///
+    /// [Kubernetes: checking API access]: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
+    pub(crate) async fn missing_rights(
+        &self,
+        account: Option<&ServiceAccount>,
+    ) -> Result<Vec<Right>, kube::Error> {
+        let mut missing = Vec::new();
+        for right in RIGHTS {
+            if !self.may(account, right).await? {
+                missing.push(*right);
+            }
+        }
+        Ok(missing)
+    }
+
+    async fn may(
+        &self,
+        account: Option<&ServiceAccount>,
+        right: &Right,
+    ) -> Result<bool, kube::Error> {
+        let resource_attributes = Some(ResourceAttributes {
+            group: Some(right.group.to_owned()),
+            resource: Some(right.resource.to_owned()),
+            verb: Some(right.verb.to_owned()),
+            ..ResourceAttributes::default()
+        });
+        let (metadata, params) = (ObjectMeta::default(), PostParams::default());
+        let status = match account {
+            Some(ServiceAccount { namespace, name }) => {
+                let groups = [
+                    "serviceaccounts".to_owned(),
+                    format!("serviceaccounts:{namespace}"),
+                    "authenticated".to_owned(),
+                ];
+                let spec = SubjectAccessReviewSpec {
+                    user: Some(format!("system:serviceaccount:{namespace}:{name}")),
+                    groups: Some(groups.map(|group| format!("system:{group}")).into()),
+                    resource_attributes,
+                    ..SubjectAccessReviewSpec::default()
+                };
+                let review = SubjectAccessReview {
+                    metadata,
+                    spec,
+                    status: None,
+                };
+                KubeApi::all(self.client.clone())
+                    .create(&params, &review)
+                    .await?
+                    .status
+            }
+            None => {
+                let spec = SelfSubjectAccessReviewSpec {
+                    resource_attributes,
+                    ..SelfSubjectAccessReviewSpec::default()
+                };
+                let review = SelfSubjectAccessReview {
+                    metadata,
+                    spec,
+                    status: None,
+                };
+                KubeApi::all(self.client.clone())
+                    .create(&params, &review)
+                    .await?
+                    .status
+            }
+        };
+        Ok(status.is_some_and(|status| status.allowed))
+    }
+}
+
+/// What the API server said, in words for people.
+pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
+    match error {
+        kube::Error::Api(status)
+            if status.code == 409
+                || status
+                    .message
+                    .starts_with("the server rejected our request") =>
+        {
+            anyhow::anyhow!("it has changed meanwhile: try again")
+        }
+        kube::Error::Api(status) => anyhow::anyhow!(status.message.clone()),
+        error => error.into(),
+    }
+}

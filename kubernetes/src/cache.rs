@@ -1,0 +1,527 @@
+//! A shared watch cache of one kind of object, filled by one watch for the whole process.
+//!
+//! Look-ups are from memory: by name, or by whatever a kind is [indexed](Kept) by.
+
+use std::{
+    collections::HashMap,
+    mem,
+    pin::Pin,
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    time::Duration,
+};
+
+use futures::{FutureExt, Stream, StreamExt, future};
+use kube::{
+    Api, Resource, ResourceExt,
+    runtime::watcher::{self, Event, watcher},
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep},
+};
+use tracing::{debug, warn};
+
+use crate::retry_after::retry_after;
+
+/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
+const WATCH_SECONDS: u32 = 30;
+/// How long to wait before a failed watch is begun again: doubled each time.
+const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
+/// The longest that an API server can ask to be left alone by a list.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
+/// visitors to be told within five seconds.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
+/// For how long visitors are better served by an old view than by an error of the ingress.
+const MAX_OLD: Duration = Duration::from_mins(5);
+
+/// What is kept of a kind of object.
+pub(crate) trait Kept: Sized {
+    /// What an object is found by, besides its name.
+    fn terms(object: &Cached<Self>) -> Vec<String>;
+
+    /// Whether it is of use at all. What is not takes no memory.
+    fn is_useful(_object: &Cached<Self>) -> bool {
+        true
+    }
+}
+
+/// How current a cache is, whatever its kind.
+pub(crate) trait Contact {
+    /// Why it cannot be relied upon: it was never complete, or the contact has been lost for too long.
+    fn not_ready(&self, kinds: &str) -> Option<String>;
+
+    /// Whether a list was complete once.
+    fn is_synced(&self) -> bool;
+
+    /// Whether it is current as far as anybody can know.
+    fn is_connected(&self) -> bool;
+
+    /// Whether it cannot be current, for want of a permission.
+    fn is_forbidden(&self) -> bool;
+
+    /// For how long it has not been current.
+    fn since_contact(&self) -> Duration;
+
+    /// Whether a list is under way, or about to be.
+    fn is_listing(&self) -> bool;
+
+    /// Asks for a new list: a watch may lose events without a sign, and then it never brings them any more.
+    fn doubt(&self);
+}
+
+/// An object as kept in a [`Cache`].
+#[derive(Debug)]
+pub(crate) struct Cached<T> {
+    pub(crate) namespace: String,
+    pub(crate) name: String,
+    /// The value of its key label, if it has one.
+    pub(crate) key: Option<String>,
+    pub(crate) value: T,
+}
+
+/// The cache. Its writer is the one task that runs [`fill`](Self::fill).
+#[derive(Debug)]
+pub(crate) struct Cache<T> {
+    state: RwLock<State<T>>,
+    /// Told after every change.
+    changed: watch::Sender<()>,
+    /// Told when somebody wants a new list.
+    doubted: Notify,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    objects: Objects<T>,
+    /// What a list that is under way has brought so far.
+    listing: Option<Objects<T>>,
+    /// Whether a list was complete once.
+    synced: bool,
+    contact: Health,
+    /// Since when the contact is not good.
+    lost: Instant,
+}
+
+/// How the API server answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    /// As it should, as far as anybody can know.
+    Good,
+    /// Not at all, or not with what was asked for.
+    Lost,
+    /// That the permission is missing, for the first time: an API server that has just started says so, too, until it
+    /// knows its roles.
+    Refused,
+    /// That the permission is missing.
+    Forbidden,
+}
+
+#[derive(Debug)]
+struct Objects<T> {
+    by_name: HashMap<(String, String), Arc<Cached<T>>>,
+    by_term: HashMap<String, Vec<Arc<Cached<T>>>>,
+}
+
+impl<T> Default for Objects<T> {
+    fn default() -> Self {
+        Self {
+            by_name: HashMap::new(),
+            by_term: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Kept> Objects<T> {
+    fn insert(&mut self, object: Cached<T>) {
+        let id = (object.namespace.clone(), object.name.clone());
+        self.remove(&id);
+        if !T::is_useful(&object) {
+            return;
+        }
+        let (terms, object) = (T::terms(&object), Arc::new(object));
+        for term in terms {
+            self.by_term
+                .entry(term)
+                .or_default()
+                .push(Arc::clone(&object));
+        }
+        self.by_name.insert(id, object);
+    }
+
+    fn remove(&mut self, id: &(String, String)) {
+        let Some(object) = self.by_name.remove(id) else {
+            return;
+        };
+        for term in T::terms(&object) {
+            if let Some(same_term) = self.by_term.get_mut(&term) {
+                same_term.retain(|other| !Arc::ptr_eq(other, &object));
+                if same_term.is_empty() {
+                    self.by_term.remove(&term);
+                }
+            }
+        }
+    }
+}
+
+impl<T: Kept> Cache<T> {
+    pub(crate) fn new(changed: watch::Sender<()>) -> Self {
+        let state = State {
+            objects: Objects::default(),
+            listing: None,
+            synced: false,
+            contact: Health::Lost,
+            lost: Instant::now(),
+        };
+        Self {
+            state: RwLock::new(state),
+            changed,
+            doubted: Notify::new(),
+        }
+    }
+
+    /// What was listed once, with what `parse` makes of each object.
+    pub(crate) fn of<K: Resource>(
+        objects: impl IntoIterator<Item = K>,
+        key_label: &str,
+        parse: impl Fn(K) -> T,
+    ) -> Self {
+        let cache = Self::new(watch::channel(()).0);
+        cache.take(Event::<K>::Init, key_label, &parse);
+        for object in objects {
+            cache.take(Event::InitApply(object), key_label, &parse);
+        }
+        cache.take(Event::<K>::InitDone, key_label, &parse);
+        cache
+    }
+
+    /// The objects that are found by a term.
+    pub(crate) fn get(&self, term: &str) -> Vec<Arc<Cached<T>>> {
+        self.read()
+            .objects
+            .by_term
+            .get(term)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The object of a name.
+    pub(crate) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Cached<T>>> {
+        self.read()
+            .objects
+            .by_name
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .cloned()
+    }
+
+    /// All objects.
+    pub(crate) fn all(&self) -> Vec<Arc<Cached<T>>> {
+        self.read().objects.by_name.values().cloned().collect()
+    }
+
+    /// Watches for ever, and keeps what `parse` makes of each object.
+    ///
+    /// Every interruption is followed by a new list, so nothing that happened in the meantime is missed. A list that
+    /// somebody has asked for is made beside the watch: what that brings is as current as before.
+    pub(crate) async fn fill<K>(&self, api: Api<K>, key_label: &str, parse: impl Fn(K) -> T)
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+    {
+        type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
+        let kind = K::kind(&());
+        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let begin = || -> Events<K> { Box::pin(watcher(api.clone(), config.clone())) };
+        let mut pause = *BACKOFF.start();
+        loop {
+            let begun = Instant::now();
+            let mut events = begin();
+            let mut relisted: Option<Events<K>> = None;
+            let error = loop {
+                let may_list = relisted.is_none() && !self.is_listing();
+                let of_list = async {
+                    match &mut relisted {
+                        Some(events) => events.next().await,
+                        None => future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    event = events.next() => match event {
+                        Some(Ok(event)) => self.take(event, key_label, &parse),
+                        Some(Err(error)) => break Some(error),
+                        None => break None,
+                    },
+                    event = of_list => match event {
+                        Some(Ok(event)) => {
+                            let is_complete = matches!(event, Event::InitDone);
+                            self.take(event, key_label, &parse);
+                            if let (true, Some(complete)) = (is_complete, relisted.take_if(|_| is_complete)) {
+                                events = complete;
+                            }
+                        }
+                        // The watch that there is goes on.
+                        failed => {
+                            if let Some(Err(error)) = failed {
+                                debug!(%kind, %error, "cannot list again");
+                            }
+                            relisted = None;
+                            self.write().listing = None;
+                        }
+                    },
+                    () = self.doubted.notified(), if may_list => relisted = Some(begin()),
+                }
+            };
+            match error {
+                None => {}
+                Some(error) if is_expired(&error) => {
+                    debug!(%kind, "watch expired");
+                    // Ordinary once in a while, but not again and again.
+                    if begun.elapsed() < *BACKOFF.start() {
+                        sleep(*BACKOFF.start()).await;
+                    }
+                }
+                Some(error) => {
+                    warn!(%kind, %error, "cannot watch; trying again");
+                    self.note(&error);
+                    pause = if begun.elapsed() > *BACKOFF.end() * 2 {
+                        *BACKOFF.start()
+                    } else {
+                        pause
+                    };
+                    if self.read().contact == Health::Refused {
+                        sleep(ASK_AGAIN).await;
+                    } else {
+                        sleep(jittered(pause).max(asked_for(&error))).await;
+                        pause = (pause * 2).min(*BACKOFF.end());
+                    }
+                }
+            }
+            // The list that follows is what was asked for.
+            let _ = self.doubted.notified().now_or_never();
+        }
+    }
+
+    fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
+        let id = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
+        let cached = |object: K| {
+            let key = [key_label, RSTUDIO_LABEL]
+                .iter()
+                .find_map(|label| object.labels().get(*label))
+                .cloned();
+            let (namespace, name) = id(&object);
+            Cached {
+                namespace,
+                name,
+                key,
+                value: parse(object),
+            }
+        };
+        // What is being deleted is as good as gone.
+        let is_leaving = |object: &K| object.meta().deletion_timestamp.is_some();
+        let mut state = self.write();
+        match event {
+            Event::Init => state.listing = Some(Objects::default()),
+            Event::InitApply(object) if is_leaving(&object) => {}
+            Event::InitApply(object) => {
+                state.listing.get_or_insert_default().insert(cached(object));
+            }
+            Event::InitDone => {
+                state.objects = mem::take(&mut state.listing).unwrap_or_default();
+                (state.synced, state.contact) = (true, Health::Good);
+            }
+            Event::Apply(object) if is_leaving(&object) => state.objects.remove(&id(&object)),
+            Event::Apply(object) => state.objects.insert(cached(object)),
+            Event::Delete(object) => state.objects.remove(&id(&object)),
+        }
+        // Nothing can be seen of a list before it is complete.
+        let is_visible = state.listing.is_none();
+        drop(state);
+        if is_visible {
+            self.changed.send_replace(());
+        }
+    }
+
+    fn note(&self, error: &watcher::Error) {
+        let mut state = self.write();
+        let before = state.contact;
+        state.listing = None;
+        state.contact = match error {
+            watcher::Error::InitialListFailed(kube::Error::Api(status))
+                if is_refusal(status.code) =>
+            {
+                match before {
+                    Health::Good | Health::Lost => Health::Refused,
+                    Health::Refused | Health::Forbidden => Health::Forbidden,
+                }
+            }
+            // A list every few seconds tells as much.
+            watcher::Error::WatchStartFailed(kube::Error::Api(status))
+                if is_refusal(status.code) =>
+            {
+                return;
+            }
+            _ => Health::Lost,
+        };
+        if before == Health::Good {
+            state.lost = Instant::now();
+        }
+        drop(state);
+        self.changed.send_replace(());
+    }
+
+    /// A panic elsewhere cannot leave the state half changed, so a poisoned lock is as good as any.
+    fn read(&self) -> RwLockReadGuard<'_, State<T>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State<T>> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T: Kept> Contact for Cache<T> {
+    fn not_ready(&self, kinds: &str) -> Option<String> {
+        let state = self.read();
+        let lost = state.lost.elapsed();
+        match state.contact {
+            Health::Good => None,
+            _ if state.synced && lost < MAX_OLD => None,
+            Health::Forbidden => Some(format!("there is no permission to list {kinds}")),
+            _ if state.synced => Some(format!(
+                "{kinds} could not be watched for {} s",
+                lost.as_secs()
+            )),
+            Health::Lost | Health::Refused => {
+                Some(format!("the first list of {kinds} is not complete yet"))
+            }
+        }
+    }
+
+    fn is_synced(&self) -> bool {
+        self.read().synced
+    }
+
+    fn is_connected(&self) -> bool {
+        self.read().contact == Health::Good
+    }
+
+    fn is_forbidden(&self) -> bool {
+        self.read().contact == Health::Forbidden
+    }
+
+    fn since_contact(&self) -> Duration {
+        let state = self.read();
+        if state.contact == Health::Good {
+            Duration::ZERO
+        } else {
+            state.lost.elapsed()
+        }
+    }
+
+    fn is_listing(&self) -> bool {
+        let state = self.read();
+        state.listing.is_some() || state.contact != Health::Good
+    }
+
+    fn doubt(&self) {
+        self.doubted.notify_one();
+    }
+}
+
+/// The label that the platform's chart for `RStudio` writes in the place of the key label.
+const RSTUDIO_LABEL: &str = "unidler-key";
+
+/// A time that is not the same for all replicas: at most a quarter shorter, and never longer, since visitors are told of
+/// trouble within five seconds.
+pub(crate) fn jittered(time: Duration) -> Duration {
+    time.mul_f64(1.0 - fastrand::f64() / 4.0)
+}
+
+/// Whether an answer says that the permission is missing.
+fn is_refusal(code: u16) -> bool {
+    matches!(code, 401 | 403)
+}
+
+/// How long the API server wants to be left alone.
+fn asked_for(error: &watcher::Error) -> Duration {
+    let asked = match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            retry_after(error)
+        }
+        _ => None,
+    };
+    asked.unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+/// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.
+fn is_expired(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::WatchError(status) => status.code == 410,
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code == 410,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::networking::v1::Ingress;
+    use serde_json::json;
+
+    use super::*;
+
+    /// Found by its key.
+    impl Kept for () {
+        fn terms(object: &Cached<Self>) -> Vec<String> {
+            object.key.clone().into_iter().collect()
+        }
+    }
+
+    fn ingress(name: &str, key: &str) -> Ingress {
+        let metadata = json!({ "name": name, "namespace": "ns", "labels": { "host": key } });
+        serde_json::from_value(json!({ "metadata": metadata })).expect("an Ingress")
+    }
+
+    fn names(cache: &Cache<()>, key: &str) -> Vec<String> {
+        let mut names: Vec<_> = cache
+            .get(key)
+            .iter()
+            .map(|object| object.name.clone())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn objects_are_found_by_their_present_key() {
+        let cache = Cache::new(watch::channel(()).0);
+        let take = |event| cache.take(event, "host", |_| ());
+        assert!(cache.not_ready("Ingresses").is_some());
+        take(Event::Init);
+        take(Event::InitApply(ingress("one", "a")));
+        assert_eq!(
+            names(&cache, "a"),
+            [""; 0],
+            "a list that is under way is not shown"
+        );
+        take(Event::InitDone);
+        assert!(cache.not_ready("Ingresses").is_none() && cache.is_connected());
+        assert_eq!(names(&cache, "a"), ["one"]);
+
+        take(Event::Apply(ingress("two", "a")));
+        assert_eq!(names(&cache, "a"), ["one", "two"]);
+        take(Event::Apply(ingress("one", "b")));
+        assert_eq!(
+            (names(&cache, "a"), names(&cache, "b")),
+            (vec!["two".into()], vec!["one".into()])
+        );
+        take(Event::Delete(ingress("two", "a")));
+        assert_eq!(names(&cache, "a"), [""; 0]);
+
+        take(Event::Init);
+        take(Event::InitDone);
+        assert_eq!(
+            cache.all().len(),
+            0,
+            "what a new list does not have is gone"
+        );
+    }
+}

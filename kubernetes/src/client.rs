@@ -1,0 +1,59 @@
+//! How the API server is reached.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use kube::{
+    Client, Config,
+    client::ClientBuilder,
+    config::{InClusterError, KubeConfigOptions},
+};
+
+use crate::{request_metrics::CountRequests, retry_after::KeepRetryAfter};
+
+/// How long a connection to the API server may take.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the API server may be silent while something is watched: longer than a watch request lasts.
+const READ_TIMEOUT: Duration = Duration::from_secs(40);
+/// What it means if a client cannot be made.
+pub(crate) const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
+
+/// The clients for writes, and for watches, which may be silent.
+pub(crate) fn clients(mut config: Config) -> anyhow::Result<(Client, Client)> {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    // The engine has its own idea of patience, and tells the visitors.
+    config.default_retry = false;
+    let client = |config| {
+        let builder = ClientBuilder::try_from(config).context(UNUSABLE)?;
+        anyhow::Ok(
+            builder
+                .with_layer(&KeepRetryAfter)
+                .with_layer(&CountRequests)
+                .build(),
+        )
+    };
+    let writing = client(config.clone())?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    Ok((writing, client(config)?))
+}
+
+/// The cluster that the process runs in, else the one that a kubeconfig names.
+///
+/// # Errors
+///
+/// If there is neither. Inside a cluster, what is wrong there is the error, unless a kubeconfig names another one.
+pub(crate) async fn configuration() -> anyhow::Result<Config> {
+    let in_cluster = match Config::incluster() {
+        Ok(config) => return Ok(config),
+        Err(error) => error,
+    };
+    let other = Config::from_kubeconfig(&KubeConfigOptions::default()).await;
+    match (in_cluster, other) {
+        (_, Ok(config)) => Ok(config),
+        (InClusterError::ReadEnvironmentVariable(_), Err(error)) => Err(error).context(
+            "found no Kubernetes cluster: run unidler inside one, or name a kubeconfig with KUBECONFIG, or try it without a \
+             cluster with `unidler demo`",
+        ),
+        (error, Err(_)) => Err(error).context("cannot use the ServiceAccount of the pod that unidler runs in"),
+    }
+}

@@ -1,0 +1,119 @@
+//! The engine's door to a real cluster.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use futures::{
+    FutureExt, StreamExt,
+    future::BoxFuture,
+    stream::{self, BoxStream},
+};
+use kube::{Client, Config};
+use unidler::{
+    cluster::{AppId, ApplyError, Cluster, Observation, Write},
+    host::Host,
+    progress::{Progress, Reason},
+};
+
+use crate::{
+    client, events::Notes, lookup::Found, observe::Observer, settings::ClusterSettings,
+    watching::Watching, writer::Writer,
+};
+
+/// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct KubernetesCluster {
+    pub(crate) observer: Arc<Observer>,
+    writer: Writer,
+    /// For Events on Deployments.
+    notes: Arc<Notes>,
+}
+
+impl KubernetesCluster {
+    /// Connects to the cluster that the process runs in, else to the one that a kubeconfig names.
+    ///
+    /// # Errors
+    ///
+    /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
+    /// tried again, and readiness tells.
+    pub async fn connect(settings: ClusterSettings) -> anyhow::Result<Self> {
+        Self::new(client::configuration().await?, settings)
+    }
+
+    /// The cluster of a configuration. Nothing is asked of it before [`run`](Self::run).
+    ///
+    /// # Errors
+    ///
+    /// If the configuration cannot be used, such as for a certificate that cannot be read.
+    pub fn new(config: Config, settings: ClusterSettings) -> anyhow::Result<Self> {
+        let (writing, watching) = client::clients(config)?;
+        Ok(Self::with_clients(writing, watching, settings))
+    }
+
+    pub(crate) fn with_clients(
+        writing: Client,
+        watching: Client,
+        settings: ClusterSettings,
+    ) -> Self {
+        Self {
+            observer: Arc::new(Observer::new(watching, settings)),
+            notes: Arc::new(Notes::new(writing.clone())),
+            writer: Writer::new(writing),
+        }
+    }
+
+    /// Fills the caches, for ever.
+    pub async fn run(&self) {
+        self.observer.run().await;
+    }
+}
+
+impl Cluster for KubernetesCluster {
+    fn find(&self, host: &Host) -> Result<AppId, Reason> {
+        self.observer.app_of(host).map(|found| found.id())
+    }
+
+    fn apps(&self) -> Vec<AppId> {
+        self.observer.apps().iter().map(Found::id).collect()
+    }
+
+    fn observe(&self, app: &AppId) -> Observation {
+        self.observer
+            .app(app)
+            .map(|found| self.observer.observed(&found, None))
+            .map_err(|error| error.reason)
+    }
+
+    fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
+        let watching = Watching::new(Arc::clone(&self.observer), app.clone());
+        stream::unfold(watching, Watching::next).boxed()
+    }
+
+    fn apply<'a>(
+        &'a self,
+        app: &'a AppId,
+        write: &'a Write,
+    ) -> BoxFuture<'a, Result<(), ApplyError>> {
+        async move {
+            let found = self.observer.app(app).map_err(|_| ApplyError::Conflict)?;
+            self.writer.apply(&found, write).await
+        }
+        .boxed()
+    }
+
+    fn address(&self, host: &Host) -> Option<SocketAddr> {
+        let found = self.observer.app_of(host).ok()?;
+        found.service.value.address(found.ports(host))
+    }
+
+    fn note(&self, app: &AppId, outcome: &Progress) {
+        let Ok(found) = self.observer.app(app) else {
+            return;
+        };
+        let (notes, outcome) = (Arc::clone(&self.notes), outcome.clone());
+        tokio::spawn(async move { notes.write(&found.deployment, &outcome).await });
+    }
+
+    fn not_ready(&self) -> Option<String> {
+        self.observer.not_ready()
+    }
+}

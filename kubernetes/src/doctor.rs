@@ -1,0 +1,53 @@
+//! What is not as it should be, from nothing but a snapshot of the cluster.
+//!
+//! Each finding says what it is, why it matters and what mends it. Apps are looked for as the server would
+//! ([`lookup`]), those that are found are looked at ([`apps`]), and then what is around them ([`environment`]).
+
+mod apps;
+mod environment;
+mod finding;
+mod lookup;
+mod snapshot;
+
+pub use self::{
+    finding::{Finding, Severity},
+    snapshot::Snapshot,
+};
+
+/// Looks at everything. The worst comes first.
+#[must_use]
+pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+    let caches = snapshot.objects.caches(&snapshot.settings);
+    let found = caches.apps();
+    let mut findings = lookup::findings(snapshot, &caches, &found);
+    findings.extend(environment::findings(snapshot, &found));
+    findings.sort();
+    findings.dedup();
+    findings
+}
+
+/// For people.
+#[must_use]
+pub fn text(findings: &[Finding]) -> String {
+    if findings.is_empty() {
+        return "All is well.".to_owned();
+    }
+    let block = |Finding {
+                     severity,
+                     check,
+                     what,
+                     why,
+                     mend,
+                 }: &Finding| {
+        let severity = match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        format!("{severity}: {what} [{check}]\n  why:  {why}\n  mend: {mend}\n")
+    };
+    findings.iter().map(block).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests;

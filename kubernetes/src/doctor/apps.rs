@@ -1,0 +1,193 @@
+//! Whether an app that is found can be idled and woken.
+
+use serde_json::json;
+
+use super::{
+    finding::{Finding, Severity},
+    snapshot::{Snapshot, is},
+};
+use crate::{
+    idle::{backends, lost_port},
+    lookup::Found,
+    objects::{IDLED, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
+};
+
+/// What is wrong with an app.
+pub(crate) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
+    let mut findings: Vec<_> = [idled_service(snapshot, found), half_idled(snapshot, found)]
+        .into_iter()
+        .flatten()
+        .collect();
+    findings.extend(lost_ports(snapshot, found));
+    findings
+}
+
+/// Whether the Service of an idled app leads to somebody, and back.
+fn idled_service(
+    snapshot: &Snapshot,
+    Found {
+        deployment,
+        service,
+        ..
+    }: &Found,
+) -> Option<Finding> {
+    if service.value.points_at != PointsAt::Unidler {
+        return None;
+    }
+    let (namespace, name) = (&service.namespace, &service.name);
+    let services = &snapshot.objects.services;
+    let address = services
+        .iter()
+        .find(|object| is(*object, namespace, name))?
+        .spec
+        .as_ref()?
+        .external_name
+        .as_deref()?;
+    let own = snapshot.settings.own_service();
+    if !services.iter().any(|object| {
+        own.namespace_in(address)
+            .is_some_and(|namespace| is(object, namespace, &own.name))
+    }) {
+        return Some(Finding {
+            severity: Severity::Error,
+            check: "unidler-missing",
+            what: format!("Service {namespace}/{name} leads to {address}, which is not there"),
+            why: "Visitors of the app get an error of the ingress, and nobody wakes it.".into(),
+            mend: "install the unidler there: kubectl apply -f deploy/".into(),
+        });
+    }
+    let uncertain = service.value.when_unidled(&deployment.value).err()?;
+    let annotate = |value: &str| {
+        format!(
+            "kubectl -n {namespace} annotate service {name} --overwrite {SERVICE_WHEN_UNIDLED}='{value}'"
+        )
+    };
+    let example =
+        r#"{"selector":{"app":"APP"},"ports":[{"name":"http","port":80,"targetPort":3000}]}"#;
+    let (check, what, why, mend) = match uncertain {
+        Uncertain::Saved => (
+            "service-spec-lost",
+            format!(
+                "What Service {namespace}/{name} kept of itself before it was idled cannot be used"
+            ),
+            format!(
+                "Its annotation {SERVICE_WHEN_UNIDLED} is not a selector and ports, so the app cannot be woken."
+            ),
+            annotate(example),
+        ),
+        Uncertain::Pods => (
+            "service-spec-lost",
+            format!("Nothing tells where Service {namespace}/{name} led before it was idled"),
+            format!(
+                "Neither its annotation {SERVICE_WHEN_UNIDLED} nor a label does, so the app cannot be woken."
+            ),
+            annotate(example),
+        ),
+        Uncertain::Port(likely) => (
+            "service-port-unclear",
+            format!(
+                "Nothing tells to which port Service {namespace}/{name} led before it was idled"
+            ),
+            format!(
+                "Deployment {namespace}/{} has several ports or containers, and a wrong guess could lead visitors past a login, \
+                 so the app cannot be woken.",
+                deployment.name
+            ),
+            // 3000 is the login's, wherever there is one.
+            format!(
+                "{} with the app's own port, or that of its login, in the place of 3000",
+                annotate(&json!(likely).to_string())
+            ),
+        ),
+    };
+    Some(Finding {
+        severity: Severity::Error,
+        check,
+        what,
+        why,
+        mend,
+    })
+}
+
+/// Whether the Deployment and the Service of an app tell the same. An app that has replicas and is marked is just waking.
+fn half_idled(
+    snapshot: &Snapshot,
+    Found {
+        deployment,
+        service,
+        ..
+    }: &Found,
+) -> Option<Finding> {
+    let (namespace, name) = (&deployment.namespace, &deployment.name);
+    let (is_idled, leads_to_us) = (
+        deployment.value.idled,
+        service.value.points_at == PointsAt::Unidler,
+    );
+    let (what, why, mend) = if deployment.value.replicas > 0 || is_idled == leads_to_us {
+        return None;
+    } else if is_idled {
+        (
+            format!(
+                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
+                service.name
+            ),
+            "Visitors of the app get an error of the ingress, and nobody wakes it.",
+            format!(
+                "kubectl -n {namespace} scale deployment {name} --replicas={}; kubectl -n {namespace} label deployment {name} {IDLED}-",
+                deployment
+                    .value
+                    .replicas_to_restore(snapshot.settings.max_replicas)
+            ),
+        )
+    } else {
+        (
+            format!(
+                "Service {namespace}/{} leads to the unidler, and Deployment {namespace}/{name} is not idled",
+                service.name
+            ),
+            "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",
+            format!(
+                "if visitors shall wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"
+            ),
+        )
+    };
+    Some(Finding {
+        severity: Severity::Error,
+        check: "half-idled",
+        what,
+        why: why.into(),
+        mend,
+    })
+}
+
+/// Whether visitors come to unidler while the app is idled: through each Ingress that leads to it.
+fn lost_ports(
+    snapshot: &Snapshot,
+    Found {
+        ingresses,
+        deployment,
+        service,
+    }: &Found,
+) -> Vec<Finding> {
+    let is_idled = deployment.value.idled || service.value.points_at == PointsAt::Unidler;
+    let finding = |ingress: &std::sync::Arc<crate::cache::Cached<_>>| {
+        let (namespace, name) = (&ingress.namespace, &ingress.name);
+        let object = snapshot
+            .objects
+            .ingresses
+            .iter()
+            .find(|object| is(*object, namespace, name))?;
+        let port = backends(object)
+            .into_iter()
+            .filter(|backend| backend.name == service.name)
+            .find_map(lost_port)?;
+        Some(Finding {
+            severity: if is_idled { Severity::Error } else { Severity::Warning },
+            check: "port-lost",
+            what: format!("Ingress {namespace}/{name} leads to the port {port} of Service {namespace}/{}", service.name),
+            why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
+            mend: "name the Service's port `http` and let the Ingress say `http`, or let both be 80".into(),
+        })
+    };
+    ingresses.iter().filter_map(finding).collect()
+}

@@ -1,0 +1,312 @@
+//! What is around the apps: rights, ingress controllers, and others who write to the same objects.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::{
+    apps::v1::Deployment as KubeDeployment,
+    core::v1::Service as KubeService,
+    networking::v1::{Ingress as KubeIngress, IngressClass},
+};
+use kube::ResourceExt;
+
+use super::{
+    finding::{Finding, Severity},
+    snapshot::{Snapshot, Unseen},
+};
+use crate::lookup::Found;
+
+pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let mut findings = rights(snapshot);
+    findings.extend(controllers(snapshot, apps));
+    findings.extend(autoscalers(snapshot, apps));
+    findings.extend(owners(snapshot, apps));
+    findings.extend(snapshot.unseen.iter().map(unseen));
+    findings
+}
+
+/// What the unidler may not do: one finding for each kind of object.
+fn rights(
+    Snapshot {
+        account,
+        missing_rights,
+        ..
+    }: &Snapshot,
+) -> Vec<Finding> {
+    let who = account.as_ref().map_or_else(
+        || "The unidler's ServiceAccount".to_owned(),
+        |account| format!("ServiceAccount {}/{}", account.namespace, account.name),
+    );
+    let mut by_resource = BTreeMap::<_, Vec<_>>::new();
+    for right in missing_rights {
+        by_resource.entry(right.resource).or_default().push(right);
+    }
+    let finding = |(resource, rights): (&str, Vec<&crate::rights::Right>)| {
+        let verbs: Vec<_> = rights.iter().map(|right| right.verb).collect();
+        let why: BTreeSet<_> = rights.iter().map(|right| right.why).collect();
+        Finding {
+            severity: if rights.iter().all(|right| right.optional) { Severity::Warning } else { Severity::Error },
+            check: "permission-missing",
+            what: format!("{who} may not {} {resource} in all namespaces", verbs.join(", ")),
+            why: why.into_iter().collect::<Vec<_>>().join(" "),
+            mend: "kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom the unidler runs".into(),
+        }
+    };
+    by_resource.into_iter().map(finding).collect()
+}
+
+/// An ingress controller that does not follow the switch of a Service as it should.
+struct Controller {
+    /// How `spec.controller` of its class begins.
+    name: &'static str,
+    severity: Severity,
+    why: &'static str,
+    mend: &'static str,
+}
+
+/// What is known, with where it is said.
+const CONTROLLERS: &[Controller] = &[
+    Controller {
+        name: "k8s.io/ingress-nginx",
+        severity: Severity::Warning,
+        // `backends_with_external_name` in its balancer.lua, seen in its main branch.
+        why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
+              (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
+        mend: "start the unidler with --proxy-late-requests, which passes such visitors on to the app; or use a build with \
+               pull request 8430",
+    },
+    Controller {
+        name: "traefik.io/ingress-controller",
+        severity: Severity::Warning,
+        why: "Traefik refuses Services of type ExternalName unless that is allowed, and visitors of idled apps get an error.",
+        mend: "start it with --providers.kubernetesingress.allowexternalnameservices=true, if it is not yet",
+    },
+    Controller {
+        name: "projectcontour.io/",
+        severity: Severity::Warning,
+        why: "Contour refuses Services of type ExternalName by default (its documentation, External Service Routing).",
+        mend: "set enableExternalNameService: true in its configuration, if it is not yet",
+    },
+    Controller {
+        name: "nginx.org/ingress-controller",
+        severity: Severity::Warning,
+        why: "F5's NGINX Ingress Controller supports Services of type ExternalName only with NGINX Plus and a resolver.",
+        mend: "set resolver-addresses in its ConfigMap (NGINX Plus), or use another controller for the apps that are idled",
+    },
+    Controller {
+        name: "ingress.k8s.aws/alb",
+        severity: Severity::Error,
+        why: "The AWS Load Balancer Controller has no targets for a Service of type ExternalName and answers 503 \
+              (kubernetes-sigs/aws-load-balancer-controller issue 3505).",
+        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+    },
+    Controller {
+        name: "azure/application-gateway",
+        severity: Severity::Error,
+        why: "The Application Gateway Ingress Controller does not support Services of type ExternalName \
+              (Azure/application-gateway-kubernetes-ingress issue 87).",
+        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+    },
+    Controller {
+        name: GCE,
+        severity: Severity::Error,
+        why: "GKE's ingress wants Services of type NodePort or LoadBalancer and refuses ExternalName (kubernetes/ingress-gce \
+              issue 1169).",
+        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+    },
+];
+
+/// Stands for the classes `gce` and `gce-internal`, which exist without an object.
+const GCE: &str = "gce";
+
+/// One finding for each class that an app uses and whose controller is known.
+fn controllers(
+    Snapshot {
+        objects, classes, ..
+    }: &Snapshot,
+    apps: &[Found],
+) -> Vec<Finding> {
+    let of_apps: BTreeSet<_> = apps
+        .iter()
+        .flat_map(|app| &app.ingresses)
+        .map(|ingress| (&ingress.namespace, &ingress.name))
+        .collect();
+    let is_of_app = |object: &&KubeIngress| {
+        of_apps.contains(&(&object.namespace().unwrap_or_default(), &object.name_any()))
+    };
+    let apps = objects.ingresses.iter().filter(is_of_app);
+    let used: BTreeSet<(String, String)> = apps
+        .filter_map(|ingress| class_of(ingress, classes))
+        .collect();
+    let finding = |(class, controller): (String, String)| {
+        let known = CONTROLLERS
+            .iter()
+            .find(|known| controller.starts_with(known.name))?;
+        Some(Finding {
+            severity: known.severity,
+            check: "ingress-controller",
+            what: format!("Apps have the IngressClass {class}, of the controller {controller}"),
+            why: known.why.into(),
+            mend: known.mend.into(),
+        })
+    };
+    used.into_iter().filter_map(finding).collect()
+}
+
+/// The class of an Ingress and its controller ([Kubernetes: Ingress class]).
+///
+/// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
+fn class_of(ingress: &KubeIngress, classes: &[IngressClass]) -> Option<(String, String)> {
+    let in_spec = ingress
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.ingress_class_name.as_ref());
+    let name = in_spec.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class"));
+    let is_default = |class: &&IngressClass| {
+        class
+            .annotations()
+            .get("ingressclass.kubernetes.io/is-default-class")
+            .is_some_and(|value| value == "true")
+    };
+    let class = match name {
+        Some(name) if name == GCE || name == "gce-internal" => {
+            return Some((name.clone(), GCE.to_owned()));
+        }
+        Some(name) => classes.iter().find(|class| class.name_any() == *name),
+        None => classes.iter().find(is_default),
+    }?;
+    Some((class.name_any(), class.spec.as_ref()?.controller.clone()?))
+}
+
+/// Autoscalers of apps. An ordinary one pauses while there are 0 replicas ([Kubernetes: implicit maintenance mode]).
+///
+/// [Kubernetes: implicit maintenance mode]: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
+fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let apps: BTreeSet<_> = apps
+        .iter()
+        .map(|app| {
+            (
+                Some(app.deployment.namespace.clone()),
+                app.deployment.name.clone(),
+            )
+        })
+        .collect();
+    let finding = |autoscaler: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler| {
+        let spec = autoscaler.spec.as_ref()?;
+        let target = &spec.scale_target_ref;
+        if target.kind != "Deployment"
+            || !apps.contains(&(autoscaler.namespace(), target.name.clone()))
+        {
+            return None;
+        }
+        let namespace = autoscaler.namespace().unwrap_or_default();
+        let what = format!(
+            "HorizontalPodAutoscaler {namespace}/{} scales Deployment {namespace}/{}, which is an app's",
+            autoscaler.name_any(),
+            target.name
+        );
+        let keda = autoscaler.labels().get("scaledobject.keda.sh/name");
+        let (severity, why, mend) = if let Some(keda) = keda {
+            (
+                Severity::Warning,
+                "KEDA scales to and from 0 by itself: it may start an idled app that nobody visits, or stop one that is waking.",
+                format!(
+                    "kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused-replicas=0 while it is idled"
+                ),
+            )
+        } else if spec.min_replicas == Some(0) {
+            (
+                Severity::Warning,
+                "It may take the app to 0 replicas and back without idling it.",
+                format!(
+                    "kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'",
+                    autoscaler.name_any()
+                ),
+            )
+        } else {
+            (
+                Severity::Note,
+                "It pauses while the app is idled and goes on from the replicas that are given back.",
+                "nothing, if that is what you want".to_owned(),
+            )
+        };
+        Some(Finding {
+            severity,
+            check: "autoscaler",
+            what,
+            why: why.into(),
+            mend,
+        })
+    };
+    autoscalers.iter().filter_map(finding).collect()
+}
+
+/// Who keeps objects of apps as they are in Git. Helm alone writes only when somebody tells it to.
+fn owners(Snapshot { objects, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let of_apps = |kind: fn(&Found) -> (&str, &str)| apps.iter().map(kind).collect::<BTreeSet<_>>();
+    let own_deployments = of_apps(|app| (&app.deployment.namespace, &app.deployment.name));
+    let own_services = of_apps(|app| (&app.service.namespace, &app.service.name));
+    let is_deployment = |object: &&KubeDeployment| {
+        own_deployments.contains(&(
+            &*object.namespace().unwrap_or_default(),
+            &*object.name_any(),
+        ))
+    };
+    let is_service = |object: &&KubeService| {
+        own_services.contains(&(
+            &*object.namespace().unwrap_or_default(),
+            &*object.name_any(),
+        ))
+    };
+    let deployments = objects.deployments.iter().filter(is_deployment);
+    let services = objects.services.iter().filter(is_service);
+    let deployments =
+        deployments.filter_map(|object| owner(object, "Deployment", "/spec/replicas"));
+    let services = services.filter_map(|object| owner(object, "Service", "/spec"));
+    deployments.chain(services).collect()
+}
+
+fn owner(object: &impl ResourceExt, kind: &str, pointer: &str) -> Option<Finding> {
+    let (labels, annotations) = (object.labels(), object.annotations());
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let argo = annotations
+        .get("argocd.argoproj.io/tracking-id")
+        .or_else(|| labels.get("argocd.argoproj.io/instance"));
+    let flux = labels.get("kustomize.toolkit.fluxcd.io/name");
+    let (tool, whose, mend) = if let Some(id) = argo {
+        // A tracking id is `<application>:<group>/<kind>:<namespace>/<name>`.
+        let application = id.split(':').next().unwrap_or_default();
+        let mend = format!(
+            "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
+             the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
+        );
+        ("Argo CD", application, mend)
+    } else {
+        let whose = flux.filter(|_| {
+            annotations
+                .get("kustomize.toolkit.fluxcd.io/reconcile")
+                .is_none_or(|value| value != "disabled")
+        })?;
+        let kind = kind.to_lowercase();
+        let mend = format!(
+            "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
+        );
+        ("Flux", whose.as_str(), mend)
+    };
+    Some(Finding {
+        severity: Severity::Warning,
+        check: "gitops-owner",
+        what: format!("{kind} {namespace}/{name} is kept by {tool} ({whose}) as it is in Git"),
+        why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
+        mend,
+    })
+}
+
+fn unseen(Unseen { what, error }: &Unseen) -> Finding {
+    Finding {
+        severity: Severity::Warning,
+        check: "not-looked-at",
+        what: format!("Could not look at {what}: {error}"),
+        why: "Whatever is wrong there is not among these findings.".into(),
+        mend: "run this with the rights of an administrator".into(),
+    }
+}

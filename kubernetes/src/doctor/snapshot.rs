@@ -1,0 +1,109 @@
+//! What `doctor` looks at, taken from the cluster at once.
+
+use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, networking::v1::IngressClass};
+use kube::ResourceExt;
+
+use crate::{
+    api_server::{ApiServer, explained},
+    listing::Listing,
+    rights::{Right, ServiceAccount},
+    settings::ClusterSettings,
+};
+
+/// What is looked at.
+#[derive(Debug)]
+pub struct Snapshot {
+    pub(crate) settings: ClusterSettings,
+    /// Whose rights were looked at; `None` if our own.
+    pub(crate) account: Option<ServiceAccount>,
+    pub(crate) objects: Listing,
+    pub(crate) classes: Vec<IngressClass>,
+    pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
+    /// Those of [`RIGHTS`] that the unidler does not have.
+    pub(crate) missing_rights: Vec<Right>,
+    pub(crate) unseen: Vec<Unseen>,
+}
+
+impl Snapshot {
+    /// Looks at everything. What may not be read besides the kinds that apps are made of is left out, and noted.
+    ///
+    /// # Errors
+    ///
+    /// If those cannot be listed.
+    pub async fn take(
+        api_server: &ApiServer,
+        settings: ClusterSettings,
+        account: Option<ServiceAccount>,
+    ) -> anyhow::Result<Self> {
+        let objects = api_server.listing().await?;
+        let mut unseen = Vec::new();
+        let classes: Vec<IngressClass> =
+            seen(&mut unseen, "IngressClasses", api_server.list().await);
+        let autoscalers: Vec<HorizontalPodAutoscaler> = seen(
+            &mut unseen,
+            "HorizontalPodAutoscalers",
+            api_server.list().await,
+        );
+        let account = match account {
+            None if api_server.in_cluster => None,
+            None => Some(ServiceAccount {
+                namespace: "unidler".to_owned(),
+                name: "unidler".to_owned(),
+            }),
+            account => account,
+        };
+        let missing_rights = seen(
+            &mut unseen,
+            "the unidler's rights",
+            api_server.missing_rights(account.as_ref()).await,
+        );
+        Ok(Self {
+            settings,
+            account,
+            objects,
+            classes,
+            autoscalers,
+            missing_rights,
+            unseen,
+        })
+    }
+}
+
+/// Something that could not be looked at.
+#[derive(Debug)]
+pub(crate) struct Unseen {
+    pub(crate) what: &'static str,
+    pub(crate) error: String,
+}
+
+pub(crate) fn is(object: &impl ResourceExt, namespace: &str, name: &str) -> bool {
+    object.namespace().as_deref() == Some(namespace) && object.name_any() == name
+}
+
+/// The command that gives an object the key, or tells how if it is not clear which one.
+pub(crate) fn label_command(
+    ClusterSettings { key_label, .. }: &ClusterSettings,
+    namespace: &str,
+    kind: &str,
+    name: Option<&str>,
+    key: &str,
+) -> String {
+    format!(
+        "kubectl -n {namespace} label {kind} {} {key_label}={key} --overwrite",
+        name.unwrap_or("NAME")
+    )
+}
+
+fn seen<T: Default>(
+    unseen: &mut Vec<Unseen>,
+    what: &'static str,
+    answer: Result<T, kube::Error>,
+) -> T {
+    answer.unwrap_or_else(|error| {
+        unseen.push(Unseen {
+            what,
+            error: explained(error).to_string(),
+        });
+        T::default()
+    })
+}

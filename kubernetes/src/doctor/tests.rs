@@ -1,0 +1,464 @@
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+use super::{snapshot::Unseen, *};
+use crate::{
+    listing::Listing,
+    rights::{RIGHTS, Right},
+    settings::ClusterSettings,
+};
+
+/// The objects of an idled app, an unidler and an ingress class, which a test changes.
+struct Cluster {
+    ingresses: Vec<Value>,
+    deployments: Vec<Value>,
+    services: Vec<Value>,
+    class: Value,
+    autoscalers: Vec<Value>,
+    missing_rights: Vec<Right>,
+    unseen: Vec<Unseen>,
+}
+
+fn metadata(namespace: &str, name: &str, labels: &Value) -> Value {
+    json!({ "namespace": namespace, "name": name, "labels": labels, "annotations": {} })
+}
+
+fn healthy() -> Cluster {
+    let key = json!({ "host": "tool.example" });
+    let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
+    let rule = json!({ "host": "tool.example", "http": { "paths": [{ "pathType": "Prefix", "path": "/", "backend": backend }] } });
+    let kept = json!({ "selector": { "app": "tool" }, "ports": [{ "name": "http", "port": 80, "targetPort": 8080 }] });
+    let mut service = metadata("team", "tool", &key);
+    service["annotations"] = json!({ "mojanalytics.xyz/service-when-unidled": kept.to_string() });
+    Cluster {
+        ingresses: vec![
+            json!({ "metadata": metadata("team", "tool", &key), "spec": { "ingressClassName": "web", "rules": [rule] } }),
+        ],
+        deployments: vec![json!({
+            "metadata": metadata("team", "tool", &json!({ "host": "tool.example", "mojanalytics.xyz/idled": "true" })),
+            "spec": {
+                "replicas": 0, "selector": { "matchLabels": { "app": "tool" } },
+                "template": { "metadata": { "labels": { "app": "tool" } }, "spec": { "containers": [{ "name": "tool" }] } },
+            },
+        })],
+        services: vec![
+            json!({
+                "metadata": service,
+                "spec": { "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" },
+            }),
+            json!({ "metadata": metadata("unidler", "unidler", &json!({})), "spec": {} }),
+        ],
+        class: json!({ "metadata": { "name": "web" }, "spec": { "controller": "haproxy-ingress.github.io/controller" } }),
+        autoscalers: Vec::new(),
+        missing_rights: Vec::new(),
+        unseen: Vec::new(),
+    }
+}
+
+fn objects<T: DeserializeOwned>(json: Vec<Value>) -> Vec<T> {
+    json.into_iter()
+        .map(|object| serde_json::from_value(object).expect("an object"))
+        .collect()
+}
+
+fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
+    let mut cluster = healthy();
+    change(&mut cluster);
+    let Cluster {
+        ingresses,
+        deployments,
+        services,
+        class,
+        autoscalers,
+        missing_rights,
+        unseen,
+    } = cluster;
+    findings(&Snapshot {
+        settings: ClusterSettings {
+            key_label: "host".into(),
+            service_name: "unidler".into(),
+            cluster_domain: "cluster.local".into(),
+            max_replicas: 10,
+        },
+        account: Some("unidler:unidler".parse().expect("an account")),
+        objects: Listing {
+            ingresses: objects(ingresses),
+            deployments: objects(deployments),
+            services: objects(services),
+        },
+        classes: objects(vec![class]),
+        autoscalers: objects(autoscalers),
+        missing_rights,
+        unseen,
+    })
+}
+
+fn autoscaler(labels: &Value, min_replicas: i32) -> Value {
+    json!({
+        "metadata": metadata("team", "tool", labels),
+        "spec": { "minReplicas": min_replicas, "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "tool" } },
+    })
+}
+
+/// A copy under another name.
+fn twin(object: &Value) -> Value {
+    let mut twin = object.clone();
+    twin["metadata"]["name"] = json!("twin");
+    twin
+}
+
+#[test]
+fn a_healthy_cluster_is_silent_idled_or_awake() {
+    assert_eq!(findings_of(|_| {}), []);
+    let awake = findings_of(|cluster| {
+        cluster.deployments[0]["metadata"]["labels"] = json!({ "host": "tool.example" });
+        cluster.deployments[0]["spec"]["replicas"] = json!(1);
+        cluster.services[0]["spec"] = json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
+    });
+    assert_eq!(awake, []);
+    let waking = findings_of(|cluster| cluster.deployments[0]["spec"]["replicas"] = json!(1));
+    assert_eq!(waking, []);
+    assert_eq!(text(&[]), "All is well.");
+}
+
+/// An app needs no label but that of its Deployment, and may have as many hosts and Ingresses as it likes.
+#[test]
+fn an_app_that_is_found_is_well() {
+    let unlabelled = findings_of(|cluster| {
+        cluster.services[0]["metadata"]["labels"] = json!({});
+        cluster.ingresses[0]["metadata"]["labels"] = json!({});
+    });
+    assert_eq!(unlabelled, []);
+    let another_host = findings_of(|cluster| {
+        cluster.ingresses[0]["spec"]["rules"][0]["host"] = json!("other.example");
+    });
+    assert_eq!(another_host, []);
+    let twice = findings_of(|cluster| {
+        let twin = twin(&cluster.ingresses[0]);
+        cluster.ingresses.push(twin);
+    });
+    assert_eq!(twice, []);
+    let stranger = findings_of(|cluster| {
+        let mut stranger = cluster.ingresses[0].clone();
+        stranger["metadata"]["namespace"] = json!("elsewhere");
+        cluster.ingresses.push(stranger);
+    });
+    assert_eq!(stranger, []);
+}
+
+/// What is wrong with a cluster; how bad that is, which check tells it, and a part of what mends it.
+type Fault = (fn(&mut Cluster), Severity, &'static str, &'static str);
+
+#[test]
+fn each_fault_is_told_once_with_what_mends_it() {
+    use Severity::{Error, Note, Warning};
+    let faults: &[Fault] = &[
+        (
+            |cluster| {
+                cluster.services[0]["spec"] =
+                    json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
+                cluster.deployments[0]["spec"]["replicas"] = json!(1);
+                cluster.deployments[0]["metadata"]["labels"] = json!({});
+            },
+            Warning,
+            "label-missing",
+            "kubectl -n team label deployment tool host=tool.example --overwrite",
+        ),
+        (
+            |cluster| cluster.ingresses.clear(),
+            Error,
+            "host-not-served",
+            "kubectl -n team edit ingress",
+        ),
+        (
+            |cluster| {
+                let mut stranger = [
+                    &cluster.ingresses[0],
+                    &cluster.deployments[0],
+                    &cluster.services[0],
+                ]
+                .map(Clone::clone);
+                for object in &mut stranger {
+                    object["metadata"]["namespace"] = json!("elsewhere");
+                }
+                let [ingress, deployment, service] = stranger;
+                cluster.ingresses.push(ingress);
+                cluster.deployments.push(deployment);
+                cluster.services.push(service);
+            },
+            Error,
+            "host-duplicate",
+            "a host of its own",
+        ),
+        (
+            |cluster| {
+                let twin = twin(&cluster.deployments[0]);
+                cluster.deployments.push(twin);
+            },
+            Error,
+            "key-duplicate",
+            "label deployment NAME host-",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["metadata"]["annotations"] =
+                    json!({ "mojanalytics.xyz/service-when-unidled": "{}" });
+            },
+            Error,
+            "service-spec-lost",
+            "annotate service tool",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["metadata"]["annotations"] = json!({});
+                cluster.deployments[0]["spec"]["selector"] =
+                    json!({ "matchExpressions": [{ "key": "app", "operator": "Exists" }] });
+            },
+            Error,
+            "service-spec-lost",
+            "annotate service tool",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["metadata"]["annotations"] = json!({});
+                cluster.deployments[0]["spec"]["template"]["spec"]["containers"][0]["ports"] =
+                    json!([{ "containerPort": 8080 }, { "containerPort": 9090 }]);
+            },
+            Error,
+            "service-port-unclear",
+            r#"mojanalytics.xyz/service-when-unidled='{"ports":[{"name":"http","port":80,"targetPort":3000}],"selector":{"app":"tool"}}' with"#,
+        ),
+        (
+            |cluster| drop(cluster.services.pop()),
+            Error,
+            "unidler-missing",
+            "kubectl apply -f deploy/",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["spec"] =
+                    json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
+            },
+            Error,
+            "half-idled",
+            "kubectl -n team scale deployment tool --replicas=1",
+        ),
+        (
+            |cluster| {
+                cluster.deployments[0]["metadata"]["labels"] = json!({ "host": "tool.example" });
+            },
+            Error,
+            "half-idled",
+            "kubectl -n team label deployment tool mojanalytics.xyz/idled=true",
+        ),
+        (
+            |cluster| {
+                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+                    ["name"] = json!("front");
+            },
+            Error,
+            "not-behind-ingress",
+            "kubectl -n team edit ingress tool",
+        ),
+        (
+            |cluster| {
+                cluster.ingresses[0]["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+                    ["port"] = json!({ "number": 8080 });
+            },
+            Error,
+            "port-lost",
+            "let the Ingress say `http`",
+        ),
+        (
+            |cluster| {
+                cluster.missing_rights = RIGHTS
+                    .iter()
+                    .filter(|right| right.verb == "patch")
+                    .copied()
+                    .take(1)
+                    .collect();
+            },
+            Error,
+            "permission-missing",
+            "kubectl apply -f deploy/rbac.yaml",
+        ),
+        (
+            |cluster| {
+                cluster.missing_rights = RIGHTS
+                    .iter()
+                    .filter(|right| right.resource == "pods")
+                    .copied()
+                    .collect();
+            },
+            Warning,
+            "permission-missing",
+            "kubectl apply -f deploy/rbac.yaml",
+        ),
+        (
+            |cluster| cluster.class["spec"]["controller"] = json!("k8s.io/ingress-nginx"),
+            Warning,
+            "ingress-controller",
+            "--proxy-late-requests",
+        ),
+        (
+            |cluster| {
+                cluster.class = json!({
+                    "metadata": { "name": "t", "annotations": { "ingressclass.kubernetes.io/is-default-class": "true" } },
+                    "spec": { "controller": "traefik.io/ingress-controller" },
+                });
+                cluster.ingresses[0]["spec"]["ingressClassName"].take();
+            },
+            Warning,
+            "ingress-controller",
+            "allowexternalnameservices=true",
+        ),
+        (
+            |cluster| {
+                cluster.ingresses[0]["spec"]["ingressClassName"].take();
+                cluster.ingresses[0]["metadata"]["annotations"] =
+                    json!({ "kubernetes.io/ingress.class": "gce" });
+            },
+            Error,
+            "ingress-controller",
+            "ingress controller in the cluster",
+        ),
+        (
+            |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 1)],
+            Note,
+            "autoscaler",
+            "nothing",
+        ),
+        (
+            |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 0)],
+            Warning,
+            "autoscaler",
+            "kubectl -n team patch hpa tool",
+        ),
+        (
+            |cluster| {
+                cluster.autoscalers =
+                    vec![autoscaler(&json!({ "scaledobject.keda.sh/name": "so" }), 1)];
+            },
+            Warning,
+            "autoscaler",
+            "annotate scaledobject so",
+        ),
+        (
+            |cluster| {
+                cluster.deployments[0]["metadata"]["annotations"] =
+                    json!({ "argocd.argoproj.io/tracking-id": "tools:apps/Deployment:team/tool" });
+            },
+            Warning,
+            "gitops-owner",
+            "of Application tools",
+        ),
+        (
+            |cluster| {
+                cluster.services[0]["metadata"]["labels"]["kustomize.toolkit.fluxcd.io/name"] =
+                    json!("tools");
+            },
+            Warning,
+            "gitops-owner",
+            "annotate service tool kustomize.toolkit.fluxcd.io/reconcile=disabled",
+        ),
+        (
+            |cluster| {
+                cluster.unseen = vec![Unseen {
+                    what: "IngressClasses",
+                    error: "forbidden".into(),
+                }];
+            },
+            Warning,
+            "not-looked-at",
+            "rights of an administrator",
+        ),
+    ];
+    for (change, severity, check, mend) in faults {
+        let found = findings_of(change);
+        let [only] = &*found else {
+            panic!("{check}: {found:#?}")
+        };
+        assert_eq!(
+            (only.severity, only.check),
+            (*severity, *check),
+            "{only:#?}"
+        );
+        assert!(only.mend.contains(mend), "{only:#?}\nis not: {mend}");
+    }
+}
+
+#[test]
+fn what_is_no_ones_business_is_not_told() {
+    let helm = json!({ "host": "tool.example", "app.kubernetes.io/managed-by": "Helm", "mojanalytics.xyz/idled": "true" });
+    assert_eq!(
+        findings_of(|cluster| cluster.deployments[0]["metadata"]["labels"] = helm),
+        []
+    );
+    let elsewhere = findings_of(|cluster| {
+        let mut other = autoscaler(&json!({}), 0);
+        other["spec"]["scaleTargetRef"]["name"] = json!("other");
+        cluster.autoscalers = vec![other];
+        cluster.services.push(json!({
+            "metadata": metadata("team", "db", &json!({})),
+            "spec": { "type": "ExternalName", "externalName": "db.example" },
+        }));
+    });
+    assert_eq!(elsewhere, []);
+}
+
+#[test]
+fn the_worst_comes_first_and_each_has_its_lines() {
+    let found = findings_of(|cluster| {
+        cluster.autoscalers = vec![autoscaler(&json!({}), 1)];
+        cluster.missing_rights = RIGHTS
+            .iter()
+            .filter(|right| right.resource == "services")
+            .copied()
+            .collect();
+    });
+    assert_eq!(
+        text(&found),
+        "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
+         why:  No app can be woken. No app is found, so none is woken.\n  \
+         mend: kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom the unidler runs\n\n\
+         note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
+         why:  It pauses while the app is idled and goes on from the replicas that are given back.\n  \
+         mend: nothing, if that is what you want\n"
+    );
+}
+
+/// The rights that are looked at are those that are shipped.
+#[test]
+fn the_rights_are_those_of_the_shipped_role() {
+    let list = |line: &str, name: &str| -> Option<Vec<String>> {
+        let list = line
+            .trim()
+            .trim_start_matches("- ")
+            .strip_prefix(name)?
+            .trim()
+            .strip_prefix('[')?
+            .strip_suffix(']')?;
+        Some(
+            list.split(',')
+                .map(|item| item.trim().trim_matches('"').to_owned())
+                .collect(),
+        )
+    };
+    let mut shipped = Vec::new();
+    let (mut groups, mut resources) = (Vec::new(), Vec::new());
+    for line in include_str!("../../../deploy/rbac.yaml").lines() {
+        if let Some(found) = list(line, "apiGroups:") {
+            groups = found;
+        } else if let Some(found) = list(line, "resources:") {
+            resources = found;
+        } else if let Some(verbs) = list(line, "verbs:") {
+            let each =
+                |verb: &String| format!("{}/{} {verb}", groups.join(","), resources.join(","));
+            shipped.extend(verbs.iter().map(each).collect::<Vec<_>>());
+        }
+    }
+    let looked_at = RIGHTS
+        .iter()
+        .map(|right| format!("{}/{} {}", right.group, right.resource, right.verb));
+    assert_eq!(shipped, looked_at.collect::<Vec<_>>());
+}

@@ -1,0 +1,99 @@
+//! Notes on the Deployment how a wake-up went, as a Kubernetes Event: what `kubectl describe deployment` shows.
+//!
+//! It needs an optional right. Without it, or if it fails, apps wake just as well.
+
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{
+    Client, Error,
+    runtime::events::{Event, EventType, Recorder, Reporter},
+};
+use tracing::{debug, warn};
+use unidler::progress::{Phase, Progress};
+
+use crate::{cache::Cached, objects::Deployment};
+
+/// Writes the Events.
+pub(crate) struct Notes {
+    recorder: Recorder,
+    /// Whether somebody has been told that the right is missing: once is enough.
+    told: AtomicBool,
+}
+
+impl fmt::Debug for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notes").finish_non_exhaustive()
+    }
+}
+
+impl Notes {
+    pub(crate) fn new(client: Client) -> Self {
+        Self {
+            recorder: Recorder::new(
+                client,
+                Reporter {
+                    controller: "unidler".to_owned(),
+                    instance: None,
+                },
+            ),
+            told: AtomicBool::new(false),
+        }
+    }
+
+    /// Writes how the wake-up of an app went.
+    pub(crate) async fn write(&self, deployment: &Cached<Deployment>, outcome: &Progress) {
+        let Some(event) = event(outcome) else { return };
+        let reference = ObjectReference {
+            api_version: Some("apps/v1".to_owned()),
+            kind: Some("Deployment".to_owned()),
+            name: Some(deployment.name.clone()),
+            namespace: Some(deployment.namespace.clone()),
+            uid: Some(deployment.value.uid.clone()),
+            ..ObjectReference::default()
+        };
+        match self.recorder.publish(&event, &reference).await {
+            Ok(()) => {}
+            Err(Error::Api(status)) if status.is_forbidden() => {
+                if !self.told.swap(true, Ordering::Relaxed) {
+                    warn!(
+                        "there is no right to write Events: apply the role unidler-events, or do without"
+                    );
+                }
+            }
+            Err(error) => debug!(%error, "an Event was not written"),
+        }
+    }
+}
+
+fn event(outcome: &Progress) -> Option<Event> {
+    let Progress {
+        reference,
+        elapsed_ms,
+        ..
+    } = outcome;
+    let seconds = elapsed_ms.div_ceil(1000);
+    let (type_, reason, note) = match outcome.phase {
+        Phase::Ready { .. } => (
+            EventType::Normal,
+            "Unidled",
+            format!("Woken for a visitor in {seconds} s (reference {reference})"),
+        ),
+        Phase::Failed { reason } => (
+            EventType::Warning,
+            "UnidleFailed",
+            format!("Not up after {seconds} s: {reason:?} (reference {reference})"),
+        ),
+        Phase::Asleep | Phase::Waking { .. } => return None,
+    };
+    Some(Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Unidle".to_owned(),
+        secondary: None,
+    })
+}

@@ -1,0 +1,183 @@
+//! What to write to idle an app, and when not to.
+//!
+//! The app must come back as it was. So whatever a wake-up could not give back is a reason to refuse, and each
+//! refusal tells what to do instead.
+
+mod apply;
+mod checks;
+
+use std::fmt;
+
+use anyhow::{Context, ensure};
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::{api::core::v1::Service as KubeService, jiff::Timestamp};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+use unidler::host::Host;
+
+pub(crate) use self::checks::{backends, lost_port};
+use self::checks::{expect_ingress, expect_pods, kept, no_app};
+pub use crate::target::Target;
+use crate::{
+    listing::Listing,
+    objects::{PointsAt, Service, ServiceWhenUnidled},
+    patch,
+    settings::ClusterSettings,
+};
+
+/// Two patches that idle an app, each on the condition of what was seen.
+#[derive(Debug)]
+pub struct Plan {
+    pub(crate) host: Host,
+    pub(crate) namespace: String,
+    pub(crate) service: String,
+    /// A merge patch, written first: while the app still runs, its visitors already reach the unidler.
+    pub(crate) divert: Value,
+    /// What the Service keeps, to be given back.
+    pub(crate) kept: ServiceWhenUnidled,
+    pub(crate) deployment: String,
+    pub(crate) scale: JsonPatch,
+    pub(crate) replicas: u32,
+    /// The value of the annotation, which tells our own idling from another one.
+    pub(crate) idled_at: String,
+}
+
+impl Plan {
+    /// What is said when it is carried out.
+    #[must_use]
+    pub fn done(&self) -> String {
+        let Self {
+            host,
+            namespace,
+            deployment,
+            replicas,
+            ..
+        } = self;
+        format!(
+            "Idled {host}: Deployment {namespace}/{deployment} has 0 replicas and gets {replicas} back when somebody visits it."
+        )
+    }
+}
+
+/// For a dry run.
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            host,
+            namespace,
+            service,
+            divert,
+            deployment,
+            scale,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "To idle {host}, these two patches would be written. Nothing was.\n"
+        )?;
+        writeln!(
+            f,
+            "Service {namespace}/{service}, merge patch:\n{divert:#}\n"
+        )?;
+        write!(f, "Deployment {namespace}/{deployment}, JSON patch:\n[")?;
+        for (number, operation) in scale.0.iter().enumerate() {
+            write!(
+                f,
+                "{}\n  {}",
+                if number == 0 { "" } else { "," },
+                json!(operation)
+            )?;
+        }
+        write!(f, "\n]")
+    }
+}
+
+/// Decides what to write.
+///
+/// # Errors
+///
+/// If the app must not be idled, in words that tell what to do.
+pub fn plan(
+    host: &Host,
+    objects: &Listing,
+    settings: &ClusterSettings,
+    target: &Target,
+    now: Timestamp,
+) -> anyhow::Result<Plan> {
+    let ClusterSettings {
+        key_label,
+        max_replicas,
+        ..
+    } = settings;
+    let found = objects
+        .caches(settings)
+        .find(host)
+        .map_err(|error| no_app(&error, host, key_label))?;
+    let (namespace, parsed) = (&found.deployment.namespace, &found.deployment.value);
+    let deployment = named(&objects.deployments, namespace, &found.deployment.name)?;
+    let service = named(&objects.services, namespace, &found.service.name)?;
+    let (deployment_name, service_name) = (&found.deployment.name, &found.service.name);
+
+    ensure!(
+        (service_name, namespace) != (&target.name, &target.namespace),
+        "{host} is the unidler's own host: it cannot wake itself"
+    );
+    ensure!(
+        !parsed.idled && found.service.value.points_at != PointsAt::Unidler,
+        "{host} is idled already: `unidler status` lists what is, and `unidler doctor` tells if only half of it was done"
+    );
+    let kept = kept(service)?;
+    // Also those of other hosts, whose visitors would be cut off.
+    for ingress in &found.ingresses {
+        expect_ingress(
+            named(&objects.ingresses, namespace, &ingress.name)?,
+            service_name,
+        )?;
+    }
+    expect_pods(deployment, &kept).with_context(|| {
+        format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
+    })?;
+    let replicas = parsed.replicas;
+    ensure!(
+        replicas > 0,
+        "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
+         switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
+    );
+    ensure!(
+        replicas <= *max_replicas,
+        "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
+         raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
+    );
+
+    let idled_at = now.to_string();
+    Ok(Plan {
+        host: host.clone(),
+        namespace: namespace.clone(),
+        service: service_name.clone(),
+        divert: patch::divert(service, &kept, target),
+        kept,
+        deployment: deployment_name.clone(),
+        scale: patch::idle(deployment, parsed, &idled_at),
+        replicas,
+        idled_at,
+    })
+}
+
+fn named<'a, K: ResourceExt>(
+    objects: &'a [K],
+    namespace: &str,
+    name: &str,
+) -> anyhow::Result<&'a K> {
+    let mut same = objects.iter().filter(|object| {
+        object.namespace().as_deref() == Some(namespace) && object.name_any() == name
+    });
+    same.next().context("an object is gone")
+}
+
+/// Whether a Service leads to the unidler.
+pub(crate) fn leads_to_unidler(service: KubeService, settings: &ClusterSettings) -> bool {
+    Service::parse(service, &settings.own_service()).points_at == PointsAt::Unidler
+}
+
+#[cfg(test)]
+mod tests;

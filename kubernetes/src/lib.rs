@@ -1,0 +1,51 @@
+//! A real cluster: the only crate that knows Kubernetes. No HTTP server, no command line and no page live here.
+//!
+//! ```text
+//!  API server ──a watch per kind──> caches: Ingress, Deployment, Service      shared, trimmed, indexed
+//!             ──2 watches─────────> rollout (pods, endpoints)                 per app, only while it wakes
+//!                                      │
+//!                    lookup, objects, pods, observe                           pure: which app, how far it is
+//!                                      │
+//!                    cluster: observe / watch / apply ──> writer ──> patch    three conditional patches
+//!
+//!  api_server ──Listing──> idle::plan ──Plan──> idle::apply                   two conditional patches, or none
+//!                          status::apps
+//!             ─Snapshot──> doctor::findings
+//! ```
+//!
+//! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions.
+
+mod api_server;
+mod cache;
+mod caches;
+mod client;
+mod cluster;
+pub mod doctor;
+mod doubts;
+mod events;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
+pub mod idle;
+mod listing;
+mod lookup;
+mod objects;
+mod observe;
+mod patch;
+mod pods;
+mod request_metrics;
+mod retry_after;
+mod rights;
+mod rollout;
+mod settings;
+pub mod status;
+mod target;
+mod watching;
+mod writer;
+
+pub use self::{
+    api_server::ApiServer, cluster::KubernetesCluster, listing::Listing, observe::CONTACT_AGE,
+    request_metrics::API_REQUESTS, rights::ServiceAccount, settings::ClusterSettings,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,421 @@
+//! Which app a host names.
+//!
+//! ```text
+//!  host ──> rules of Ingresses ──> Services in their namespaces ──> Deployments with the same key
+//!           exact before wildcard                                   in the same namespace
+//! ```
+//!
+//! Requests reach unidler through a Service that points to it now. So of several candidates the one with such a Service
+//! counts, then any; what leads to no app counts for nothing. Of several namespaces the one whose Ingress is the oldest
+//! counts, as ingress controllers have it: who may create an Ingress cannot block an app, nor get its requests. What is
+//! left could be woken in the place of another app, and then none is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
+
+use k8s_openapi::{api::networking::v1::ServiceBackendPort, jiff::Timestamp};
+use unidler::{cluster::AppId, host::Host, progress::Reason};
+
+use crate::{
+    cache::Cached,
+    caches::{Caches, of_key, of_namespace},
+    objects::{Deployment, Ingress, PointsAt, Service},
+};
+
+/// The longest value of a label.
+const MAX_LABEL: usize = 63;
+
+/// The values that the key label may have for a host: the whole of it, as much of it as a label can hold, or its first part.
+pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
+    let whole = host.as_str();
+    // A host is ASCII.
+    let cut = &whole[..whole.len().min(MAX_LABEL)];
+    let mut keys = vec![cut, cut.trim_end_matches(['-', '.']), host.first_label()];
+    keys.dedup();
+    keys
+}
+
+/// The objects of an app.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Those that lead to its Service; at least one.
+    pub(crate) ingresses: Vec<Arc<Cached<Ingress>>>,
+    pub(crate) deployment: Arc<Cached<Deployment>>,
+    pub(crate) service: Arc<Cached<Service>>,
+}
+
+impl Found {
+    /// Its name. It stays the same whatever happens to the objects, and names them in the log.
+    pub(crate) fn id(&self) -> AppId {
+        AppId::new(&format!(
+            "{}/{}/{}",
+            self.service.namespace, self.service.name, self.deployment.name
+        ))
+    }
+
+    /// The ports of its Service to which a host leads.
+    pub(crate) fn ports<'a>(&'a self, host: &'a Host) -> Vec<&'a ServiceBackendPort> {
+        let of_rule = |is_exact: bool| {
+            let rules = self
+                .ingresses
+                .iter()
+                .flat_map(|ingress| &ingress.value.rules);
+            let own = rules.filter(move |rule| {
+                (rule.host == host.as_str()) == is_exact && host.is_served_by(&rule.host)
+            });
+            own.flat_map(|rule| &rule.backends)
+                .filter(|(service, _)| *service == self.service.name)
+                .map(|(_, port)| port)
+        };
+        let exact: Vec<_> = of_rule(true).collect();
+        if exact.is_empty() {
+            of_rule(false).collect()
+        } else {
+            exact
+        }
+    }
+
+    /// The hosts that lead to the app, wildcards included.
+    pub(crate) fn hosts(&self) -> BTreeSet<&str> {
+        let rules = self
+            .ingresses
+            .iter()
+            .flat_map(|ingress| &ingress.value.rules);
+        let own = rules.filter(|rule| {
+            rule.backends
+                .iter()
+                .any(|(service, _)| *service == self.service.name)
+        });
+        own.map(|rule| rule.host.as_str()).collect()
+    }
+
+    /// What people call it.
+    pub(crate) fn title(&self) -> Option<String> {
+        let mut of_ingresses = self
+            .ingresses
+            .iter()
+            .filter_map(|ingress| ingress.value.title.as_ref());
+        of_ingresses
+            .next()
+            .or(self.service.value.title.as_ref())
+            .or(self.deployment.value.title.as_ref())
+            .cloned()
+    }
+
+    /// How likely it is that a visitor who reaches us wants this app: only if its Service points at us.
+    fn rank(&self) -> (bool, bool) {
+        let is_here = self.is_here();
+        (is_here, is_here && self.deployment.value.idled)
+    }
+
+    fn is_here(&self) -> bool {
+        self.service.value.points_at == PointsAt::Unidler
+    }
+
+    /// When the first of its Ingresses was created. `None` is never.
+    fn since(&self) -> Option<Timestamp> {
+        self.ingresses
+            .iter()
+            .filter_map(|ingress| ingress.value.created)
+            .min()
+    }
+}
+
+/// Why no app was found, and which objects were looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotFound {
+    pub(crate) reason: Reason,
+    /// Such as `Ingress team/tool`.
+    pub(crate) involved: Vec<String>,
+}
+
+/// The objects, for the log.
+impl fmt::Display for NotFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.involved.join(", "))
+    }
+}
+
+fn named<T>(kind: &str, object: &Cached<T>) -> String {
+    format!("{kind} {}/{}", object.namespace, object.name)
+}
+
+impl Caches {
+    /// Finds the app of a host.
+    pub(crate) fn find(&self, host: &Host) -> Result<Found, NotFound> {
+        let wildcard = host
+            .as_str()
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
+        let mut error = None;
+        // Ingress controllers take an exact host before a wildcard, if it leads anywhere.
+        // An exact host that leads to no app does not keep away an app that is here: anybody may have created that Ingress.
+        let mut leads_elsewhere = false;
+        for rule in [Some(host.as_str()), wildcard.as_deref()]
+            .into_iter()
+            .flatten()
+        {
+            match self.decided(rule, Some(host)) {
+                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found),
+                Ok(_) => {}
+                Err(why) => error = error.or(why),
+            }
+            leads_elsewhere |= self.leads_anywhere(rule);
+        }
+        Err(error.unwrap_or_else(|| self.nobodys(host)))
+    }
+
+    fn leads_anywhere(&self, rule: &str) -> bool {
+        self.ingresses.get(rule).iter().any(|ingress| {
+            let mut backends = ingress.value.backends(rule);
+            backends.any(|(service, _)| self.services.named(&ingress.namespace, service).is_some())
+        })
+    }
+
+    /// The app of a name.
+    pub(crate) fn app(&self, id: &AppId) -> Result<Found, NotFound> {
+        let mut names = id.as_str().split('/');
+        let mut name = || names.next().unwrap_or_default();
+        let (namespace, service_name, deployment_name) = (name(), name(), name());
+        let gone = |reason, kind: &str, name: &str| NotFound {
+            reason,
+            involved: vec![format!("{kind} {namespace}/{name}")],
+        };
+        let service = self.services.named(namespace, service_name);
+        let service = service.ok_or_else(|| gone(Reason::NoService, "Service", service_name))?;
+        let deployment = self.deployments.named(namespace, deployment_name);
+        let deployment =
+            deployment.ok_or_else(|| gone(Reason::NoDeployment, "Deployment", deployment_name))?;
+        let ingresses = self.ingresses.get(&of_namespace(namespace, service_name));
+        if ingresses.is_empty() {
+            return Err(gone(Reason::NoIngress, "Service", service_name));
+        }
+        Ok(Found {
+            ingresses,
+            deployment,
+            service,
+        })
+    }
+
+    /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
+    pub(crate) fn apps(&self) -> Vec<Found> {
+        let ingresses = self.ingresses.all();
+        let rules: BTreeSet<&str> = ingresses
+            .iter()
+            .flat_map(|ingress| &ingress.value.rules)
+            .map(|rule| &*rule.host)
+            .collect();
+        let candidates = rules.into_iter().flat_map(|rule| {
+            self.candidates(rule, Host::parse(rule).ok().as_ref())
+                .into_values()
+        });
+        let apps: BTreeMap<_, _> = candidates
+            .flatten()
+            .map(|found| (found.id().as_str().to_owned(), found))
+            .collect();
+        let id = |found: &Found| {
+            (
+                found.deployment.namespace.clone(),
+                found.deployment.name.clone(),
+            )
+        };
+        let here: HashSet<_> = apps
+            .values()
+            .filter(|found| found.is_here())
+            .map(id)
+            .collect();
+        apps.into_values()
+            .filter(|found| found.is_here() || !here.contains(&id(found)))
+            .collect()
+    }
+
+    /// The app that a rule leads to. The error is `None` if it leads to none.
+    pub(crate) fn decided(
+        &self,
+        rule: &str,
+        host: Option<&Host>,
+    ) -> Result<Found, Option<NotFound>> {
+        let (apps, others): (Vec<_>, Vec<_>) = self
+            .candidates(rule, host)
+            .into_values()
+            .partition(Result::is_ok);
+        let mut apps: Vec<Found> = apps.into_iter().flatten().collect();
+        let Some(highest) = apps.iter().map(Found::rank).max() else {
+            return Err(others.into_iter().find_map(Result::err));
+        };
+        apps.retain(|app| app.rank() == highest);
+        // Where namespaces claim the same host, ingress controllers follow the oldest claim, and so does Gateway API.
+        let claims = apps
+            .iter()
+            .filter_map(|app| Some((app.since()?, app.service.namespace.clone())));
+        if let Some((since, namespace)) = claims.min_by_key(|(since, _)| *since) {
+            apps.retain(|app| app.service.namespace == namespace || app.since() == Some(since));
+        }
+        let is_one_namespace = apps
+            .iter()
+            .all(|other| other.service.namespace == apps[0].service.namespace);
+        // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
+        let keys = host.map(keys_of).unwrap_or_default();
+        let has_key = |app: &Found| {
+            app.deployment
+                .key
+                .as_deref()
+                .is_some_and(|key| keys.contains(&key))
+        };
+        if is_one_namespace && apps.iter().any(has_key) {
+            apps.retain(has_key);
+        }
+        // Several Services of one Deployment are woken one after the other.
+        if apps
+            .iter()
+            .all(|other| Arc::ptr_eq(&other.deployment, &apps[0].deployment))
+        {
+            // The Service with the Deployment's own key is the one that leads to its pods.
+            let is_own =
+                |app: &Found| app.service.key.is_some() && app.service.key == app.deployment.key;
+            let own = apps.iter().position(is_own).unwrap_or_default();
+            return Ok(apps.swap_remove(own));
+        }
+        let reason = if is_one_namespace {
+            Reason::AmbiguousService
+        } else {
+            Reason::AmbiguousIngress
+        };
+        let involved = apps.iter().flat_map(|app| {
+            let ingresses = app
+                .ingresses
+                .iter()
+                .map(|ingress| named("Ingress", ingress));
+            ingresses.chain([
+                named("Service", &app.service),
+                named("Deployment", &app.deployment),
+            ])
+        });
+        Err(Some(NotFound {
+            reason,
+            involved: involved.collect(),
+        }))
+    }
+
+    /// What each Service that a rule leads to is part of, if anything says that it is part of an app. By namespace and name.
+    fn candidates(
+        &self,
+        rule: &str,
+        host: Option<&Host>,
+    ) -> BTreeMap<(String, String), Result<Found, NotFound>> {
+        let mut candidates = BTreeMap::new();
+        for ingress in self.ingresses.get(rule) {
+            for (service, _) in ingress.value.backends(rule) {
+                let id = (ingress.namespace.clone(), service.clone());
+                if let Some(candidate) = (!candidates.contains_key(&id))
+                    .then(|| self.behind(&ingress, service, host))
+                    .flatten()
+                {
+                    candidates.insert(id, candidate);
+                }
+            }
+        }
+        candidates
+    }
+
+    /// The app that a Service is part of; `None` if it is of no interest to us.
+    fn behind(
+        &self,
+        ingress: &Arc<Cached<Ingress>>,
+        name: &str,
+        host: Option<&Host>,
+    ) -> Option<Result<Found, NotFound>> {
+        let namespace = &ingress.namespace;
+        let ingresses = self.ingresses.get(&of_namespace(namespace, name));
+        let involved = |mut more: Vec<String>| {
+            let mut involved: Vec<_> = ingresses
+                .iter()
+                .map(|ingress| self::named("Ingress", ingress))
+                .collect();
+            involved.append(&mut more);
+            involved
+        };
+        let Some(service) = self.services.named(namespace, name) else {
+            let involved = involved(vec![format!(
+                "Service {namespace}/{name}, which does not exist"
+            )]);
+            return ingress.key.as_ref().map(|_| {
+                Err(NotFound {
+                    reason: Reason::NoService,
+                    involved,
+                })
+            });
+        };
+        let own = service
+            .key
+            .iter()
+            .chain(ingresses.iter().filter_map(|ingress| ingress.key.as_ref()))
+            .map(String::as_str);
+        let keys = own.chain(host.map(keys_of).unwrap_or_default());
+        let with_key = |key: &str| self.deployments.get(&of_namespace(namespace, key));
+        let deployments = keys
+            .map(with_key)
+            .find(|deployments| !deployments.is_empty())
+            .unwrap_or_default();
+        let is_labelled =
+            service.key.is_some() || ingresses.iter().any(|ingress| ingress.key.is_some());
+        let mut idled = deployments
+            .iter()
+            .filter(|deployment| deployment.value.idled);
+        let deployment = match (&*deployments, idled.next(), idled.next()) {
+            ([only], ..) => only,
+            (_, Some(only), None) => only,
+            ([], ..) if is_labelled || service.value.points_at == PointsAt::Unidler => {
+                let involved = involved(vec![self::named("Service", &service)]);
+                return Some(Err(NotFound {
+                    reason: Reason::NoDeployment,
+                    involved,
+                }));
+            }
+            ([], ..) => return None,
+            (several, ..) => {
+                let involved = involved(
+                    several
+                        .iter()
+                        .map(|deployment| self::named("Deployment", deployment))
+                        .collect(),
+                );
+                return Some(Err(NotFound {
+                    reason: Reason::AmbiguousDeployment,
+                    involved,
+                }));
+            }
+        };
+        Some(Ok(Found {
+            deployment: Arc::clone(deployment),
+            service,
+            ingresses,
+        }))
+    }
+
+    /// Why a host that leads to no app does not.
+    fn nobodys(&self, host: &Host) -> NotFound {
+        let labelled: Vec<_> = keys_of(host)
+            .into_iter()
+            .flat_map(|key| self.ingresses.get(&of_key(key)))
+            .collect();
+        let reason = if labelled.is_empty() {
+            Reason::NoIngress
+        } else {
+            Reason::HostNotServed
+        };
+        NotFound {
+            reason,
+            involved: labelled
+                .iter()
+                .map(|ingress| named("Ingress", ingress))
+                .collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,513 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{cache::Cache, objects::OwnService};
+
+/// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
+///
+/// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a Deployment: `key`, `rstudio`, and `idled`. Of a Service: `key`
+/// and `here`. Anything can be `leaving`.
+fn caches(cluster: &[&str]) -> Caches {
+    let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    for line in cluster {
+        let mut words = line.split(' ');
+        let (kind, id) = (words.next().expect("a kind"), words.next().expect("a name"));
+        let (namespace, name) = id.split_once('/').expect("a namespace and a name");
+        let mut metadata =
+            json!({ "namespace": namespace, "name": name, "labels": {}, "annotations": {} });
+        let (mut rules, mut spec) = (Vec::new(), json!({ "selector": { "app": "tool" } }));
+        for word in words {
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("key", key) => metadata["labels"]["host"] = json!(key),
+                ("rstudio", key) => metadata["labels"]["unidler-key"] = json!(key),
+                ("alias", hosts) => {
+                    metadata["annotations"]["nginx.ingress.kubernetes.io/server-alias"] =
+                        json!(hosts);
+                }
+                ("born", year) => {
+                    metadata["creationTimestamp"] = json!(format!("{year}-01-01T00:00:00Z"));
+                }
+                ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
+                ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
+                ("here", _) => {
+                    spec = json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" });
+                }
+                (rule, _) => {
+                    let (host, service) = rule.split_once('>').expect("a rule");
+                    let backend =
+                        json!({ "service": { "name": service, "port": { "name": "http" } } });
+                    rules.push(json!({ "host": host, "http": { "paths": [{ "path": "/", "backend": backend }] } }));
+                }
+            }
+        }
+        match kind {
+            "ingress" => {
+                ingresses.push(json!({ "metadata": metadata, "spec": { "rules": rules } }));
+            }
+            "deployment" => deployments
+                .push(json!({ "metadata": metadata, "spec": { "selector": {}, "template": {} } })),
+            _ => services.push(json!({ "metadata": metadata, "spec": spec })),
+        }
+    }
+    fn objects<K: serde::de::DeserializeOwned>(json: Vec<Value>) -> Vec<K> {
+        json.into_iter()
+            .map(|object| serde_json::from_value(object).expect("an object"))
+            .collect()
+    }
+    let own = OwnService {
+        name: "unidler".into(),
+        domain: "cluster.local".into(),
+    };
+    Caches {
+        ingresses: Cache::of(objects(ingresses), "host", Ingress::parse),
+        deployments: Cache::of(objects(deployments), "host", Deployment::parse),
+        services: Cache::of(objects(services), "host", |service| {
+            Service::parse(service, &own)
+        }),
+    }
+}
+
+/// An idled app as the 2020 idler leaves it.
+const TOOL: &[&str] = &[
+    "ingress a/tool born=2020 key=tool.example tool.example>tool",
+    "deployment a/tool key=tool.example idled",
+    "service a/tool key=tool.example here",
+];
+
+const LONG: &str = "a-name-that-is-longer-than-any-label-can-be.of-a-team-with-a-long.name.example";
+
+/// What there is besides [`TOOL`]; a host; and the app that it names.
+type Case = (
+    &'static [&'static str],
+    &'static str,
+    Result<&'static str, Reason>,
+);
+
+#[test]
+fn a_host_names_the_app_that_its_ingresses_lead_to() {
+    let cases: &[Case] = &[
+        (&[], "tool.example", Ok("a/tool/tool")),
+        (&[], "other.example", Err(Reason::NoIngress)),
+        // Several hosts of one Ingress, and several Ingresses of one namespace, are one app.
+        (
+            &["ingress a/more WWW.tool.example>tool apex.example>tool"],
+            "www.tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more www.tool.example>tool apex.example>tool"],
+            "apex.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more *.team.example>tool"],
+            "any.team.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more *.team.example>tool"],
+            "one.more.team.example",
+            Err(Reason::NoIngress),
+        ),
+        (
+            &["ingress a/more shop.example>tool alias=alias.example,*.alias.example"],
+            "alias.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more shop.example>tool alias=alias.example,*.alias.example"],
+            "www.alias.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more key=tool.example tool.example>tool"],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        // Another Service of the host has no app behind it.
+        (
+            &["ingress a/more tool.example>hooks", "service a/hooks"],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["ingress a/more key=tool.example tool.example>gone"],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        // It is another app, which is awake.
+        (
+            &[
+                "ingress a/more tool.example>api",
+                "service a/api key=api",
+                "deployment a/api key=api",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        // It is another app, which is idled as well: the path would tell, and is not known.
+        (
+            &[
+                "ingress a/more tool.example>api",
+                "service a/api key=api here",
+                "deployment a/api key=api idled",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &[
+                "ingress a/more tool.example>api",
+                "service a/api key=tool here",
+                "deployment a/api key=tool idled",
+            ],
+            "tool.example",
+            Err(Reason::AmbiguousService),
+        ),
+        // A second Service of the same Deployment.
+        (
+            &[
+                "ingress a/more tool.example>admin",
+                "service a/admin key=tool.example here",
+            ],
+            "tool.example",
+            Ok("a/admin/tool"),
+        ),
+        // Strangers block nobody.
+        (
+            &["ingress evil/tool key=tool.example tool.example>tool"],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &[
+                "ingress evil/tool key=tool.example tool.example>tool",
+                "service evil/tool here",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &[
+                "ingress evil/tool key=tool.example tool.example>tool",
+                "service evil/tool key=tool.example",
+                "deployment evil/tool key=tool.example",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &[
+                "ingress evil/tool born=2025 key=tool.example tool.example>tool",
+                "service evil/tool key=tool.example here",
+                "deployment evil/tool key=tool.example idled",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        // Of the same second, neither is the first.
+        (
+            &[
+                "ingress evil/tool born=2020 key=tool.example tool.example>tool",
+                "service evil/tool key=tool.example here",
+                "deployment evil/tool key=tool.example idled",
+            ],
+            "tool.example",
+            Err(Reason::AmbiguousIngress),
+        ),
+        // An app that is awake is not taken over by one that only says that it is idled.
+        (
+            &[
+                "ingress v/app born=2020 key=v.example v.example>app",
+                "service v/app key=v.example",
+                "deployment v/app key=v.example",
+                "ingress evil/app born=2025 key=v.example v.example>app",
+                "service evil/app key=v.example",
+                "deployment evil/app key=v.example idled",
+            ],
+            "v.example",
+            Ok("v/app/app"),
+        ),
+        // Once awake, an app is still its own Service, and not another one of the same host.
+        (
+            &[
+                "ingress w/web key=w.example w.example>api w.example>web",
+                "service w/api",
+                "service w/web key=w.example",
+                "deployment w/web key=w.example",
+            ],
+            "w.example",
+            Ok("w/web/web"),
+        ),
+        // Exact before wildcard, if it leads to a Service.
+        (
+            &[
+                "ingress b/all *.example>all",
+                "service b/all here",
+                "deployment b/all key=tool idled",
+            ],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &[
+                "ingress a/all *.example>all",
+                "service a/all key=x here",
+                "deployment a/all key=x idled",
+            ],
+            "other.example",
+            Ok("a/all/all"),
+        ),
+        // An exact host that leads to no app keeps nobody away from one that is here.
+        (
+            &[
+                "ingress a/all *.example>all",
+                "service a/all key=x here",
+                "deployment a/all key=x idled",
+                "ingress b/other other.example>other",
+                "service b/other",
+            ],
+            "other.example",
+            Ok("a/all/all"),
+        ),
+        (
+            &[
+                "ingress a/all *.example>all",
+                "service a/all key=x here",
+                "deployment a/all key=x idled",
+                "ingress b/other key=other.example other.example>gone",
+            ],
+            "other.example",
+            Ok("a/all/all"),
+        ),
+        // The key is that of the Service, else that of an Ingress, else it follows from the host.
+        (
+            &[
+                "ingress b/x x.example>x",
+                "service b/x here",
+                "deployment b/x key=x.example idled",
+            ],
+            "x.example",
+            Ok("b/x/x"),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x",
+                "service b/x here",
+                "deployment b/x key=x idled",
+            ],
+            "x.example",
+            Ok("b/x/x"),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x key=k",
+                "service b/x here",
+                "deployment b/x key=k idled",
+            ],
+            "x.example",
+            Ok("b/x/x"),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x",
+                "service b/x key=k here",
+                "deployment b/x rstudio=k idled",
+            ],
+            "x.example",
+            Ok("b/x/x"),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x key=k",
+                "service b/x key=l here",
+                "deployment b/k key=k idled",
+                "deployment b/l key=l idled",
+            ],
+            "x.example",
+            Ok("b/x/l"),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x key=k",
+                "service b/x key=k here",
+                "deployment c/x key=k idled",
+            ],
+            "x.example",
+            Err(Reason::NoDeployment),
+        ),
+        (
+            &["ingress b/x x.example>x", "service b/x here"],
+            "x.example",
+            Err(Reason::NoDeployment),
+        ),
+        (
+            &["ingress b/x x.example>x", "service b/x"],
+            "x.example",
+            Err(Reason::NoIngress),
+        ),
+        (
+            &["ingress b/x x.example>x key=x.example"],
+            "x.example",
+            Err(Reason::NoService),
+        ),
+        (
+            &["ingress b/x x.example>x"],
+            "x.example",
+            Err(Reason::NoIngress),
+        ),
+        (
+            &["ingress b/x y.example>x key=x.example"],
+            "x.example",
+            Err(Reason::HostNotServed),
+        ),
+        (
+            &["ingress b/x y.example>x key=x"],
+            "x.example",
+            Err(Reason::HostNotServed),
+        ),
+        // Of several Deployments the one that is idled.
+        (
+            &["deployment a/worker key=tool.example"],
+            "tool.example",
+            Ok("a/tool/tool"),
+        ),
+        (
+            &["deployment a/worker key=tool.example idled"],
+            "tool.example",
+            Err(Reason::AmbiguousDeployment),
+        ),
+        // What is being deleted is as good as gone.
+        (
+            &[
+                "ingress b/x x.example>x key=x leaving",
+                "service b/x here",
+                "deployment b/x key=x idled",
+            ],
+            "x.example",
+            Err(Reason::NoIngress),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x key=x",
+                "service b/x here leaving",
+                "deployment b/x key=x idled",
+            ],
+            "x.example",
+            Err(Reason::NoService),
+        ),
+        (
+            &[
+                "ingress b/x x.example>x key=x",
+                "service b/x here",
+                "deployment b/x key=x idled leaving",
+            ],
+            "x.example",
+            Err(Reason::NoDeployment),
+        ),
+    ];
+    for (more, host, expected) in cases {
+        let caches = caches(&[TOOL, more].concat());
+        let found = caches.find(&Host::parse(host).expect("a host"));
+        let id = found.as_ref().map(Found::id);
+        assert_eq!(
+            id.as_ref().map(AppId::as_str).map_err(|error| error.reason),
+            *expected,
+            "{host} of {more:?}"
+        );
+        if let Ok(found) = found {
+            assert_eq!(
+                caches.app(&found.id()).expect("it is found again").id(),
+                found.id()
+            );
+            assert!(
+                caches.apps().iter().any(|app| app.id() == found.id()),
+                "it is among all apps: {host} of {more:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_host_that_no_label_can_hold_is_found_by_as_much_as_one_can() {
+    let cut = &LONG[..63];
+    let host = Host::parse(LONG).expect("a host");
+    for key in [cut, cut.trim_end_matches(['-', '.']), host.first_label()] {
+        let objects = [
+            format!("ingress b/long key={key} {LONG}>long"),
+            "service b/long here".to_owned(),
+            format!("deployment b/long key={key} idled"),
+        ];
+        let found = caches(&objects.each_ref().map(String::as_str))
+            .find(&host)
+            .expect("an app");
+        assert_eq!(
+            (found.id().as_str(), found.hosts()),
+            ("b/long/long", BTreeSet::from([LONG]))
+        );
+    }
+}
+
+/// Otherwise the sweep would take it for one that no visitor can wake, and wake it.
+#[test]
+fn another_service_of_an_idled_deployment_is_not_another_app() {
+    let more = &[
+        "ingress a/more key=tool.example hooks.example>hooks",
+        "service a/hooks",
+    ];
+    let apps = |cluster: &[&str]| {
+        caches(cluster)
+            .apps()
+            .iter()
+            .map(|app| app.id().to_string())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(apps(&[TOOL, more].concat()), ["a/tool/tool"]);
+    let awake = [
+        "ingress a/tool tool.example>tool",
+        "deployment a/tool key=tool.example",
+        "service a/tool",
+    ];
+    assert_eq!(
+        apps(&[&awake[..], more].concat()),
+        ["a/hooks/tool", "a/tool/tool"]
+    );
+}
+
+#[test]
+fn what_is_not_found_is_named() {
+    let caches = caches(&[
+        "ingress a/tool key=tool.example tool.example>tool",
+        "service a/tool here",
+    ]);
+    let error = caches
+        .find(&Host::parse("tool.example").expect("a host"))
+        .expect_err("no Deployment");
+    assert_eq!(error.to_string(), "Ingress a/tool, Service a/tool");
+}
+
+#[test]
+fn the_title_is_that_of_the_ingress_then_of_the_service_then_of_the_deployment() {
+    let title = |ingress: bool, service: bool| {
+        let mut found = caches(TOOL)
+            .find(&Host::parse("tool.example").expect("a host"))
+            .expect("an app");
+        let titled = |name: &str, is_titled: bool| is_titled.then(|| name.to_owned());
+        Arc::get_mut(&mut found.deployment)
+            .expect("the only one")
+            .value
+            .title = titled("Deployment", true);
+        Arc::get_mut(&mut found.service)
+            .expect("the only one")
+            .value
+            .title = titled("Service", service);
+        Arc::get_mut(&mut found.ingresses[0])
+            .expect("the only one")
+            .value
+            .title = titled("Ingress", ingress);
+        found.title()
+    };
+    assert_eq!(title(true, true).as_deref(), Some("Ingress"));
+    assert_eq!(title(false, true).as_deref(), Some("Service"));
+    assert_eq!(title(false, false).as_deref(), Some("Deployment"));
+}

@@ -1,0 +1,558 @@
+//! A Deployment: whether it is idled, how many replicas it has and had, and how it is doing.
+
+use std::{collections::BTreeMap, iter, time::Duration};
+
+use k8s_openapi::{
+    api::{
+        apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
+        core::v1::PodSpec,
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::{Timestamp, civil::DateTime, tz::TimeZone},
+};
+use kube::core::Selector;
+use unidler::{
+    cluster::{Trouble, Version},
+    progress::Reason,
+};
+
+use super::{
+    IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation, label,
+    refusal::refusal, title,
+};
+
+/// How many wake-ups it remembers.
+const REMEMBERED: usize = 5;
+/// The longest time that is believed, in seconds.
+const MAX_WAKE_SECONDS: u64 = 3600;
+
+/// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
+pub(crate) const LOGIN_PORT: i32 = 3000;
+
+/// The annotation that a Deployment gets with its first `ReplicaSet`.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// A Deployment.
+#[derive(Debug)]
+pub(crate) struct Deployment {
+    pub(crate) uid: String,
+    pub(crate) generation: i64,
+    pub(crate) idled: bool,
+    pub(crate) idled_at: Option<String>,
+    /// The text of the annotation, whatever it is.
+    pub(crate) replicas_when_unidled: Option<String>,
+    /// How long its last wake-ups took, in seconds, the latest first.
+    wake_seconds: Vec<u64>,
+    pub(crate) replicas: u32,
+    /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
+    /// or not `minReadySeconds` have passed that would make them available.
+    pub(crate) ready: u32,
+    /// What its status complains of, if that is not of an older generation.
+    trouble: Option<Trouble>,
+    /// When it was changed, if its controller has not looked at that yet.
+    unseen_since: Option<Timestamp>,
+    /// Its pods, as a label selector for a watch.
+    pub(crate) selector: String,
+    /// The labels that select its pods, if labels alone do.
+    pub(crate) match_labels: Option<BTreeMap<String, String>>,
+    /// The `app` label of its pods.
+    pub(crate) pod_app_label: Option<String>,
+    /// The port that a Service should send to, if that is certain. See [`target_port`].
+    pub(crate) target_port: Option<i32>,
+    /// What people call the app.
+    pub(crate) title: Option<String>,
+}
+
+impl Deployment {
+    pub(crate) fn parse(deployment: KubeDeployment) -> Self {
+        let KubeDeployment {
+            metadata,
+            spec,
+            status,
+        } = deployment;
+        let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+        let generation = metadata.generation.unwrap_or_default();
+        let is_current = status.observed_generation.unwrap_or_default() >= generation;
+        let trouble = if is_current {
+            trouble_of(&metadata, &spec, &status)
+        } else {
+            None
+        };
+        let has_expressions = spec
+            .selector
+            .match_expressions
+            .as_ref()
+            .is_some_and(|list| !list.is_empty());
+        let match_labels = spec
+            .selector
+            .match_labels
+            .clone()
+            .filter(|labels| !has_expressions && !labels.is_empty());
+        let pods = spec.template;
+        let target_port = target_port(pods.spec.as_ref());
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            generation,
+            idled: label(&metadata, IDLED).as_deref() == Some("true"),
+            idled_at: annotation(&metadata, IDLED_AT),
+            replicas_when_unidled: annotation(&metadata, REPLICAS_WHEN_UNIDLED),
+            wake_seconds: annotation(&metadata, WAKE_SECONDS)
+                .as_deref()
+                .map(wake_seconds)
+                .unwrap_or_default(),
+            // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
+            replicas: spec.replicas.map_or(1, count),
+            ready: if is_current {
+                status.ready_replicas.map_or(0, count)
+            } else {
+                0
+            },
+            trouble,
+            unseen_since: if is_current {
+                None
+            } else {
+                changed_at(&metadata)
+            },
+            selector: Selector::try_from(spec.selector)
+                .map(|selector| selector.to_string())
+                .unwrap_or_default(),
+            match_labels,
+            pod_app_label: pods.metadata.and_then(|metadata| label(&metadata, "app")),
+            target_port,
+            title: title(annotation(&metadata, TITLE)),
+        }
+    }
+
+    /// The version of what decisions about a Deployment depend on. Its `resourceVersion` would change with each
+    /// change of its status, of which a wake-up brings many.
+    pub(crate) fn version(&self) -> Version {
+        let Self {
+            uid,
+            generation,
+            idled,
+            idled_at,
+            replicas_when_unidled,
+            ..
+        } = self;
+        Version(format!(
+            "{uid}/{generation}/{idled}/{idled_at:?}/{replicas_when_unidled:?}"
+        ))
+    }
+
+    /// What stands in the way, apart from what its pods complain of.
+    pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
+        match self.unseen_since {
+            Some(since) => {
+                let is_slow = now.duration_since(since) >= NO_SIGN;
+                is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
+            }
+            None => self.trouble,
+        }
+    }
+
+    /// How long a wake-up usually takes: the median of the last ones.
+    pub(crate) fn usual(&self) -> Option<Duration> {
+        let mut sorted = self.wake_seconds.clone();
+        sorted.sort_unstable();
+        sorted
+            .get(sorted.len() / 2)
+            .copied()
+            .map(Duration::from_secs)
+    }
+
+    /// The text of [`WAKE_SECONDS`] after one more wake-up.
+    pub(crate) fn wake_seconds_with(&self, took: Duration) -> String {
+        let latest = took.as_secs().clamp(1, MAX_WAKE_SECONDS);
+        let all = iter::once(&latest)
+            .chain(&self.wake_seconds)
+            .take(REMEMBERED);
+        all.map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// The replicas to restore: at least 1, at most `max`. What cannot be read means 1.
+    pub(crate) fn replicas_to_restore(&self, max: u32) -> u32 {
+        let of_old = || {
+            self.idled_at
+                .as_deref()
+                .and_then(|text| text.rsplit_once([';', ',']).map(|(_, replicas)| replicas))
+        };
+        let wanted = self
+            .replicas_when_unidled
+            .as_deref()
+            .or_else(of_old)
+            .and_then(whole_number);
+        u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
+    }
+
+    /// When it was idled, if the annotation says so in ISO 8601. A time without a zone is in UTC; before 2019 the number
+    /// of replicas followed, after a semicolon or a comma.
+    pub(crate) fn idled_at_time(&self) -> Option<Timestamp> {
+        let text = self.idled_at.as_deref()?;
+        let time = |text: &str| {
+            let text = text.trim();
+            let in_utc = || {
+                text.parse::<DateTime>()
+                    .ok()?
+                    .to_zoned(TimeZone::UTC)
+                    .ok()
+                    .map(|zoned| zoned.timestamp())
+            };
+            text.parse::<Timestamp>().ok().or_else(in_utc)
+        };
+        let (before, replicas) = text.rsplit_once([';', ',']).unwrap_or((text, "1"));
+        time(if replicas.trim().parse::<u32>().is_ok() {
+            before
+        } else {
+            text
+        })
+    }
+}
+
+/// The port that a Service should send to. A guess could lead past the login that a proxy in the pod provides, so that there
+/// is none: [`LOGIN_PORT`] if a container declares it; the only port of the only container, or [`LOGIN_PORT`], as the 2020
+/// idler had it, if that declares none; else nobody knows.
+fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
+    let (init, main) = pod
+        .map(|pod| {
+            (
+                pod.init_containers.as_deref().unwrap_or_default(),
+                &*pod.containers,
+            )
+        })
+        .unwrap_or_default();
+    // A sidecar is an init container that is always restarted
+    // (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
+    let sidecars = init
+        .iter()
+        .filter(|container| container.restart_policy.as_deref() == Some("Always"));
+    let containers: Vec<_> = main.iter().chain(sidecars).collect();
+    let ports = containers
+        .iter()
+        .flat_map(|container| container.ports.iter().flatten());
+    let tcp = ports.filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+    let ports: Vec<i32> = tcp.map(|port| port.container_port).collect();
+    match (&*ports, &*containers) {
+        (ports, _) if ports.contains(&LOGIN_PORT) => Some(LOGIN_PORT),
+        ([only], [_]) => Some(*only),
+        ([], [] | [_]) => Some(LOGIN_PORT),
+        _ => None,
+    }
+}
+
+/// A whole number, also as programs write it that know only fractions: `2.0`, `1e+06`.
+fn whole_number(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let fraction = || {
+        let number = text
+            .parse::<f64>()
+            .ok()
+            .filter(|_| text.contains(['.', 'e', 'E']))?;
+        // Far more than any cluster has, and exact.
+        #[expect(clippy::cast_possible_truncation, reason = "checked")]
+        (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
+    };
+    text.parse().ok().or_else(fraction)
+}
+
+/// What a current status complains of
+/// ([Kubernetes: Deployment status](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status)).
+fn trouble_of(
+    metadata: &ObjectMeta,
+    spec: &DeploymentSpec,
+    status: &DeploymentStatus,
+) -> Option<Trouble> {
+    let condition = |kind: &str, value: &str, reason: &str| {
+        status.conditions.iter().flatten().find(|condition| {
+            condition.type_ == kind
+                && condition.status == value
+                && condition.reason.as_deref() == Some(reason)
+        })
+    };
+    // Some of its pods are enough, so those that are refused do not matter if there are others.
+    let has_pods = status.replicas.is_some_and(|replicas| replicas > 0);
+    let refused = condition("ReplicaFailure", "True", "FailedCreate").filter(|_| !has_pods);
+    if let Some(refused) = refused {
+        Some(refusal(refused.message.as_deref().unwrap_or_default()))
+    } else if spec.paused == Some(true) && annotation(metadata, REVISION).is_none() {
+        // A paused Deployment is scaled as any other, but gets no ReplicaSet if it has none.
+        Some(Trouble::given_up(Reason::HeldBack))
+    } else {
+        condition("Progressing", "False", "ProgressDeadlineExceeded")
+            .map(|_| Trouble::given_up(Reason::RolloutStuck))
+    }
+}
+
+/// When anything but the status was changed last.
+fn changed_at(metadata: &ObjectMeta) -> Option<Timestamp> {
+    let by_people = metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .filter(|entry| entry.subresource.as_deref() != Some("status"));
+    let times = by_people
+        .filter_map(|entry| entry.time.as_ref())
+        .chain(&metadata.creation_timestamp);
+    times.map(|time| time.0).max()
+}
+
+/// Whoever may annotate a Deployment may write this, so what makes no sense is skipped.
+fn wake_seconds(text: &str) -> Vec<u64> {
+    let times = text
+        .split(',')
+        .filter_map(|seconds| seconds.trim().parse().ok());
+    times
+        .filter(|seconds| (1..=MAX_WAKE_SECONDS).contains(seconds))
+        .take(REMEMBERED)
+        .collect()
+}
+
+fn count(replicas: i32) -> u32 {
+    u32::try_from(replicas).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can stand in the call"
+)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn deployment(json: Value) -> Deployment {
+        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    }
+
+    fn idled(annotations: Value) -> Deployment {
+        deployment(json!({
+            "metadata": { "generation": 3, "labels": { "mojanalytics.xyz/idled": "true" }, "annotations": annotations },
+            "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "tool" } }, "template": { "metadata": { "labels": { "app": "tool" } } } },
+            "status": { "observedGeneration": 3 },
+        }))
+    }
+
+    #[test]
+    fn replicas_are_restored_as_they_were_and_garbage_means_one() {
+        for (text, replicas) in [
+            ("2", 2),
+            ("10", 10),
+            ("1000000", 10),
+            ("0", 1),
+            ("-1", 1),
+            ("abc", 1),
+            ("", 1),
+            ("99999999999999999999", 1),
+            ("2.0", 2),
+            ("2e+00", 2),
+            ("1e+06", 10),
+            ("1.5", 1),
+            ("inf", 1),
+            ("NaN", 1),
+            ("-1e+06", 1),
+        ] {
+            assert_eq!(
+                idled(json!({ REPLICAS_WHEN_UNIDLED: text })).replicas_to_restore(10),
+                replicas,
+                "{text:?}"
+            );
+        }
+        assert_eq!(idled(json!({})).replicas_to_restore(10), 1);
+    }
+
+    #[test]
+    fn the_time_of_idling_is_read_in_every_way_that_it_was_ever_written() {
+        for (text, time, replicas) in [
+            ("2026-01-01T00:00:00Z", Some("2026-01-01T00:00:00Z"), 1),
+            ("2026-01-01T01:00:00+01:00", Some("2026-01-01T00:00:00Z"), 1),
+            ("2020-01-01T00:00:00", Some("2020-01-01T00:00:00Z"), 1),
+            (
+                "2020-01-01T00:00:00.123456",
+                Some("2020-01-01T00:00:00.123456Z"),
+                1,
+            ),
+            (
+                "2018-06-01T12:00:00+00:00;2",
+                Some("2018-06-01T12:00:00Z"),
+                2,
+            ),
+            ("2018-06-01T12:00:00,3", Some("2018-06-01T12:00:00Z"), 3),
+            ("yesterday", None, 1),
+            ("", None, 1),
+        ] {
+            let deployment = idled(json!({ IDLED_AT: text }));
+            assert_eq!(
+                deployment.idled_at_time(),
+                time.map(|time| time.parse().expect("a time")),
+                "{text}"
+            );
+            assert_eq!(deployment.replicas_to_restore(10), replicas, "{text}");
+            let newer = idled(json!({ IDLED_AT: text, REPLICAS_WHEN_UNIDLED: "5" }));
+            assert_eq!(newer.replicas_to_restore(10), 5, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_title_is_text_of_at_most_eighty_characters() {
+        let long = "ü".repeat(100);
+        for (text, title) in [
+            ("  Sales\treport\n2026 ", Some("Sales report 2026")),
+            ("<b>R&D</b>\u{1b}[2J\u{202e}", Some("<b>R&D</b>[2J")),
+            ("\n \u{0}", None),
+            ("", None),
+            (&*long, Some(&long[..160])),
+        ] {
+            assert_eq!(
+                idled(json!({ TITLE: text })).title.as_deref(),
+                title,
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_usual_time_is_the_median_of_the_last_ones() {
+        for (text, usual, then) in [
+            ("", None, "7"),
+            ("40", Some(40), "7,40"),
+            ("30,50,40", Some(40), "7,30,50,40"),
+            ("1,2,3,4,5,6,7", Some(3), "7,1,2,3,4"),
+            ("x,-1,0,99999999,40", Some(40), "7,40"),
+        ] {
+            let deployment = idled(json!({ WAKE_SECONDS: text }));
+            assert_eq!(deployment.usual(), usual.map(Duration::from_secs), "{text}");
+            assert_eq!(
+                deployment.wake_seconds_with(Duration::from_millis(7_400)),
+                then,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn replicas_of_an_older_generation_do_not_count() {
+        let json = |observed| {
+            json!({
+                "metadata": { "generation": 3 },
+                "spec": { "selector": {}, "template": {} },
+                "status": { "observedGeneration": observed, "readyReplicas": 2 },
+            })
+        };
+        assert_eq!(deployment(json(2)).ready, 0);
+        assert_eq!(deployment(json(3)).ready, 2);
+    }
+
+    /// A Deployment whose replicas were asked for at noon.
+    fn woken(change: Value) -> Deployment {
+        let mut json = json!({
+            "metadata": {
+                "generation": 4,
+                "annotations": { "deployment.kubernetes.io/revision": "1" },
+                "creationTimestamp": "2025-01-01T12:00:00Z",
+                "managedFields": [
+                    { "manager": "people", "operation": "Apply", "time": "2025-01-01T12:00:00Z" },
+                    { "manager": "unidler", "operation": "Update", "time": "2026-01-01T12:00:00Z" },
+                    { "manager": "controller", "operation": "Update", "subresource": "status", "time": "2026-01-01T12:00:20Z" },
+                ],
+            },
+            "spec": { "replicas": 2, "selector": {}, "template": {} },
+            "status": { "observedGeneration": 4 },
+        });
+        json_patch::merge(&mut json, &change);
+        deployment(json)
+    }
+
+    fn trouble_at(time: &str, change: Value) -> Option<Trouble> {
+        woken(change).trouble(format!("2026-01-01T{time}Z").parse().expect("a time"))
+    }
+
+    fn with_condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+        json!({ "status": { "conditions": [{ "type": kind, "status": status, "reason": reason, "message": message }] } })
+    }
+
+    #[test]
+    fn a_deployment_that_its_controller_does_not_look_at_waits_for_the_platform() {
+        let stale = json!({ "status": { "observedGeneration": 3 } });
+        assert_eq!(trouble_at("12:00:59", stale.clone()), None);
+        assert_eq!(
+            trouble_at("12:01:00", stale),
+            Some(Trouble::waiting(Reason::PlatformNotReady))
+        );
+        assert_eq!(trouble_at("13:00:00", json!({})), None);
+        let mut old = with_condition("Progressing", "False", "ProgressDeadlineExceeded", "");
+        old["status"]["observedGeneration"] = json!(3);
+        assert_eq!(
+            trouble_at("12:00:01", old),
+            None,
+            "what was before does not count"
+        );
+    }
+
+    #[test]
+    fn conditions_become_reasons() {
+        let at_once = |change| trouble_at("12:00:01", change);
+        let stuck = with_condition("Progressing", "False", "ProgressDeadlineExceeded", "");
+        assert_eq!(
+            at_once(stuck),
+            Some(Trouble::given_up(Reason::RolloutStuck))
+        );
+        assert_eq!(
+            at_once(with_condition(
+                "Progressing",
+                "True",
+                "ReplicaSetUpdated",
+                ""
+            )),
+            None
+        );
+        let refused = with_condition(
+            "ReplicaFailure",
+            "True",
+            "FailedCreate",
+            "pods \"a\" is forbidden: exceeded quota: q",
+        );
+        assert_eq!(
+            at_once(refused.clone()),
+            Some(Trouble::given_up(Reason::PodsRefused))
+        );
+        let mut one_of_two = refused;
+        one_of_two["status"]["replicas"] = json!(1);
+        assert_eq!(at_once(one_of_two), None, "one pod is enough");
+        assert_eq!(
+            at_once(with_condition("ReplicaFailure", "True", "FailedDelete", "")),
+            None,
+            "too many pods hold nobody up"
+        );
+    }
+
+    #[test]
+    fn only_a_paused_deployment_that_was_never_rolled_out_is_held_back() {
+        let paused = json!({ "spec": { "paused": true } });
+        assert_eq!(
+            trouble_at("12:00:01", paused.clone()),
+            None,
+            "it can be scaled"
+        );
+        let mut never = paused;
+        never["metadata"] = json!({ "annotations": null });
+        assert_eq!(
+            trouble_at("12:00:01", never),
+            Some(Trouble::given_up(Reason::HeldBack))
+        );
+    }
+
+    #[test]
+    fn the_version_changes_with_what_matters_and_not_with_the_status() {
+        let before = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
+        let mut after = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
+        after.ready = 2;
+        assert_eq!(before.version(), after.version());
+        assert_ne!(
+            before.version(),
+            idled(json!({ IDLED_AT: "2026-02-02T00:00:00Z" })).version(),
+            "idled again"
+        );
+        after.generation = 4;
+        assert_ne!(before.version(), after.version());
+    }
+}

@@ -1,0 +1,200 @@
+//! What the caches and the watches of a wake-up say of an app, as the engine has it.
+
+use std::{
+    collections::HashMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use metrics::gauge;
+use tokio::{
+    sync::watch,
+    time::{Instant, interval},
+};
+use tracing::warn;
+use unidler::{
+    cluster::{self, AppId, Endpoints, Observed, Pods},
+    host::Host,
+    progress::Reason,
+};
+
+use crate::{
+    caches::Caches,
+    doubts::Doubts,
+    lookup::{Found, NotFound},
+    objects::PointsAt,
+    rollout::Rollout,
+    settings::ClusterSettings,
+};
+
+/// The metric of how long ago the API server was last known to keep us current, in seconds, by `kind`; 0 while it does.
+pub const CONTACT_AGE: &str = "unidler_contact_age_seconds";
+
+/// How often that is brought up to date.
+const CONTACT_UPKEEP: Duration = Duration::from_secs(5);
+/// How often the log says the same of a host that names no app.
+const SAY_AGAIN: Duration = Duration::from_mins(10);
+/// How many such hosts are remembered: they are hosts of Ingresses, but who knows how many there are.
+const MAX_SAID: usize = 1_000;
+
+/// Sees the cluster.
+pub(crate) struct Observer {
+    /// For watches, which are known to end.
+    client: Client,
+    settings: ClusterSettings,
+    pub(crate) caches: Caches,
+    /// Told after every change of a cache.
+    changed: watch::Sender<()>,
+    doubts: Doubts,
+    /// When the log said of which objects why they are no app.
+    said: Mutex<HashMap<String, (Instant, Reason)>>,
+}
+
+impl std::fmt::Debug for Observer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Observer")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Observer {
+    pub(crate) fn new(client: Client, settings: ClusterSettings) -> Self {
+        let (changed, _) = watch::channel(());
+        Self {
+            client,
+            settings,
+            caches: Caches::new(&changed),
+            changed,
+            doubts: Doubts::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    /// Fills the caches, for ever.
+    pub(crate) async fn run(&self) {
+        tokio::join!(
+            self.caches.fill(&self.client, &self.settings),
+            self.measure_contact()
+        );
+    }
+
+    async fn measure_contact(&self) {
+        let mut ticks = interval(CONTACT_UPKEEP);
+        loop {
+            ticks.tick().await;
+            for (kind, cache) in self.caches.all() {
+                gauge!(CONTACT_AGE, "kind" => kind.to_ascii_lowercase())
+                    .set(cache.since_contact().as_secs_f64());
+            }
+        }
+    }
+
+    /// Told after every change of what is seen of all apps.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn not_ready(&self) -> Option<String> {
+        self.caches.not_ready()
+    }
+
+    /// Has the caches filled anew, unless that was done not long ago or is being done.
+    pub(crate) fn doubt(&self) {
+        self.caches.doubt(|| self.doubts.may_list());
+    }
+
+    /// What is looked for in the caches, if they can tell. What is not in an old one may be there all the same.
+    fn looked_up<T>(
+        &self,
+        look: impl FnOnce(&Caches) -> Result<T, NotFound>,
+    ) -> Result<T, NotFound> {
+        let unknown = |reason| NotFound {
+            reason,
+            involved: Vec::new(),
+        };
+        if let Some(reason) = self.caches.unusable() {
+            return Err(unknown(reason));
+        }
+        look(&self.caches).map_err(|error| {
+            if self.caches.are_connected() {
+                error
+            } else {
+                unknown(Reason::ApiUnreachable)
+            }
+        })
+    }
+
+    pub(crate) fn app(&self, app: &AppId) -> Result<Found, NotFound> {
+        self.looked_up(|caches| caches.app(app))
+    }
+
+    /// All apps that a host leads to.
+    pub(crate) fn apps(&self) -> Vec<Found> {
+        self.looked_up(|caches| Ok(caches.apps()))
+            .unwrap_or_default()
+    }
+
+    /// Finds the app of a host. The log says why there is none, if there are objects that should be one.
+    pub(crate) fn app_of(&self, host: &Host) -> Result<Found, Reason> {
+        self.looked_up(|caches| caches.find(host)).map_err(|error| {
+            if !error.involved.is_empty() && self.is_news(&error) {
+                warn!(%host, reason = ?error.reason, "found no app: {error}");
+            }
+            error.reason
+        })
+    }
+
+    /// Whether this was not logged lately. By the objects and not by the host: a wildcard lets strangers make up hosts.
+    fn is_news(&self, error: &NotFound) -> bool {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.len() >= MAX_SAID {
+            said.retain(|_, (when, _)| when.elapsed() < SAY_AGAIN);
+        }
+        let involved = error.to_string();
+        let is_old = said
+            .get(&involved)
+            .is_some_and(|(when, last)| *last == error.reason && when.elapsed() < SAY_AGAIN);
+        let is_news = !is_old && said.len() < MAX_SAID;
+        if is_news {
+            said.insert(involved, (Instant::now(), error.reason));
+        }
+        is_news
+    }
+
+    /// Begins to watch the pods and endpoints of an app.
+    pub(crate) fn watch(&self, found: &Found) -> Rollout {
+        Rollout::watch(&self.client, found)
+    }
+
+    pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> Observed {
+        let max_replicas = self.settings.max_replicas;
+        let (deployment, service) = (&found.deployment.value, &found.service.value);
+        Observed {
+            connected: self.caches.are_connected(),
+            title: found.title(),
+            deployment: cluster::Deployment {
+                version: deployment.version(),
+                idled: deployment.idled,
+                replicas: deployment.replicas,
+                replicas_when_unidled: deployment.replicas_to_restore(max_replicas),
+                available: deployment.ready,
+                trouble: deployment.trouble(Timestamp::now()),
+                usual: deployment.usual(),
+            },
+            service: match service.points_at {
+                PointsAt::Unidler => cluster::Service::Idled {
+                    version: service.version(),
+                    restorable: service.when_unidled(deployment).is_ok(),
+                },
+                PointsAt::Pods => cluster::Service::Serving {
+                    endpoints: rollout.map_or(Endpoints::Unknown, Rollout::endpoints),
+                },
+                PointsAt::Elsewhere => cluster::Service::Elsewhere,
+            },
+            pods: rollout.map_or_else(Pods::default, Rollout::pods),
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Every patch that unidler writes, each on the condition of what was seen.
+//!
+//! A patch of the Deployment tests what it was decided on (its uid, its generation and the idle marks) and the API
+//! server refuses it with 422 if one of them is different. Its `resourceVersion` would be the wrong condition: the
+//! status of a Deployment that wakes changes many times a second. Nothing but what it means changes a Service, so
+//! its patch carries the `resourceVersion`, and the API server answers 409.
+
+use std::time::Duration;
+
+use json_patch::{
+    AddOperation, Patch as JsonPatch, PatchOperation, RemoveOperation, ReplaceOperation,
+    TestOperation,
+    jsonptr::{PointerBuf, Token},
+};
+use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
+use kube::{ResourceExt, api::PatchParams};
+use serde_json::{Value, json};
+
+use crate::{
+    objects::{
+        Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service,
+        ServiceWhenUnidled, WAKE_SECONDS,
+    },
+    target::{PORT, Target},
+};
+
+/// The name under which the API server notes our changes in `managedFields`.
+const FIELD_MANAGER: &str = "unidler";
+
+pub(crate) fn params() -> PatchParams {
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    }
+}
+
+pub(crate) fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
+    let mut operations = conditions(deployment);
+    operations.push(PatchOperation::Replace(ReplaceOperation {
+        path: pointer(["spec", "replicas"]),
+        value: json!(replicas),
+    }));
+    JsonPatch(operations)
+}
+
+pub(crate) fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> JsonPatch {
+    let mut operations = conditions(deployment);
+    // There is a place for an annotation only where there are some already.
+    if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
+        let value = json!(deployment.wake_seconds_with(took));
+        operations.push(PatchOperation::Add(AddOperation {
+            path: pointer(["metadata", "annotations", WAKE_SECONDS]),
+            value,
+        }));
+    }
+    operations.push(remove(["metadata", "labels", IDLED]));
+    if deployment.idled_at.is_some() {
+        operations.push(remove(["metadata", "annotations", IDLED_AT]));
+    }
+    if deployment.replicas_when_unidled.is_some() {
+        operations.push(remove(["metadata", "annotations", REPLICAS_WHEN_UNIDLED]));
+    }
+    JsonPatch(operations)
+}
+
+/// What has to be true of a Deployment that is written to.
+fn conditions(deployment: &Deployment) -> Vec<PatchOperation> {
+    let mut operations = vec![
+        test(["metadata", "uid"], json!(deployment.uid)),
+        test(["metadata", "generation"], json!(deployment.generation)),
+        test(["metadata", "labels", IDLED], json!("true")),
+    ];
+    if let Some(idled_at) = &deployment.idled_at {
+        operations.push(test(["metadata", "annotations", IDLED_AT], json!(idled_at)));
+    }
+    operations
+}
+
+pub(crate) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
+    let mut metadata = json!({ "uid": service.uid, "resourceVersion": service.resource_version });
+    if service.has_saved() {
+        metadata["annotations"] = json!({ SERVICE_WHEN_UNIDLED: null });
+    }
+    let mut spec = json!(restored);
+    spec["type"] = json!("ClusterIP");
+    spec["externalName"] = Value::Null;
+    // A merge patch merges: with what an idler has left on the `ExternalName` the selector would select less, or nothing.
+    for label in service
+        .selected
+        .iter()
+        .filter(|label| !restored.selector.contains_key(*label))
+    {
+        spec["selector"][label] = Value::Null;
+    }
+    json!({ "metadata": metadata, "spec": spec })
+}
+
+pub(crate) fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
+    PointerBuf::from_tokens(path.map(Token::new))
+}
+
+pub(crate) fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+    PatchOperation::Test(TestOperation {
+        path: pointer(path),
+        value,
+    })
+}
+
+pub(crate) fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
+    PatchOperation::Remove(RemoveOperation {
+        path: pointer(path),
+    })
+}
+
+/// The patch of the Service.
+pub(crate) fn divert(service: &KubeService, kept: &ServiceWhenUnidled, target: &Target) -> Value {
+    let (name, port) = PORT;
+    json!({
+        "metadata": {
+            "uid": service.uid(),
+            "resourceVersion": service.resource_version(),
+            "annotations": { SERVICE_WHEN_UNIDLED: json!(kept).to_string() },
+        },
+        "spec": {
+            "type": "ExternalName",
+            "externalName": target.address,
+            "selector": null,
+            "ports": [{ "name": name, "port": port, "targetPort": port }],
+        },
+    })
+}
+
+/// The patch of the Deployment. Its `resourceVersion` would be the wrong condition, as for a wake-up.
+pub(crate) fn idle(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &str) -> JsonPatch {
+    let add = |path: [&str; 3], value: &str| {
+        PatchOperation::Add(AddOperation {
+            path: pointer(path),
+            value: json!(value),
+        })
+    };
+    let mut operations = vec![
+        test(["metadata", "uid"], json!(parsed.uid)),
+        test(["metadata", "generation"], json!(parsed.generation)),
+        add(["metadata", "labels", IDLED], "true"),
+    ];
+    // The labels have the key at least. Of annotations there may be none, and then there is no place for one.
+    if deployment.metadata.annotations.is_none() {
+        operations.push(PatchOperation::Add(AddOperation {
+            path: pointer(["metadata", "annotations"]),
+            value: json!({}),
+        }));
+    }
+    operations.extend([
+        add(["metadata", "annotations", IDLED_AT], idled_at),
+        add(
+            ["metadata", "annotations", REPLICAS_WHEN_UNIDLED],
+            &parsed.replicas.to_string(),
+        ),
+        PatchOperation::Replace(ReplaceOperation {
+            path: pointer(["spec", "replicas"]),
+            value: json!(0),
+        }),
+    ]);
+    JsonPatch(operations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects::OwnService;
+
+    fn idled() -> Deployment {
+        let json = json!({
+            "metadata": {
+                "uid": "u1", "generation": 7,
+                "labels": { IDLED: "true" },
+                "annotations": { IDLED_AT: "2026-01-01T00:00:00Z", REPLICAS_WHEN_UNIDLED: "2" },
+            },
+            "spec": { "replicas": 0, "selector": {}, "template": {} },
+        });
+        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    }
+
+    #[test]
+    fn a_deployment_is_patched_on_the_condition_of_what_was_seen() {
+        let conditions = json!([
+            { "op": "test", "path": "/metadata/uid", "value": "u1" },
+            { "op": "test", "path": "/metadata/generation", "value": 7 },
+            { "op": "test", "path": "/metadata/labels/mojanalytics.xyz~1idled", "value": "true" },
+            { "op": "test", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at", "value": "2026-01-01T00:00:00Z" },
+        ]);
+        let with = |changes: Value| {
+            let operations =
+                [&conditions, &changes].map(|list| list.as_array().expect("a list").clone());
+            Value::from(operations.concat())
+        };
+        assert_eq!(
+            json!(scale(&idled(), 2)),
+            with(json!([{ "op": "replace", "path": "/spec/replicas", "value": 2 }]))
+        );
+        assert_eq!(
+            json!(clear_idled(&idled(), Some(Duration::from_secs(40)))),
+            with(json!([
+                { "op": "add", "path": "/metadata/annotations/mojanalytics.xyz~1wake-seconds", "value": "40" },
+                { "op": "remove", "path": "/metadata/labels/mojanalytics.xyz~1idled" },
+                { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1idled-at" },
+                { "op": "remove", "path": "/metadata/annotations/mojanalytics.xyz~1replicas-when-unidled" },
+            ]))
+        );
+    }
+
+    #[test]
+    fn a_service_gets_back_all_that_it_kept() {
+        let own = OwnService {
+            name: "unidler".into(),
+            domain: "cluster.local".into(),
+        };
+        let service = |annotations: Value| {
+            let metadata =
+                json!({ "uid": "u2", "resourceVersion": "9", "annotations": annotations });
+            let spec = json!({ "selector": { "a": "x", "left": "over" } });
+            Service::parse(
+                serde_json::from_value(json!({ "metadata": metadata, "spec": spec }))
+                    .expect("a Service"),
+                &own,
+            )
+        };
+        let kept = json!({ "selector": { "a": "b" }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack" });
+        let restored = serde_json::from_value(kept.clone()).expect("a kept spec");
+        assert_eq!(
+            restore_service(
+                &service(json!({ SERVICE_WHEN_UNIDLED: kept.to_string() })),
+                &restored
+            ),
+            json!({
+                "metadata": { "uid": "u2", "resourceVersion": "9", "annotations": { SERVICE_WHEN_UNIDLED: null } },
+                "spec": {
+                    "type": "ClusterIP", "externalName": null,
+                    "selector": { "a": "b", "left": null }, "ports": [{ "port": 80 }], "ipFamilyPolicy": "PreferDualStack",
+                },
+            })
+        );
+    }
+}

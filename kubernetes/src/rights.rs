@@ -1,0 +1,115 @@
+//! What the server has to be allowed to do, and as whom it runs.
+
+use std::str::FromStr;
+
+/// Something that the server does in every namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Right {
+    pub(crate) group: &'static str,
+    pub(crate) resource: &'static str,
+    pub(crate) verb: &'static str,
+    /// What does not work without it.
+    pub(crate) why: &'static str,
+    /// Whether apps wake without it.
+    pub(crate) optional: bool,
+}
+
+/// What `deploy/rbac.yaml` allows.
+pub(crate) const RIGHTS: &[Right] = &{
+    const EVENTS: &str = "Deployments do not show how their wake-ups went.";
+    const FIND: &str = "No app is found, so none is woken.";
+    const WAKE: &str = "No app can be woken.";
+    const fn right(
+        group: &'static str,
+        resource: &'static str,
+        verb: &'static str,
+        why: &'static str,
+    ) -> Right {
+        Right {
+            group,
+            resource,
+            verb,
+            why,
+            optional: false,
+        }
+    }
+    [
+        right("networking.k8s.io", "ingresses", "list", FIND),
+        right("networking.k8s.io", "ingresses", "watch", FIND),
+        right("apps", "deployments", "list", FIND),
+        right("apps", "deployments", "watch", FIND),
+        right("apps", "deployments", "patch", WAKE),
+        right("", "services", "list", FIND),
+        right("", "services", "watch", FIND),
+        right("", "services", "patch", WAKE),
+        right(
+            "discovery.k8s.io",
+            "endpointslices",
+            "watch",
+            "Visitors are sent on before anybody answers behind the Service.",
+        ),
+        Right {
+            optional: true,
+            ..right(
+                "",
+                "pods",
+                "watch",
+                "Visitors are not told how far the pods are, nor why one does not start.",
+            )
+        },
+        Right {
+            optional: true,
+            ..right("events.k8s.io", "events", "create", EVENTS)
+        },
+        Right {
+            optional: true,
+            ..right("events.k8s.io", "events", "patch", EVENTS)
+        },
+    ]
+};
+
+/// A service account of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceAccount {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl FromStr for ServiceAccount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(':') {
+            Some((namespace, name))
+                if !namespace.is_empty() && !name.is_empty() && !name.contains(':') =>
+            {
+                Ok(Self {
+                    namespace: namespace.to_owned(),
+                    name: name.to_owned(),
+                })
+            }
+            _ => Err(
+                "write namespace and name with a colon between, such as unidler:unidler".to_owned(),
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_account_is_written_as_namespace_and_name() {
+        let account = ServiceAccount {
+            namespace: "tools".into(),
+            name: "unidler".into(),
+        };
+        assert_eq!("tools:unidler".parse(), Ok(account));
+        for text in ["", "unidler", ":", "a:", ":b", "a:b:c"] {
+            assert!(text.parse::<ServiceAccount>().is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,477 @@
+//! What is watched for a single app while it wakes, and only then: its pods and its endpoints.
+//!
+//! Each is one watch that begins with the present objects, so a wake-up costs two reads. Both are optional: without the
+//! permission the page works, with less detail.
+//!
+//! An endpoint counts only if somebody answers there *now*. The cluster leaves addresses behind: those of pods that are
+//! going, for as long as its controllers take; and those from before a Service was an `ExternalName`, for days.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Debug,
+    mem,
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::StreamExt;
+use k8s_openapi::{
+    api::{
+        core::v1::Pod,
+        discovery::v1::{Endpoint, EndpointSlice},
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Api, Client, Resource, ResourceExt,
+    api::{WatchEvent, WatchParams},
+};
+use serde::de::DeserializeOwned;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{debug, warn};
+use unidler::cluster::{Endpoints, Pods};
+
+use crate::{
+    cache::{ASK_AGAIN, jittered},
+    lookup::Found,
+    objects::PointsAt,
+    pods,
+    retry_after::retry_after,
+};
+
+/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed not much later.
+const WATCH_SECONDS: u32 = 30;
+/// How long to wait before a watch that failed is begun again: doubled each time.
+const BACKOFF: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(30);
+/// The longest that an API server can ask to be left alone.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
+/// How long to wait where the permission is missing.
+const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
+/// How long a view is believed that cannot be kept current.
+const MAX_OLD: Duration = Duration::from_secs(10);
+/// After how long without an event a watch has brought all that is there, where the API server does not say so; and where it
+/// might.
+const QUIET: Duration = Duration::from_secs(1);
+const LONG_QUIET: Duration = Duration::from_secs(5);
+/// For how long after an app got its replicas those of its pods do not count that were there before: controllers take
+/// that long at most to say that they are going.
+const OLD_PODS: Duration = Duration::from_secs(5);
+/// Who keeps the endpoints of pods, as the label [`MANAGED_BY`] says.
+const CONTROLLER: &str = "endpointslice-controller.k8s.io";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// What says that a watch has brought all that was there when it began
+/// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
+const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
+
+/// The pods and endpoints of one app. Dropping it ends both watches.
+#[derive(Debug)]
+pub(crate) struct Rollout {
+    of: Subject,
+    pods: Watched<Pod>,
+    slices: Watched<EndpointSlice>,
+    before: Before,
+}
+
+/// What the watches depend on.
+#[derive(Debug, PartialEq, Eq)]
+struct Subject {
+    namespace: String,
+    deployment: String,
+    selector: String,
+    service: String,
+}
+
+/// What was there already.
+#[derive(Debug, Default)]
+struct Before {
+    /// The uids of the pods while the app had no replicas.
+    pods: HashSet<String>,
+    /// When it got some, if that was seen.
+    scaled: Option<Instant>,
+    /// The versions of the slices while the Service pointed at us.
+    slices: HashSet<(String, String)>,
+}
+
+impl Rollout {
+    pub(crate) fn watch(client: &Client, found: &Found) -> Self {
+        let of = Subject::of(found);
+        let endpoints = format!("kubernetes.io/service-name={}", of.service);
+        Self {
+            pods: Watched::new(Api::namespaced(client.clone(), &of.namespace), &of.selector),
+            slices: Watched::new(Api::namespaced(client.clone(), &of.namespace), &endpoints),
+            before: Before::default(),
+            of,
+        }
+    }
+
+    /// Whether these are still the pods and endpoints to watch.
+    pub(crate) fn is_of(&self, found: &Found) -> bool {
+        self.of == Subject::of(found)
+    }
+
+    /// Remembers what is there before the app is started, so that it is not taken for the app.
+    pub(crate) fn note(&mut self, found: &Found) {
+        if let Seen::Known(pods) = &*self.pods.latest.borrow() {
+            if found.deployment.value.replicas == 0 {
+                self.before.scaled = None;
+                self.before.pods = pods.values().filter_map(|pod| pod.uid()).collect();
+            } else if self.before.scaled.is_none() {
+                self.before.scaled = Some(Instant::now());
+            }
+        }
+        if let (PointsAt::Unidler, Seen::Known(slices)) =
+            (found.service.value.points_at, &*self.slices.latest.borrow())
+        {
+            self.before.slices = slices.values().filter_map(version).collect();
+        }
+    }
+
+    /// How far the pods are.
+    pub(crate) fn pods(&self) -> Pods {
+        match &*self.pods.latest.borrow() {
+            Seen::Known(pods) => pods::read(
+                pods.values()
+                    .filter(|pod| self.of.owns(pod))
+                    .map(|pod| &**pod),
+                Timestamp::now(),
+            ),
+            Seen::Nothing | Seen::Forbidden => Pods::default(),
+        }
+    }
+
+    /// Whether one of the app's pods is a ready endpoint of its Service.
+    pub(crate) fn endpoints(&self) -> Endpoints {
+        let (pods, slices) = (self.pods.latest.borrow(), self.slices.latest.borrow());
+        let slices = match &*slices {
+            Seen::Known(slices) => slices.values().filter(|slice| is_of_controller(slice)),
+            Seen::Forbidden => return Endpoints::Forbidden,
+            Seen::Nothing => return Endpoints::Unknown,
+        };
+        let is_ready = match &*pods {
+            Seen::Known(pods) => {
+                let alive: HashSet<_> = pods
+                    .values()
+                    .filter(|pod| self.is_alive(pod))
+                    .filter_map(|pod| pod.uid())
+                    .collect();
+                slices
+                    .flat_map(|slice| &slice.endpoints)
+                    .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid)))
+            }
+            // As much as slices alone can tell.
+            Seen::Forbidden => slices
+                .filter(|slice| {
+                    version(slice).is_none_or(|version| !self.before.slices.contains(&version))
+                })
+                .flat_map(|slice| &slice.endpoints)
+                .any(|endpoint| uid(endpoint).is_some()),
+            Seen::Nothing => return Endpoints::Unknown,
+        };
+        if is_ready {
+            Endpoints::Ready
+        } else {
+            Endpoints::NotReady
+        }
+    }
+
+    /// Whether a pod is of the app that was started, and not of what it was before.
+    fn is_alive(&self, pod: &Pod) -> bool {
+        let was_there = || {
+            pod.metadata
+                .uid
+                .as_ref()
+                .is_some_and(|uid| self.before.pods.contains(uid))
+        };
+        let is_going = || {
+            self.before
+                .scaled
+                .is_none_or(|scaled| scaled.elapsed() < OLD_PODS)
+                && was_there()
+        };
+        pod.metadata.deletion_timestamp.is_none() && self.of.owns(pod) && !is_going()
+    }
+
+    /// Waits until either has changed.
+    pub(crate) async fn changed(&mut self) {
+        tokio::select! {
+            () = self.pods.changed() => {}
+            () = self.slices.changed() => {}
+        }
+    }
+}
+
+impl Subject {
+    fn of(
+        Found {
+            deployment,
+            service,
+            ..
+        }: &Found,
+    ) -> Self {
+        Self {
+            namespace: deployment.namespace.clone(),
+            deployment: deployment.name.clone(),
+            selector: deployment.value.selector.clone(),
+            service: service.name.clone(),
+        }
+    }
+
+    /// Whether a pod is one of the Deployment's: Deployments may select each other's. Its owner is a `ReplicaSet`, whose name
+    /// is that of the Deployment and a hash without a dash.
+    fn owns(&self, pod: &Pod) -> bool {
+        let mut owners = pod.metadata.owner_references.iter().flatten();
+        owners.any(|owner| {
+            let hash = owner
+                .name
+                .strip_prefix(&*self.deployment)
+                .and_then(|rest| rest.strip_prefix('-'));
+            let is_controller = owner.controller == Some(true) && owner.kind == "ReplicaSet";
+            is_controller && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
+        })
+    }
+}
+
+fn is_of_controller(slice: &EndpointSlice) -> bool {
+    slice
+        .labels()
+        .get(MANAGED_BY)
+        .is_some_and(|manager| manager == CONTROLLER)
+}
+
+fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
+    Some((slice.uid()?, slice.resource_version()?))
+}
+
+/// The uid of the pod that is an endpoint, if that is ready. Absent means ready, and not going:
+/// <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
+fn uid(
+    Endpoint {
+        conditions,
+        target_ref,
+        ..
+    }: &Endpoint,
+) -> Option<&str> {
+    let (ready, terminating) = conditions
+        .as_ref()
+        .map(|conditions| (conditions.ready, conditions.terminating))
+        .unwrap_or_default();
+    let pod = target_ref
+        .as_ref()
+        .filter(|target| target.kind.as_deref() == Some("Pod"))?;
+    pod.uid
+        .as_deref()
+        .filter(|_| ready.unwrap_or(true) && !terminating.unwrap_or_default())
+}
+
+/// The objects of one selector, as a task of its own sees them.
+#[derive(Debug)]
+struct Watched<K> {
+    latest: watch::Receiver<Seen<K>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+#[derive(Debug)]
+enum Seen<K> {
+    /// Not yet, or not any more.
+    Nothing,
+    /// All of them, by name.
+    Known(Objects<K>),
+    /// The permission is missing.
+    Forbidden,
+}
+
+type Objects<K> = HashMap<String, Arc<K>>;
+
+impl<K> Watched<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+{
+    fn new(api: Api<K>, selector: &str) -> Self {
+        let (sender, latest) = watch::channel(Seen::Nothing);
+        let params = WatchParams::default()
+            .labels(selector)
+            .timeout(WATCH_SECONDS);
+        let watch = Watch {
+            api,
+            params,
+            sender,
+            says_when_complete: true,
+            current: Instant::now(),
+        };
+        let task = tokio::spawn(watch.go_on());
+        Self {
+            latest,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    async fn changed(&mut self) {
+        if self.latest.changed().await.is_err() {
+            // The task ends only with this; without it there is nothing to wait for.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// What keeps the objects of one selector current.
+struct Watch<K> {
+    api: Api<K>,
+    params: WatchParams,
+    sender: watch::Sender<Seen<K>>,
+    /// Whether the API server says when a watch has brought all that is there. Before 1.32 it may refuse to.
+    says_when_complete: bool,
+    /// When what is shown was current.
+    current: Instant,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+{
+    async fn go_on(mut self) {
+        let kind = K::kind(&());
+        let mut pause = *BACKOFF.start();
+        let mut was_refused = false;
+        loop {
+            let error = match self.once().await {
+                // It has ended as it should. One that ends at once is not begun again at once.
+                Ok(()) => {
+                    was_refused = false;
+                    pause = *BACKOFF.start();
+                    self.wait(jittered(pause)).await;
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match &error {
+                // An API server that has just started says so too: believed when it says so twice.
+                kube::Error::Api(status)
+                    if status.code == 403 && !mem::replace(&mut was_refused, true) =>
+                {
+                    debug!(%kind, %status, "asking again for details");
+                    self.wait(ASK_AGAIN).await;
+                    continue;
+                }
+                kube::Error::Api(status) if status.code == 403 => {
+                    debug!(%kind, %status, "no permission for details");
+                    self.sender.send_replace(Seen::Forbidden);
+                    sleep(jittered(FORBIDDEN_PAUSE)).await;
+                    continue;
+                }
+                kube::Error::Api(status)
+                    if matches!(status.code, 400 | 422) && self.says_when_complete =>
+                {
+                    debug!(%kind, %status, "the API server does not say when a watch is complete");
+                    self.says_when_complete = false;
+                    continue;
+                }
+                kube::Error::Api(status) if status.code == 410 => {
+                    debug!(%kind, %status, "watch expired");
+                }
+                error => {
+                    warn!(%kind, namespace = self.api.namespace(), %error, "cannot watch; trying again");
+                }
+            }
+            self.wait(
+                jittered(pause).max(retry_after(&error).unwrap_or_default().min(MAX_RETRY_AFTER)),
+            )
+            .await;
+            pause = (pause * 2).min(*BACKOFF.end());
+        }
+    }
+
+    async fn wait(&self, time: Duration) {
+        let (forget, again) = (self.current + MAX_OLD, Instant::now() + time);
+        if forget < again {
+            sleep_until(forget).await;
+            self.forget();
+        }
+        sleep_until(again).await;
+    }
+
+    /// What has not been current for a while is not believed any more.
+    fn forget(&self) {
+        self.sender.send_if_modified(|seen| {
+            let is_known = matches!(seen, Seen::Known(_));
+            if is_known {
+                *seen = Seen::Nothing;
+            }
+            is_known
+        });
+    }
+
+    /// One watch. What it brings is shown when it is complete, and until then what was known before.
+    async fn once(&mut self) -> kube::Result<()> {
+        let params = match self.says_when_complete {
+            true => self.params.clone().initial_events(),
+            false => self.params.clone(),
+        };
+        // Without a version a watch begins with what is there at present:
+        // https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch
+        let events = timeout(MAX_OLD, self.api.watch(&params, "")).await;
+        let mut events =
+            pin!(events.unwrap_or_else(|_| Err(kube::Error::Service("no answer".into())))?);
+        let mut objects = Objects::new();
+        let mut is_complete = false;
+        loop {
+            let event = if is_complete {
+                events.next().await
+            } else if let Ok(event) = timeout(self.quiet(), events.next()).await {
+                event
+            } else {
+                is_complete = true;
+                self.show(&objects);
+                continue;
+            };
+            if is_complete {
+                self.current = Instant::now();
+            }
+            match event.transpose()? {
+                None => return Ok(()),
+                Some(WatchEvent::Added(object) | WatchEvent::Modified(object)) => {
+                    objects.insert(object.name_any(), Arc::new(object));
+                }
+                Some(WatchEvent::Deleted(object)) => drop(objects.remove(&object.name_any())),
+                Some(WatchEvent::Bookmark(bookmark)) => {
+                    if is_complete
+                        || !bookmark
+                            .metadata
+                            .annotations
+                            .contains_key(INITIAL_EVENTS_END)
+                    {
+                        continue;
+                    }
+                    is_complete = true;
+                }
+                Some(WatchEvent::Error(status)) => return Err(kube::Error::Api(status)),
+            }
+            if is_complete {
+                self.show(&objects);
+            }
+        }
+    }
+
+    /// After how long without an event a watch has brought all that is there: an older API server does not say so, and brings
+    /// everything at once.
+    fn quiet(&self) -> Duration {
+        if self.says_when_complete {
+            LONG_QUIET
+        } else {
+            QUIET
+        }
+    }
+
+    fn show(&mut self, objects: &Objects<K>) {
+        self.current = Instant::now();
+        self.sender.send_replace(Seen::Known(objects.clone()));
+    }
+}
+
+#[cfg(test)]
+mod tests;

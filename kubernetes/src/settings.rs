@@ -1,0 +1,25 @@
+//! What the idled state looks like in a cluster.
+
+use crate::objects::OwnService;
+
+/// What the idled state looks like in this cluster.
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    /// The label whose value is the app's key.
+    pub key_label: String,
+    /// The name of unidler's own Service, which idled apps' Services point at.
+    pub service_name: String,
+    /// The domain of the cluster's DNS names.
+    pub cluster_domain: String,
+    /// The maximum number of replicas to restore.
+    pub max_replicas: u32,
+}
+
+impl ClusterSettings {
+    pub(crate) fn own_service(&self) -> OwnService {
+        OwnService {
+            name: self.service_name.clone(),
+            domain: self.cluster_domain.clone(),
+        }
+    }
+}

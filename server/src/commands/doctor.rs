@@ -1,0 +1,50 @@
+//! `unidler doctor`: looks for what keeps apps from being idled and woken.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use unidler_kubernetes::{
+    ApiServer, ServiceAccount,
+    doctor::{self, Severity, Snapshot},
+};
+
+use super::output::{Output, json, print};
+use crate::config::ClusterArgs;
+
+/// The options of `unidler doctor`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Options {
+    /// The service account whose rights are looked at [default: one's own inside a cluster, else unidler:unidler].
+    #[arg(long, value_name = "NAMESPACE:NAME")]
+    pub service_account: Option<ServiceAccount>,
+
+    /// How to write it.
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+}
+
+impl Options {
+    /// Prints what is not as it should be.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster cannot be asked.
+    pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
+        let api_server = ApiServer::connect().await?;
+        let snapshot =
+            Snapshot::take(&api_server, cluster.settings(), self.service_account).await?;
+        let findings = doctor::findings(&snapshot);
+        print(&match self.output {
+            Output::Text => doctor::text(&findings),
+            Output::Json => json(&findings),
+        });
+        let has_error = findings
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        Ok(if has_error {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+}

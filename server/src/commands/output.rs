@@ -1,0 +1,35 @@
+//! How results are written.
+
+use std::{
+    io::Write,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::ValueEnum;
+use k8s_openapi::jiff::Timestamp;
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For machines: a JSON array.
+    Json,
+}
+
+/// To the standard output. Nobody is there to hear that it is closed.
+pub(super) fn print(text: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
+}
+
+pub(super) fn json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+/// This second.
+pub(super) fn now() -> Timestamp {
+    let seconds = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    Timestamp::from_second(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default()
+}

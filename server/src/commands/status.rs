@@ -1,0 +1,34 @@
+//! `unidler status`: lists what is asleep.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use unidler_kubernetes::{ApiServer, status};
+
+use super::output::{Output, json, now, print};
+use crate::config::ClusterArgs;
+
+/// The options of `unidler status`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
+pub struct Options {
+    /// How to write it.
+    #[arg(long, short, default_value = "text", value_name = "FORMAT")]
+    pub output: Output,
+}
+
+impl Options {
+    /// Lists the apps that are idled.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster cannot be asked.
+    pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
+        let listing = ApiServer::connect().await?.listing().await?;
+        let apps = status::apps(&listing, &cluster.settings());
+        print(&match self.output {
+            Output::Text => status::table(&apps, now()),
+            Output::Json => json(&apps),
+        });
+        Ok(ExitCode::SUCCESS)
+    }
+}
