@@ -38,6 +38,7 @@ lint: ## formatting, clippy, types of the tests
 	cargo clippy --quiet -p unidler --no-default-features --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler --features engine -p unidler-kubernetes -p unidler-server -p unidler-bench --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
+	node scripts/circles.mjs
 	cd end2end && npx tsc --noEmit
 
 chart: ## checks the Helm chart, and renders the manifests of deploy/ from it

@@ -12,7 +12,7 @@ use axum::{
 use unidler::demo::{DemoCluster, Route};
 use unidler_app::demo::{app_page, start_page};
 
-use crate::{app_host::AppHost, router::AppState};
+use crate::{app_host::AppHost, state::AppState};
 
 /// What the stand-in needs.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //! tell the difference.
 //!
 //! ```text
-//! browser ──> ingress, which is late ──> page::answer ── is there an address? ──> Late::pass_on ──> the app
+//! browser ──> ingress, which is late ──> visit::answer ─ is there an address? ──> Late::pass_on ──> the app
 //!                                             └── not reached: the page   └── reached, but no answer: 502 or 504
 //! ```
 //!

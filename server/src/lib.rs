@@ -5,7 +5,9 @@
 //!                └─ serve ──┬── connections             HTTP/1.1 and h2c, with limits
 //!                            ├── admin                   metrics and probes, on a port of their own
 //!                            ├── router ──┬── place      whose a path is
-//!                            │            ├── page       every path of the app: the page, or a problem
+//!                            │            ├── visit      every path of the app: the page, or a problem
+//!                            │            ├── page       what a browser that navigates gets
+//!                            │            ├── hold       what a program gets that prefers to wait
 //!                            │            ├── late       or the app's own answer, while its ingress is late
 //!                            │            ├── sse        the events: starts or joins
 //!                            │            ├── wake       what a browser posts to, to start the app
@@ -25,12 +27,13 @@ pub mod config;
 pub mod connections;
 pub mod demo;
 pub mod headers;
+mod hold;
 pub mod late;
 pub mod limits;
 pub mod memory;
 pub mod metrics;
+mod navigation;
 mod page;
-mod patience;
 pub mod place;
 pub mod problem;
 pub mod router;
@@ -38,5 +41,7 @@ pub mod serve;
 pub mod site;
 mod sse;
 pub mod start_rule;
+pub mod state;
 pub mod traces;
+mod visit;
 mod wake;

@@ -1,8 +1,6 @@
 //! The whole URL table: what is ours, by the [place](crate::place) of a path; everything else is the app's, and is
 //! answered by [`crate::page`] while the app is not there.
 
-use std::sync::Arc;
-
 use axum::{
     Router,
     body::Body,
@@ -23,35 +21,15 @@ use crate::{
     app_host::AppHost,
     connections::Lease,
     headers,
-    late::Late,
-    limits::Streams,
-    metrics::Handovers,
-    page,
+    navigation::{is_navigation, reads},
     place::{Place, Reserved, back_to},
     problem::Problem,
     site::Site,
     start_rule::{Leave, Refusal, is_cross_site},
+    state::AppState,
+    visit,
     wake::wake,
 };
-
-/// What the handlers share.
-#[derive(Clone, Debug)]
-pub struct AppState {
-    /// Starts, joins and looks at wake-ups.
-    pub hub: Hub,
-    /// The page's files.
-    pub site: Site,
-    /// The status of the page of an app that exists.
-    pub page_status: StatusCode,
-    /// Who may show the page in a frame, as sources of a Content-Security-Policy; `None` is nobody.
-    pub frame_ancestors: Option<Arc<str>>,
-    /// The event streams that are open.
-    pub streams: Streams,
-    /// The handovers under way, for the metrics.
-    pub handovers: Handovers,
-    /// What passes late requests on, if that is wanted.
-    pub late: Option<Late>,
-}
 
 /// All that unidler answers.
 pub fn router(state: AppState) -> Router {
@@ -70,14 +48,14 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         .get::<Lease>()
         .is_some_and(|lease| lease.is_turned_away);
     // People get words.
-    let refused = if page::is_navigation(request.headers()) {
+    let refused = if is_navigation(request.headers()) {
         Problem::into_text
     } else {
         Problem::into_response
     };
     match Place::of(&path) {
         // Kubernetes would end a process that is only busy.
-        Place::App if is_turned_away && path == "/healthz" => page::healthz(),
+        Place::App if is_turned_away && path == "/healthz" => visit::healthz(),
         Place::Reserved {
             what: Reserved::Ready,
             ..
@@ -86,7 +64,7 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         Place::Reserved { base, what } => reserved(&state, base, what, request)
             .await
             .unwrap_or_else(refused),
-        Place::App => page::answer(&state, request).await,
+        Place::App => visit::answer(&state, request).await,
     }
 }
 
@@ -96,12 +74,12 @@ async fn reserved(
     what: Reserved<'_>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let reads = *request.method() == Method::GET || *request.method() == Method::HEAD;
+    let reads = reads(request.method());
     match what {
         Reserved::Nothing => return Err(Problem::not_found()),
         Reserved::File(name) => return file(&state.site, name, request).await,
         // Somebody has reloaded the address that a form was refused at.
-        Reserved::Wake if reads && page::is_navigation(request.headers()) => {
+        Reserved::Wake if reads && is_navigation(request.headers()) => {
             return Ok((StatusCode::SEE_OTHER, [(LOCATION, back_to(base))]).into_response());
         }
         Reserved::Wake if *request.method() != Method::POST => {
@@ -123,7 +101,7 @@ async fn reserved(
         Reserved::Events if is_cross_site(&host, &parts.headers) => {
             Err(Problem::refused(Refusal::CrossSite))
         }
-        Reserved::Events => page::stream(state, &host, &parts.headers, Leave::Join),
+        Reserved::Events => visit::stream(state, &host, &parts.headers, Leave::Join),
         Reserved::Status => Ok(status(state, &host)),
         Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
     }

@@ -33,8 +33,9 @@ use crate::{
     limits::Streams,
     memory::Capacity,
     metrics::{Handovers, Metrics},
-    router::{AppState, router},
+    router::router,
     site::Site,
+    state::AppState,
 };
 
 /// How often wake-ups that nobody finished are looked for.

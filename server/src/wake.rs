@@ -15,11 +15,11 @@ use tokio::time::timeout;
 use unidler::host::Host;
 
 use crate::{
-    page::is_navigation,
+    navigation::is_navigation,
     place::back_to,
     problem::Problem,
-    router::AppState,
     start_rule::{host_of, leave},
+    state::AppState,
 };
 
 /// The most bytes that a form may post. It has no fields.

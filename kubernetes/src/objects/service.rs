@@ -326,7 +326,8 @@ fn addresses(spec: &ServiceSpec) -> Vec<(ServiceBackendPort, SocketAddr)> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{super::Ingress, *};
+    use super::*;
+    use crate::objects::Ingress;
 
     fn deployment(json: Value) -> Deployment {
         Deployment::parse(serde_json::from_value(json).expect("a Deployment"))

@@ -33,9 +33,10 @@ use unidler_server::{
     late::Late,
     limits::{Limits, Streams},
     metrics::Handovers,
-    router::{AppState, router},
+    router::router,
     serve::{self, serve},
     site::Site,
+    state::AppState,
 };
 
 /// The header that a browser sends when somebody opens a page.

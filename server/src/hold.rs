@@ -19,8 +19,8 @@ use crate::{
     headers::entries,
     place::same,
     problem::Problem,
-    router::AppState,
     start_rule::{Leave, leave},
+    state::AppState,
 };
 
 /// The longest that a request is held, whatever it prefers: as long as the proxies on its way usually let it.

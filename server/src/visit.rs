@@ -1,0 +1,116 @@
+//! Every path of the app: its own answer, where its ingress is late; else the page for a browser that navigates, also to
+//! `/events` or `/healthz`, which many apps have, too; else what programs ask for, or a problem.
+
+use axum::{
+    extract::{FromRequestParts, Request},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use unidler::host::Host;
+
+use crate::{
+    app_host::AppHost,
+    hold,
+    late::Failure,
+    navigation::{is_navigation, reads},
+    page,
+    problem::Problem,
+    sse,
+    start_rule::{Leave, leave},
+    state::AppState,
+};
+
+/// What the choice between page and problem depends on.
+const VARY: HeaderValue =
+    HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
+
+/// The app's own answer, the page, or a problem. Starts nothing, unless a program asks for the events or prefers to wait.
+pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let host = match AppHost::from_request_parts(&mut parts, &()).await {
+        Ok(AppHost(host)) => host,
+        // Kubernetes asks at our pod's own address, which is nobody's host.
+        Err(_) if is_healthz(&parts) => return healthz(),
+        Err(problem) if is_navigation(&parts.headers) => return problem.into_text(),
+        Err(problem) => return problem.into_response(),
+    };
+    let progress = state.hub.look(&host);
+    state.handovers.note(&host, &progress);
+    // Whether the app is up is for the app to say: what is known of it may be a moment old.
+    if let Some(late) = &state.late
+        && let Some(address) = state.hub.address(&host)
+    {
+        match late
+            .pass_on(&host, address, Request::from_parts(parts.clone(), body))
+            .await
+        {
+            Ok(answer) => return answer,
+            Err(Failure::Lost(problem)) if is_navigation(&parts.headers) => {
+                return problem.into_text();
+            }
+            Err(Failure::Lost(problem)) => return problem.into_response(),
+            Err(Failure::NothingSent) => {}
+        }
+    }
+    let mut response = if is_navigation(&parts.headers) {
+        page::render(state, progress, &parts).await
+    } else if is_healthz(&parts) {
+        return healthz();
+    } else if is_events(&parts) {
+        events(state, &host, &parts).unwrap_or_else(Problem::into_response)
+    } else if let Some(wait) =
+        hold::preferred(&parts.headers).filter(|_| parts.method != Method::HEAD)
+    {
+        hold::hold(state, &host, &parts, wait)
+            .await
+            .unwrap_or_else(Problem::into_response)
+    } else {
+        Problem::not_up(progress).into_response()
+    };
+    response.headers_mut().insert(header::VARY, VARY);
+    response
+}
+
+/// Liveness.
+pub(crate) fn healthz() -> Response {
+    "Still OK".into_response()
+}
+
+fn is_healthz(parts: &Parts) -> bool {
+    parts.uri.path() == "/healthz" && reads(&parts.method)
+}
+
+fn is_events(parts: &Parts) -> bool {
+    matches!(parts.uri.path(), "/events" | "/events/") && reads(&parts.method)
+}
+
+/// The stream as programs have known it since 2020, which starts the app. A browser only joins: the request may come from
+/// the app itself, in a tab that was left open.
+fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Problem> {
+    if parts.method == Method::HEAD {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let leave = leave(host, &parts.method, &parts.headers).map_err(Problem::refused)?;
+    stream(state, host, &parts.headers, leave)
+}
+
+/// The event stream of an app.
+pub(crate) fn stream(
+    state: &AppState,
+    host: &Host,
+    headers: &HeaderMap,
+    leave: Leave,
+) -> Result<Response, Problem> {
+    let place = state
+        .streams
+        .place(host, headers)
+        .ok_or_else(Problem::crowded)?;
+    let (handovers, app) = (state.handovers.clone(), host.clone());
+    Ok(sse::stream(
+        &state.hub,
+        host,
+        leave,
+        place,
+        move |progress| handovers.note(&app, progress),
+    ))
+}
