@@ -222,7 +222,7 @@ impl App {
 
 impl Cluster for DemoCluster {
     fn find(&self, host: &Host) -> Result<AppId, Reason> {
-        let (scene, _) = self.scene(host).ok_or(Reason::NoIngress)?;
+        let (scene, _) = self.scene(host).ok_or(Reason::NoRoute)?;
         match scene.plot {
             Plot::Lost(reason) if reason.is_discovery() => Err(reason),
             _ => Ok(AppId::new(scene.name)),
@@ -234,7 +234,7 @@ impl Cluster for DemoCluster {
     }
 
     fn observe(&self, app: &AppId) -> Observation {
-        let (scene, app) = self.played(app.as_str()).ok_or(Reason::NoIngress)?;
+        let (scene, app) = self.played(app.as_str()).ok_or(Reason::NoRoute)?;
         match scene.plot {
             Plot::Lost(reason) => Err(reason),
             _ => Ok(app.observe(scene)),

@@ -142,19 +142,19 @@ pub enum Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// No Ingress carries the app's key.
-    NoIngress,
-    /// An Ingress carries the app's key, but none of its rules serves this host.
+    /// No route leads this host to anything.
+    NoRoute,
+    /// A route carries the app's key, but none of its rules serves this host.
     HostNotServed,
-    /// More than one Ingress carries the key and serves this host.
-    AmbiguousIngress,
-    /// No Deployment carries the app's key in the namespace of its Ingress.
-    NoDeployment,
-    /// More than one Deployment does.
-    AmbiguousDeployment,
-    /// No Service carries the app's key in the namespace of its Ingress.
+    /// Routes of several namespaces lead this host to different apps.
+    AmbiguousRoute,
+    /// No workload carries the app's key in the namespace of its route.
+    NoWorkload,
+    /// More than one workload does.
+    AmbiguousWorkload,
+    /// The Service that the route names does not exist.
     NoService,
-    /// More than one Service does.
+    /// The route leads to Services of different apps.
     AmbiguousService,
     /// The Service is an `ExternalName` that points at something else.
     ServiceElsewhere,
@@ -209,11 +209,11 @@ pub enum Reason {
 impl Reason {
     /// All of them, in order.
     pub const ALL: [Self; 31] = [
-        Self::NoIngress,
+        Self::NoRoute,
         Self::HostNotServed,
-        Self::AmbiguousIngress,
-        Self::NoDeployment,
-        Self::AmbiguousDeployment,
+        Self::AmbiguousRoute,
+        Self::NoWorkload,
+        Self::AmbiguousWorkload,
         Self::NoService,
         Self::AmbiguousService,
         Self::ServiceElsewhere,
@@ -247,11 +247,11 @@ impl Reason {
     pub fn is_discovery(self) -> bool {
         matches!(
             self,
-            Self::NoIngress
+            Self::NoRoute
                 | Self::HostNotServed
-                | Self::AmbiguousIngress
-                | Self::NoDeployment
-                | Self::AmbiguousDeployment
+                | Self::AmbiguousRoute
+                | Self::NoWorkload
+                | Self::AmbiguousWorkload
                 | Self::NoService
                 | Self::AmbiguousService
         )
@@ -260,10 +260,7 @@ impl Reason {
     /// Whether there is no app at this address at all.
     #[must_use]
     pub fn is_not_found(self) -> bool {
-        matches!(
-            self,
-            Self::NoIngress | Self::HostNotServed | Self::NoDeployment
-        )
+        matches!(self, Self::NoRoute | Self::HostNotServed | Self::NoWorkload)
     }
 
     /// Whether it often passes without anybody's doing. As long as the cluster has not given up, such a reason is
@@ -458,7 +455,7 @@ mod tests {
             },
             Phase::Ready { notice: None },
             Phase::Failed {
-                reason: Reason::NoIngress,
+                reason: Reason::NoRoute,
             },
         ] {
             let sent = progress(phase);

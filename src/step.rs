@@ -376,9 +376,9 @@ mod tests {
         let elsewhere = |o: &mut Observed| o.service = Service::Elsewhere;
         assert_eq!(observed(elsewhere), Next::Fail(Reason::ServiceElsewhere));
         for reason in [
-            Reason::NoIngress,
+            Reason::NoRoute,
             Reason::HostNotServed,
-            Reason::AmbiguousIngress,
+            Reason::AmbiguousRoute,
         ] {
             assert_eq!(next_step(&Err(reason)), Next::Fail(reason));
         }

@@ -8,9 +8,9 @@ test.use({ startSeconds: 2 });
 faultyTest.use({ startSeconds: 2 });
 
 const GONE = [
-    { kind: "Ingress", reason: "no_ingress", message: "There is no app at this address.", writes: THREE_WRITES },
+    { kind: "Ingress", reason: "no_route", message: "There is no app at this address.", writes: THREE_WRITES },
     // The new one is idled, so it gets its replicas as the old one did.
-    { kind: "Deployment", reason: "no_deployment", message: "The app at this address no longer exists.", writes: ["patch deployments", ...THREE_WRITES] },
+    { kind: "Deployment", reason: "no_workload", message: "The app at this address no longer exists.", writes: ["patch deployments", ...THREE_WRITES] },
     { kind: "Service", reason: "no_service", message: "The app cannot be connected to this address.", writes: THREE_WRITES },
 ] as const;
 

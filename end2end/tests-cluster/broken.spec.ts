@@ -4,14 +4,14 @@ import { events, status } from "../cluster/visitor";
 import { expect, test } from "./fixtures";
 
 const BROKEN: { flaw: Flaw; reason: string; message: string }[] = [
-    { flaw: "no Ingress", reason: "no_ingress", message: "There is no app at this address." },
-    { flaw: "two Deployments", reason: "ambiguous_deployment", message: "We cannot tell which app belongs to this address." },
+    { flaw: "no Ingress", reason: "no_route", message: "There is no app at this address." },
+    { flaw: "two Deployments", reason: "ambiguous_workload", message: "We cannot tell which app belongs to this address." },
     {
         flaw: "Ingress serves another host",
         reason: "host_not_served",
         message: "There is an app with this name, but not at this address.",
     },
-    { flaw: "no Deployment", reason: "no_deployment", message: "The app at this address no longer exists." },
+    { flaw: "no Deployment", reason: "no_workload", message: "The app at this address no longer exists." },
     { flaw: "no Service", reason: "no_service", message: "The app cannot be connected to this address." },
     { flaw: "not idled", reason: "switched_off", message: "This app has been turned off." },
 ];

@@ -156,7 +156,7 @@ impl Cluster for AnyCluster {
     }
 
     fn observe(&self, _: &AppId) -> Observation {
-        self.0.first().cloned().unwrap_or(Err(Reason::NoIngress))
+        self.0.first().cloned().unwrap_or(Err(Reason::NoRoute))
     }
 
     fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {

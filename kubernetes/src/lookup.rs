@@ -188,10 +188,10 @@ impl Caches {
         let service = service.ok_or_else(|| gone(Reason::NoService, "Service", service_name))?;
         let deployment = self.deployments.named(namespace, deployment_name);
         let deployment =
-            deployment.ok_or_else(|| gone(Reason::NoDeployment, "Deployment", deployment_name))?;
+            deployment.ok_or_else(|| gone(Reason::NoWorkload, "Deployment", deployment_name))?;
         let ingresses = self.ingresses.get(&of_namespace(namespace, service_name));
         if ingresses.is_empty() {
-            return Err(gone(Reason::NoIngress, "Service", service_name));
+            return Err(gone(Reason::NoRoute, "Service", service_name));
         }
         Ok(Found {
             ingresses,
@@ -282,7 +282,7 @@ impl Caches {
         let reason = if is_one_namespace {
             Reason::AmbiguousService
         } else {
-            Reason::AmbiguousIngress
+            Reason::AmbiguousRoute
         };
         let involved = apps.iter().flat_map(|app| {
             let ingresses = app
@@ -371,7 +371,7 @@ impl Caches {
             ([], ..) if is_labelled || service.value.points_at == PointsAt::Unidler => {
                 let involved = involved(vec![self::named("Service", &service)]);
                 return Some(Err(NotFound {
-                    reason: Reason::NoDeployment,
+                    reason: Reason::NoWorkload,
                     involved,
                 }));
             }
@@ -384,7 +384,7 @@ impl Caches {
                         .collect(),
                 );
                 return Some(Err(NotFound {
-                    reason: Reason::AmbiguousDeployment,
+                    reason: Reason::AmbiguousWorkload,
                     involved,
                 }));
             }
@@ -403,7 +403,7 @@ impl Caches {
             .flat_map(|key| self.ingresses.get(&of_key(key)))
             .collect();
         let reason = if labelled.is_empty() {
-            Reason::NoIngress
+            Reason::NoRoute
         } else {
             Reason::HostNotServed
         };

@@ -299,7 +299,7 @@ async fn contact_that_is_lost_is_noticed() {
     assert!(why.contains("could not be watched for"), "{why}");
     server.script().is_down = false;
     ready(&cluster).await;
-    assert_eq!(cluster.find(&host("new.example")), Err(Reason::NoIngress));
+    assert_eq!(cluster.find(&host("new.example")), Err(Reason::NoRoute));
 }
 
 /// A Service points at ready pods, whether or not they have been ready for `minReadySeconds`.

@@ -293,7 +293,7 @@ async fn an_idled_app_is_observed_as_it_is() {
     assert_eq!(world.cluster.apps(), [app()]);
     assert_eq!(
         world.cluster.find(&host("other.example")),
-        Err(Reason::NoIngress)
+        Err(Reason::NoRoute)
     );
 }
 

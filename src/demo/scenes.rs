@@ -394,7 +394,7 @@ const LOST: &[Scene] = &[
     Scene::lost(
         "not-found",
         "There is no app at this address.",
-        Reason::NoIngress,
+        Reason::NoRoute,
     ),
     Scene::lost(
         "not-served",
@@ -404,17 +404,13 @@ const LOST: &[Scene] = &[
     Scene::lost(
         "ambiguous",
         "Two apps claim this address.",
-        Reason::AmbiguousIngress,
+        Reason::AmbiguousRoute,
     ),
-    Scene::lost(
-        "no-deployment",
-        "Its Deployment is gone.",
-        Reason::NoDeployment,
-    ),
+    Scene::lost("no-workload", "Its Deployment is gone.", Reason::NoWorkload),
     Scene::lost(
         "two-deployments",
         "Two Deployments carry its key.",
-        Reason::AmbiguousDeployment,
+        Reason::AmbiguousWorkload,
     ),
     Scene::lost("no-service", "Its Service is gone.", Reason::NoService),
     Scene::lost(

@@ -203,7 +203,7 @@ impl Played {
 
     fn observe_with(&self, app: &AppId, endpoints: impl FnOnce(&App) -> Endpoints) -> Observation {
         let apps = self.apps.lock().expect("no panic");
-        let app = apps.get(app.as_str()).ok_or(Reason::NoDeployment)?;
+        let app = apps.get(app.as_str()).ok_or(Reason::NoWorkload)?;
         Ok(app.observe(endpoints(app)))
     }
 
@@ -265,14 +265,14 @@ impl Cluster for Played {
         let name = host
             .as_str()
             .strip_suffix(".localhost")
-            .ok_or(Reason::NoIngress)?;
+            .ok_or(Reason::NoRoute)?;
         let name = name.rsplit('.').next().unwrap_or(name);
         self.apps
             .lock()
             .expect("no panic")
             .contains_key(name)
             .then(|| AppId::new(name))
-            .ok_or(Reason::NoIngress)
+            .ok_or(Reason::NoRoute)
     }
 
     fn apps(&self) -> Vec<AppId> {

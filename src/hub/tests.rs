@@ -135,9 +135,9 @@ async fn an_app_that_cannot_be_told_fails_at_once_and_nothing_is_written() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);
     for (name, reason) in [
-        ("not-found", Reason::NoIngress),
-        ("ambiguous", Reason::AmbiguousIngress),
-        ("no-such-scene", Reason::NoIngress),
+        ("not-found", Reason::NoRoute),
+        ("ambiguous", Reason::AmbiguousRoute),
+        ("no-such-scene", Reason::NoRoute),
     ] {
         assert_eq!(last_phase(&hub, name).await, Phase::Failed { reason });
         assert_eq!(hub.look(&host(name)).phase, Phase::Failed { reason });
@@ -472,7 +472,7 @@ impl Cluster for Broken {
         Vec::new()
     }
     fn observe(&self, _: &AppId) -> Observation {
-        Err(Reason::NoIngress)
+        Err(Reason::NoRoute)
     }
     fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {
         futures::stream::once(async { panic!("a bug") })
@@ -862,7 +862,7 @@ async fn a_host_without_an_app_starts_no_driver() {
     let hub = Played::one(Fate::Silent).hub(1);
     let stranger = Host::parse("stranger.example").expect("a host");
     let failed = Phase::Failed {
-        reason: Reason::NoIngress,
+        reason: Reason::NoRoute,
     };
     assert_eq!(
         hub.start(&stranger)

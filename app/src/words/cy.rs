@@ -80,7 +80,7 @@ const UNLIKELY: &str = "Mae'n annhebygol y bydd aros yn helpu. Cysylltwch â'r t
 
 fn reason(reason: Reason) -> Explanation {
     let (what, advice) = match reason {
-        Reason::NoIngress => (
+        Reason::NoRoute => (
             "Nid oes ap yn y cyfeiriad hwn.",
             "Gwiriwch y cyfeiriad am gamgymeriadau teipio. Os yw'n gywir, cysylltwch â'r sawl a'i rhoddodd i chi.",
         ),
@@ -88,15 +88,15 @@ fn reason(reason: Reason) -> Explanation {
             "Mae ap â'r enw hwn, ond nid yn y cyfeiriad hwn.",
             "Gwiriwch y cyfeiriad am gamgymeriadau teipio. Os yw'n gywir, cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
-        Reason::AmbiguousIngress => (
+        Reason::AmbiguousRoute => (
             "Mae mwy nag un ap wedi'i osod ar gyfer y cyfeiriad hwn.",
             SETUP,
         ),
-        Reason::NoDeployment => (
+        Reason::NoWorkload => (
             "Nid yw'r ap yn y cyfeiriad hwn yn bodoli mwyach.",
             "Efallai ei fod wedi'i dynnu. Cysylltwch â'r tîm a oedd yn ei redeg.",
         ),
-        Reason::AmbiguousDeployment => (
+        Reason::AmbiguousWorkload => (
             "Ni allwn ddweud pa ap sy'n perthyn i'r cyfeiriad hwn.",
             SETUP,
         ),

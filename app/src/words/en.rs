@@ -80,7 +80,7 @@ const UNLIKELY: &str = "Waiting is unlikely to help. Contact the team that runs 
 
 fn reason(reason: Reason) -> Explanation {
     let (what, advice) = match reason {
-        Reason::NoIngress => (
+        Reason::NoRoute => (
             "There is no app at this address.",
             "Check the address for typing mistakes. If it is correct, contact the person who gave it to you.",
         ),
@@ -88,12 +88,12 @@ fn reason(reason: Reason) -> Explanation {
             "There is an app with this name, but not at this address.",
             "Check the address for typing mistakes. If it is correct, contact the team that runs the app.",
         ),
-        Reason::AmbiguousIngress => ("More than one app is set up for this address.", SETUP),
-        Reason::NoDeployment => (
+        Reason::AmbiguousRoute => ("More than one app is set up for this address.", SETUP),
+        Reason::NoWorkload => (
             "The app at this address no longer exists.",
             "It may have been removed. Contact the team that ran it.",
         ),
-        Reason::AmbiguousDeployment => ("We cannot tell which app belongs to this address.", SETUP),
+        Reason::AmbiguousWorkload => ("We cannot tell which app belongs to this address.", SETUP),
         Reason::NoService => (
             "The app cannot be connected to this address.",
             "Part of its setup is missing. Contact the team that runs the app.",

@@ -95,7 +95,7 @@ fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Findin
             .any(|service| leads_to_unidler((*service).clone(), settings));
 
     let (check, what, why, mend) = match error.reason {
-        Reason::NoDeployment => (
+        Reason::NoWorkload => (
             "label-missing",
             format!(
                 "No Deployment in namespace {namespace} has the label {key_label}={key} of the app of {rule}"
@@ -117,7 +117,7 @@ fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Findin
                 "let it lead to the app's Service: kubectl -n {namespace} edit ingress {ingress_name}"
             ),
         ),
-        Reason::AmbiguousDeployment => (
+        Reason::AmbiguousWorkload => (
             "key-duplicate",
             format!("Several Deployments have the key of {rule}: {error}"),
             "The unidler does not know which one is meant, so the app can be neither idled nor woken.",
@@ -125,7 +125,7 @@ fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Findin
                 "take it off all but one: kubectl -n {namespace} label deployment NAME {key_label}-"
             ),
         ),
-        Reason::AmbiguousIngress | Reason::AmbiguousService => (
+        Reason::AmbiguousRoute | Reason::AmbiguousService => (
             "host-duplicate",
             format!("{rule} leads to several apps: {error}"),
             "The unidler does not know which one a visitor wants, so none can be idled or woken there.",

@@ -142,23 +142,23 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
         .unwrap_or_default()
         .to_owned();
     let text = match error.reason {
-        Reason::NoIngress => format!(
+        Reason::NoRoute => format!(
             "no Ingress has the label {key_label}={key}, and none leads {host} to an app that has such a label: `kubectl get \
              ingress -A` shows which hosts there are"
         ),
         Reason::HostNotServed => {
             format!("the Ingress with the key of {host} has no rule for it: {error}")
         }
-        Reason::NoDeployment => format!(
+        Reason::NoWorkload => format!(
             "no Deployment has the key of {host} in the namespace of its Ingress ({error}): give it the same {key_label} as \
              the Service, or `kubectl -n NAMESPACE label deployment NAME {key_label}={key}`"
         ),
         Reason::NoService => format!("what leads {host} on leads nowhere: {error}"),
-        Reason::AmbiguousDeployment => format!(
+        Reason::AmbiguousWorkload => format!(
             "several Deployments have the key of {host} ({error}): take the label off all but one, `kubectl -n NAMESPACE label \
              deployment NAME {key_label}-`"
         ),
-        Reason::AmbiguousIngress => {
+        Reason::AmbiguousRoute => {
             format!("several Ingresses lead {host} to different apps: {error}")
         }
         Reason::AmbiguousService => {

@@ -87,7 +87,7 @@ type Case = (
 fn a_host_names_the_app_that_its_ingresses_lead_to() {
     let cases: &[Case] = &[
         (&[], "tool.example", Ok("a/tool/tool")),
-        (&[], "other.example", Err(Reason::NoIngress)),
+        (&[], "other.example", Err(Reason::NoRoute)),
         // Several hosts of one Ingress, and several Ingresses of one namespace, are one app.
         (
             &["ingress a/more WWW.tool.example>tool apex.example>tool"],
@@ -107,7 +107,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         (
             &["ingress a/more *.team.example>tool"],
             "one.more.team.example",
-            Err(Reason::NoIngress),
+            Err(Reason::NoRoute),
         ),
         (
             &["ingress a/more shop.example>tool alias=alias.example,*.alias.example"],
@@ -213,7 +213,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
                 "deployment evil/tool key=tool.example idled",
             ],
             "tool.example",
-            Err(Reason::AmbiguousIngress),
+            Err(Reason::AmbiguousRoute),
         ),
         // An app that is awake is not taken over by one that only says that it is idled.
         (
@@ -334,17 +334,17 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
                 "deployment c/x key=k idled",
             ],
             "x.example",
-            Err(Reason::NoDeployment),
+            Err(Reason::NoWorkload),
         ),
         (
             &["ingress b/x x.example>x", "service b/x here"],
             "x.example",
-            Err(Reason::NoDeployment),
+            Err(Reason::NoWorkload),
         ),
         (
             &["ingress b/x x.example>x", "service b/x"],
             "x.example",
-            Err(Reason::NoIngress),
+            Err(Reason::NoRoute),
         ),
         (
             &["ingress b/x x.example>x key=x.example"],
@@ -354,7 +354,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         (
             &["ingress b/x x.example>x"],
             "x.example",
-            Err(Reason::NoIngress),
+            Err(Reason::NoRoute),
         ),
         (
             &["ingress b/x y.example>x key=x.example"],
@@ -375,7 +375,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         (
             &["deployment a/worker key=tool.example idled"],
             "tool.example",
-            Err(Reason::AmbiguousDeployment),
+            Err(Reason::AmbiguousWorkload),
         ),
         // What is being deleted is as good as gone.
         (
@@ -385,7 +385,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
                 "deployment b/x key=x idled",
             ],
             "x.example",
-            Err(Reason::NoIngress),
+            Err(Reason::NoRoute),
         ),
         (
             &[
@@ -403,7 +403,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
                 "deployment b/x key=x idled leaving",
             ],
             "x.example",
-            Err(Reason::NoDeployment),
+            Err(Reason::NoWorkload),
         ),
     ];
     for (more, host, expected) in cases {

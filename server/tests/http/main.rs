@@ -669,9 +669,9 @@ async fn a_plain_form_starts_the_app_and_leads_back_to_the_page() {
 async fn each_way_of_not_finding_an_app_has_a_reason_of_its_own() {
     let server = Server::start().await;
     for (host, reason) in [
-        ("not-found.localhost", Reason::NoIngress),
-        ("elsewhere.example", Reason::NoIngress),
-        ("ambiguous.localhost", Reason::AmbiguousIngress),
+        ("not-found.localhost", Reason::NoRoute),
+        ("elsewhere.example", Reason::NoRoute),
+        ("ambiguous.localhost", Reason::AmbiguousRoute),
         ("switched-off.localhost", Reason::SwitchedOff),
     ] {
         let events = server.events(host, "/events/").await.rest().await;

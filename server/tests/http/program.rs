@@ -176,7 +176,7 @@ fn what_happens_is_counted_on_a_port_of_its_own() {
         );
     }
     // Strangers' hosts are none of an operator's apps.
-    for name in ["localhost", "quick", "not-found", "no_ingress"] {
+    for name in ["localhost", "quick", "not-found", "no_route"] {
         assert!(!numbers.contains(name), "{name} in:\n{numbers}");
     }
     // One that sleeps: at the address of the other, the app answers by now.
