@@ -19,7 +19,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, patch},
 };
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt, future, stream};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use json_patch::Patch;
@@ -33,6 +33,9 @@ use crate::apps;
 
 /// The version of what is listed. Each change adds one.
 const LISTED: usize = 1_000_000;
+
+/// How often it is looked whether everything is being watched.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// The API server. It ends with this value.
 #[derive(Debug)]
@@ -67,6 +70,10 @@ struct Kind {
     objects: Arc<Mutex<Vec<String>>>,
     /// All watch events so far.
     changes: Arc<watch::Sender<Vec<String>>>,
+    /// Changes when the history of the watches is forgotten.
+    forgotten: Arc<watch::Sender<()>>,
+    /// How many lists have been read to their end.
+    lists: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -161,6 +168,37 @@ impl Api {
             .sum()
     }
 
+    /// Forgets the history of all watches at once, as an API server does that starts again, and waits until all has been
+    /// listed once more.
+    pub(crate) async fn forget(&self) -> anyhow::Result<()> {
+        let Objects {
+            ingresses,
+            deployments,
+            services,
+            ..
+        } = &self.objects;
+        let kinds = [ingresses, deployments, services];
+        let watched = async || {
+            while kinds
+                .iter()
+                .any(|kind| kind.forgotten.receiver_count() == 0)
+            {
+                sleep(LOOK).await;
+            }
+        };
+        watched().await;
+        let listed = kinds.map(|kind| (*kind.lists.borrow(), kind.lists.subscribe()));
+        for kind in kinds {
+            kind.forgotten.send_replace(());
+        }
+        for (before, mut lists) in listed {
+            lists.wait_for(|lists| *lists > before).await?;
+        }
+        // Who watches from there has read all of it.
+        watched().await;
+        Ok(())
+    }
+
     /// The requests for single apps so far: writes and reads.
     pub(crate) fn requests(&self) -> (usize, usize) {
         let Counts { writes, reads } = &*self.objects.counts;
@@ -233,6 +271,8 @@ impl Kind {
         Self {
             objects: Arc::new(Mutex::new(objects)),
             changes: Arc::new(watch::channel(Vec::new()).0),
+            forgotten: Arc::new(watch::channel(()).0),
+            lists: Arc::new(watch::channel(0).0),
         }
     }
 
@@ -247,7 +287,9 @@ impl Kind {
                 .resource_version
                 .parse::<usize>()
                 .map_or(0, |version| version.saturating_sub(LISTED));
-            return watching(wanted, changes(self.changes.subscribe(), seen));
+            let changes = changes(self.changes.subscribe(), seen);
+            let events = stream::select(changes, expired(self.forgotten.subscribe()));
+            return watching(wanted, events);
         }
         let objects = self.objects();
         let from = wanted.from.unwrap_or(0).min(objects.len());
@@ -258,6 +300,7 @@ impl Kind {
         let next = if end < objects.len() {
             end.to_string()
         } else {
+            self.lists.send_modify(|lists| *lists += 1);
             String::new()
         };
         let version = LISTED + self.changes.borrow().len();
@@ -300,6 +343,17 @@ fn changes(
             .ok()?[seen]
             .clone();
         Some((event, (receiver, seen + 1)))
+    })
+}
+
+/// What ends a watch whose history is forgotten.
+fn expired(mut forgotten: watch::Receiver<()>) -> impl Stream<Item = String> + Send + 'static {
+    stream::once(async move {
+        if forgotten.changed().await.is_err() {
+            future::pending::<()>().await;
+        }
+        let status = json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "reason": "Expired", "message": "too old resource version", "code": 410 });
+        json!({ "type": "ERROR", "object": status }).to_string()
     })
 }
 

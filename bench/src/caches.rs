@@ -1,5 +1,5 @@
-//! How long a start takes and what memory it needs, by the number of apps in the cluster; and whether a page for one of
-//! many is slower.
+//! How long a start takes and what memory it needs, by the number of apps in the cluster; what it needs when all of them
+//! have to be listed again; and whether a page for one of many is slower.
 
 use std::{
     path::Path,
@@ -8,13 +8,13 @@ use std::{
 
 use anyhow::Context;
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     api::Api,
     apps,
     client::{Connection, HTML},
-    program::Program,
+    program::{PATIENCE, Program},
     table::{Kib, Percentiles, ms, print, ratio},
 };
 
@@ -26,11 +26,15 @@ const STARTS: usize = 3;
 const PAGES: usize = 500;
 /// How long to wait until the memory is what it stays.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How often everything is listed again: what the allocator keeps of one list adds to the next.
+const RELISTS: usize = 5;
+/// The memory limit of the pods in `deploy/`.
+const POD: Kib = Kib(128.0 * 1024.0);
 
 pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     let mut none: Option<(Duration, Kib)> = None;
-    let mut most = (Duration::ZERO, Duration::ZERO);
+    let mut most = (Duration::ZERO, Duration::ZERO, Kib(0.0));
     for apps in APPS {
         let api = Api::start(apps).await?;
         let (mut alone, mut start, mut running) = (Duration::MAX, Duration::MAX, None);
@@ -45,8 +49,9 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
         sleep(SETTLE).await;
         let (resident, peak) = (server.resident()?, server.peak()?);
         let pages = pages(server.port, apps).await?;
+        let relist = relist(&api, &server).await?;
         let (start_of_none, memory_of_none) = *none.get_or_insert((start, resident));
-        most = (start, alone);
+        most = (start, alone, relist);
         let size = Kib(f64::from(u32::try_from(api.size())?) / 1024.0);
         rows.push([
             apps.to_string(),
@@ -56,6 +61,7 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
             ratio(start.as_secs_f64(), start_of_none.as_secs_f64()),
             resident.to_string(),
             peak.to_string(),
+            relist.to_string(),
             ratio(resident.0, memory_of_none.0),
             ms(pages.p50),
             ms(pages.p99),
@@ -71,6 +77,7 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
             "ratio",
             "memory",
             "at most",
+            "relist",
             "ratio",
             "page p50",
             "page p99",
@@ -80,6 +87,15 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     println!(
         "With the most apps, the start takes {} times as long as the lists alone.",
         ratio(most.0.as_secs_f64(), most.1.as_secs_f64())
+    );
+    println!(
+        "When all of them are listed again, it takes {} of the {POD} that its pod has: {}.",
+        most.2,
+        if most.2 < POD {
+            "it fits"
+        } else {
+            "IT DOES NOT FIT"
+        }
     );
     Ok(())
 }
@@ -117,6 +133,19 @@ async fn read_lists(port: u16) -> anyhow::Result<Duration> {
         }
     }
     Ok(begun.elapsed())
+}
+
+/// The most memory that it has while everything is listed again, all kinds at the same time: the view that it has stays
+/// until the new one is complete.
+async fn relist(api: &Api, server: &Program) -> anyhow::Result<Kib> {
+    server.forget_peak()?;
+    for _ in 0..RELISTS {
+        timeout(PATIENCE, api.forget())
+            .await
+            .context("nothing is listed again")??;
+        sleep(SETTLE).await;
+    }
+    server.peak()
 }
 
 /// Asks for the pages of apps here and there, one after the other. Without any app that is the page which says so.

@@ -109,6 +109,14 @@ impl Program {
         self.memory("VmHWM:")
     }
 
+    /// Lets the [peak](Self::peak) begin again from what it has now ([proc_pid_clear_refs(5)]).
+    ///
+    /// [proc_pid_clear_refs(5)]: https://man7.org/linux/man-pages/man5/proc_pid_clear_refs.5.html
+    pub(crate) fn forget_peak(&self) -> anyhow::Result<()> {
+        let file = format!("/proc/{}/clear_refs", self.child.id());
+        fs::write(&file, "5").with_context(|| format!("cannot write {file}"))
+    }
+
     fn memory(&self, field: &str) -> anyhow::Result<Kib> {
         kib(&format!("/proc/{}/status", self.child.id()), field)
     }

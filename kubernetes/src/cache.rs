@@ -26,6 +26,8 @@ use crate::retry_after::retry_after;
 
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
 const WATCH_SECONDS: u32 = 30;
+/// How many objects come at once of a list. A page of Deployments is parsed as a whole, with all that is not kept of them.
+const PAGE: u32 = 250;
 /// How long to wait before a failed watch is begun again: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
 /// The longest that an API server can ask to be left alone by a list.
@@ -37,7 +39,7 @@ pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 const MAX_OLD: Duration = Duration::from_mins(5);
 
 /// What is kept of a kind of object.
-pub(crate) trait Kept: Sized {
+pub(crate) trait Kept: Sized + PartialEq {
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
 
@@ -72,7 +74,7 @@ pub(crate) trait Contact {
 }
 
 /// An object as kept in a [`Cache`].
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Cached<T> {
     pub(crate) namespace: String,
     pub(crate) name: String,
@@ -133,13 +135,13 @@ impl<T> Default for Objects<T> {
 }
 
 impl<T: Kept> Objects<T> {
-    fn insert(&mut self, object: Cached<T>) {
+    fn insert(&mut self, object: Arc<Cached<T>>) {
         let id = (object.namespace.clone(), object.name.clone());
         self.remove(&id);
         if !T::is_useful(&object) {
             return;
         }
-        let (terms, object) = (T::terms(&object), Arc::new(object));
+        let terms = T::terms(&object);
         for term in terms {
             self.by_term
                 .entry(term)
@@ -147,6 +149,16 @@ impl<T: Kept> Objects<T> {
                 .push(Arc::clone(&object));
         }
         self.by_name.insert(id, object);
+    }
+
+    /// The object itself, or the one that there is if that is the same: so a new list of ten thousand apps takes little more
+    /// memory than the view that it replaces.
+    fn shared(&self, object: Cached<T>) -> Arc<Cached<T>> {
+        let id = (object.namespace.clone(), object.name.clone());
+        match self.by_name.get(&id) {
+            Some(same) if **same == object => Arc::clone(same),
+            _ => Arc::new(object),
+        }
     }
 
     fn remove(&mut self, id: &(String, String)) {
@@ -229,7 +241,9 @@ impl<T: Kept> Cache<T> {
     {
         type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
         let kind = K::kind(&());
-        let config = watcher::Config::default().timeout(WATCH_SECONDS);
+        let config = watcher::Config::default()
+            .timeout(WATCH_SECONDS)
+            .page_size(PAGE);
         let begin = || -> Events<K> { Box::pin(watcher(api.clone(), config.clone())) };
         let mut pause = *BACKOFF.start();
         loop {
@@ -322,14 +336,15 @@ impl<T: Kept> Cache<T> {
             Event::Init => state.listing = Some(Objects::default()),
             Event::InitApply(object) if is_leaving(&object) => {}
             Event::InitApply(object) => {
-                state.listing.get_or_insert_default().insert(cached(object));
+                let object = state.objects.shared(cached(object));
+                state.listing.get_or_insert_default().insert(object);
             }
             Event::InitDone => {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
                 (state.synced, state.contact) = (true, Health::Good);
             }
             Event::Apply(object) if is_leaving(&object) => state.objects.remove(&id(&object)),
-            Event::Apply(object) => state.objects.insert(cached(object)),
+            Event::Apply(object) => state.objects.insert(Arc::new(cached(object))),
             Event::Delete(object) => state.objects.remove(&id(&object)),
         }
         // Nothing can be seen of a list before it is complete.
@@ -515,6 +530,15 @@ mod tests {
         );
         take(Event::Delete(ingress("two", "a")));
         assert_eq!(names(&cache, "a"), [""; 0]);
+
+        let before = cache.get("b");
+        take(Event::Init);
+        take(Event::InitApply(ingress("one", "b")));
+        take(Event::InitDone);
+        assert!(
+            Arc::ptr_eq(&before[0], &cache.get("b")[0]),
+            "what is the same in a new list is kept once"
+        );
 
         take(Event::Init);
         take(Event::InitDone);

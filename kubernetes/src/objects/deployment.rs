@@ -33,7 +33,7 @@ pub(crate) const LOGIN_PORT: i32 = 3000;
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// A Deployment.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Deployment {
     pub(crate) uid: String,
     pub(crate) generation: i64,

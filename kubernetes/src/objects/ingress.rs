@@ -13,7 +13,7 @@ use super::{TITLE, annotation, title};
 const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 
 /// An Ingress.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Ingress {
     pub(crate) rules: Vec<Rule>,
     /// When it was created: of several that claim a host, the oldest counts.
@@ -23,7 +23,7 @@ pub(crate) struct Ingress {
 }
 
 /// What an Ingress does with a host.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Rule {
     /// In lower case, perhaps a wildcard.
     pub(crate) host: String,

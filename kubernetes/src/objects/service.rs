@@ -48,7 +48,7 @@ impl OwnService {
 }
 
 /// A Service.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Service {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
