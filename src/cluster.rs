@@ -107,6 +107,8 @@ pub struct Deployment {
     pub available: u32,
     /// What its conditions complain of.
     pub trouble: Option<Trouble>,
+    /// Whether it was marked so lately, or nobody knows when, that whoever did that may still be about to take its replicas.
+    pub marked_lately: bool,
     /// How long its last wake-ups took, taken together; `None` before the first.
     pub usual: Option<Duration>,
 }

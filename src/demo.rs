@@ -199,6 +199,7 @@ impl App {
             replicas_when_unidled: 1,
             available: u32::from(matches!(act, Some(Act::Available))),
             trouble: None,
+            marked_lately: false,
             usual: scene.usual,
         };
         let service = match self.serving {

@@ -179,6 +179,7 @@ mod tests {
                 replicas_when_unidled: 2,
                 available: 0,
                 trouble: None,
+                marked_lately: false,
                 usual: None,
             },
             service: Service::Idled {

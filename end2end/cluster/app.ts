@@ -57,8 +57,18 @@ export async function createIdledApp(api: Api, { keyLabel, domain = "localhost",
 }
 
 /** What the idler of 2020 does to an app that is awake, or half awake, in its order: the Service comes first. */
-export async function idle(api: Api, { name, namespace }: App): Promise<void> {
+export async function idle(api: Api, app: App): Promise<void> {
+    await switchService(api, app);
+    await markAndScale(api, app);
+}
+
+/** The first write of that idler. */
+export async function switchService(api: Api, { name, namespace }: App): Promise<void> {
     await api.patch("Service", namespace, name, { spec: { ...TO_UNIDLER, selector: null } });
+}
+
+/** Its second write. */
+export async function markAndScale(api: Api, { name, namespace }: App): Promise<void> {
     const metadata = { labels: { [IDLED]: "true" }, annotations: { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" } };
     await api.patch("Deployment", namespace, name, { metadata, spec: { replicas: 0 } });
 }
@@ -113,7 +123,8 @@ function ingress({ name, namespace, key }: App, ingressName: string, servedHost:
 
 function deployment({ name, namespace, key }: App, startSeconds: number, isIdled: boolean): KubeObject {
     const delay = `${startSeconds}s`;
-    const annotations = { [IDLED_AT]: new Date().toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" };
+    // Long ago, so that nobody is about to do more.
+    const annotations = { [IDLED_AT]: new Date(Date.now() - 3_600_000).toISOString(), [REPLICAS_WHEN_UNIDLED]: "2" };
     return {
         apiVersion: "apps/v1",
         kind: "Deployment",

@@ -182,6 +182,7 @@ impl Observer {
                 replicas_when_unidled: deployment.replicas_to_restore(max_replicas),
                 available: deployment.ready,
                 trouble: deployment.trouble(Timestamp::now()),
+                marked_lately: deployment.is_marked_lately(Timestamp::now()),
                 usual: deployment.usual(),
             },
             service: match service.points_at {

@@ -43,6 +43,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(5);
 /// The same where no visitor waits: as long as one admission webhook may hold up the idler's next write.
 const SETTLE_ALONE: Duration = Duration::from_secs(10);
+/// How long marks stay that may be the first of an idler's writes: whoever scales the app down after them would take them
+/// for granted. They keep nobody from an app that is up.
+const SETTLE_MARKS: Duration = Duration::from_secs(60);
 /// How long a write is left to the replica that was asked for it, before another one does it for its own visitors.
 const TAKE_OVER: Duration = Duration::from_secs(3);
 /// How long an idled app has to look unreachable before the sweep starts it without a visitor.
@@ -267,6 +270,9 @@ impl Driver {
                 Duration::ZERO
             }
             _ if is_ours => Duration::ZERO,
+            _ if observed.deployment.marked_lately && matches!(write, Write::ClearIdled { .. }) => {
+                SETTLE_MARKS
+            }
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
             Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
         };

@@ -500,6 +500,7 @@ impl Cluster for World {
                 replicas_when_unidled: REPLICAS,
                 available: if is_available { pod.replicas } else { 0 },
                 trouble: None,
+                marked_lately: false,
                 usual: None,
             },
             service: match service.is_ours {

@@ -41,6 +41,8 @@ pub(super) struct App {
     pub(super) title: Option<&'static str>,
     /// Counts how often it was marked.
     pub(super) marks: u32,
+    /// Whether that was lately.
+    pub(super) is_marked_lately: bool,
     /// How long it took, as recorded with the marks.
     pub(super) took: Option<Duration>,
     /// The write that a policy refuses.
@@ -106,6 +108,7 @@ impl App {
                     0
                 },
                 trouble: None,
+                marked_lately: self.is_marked_lately,
                 usual: None,
             },
             service: match self.is_ours {
@@ -132,6 +135,7 @@ impl Played {
             restarts: 0,
             title: None,
             marks: 1,
+            is_marked_lately: false,
             took: None,
             refused: None,
             deployment_version: 1,

@@ -1112,6 +1112,37 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_that_is_marked_by_hand_keeps_its_marks_until_it_is_taken_down() {
+    for visited in [true, false] {
+        let cluster = Played::one(Fate::Up(seconds(1)));
+        cluster.leave_half_awake("app");
+        cluster.change("app", |app| {
+            (app.is_ours, app.is_marked_lately) = (false, true)
+        });
+        let hub = cluster.hub(1);
+        if visited {
+            hub.retry(&host("app"));
+        }
+        for _ in 0..5 {
+            hub.sweep();
+            tokio::time::sleep(seconds(10)).await;
+        }
+        cluster.change("app", |app| (app.replicas, app.since) = (0, None));
+        assert!(
+            cluster.writes("app").is_empty() && cluster.state("app").idled,
+            "visited: {visited}: {:?}",
+            cluster.writes("app")
+        );
+        sweep_for(&hub, 5).await;
+        assert!(
+            cluster.is_awake("app"),
+            "visited: {visited}: {:?}",
+            cluster.writes("app")
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn marks_that_cannot_be_taken_off_keep_nobody_from_the_app() {
     let cluster = Played::one(Fate::Up(seconds(1)));
     let hub = cluster.hub(1);

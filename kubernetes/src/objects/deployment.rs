@@ -8,7 +8,7 @@ use k8s_openapi::{
         core::v1::PodSpec,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    jiff::{Timestamp, civil::DateTime, tz::TimeZone},
+    jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone},
 };
 use kube::core::Selector;
 use unidler::{
@@ -31,6 +31,9 @@ pub(crate) const LOGIN_PORT: i32 = 3000;
 
 /// The annotation that a Deployment gets with its first `ReplicaSet`.
 const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// For how long whoever has marked a Deployment may need to take its replicas, by hand or with webhooks in the way.
+const MARKED_LATELY: SignedDuration = SignedDuration::from_mins(5);
 
 /// A Deployment.
 #[derive(Debug, PartialEq)]
@@ -182,6 +185,14 @@ impl Deployment {
             .or_else(of_old)
             .and_then(whole_number);
         u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
+    }
+
+    /// Whether its marks are [new](MARKED_LATELY), or do not say how old they are.
+    pub(crate) fn is_marked_lately(&self, now: Timestamp) -> bool {
+        self.idled
+            && self
+                .idled_at_time()
+                .is_none_or(|then| now.duration_since(then) < MARKED_LATELY)
     }
 
     /// When it was idled, if the annotation says so in ISO 8601. A time without a zone is in UTC; before 2019 the number

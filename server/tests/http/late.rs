@@ -68,6 +68,7 @@ impl Cluster for OneApp {
             replicas_when_unidled: 1,
             available: if self.is_known { self.replicas } else { 0 },
             trouble: None,
+            marked_lately: false,
             usual: None,
         };
         let service = match self.replicas {
