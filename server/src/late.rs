@@ -50,8 +50,9 @@ use crate::{
 pub const PASSED_ON: &str = "unidler_late_requests_total";
 /// How long a connection to an app may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a connection is kept that nobody uses, and how many of each app: requests stop when the ingress has noticed.
-const IDLE: (Duration, usize) = (Duration::from_secs(15), 32);
+/// How long a connection is kept that nobody uses, and how many of each app: as long as a page takes to ask for its files.
+/// Apps close theirs after two seconds (gunicorn) or five (Node.js, uvicorn), and a POST that meets that is lost.
+const IDLE: (Duration, usize) = (Duration::from_secs(1), 32);
 /// How long an app may take to begin its answer, from the last that was sent of the request.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
 /// After how much silence it is checked whether the other end of a connection is still there.

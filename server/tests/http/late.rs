@@ -200,6 +200,38 @@ async fn say(address: &str, words: &str, end: &str) -> (TcpStream, String) {
 }
 
 #[tokio::test]
+async fn no_connection_to_an_app_is_kept_for_as_long_as_apps_keep_theirs() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let connections = Arc::new(AtomicUsize::new(0));
+    let accepted = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            accepted.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut request = [0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                    let answer = b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
+                    stream.write_all(answer).await.expect("it is sent");
+                }
+            });
+        }
+    });
+    let app = OneApp {
+        replicas: 1,
+        address,
+        is_known: true,
+    };
+    let server = Server::of(app, Some(Late::default())).await;
+    for (pause, in_all) in [(0, 1), (0, 1), (1_800, 2)] {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        let answer = server.get("tool.example", "/", &[]).await;
+        assert_eq!(answer.status, StatusCode::CREATED);
+        assert_eq!(connections.load(Ordering::Relaxed), in_all);
+    }
+}
+
+#[tokio::test]
 async fn a_late_request_reaches_the_app_as_it_was_sent() {
     let app = App::start().await;
     let server = app.late(1).await;
