@@ -175,6 +175,9 @@ fn refresh_seconds(phase: Phase) -> Option<&'static str> {
     }
 }
 
+/// After how many seconds a person who was turned away for the limits of the server is back at the page.
+const CROWDED_SECONDS: &str = "5";
+
 /// The whole document.
 #[component]
 pub fn Page() -> impl IntoView {
@@ -235,6 +238,64 @@ pub fn Page() -> impl IntoView {
                 <Wake/>
                 {contact(&brand)}
                 {(!start.lost_post).then(|| view! { <nav class=check><a href="">{words.check}</a></nav> })}
+            </body>
+        </html>
+    }
+}
+
+/// The document for a person who was turned away: what was asked for is not here, so that there is nothing to keep up to date.
+#[component]
+pub fn TurnedAway(
+    /// What the page would have begun with.
+    context: PageContext,
+    /// Whether that is for the limits of the server, so that it looks again by itself.
+    is_crowded: bool,
+    /// The way back to the page.
+    back: String,
+) -> impl IntoView {
+    let PageContext {
+        start,
+        assets,
+        brand,
+        frame_ancestors,
+    } = context;
+    let Start {
+        progress, language, ..
+    } = start;
+    let words = language.words();
+    let nonce = use_nonce();
+    if let Some(nonce) = &nonce {
+        set_content_security_policy(nonce, frame_ancestors.as_deref());
+    }
+    let heading = text::heading(words, progress.phase).of(progress.title.as_deref());
+    let (text, refresh) = if is_crowded {
+        (words.crowded, Some(format!("{CROWDED_SECONDS};url={back}")))
+    } else {
+        (words.refused, None)
+    };
+
+    view! {
+        <!DOCTYPE html>
+        <html lang=language.tag()>
+            <head>
+                <meta charset="utf-8"/>
+                <meta name="viewport" content="width=device-width, initial-scale=1"/>
+                <meta name="robots" content="noindex"/>
+                <meta name="color-scheme" content="light dark"/>
+                <title>{format!("{heading} – {}", progress.host)}</title>
+                <link rel="icon" href=icon(progress.phase)/>
+                <style nonce=nonce>{assets.css.text.clone()}</style>
+                {refresh.map(|refresh| view! { <meta http-equiv="refresh" content=refresh/> })}
+            </head>
+            <body>
+                {header(&brand)}
+                <main data-phase=progress.phase.name()>
+                    <div class="moon" aria-hidden="true"></div>
+                    <h1>{heading}</h1>
+                    <p class="notice">{text}</p>
+                </main>
+                {contact(&brand)}
+                <nav class="check"><a href=back>{words.check}</a></nav>
             </body>
         </html>
     }

@@ -2,50 +2,39 @@
 
 use axum::{
     body::Body,
-    extract::Request,
+    extract::{FromRequestParts, Request},
     http::{StatusCode, header, request::Parts},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
 use unidler::progress::{Phase, Progress};
 use unidler_app::{
-    page::{Page, PageContext},
+    page::{Page, PageContext, TurnedAway},
     start::Start,
     words::Language,
 };
 
-use crate::{navigation::reads, place::reserved_from, problem::RETRY_AFTER, state::AppState};
+use crate::{
+    app_host::AppHost,
+    navigation::reads,
+    place::reserved_from,
+    problem::{Problem, RETRY_AFTER},
+    state::AppState,
+    wake::page_of,
+};
 
 /// The page of an app, at whatever path was asked for.
 pub(crate) async fn render(state: &AppState, progress: Progress, parts: &Parts) -> Response {
-    let text = |name: &str| {
-        parts
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
     let lost_post = !reads(&parts.method);
     let status = match progress.phase {
         Phase::Failed { reason } if reason.is_not_found() => StatusCode::NOT_FOUND,
         _ if lost_post => StatusCode::SERVICE_UNAVAILABLE,
         _ => state.page_status,
     };
-    let start = Start {
-        progress,
-        language: text("accept-language").map_or_else(Language::default, Language::accepted),
-        now: Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        reserved: reserved_from(parts.uri.path(), text("x-forwarded-prefix")),
-        lost_post,
-    };
-    let context = PageContext {
-        start: start.clone(),
-        assets: state.site.assets.clone(),
-        brand: state.site.brand.clone(),
-        frame_ancestors: state.frame_ancestors.clone(),
-    };
+    let context = context_of(state, progress, parts, lost_post);
     let provide = move || {
-        provide_context(start.clone());
+        provide_context(context.start.clone());
         provide_context(context.clone());
     };
     let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
@@ -56,6 +45,59 @@ pub(crate) async fn render(state: &AppState, progress: Progress, parts: &Parts) 
         response
             .headers_mut()
             .insert(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
+}
+
+/// What a page says, and in which way.
+fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bool) -> PageContext {
+    let text = |name: &str| {
+        parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let start = Start {
+        progress,
+        language: text("accept-language").map_or_else(Language::default, Language::accepted),
+        now: Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+        reserved: reserved_from(parts.uri.path(), text("x-forwarded-prefix")),
+        lost_post,
+    };
+    PageContext {
+        start,
+        assets: state.site.assets.clone(),
+        brand: state.site.brand.clone(),
+        frame_ancestors: state.frame_ancestors.clone(),
+    }
+}
+
+/// For a person whose request meets a problem: words, and the way back to the page. `form` is the base of the page if it
+/// was a form of that.
+pub(crate) async fn turned_away(
+    state: &AppState,
+    mut parts: Parts,
+    problem: Problem,
+    form: Option<&str>,
+) -> Response {
+    let Ok(AppHost(host)) = AppHost::from_request_parts(&mut parts, &()).await else {
+        return problem.into_text();
+    };
+    let back = form.map_or_else(String::new, |base| page_of(&host, base, &parts.headers));
+    let context = context_of(state, state.hub.look(&host), &parts, false);
+    let (head, _) = problem.into_response().into_parts();
+    let is_crowded = head.headers.contains_key(header::RETRY_AFTER);
+    let document = move || {
+        let (context, back) = (context.clone(), back.clone());
+        view! { <TurnedAway context is_crowded back/> }
+    };
+    let render = leptos_axum::render_app_async(document);
+    let mut response = render(Request::from_parts(parts, Body::empty())).await;
+    *response.status_mut() = head.status;
+    for name in [header::RETRY_AFTER, header::ALLOW] {
+        if let Some(value) = head.headers.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }

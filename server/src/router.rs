@@ -22,6 +22,7 @@ use crate::{
     connections::Lease,
     headers,
     navigation::{is_navigation, reads},
+    page,
     place::{Place, Reserved, back_to},
     problem::Problem,
     site::Site,
@@ -47,24 +48,38 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         .extensions()
         .get::<Lease>()
         .is_some_and(|lease| lease.is_turned_away);
-    // People get words.
-    let refused = if is_navigation(request.headers()) {
-        Problem::into_text
-    } else {
-        Problem::into_response
-    };
-    match Place::of(&path) {
+    let is_person = is_navigation(request.headers());
+    let (head, body) = request.into_parts();
+    let person = is_person.then(|| head.clone());
+    let request = Request::from_parts(head, body);
+    let place = Place::of(&path);
+    let answer = match place {
         // Kubernetes would end a process that is only busy.
-        Place::App if is_turned_away && path == "/healthz" => visit::healthz(),
+        Place::App if is_turned_away && path == "/healthz" => Ok(visit::healthz()),
         Place::Reserved {
             what: Reserved::Ready,
             ..
-        } if is_turned_away => readyz(&state.hub),
-        _ if is_turned_away => refused(Problem::full()),
-        Place::Reserved { base, what } => reserved(&state, base, what, request)
-            .await
-            .unwrap_or_else(refused),
-        Place::App => visit::answer(&state, request).await,
+        } if is_turned_away => Ok(readyz(&state.hub)),
+        _ if is_turned_away => Err(Problem::full()),
+        Place::Reserved { base, what } => reserved(&state, base, what, request).await,
+        Place::App => Ok(visit::answer(&state, request).await),
+    };
+    let problem = match answer {
+        Ok(answer) => return answer,
+        Err(problem) => problem,
+    };
+    // People get words.
+    match (person, place) {
+        (
+            Some(head),
+            Place::Reserved {
+                base,
+                what: Reserved::Wake,
+            },
+        ) => page::turned_away(&state, head, problem, Some(base)).await,
+        (Some(head), _) if is_turned_away => page::turned_away(&state, head, problem, None).await,
+        (Some(_), _) => problem.into_text(),
+        (None, _) => problem.into_response(),
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) async fn wake(
     finish(body).await?;
     state.hub.retry(host);
     if is_navigation(&parts.headers) {
-        let page = referer(host, base, &parts.headers).unwrap_or_else(|| back_to(base));
+        let page = page_of(host, base, &parts.headers);
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
     }
     let progress = state.hub.look(host);
@@ -56,6 +56,11 @@ async fn finish(body: Body) -> Result<(), Problem> {
         Ok(Err(_)) => Err(Problem::too_large()),
         Err(_) => Err(Problem::too_slow()),
     }
+}
+
+/// The page that a form was on, or the one that it should have been on.
+pub(crate) fn page_of(host: &Host, base: &str, headers: &HeaderMap) -> String {
+    referer(host, base, headers).unwrap_or_else(|| back_to(base))
 }
 
 /// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes. Under a stricter

@@ -189,6 +189,25 @@ async fn probes_are_answered_when_there_is_no_room_for_visitors() {
             );
         }
     }
+    for (request, back) in [
+        ("GET /r?q", "5;url="),
+        ("POST /r/_unidler/wake", "5;url=../../r"),
+    ] {
+        let request = format!(
+            "{request} HTTP/1.1\r\nHost: quick.localhost\r\nAccept: text/html\r\nContent-Length: 0\r\n\r\n"
+        );
+        let answer = say(&server, request.as_bytes()).await.expect("an end");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(
+            answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 5"),
+            "{answer}"
+        );
+        assert!(
+            answer.contains("Too many people are waiting here right now.")
+                && answer.contains(&format!("content=\"{back}\"")),
+            "people get words, and are back at their page soon: {answer}"
+        );
+    }
     // Those who hold the places are served as before.
     for mut stream in held {
         stream

@@ -44,6 +44,74 @@ async fn a_navigation_gets_the_page_and_starts_nothing() {
 }
 
 #[tokio::test]
+async fn a_form_that_is_turned_away_gets_words_and_the_way_back() {
+    let server = Server::start().await;
+    for (path, headers, back) in [
+        (
+            "/a/r%20x/_unidler/wake",
+            vec![NAVIGATE, ("origin", "https://evil.example")],
+            "../../r%20x",
+        ),
+        // A browser that says nothing of where the form was, and one that says just enough for the way back.
+        (
+            "/_unidler/wake",
+            vec![NAVIGATE, ("sec-fetch-site", "none")],
+            "../",
+        ),
+        (
+            "/r/_unidler/wake",
+            vec![
+                NAVIGATE,
+                ("origin", "null"),
+                ("referer", "http://quick.localhost/r/?q=a%20b"),
+            ],
+            "http://quick.localhost/r/?q=a%20b",
+        ),
+    ] {
+        let refused = server
+            .send(Method::POST, "quick.localhost", path, &headers)
+            .await;
+        assert_eq!(
+            (refused.status, refused.header("content-type")),
+            (StatusCode::FORBIDDEN, "text/html; charset=utf-8"),
+            "{path}"
+        );
+        let text = refused.text();
+        for words in [
+            "The request to start the app was turned away.",
+            &format!("<a href=\"{back}\">Check again</a>"),
+        ] {
+            assert!(text.contains(words), "{words}: {text}");
+        }
+        for of_page in ["data-start", " src=", "modulepreload"] {
+            assert!(
+                !text.contains(of_page),
+                "nothing starts by itself: {of_page} in {text}"
+            );
+        }
+        assert!(
+            refused
+                .header("content-security-policy")
+                .contains("default-src 'none'")
+        );
+    }
+    let welsh = [
+        NAVIGATE,
+        ("sec-fetch-site", "cross-site"),
+        ("accept-language", "cy"),
+    ];
+    let refused = server
+        .send(Method::POST, "quick.localhost", "/_unidler/wake", &welsh)
+        .await;
+    assert!(
+        refused.text().contains("<html lang=\"cy\">"),
+        "{}",
+        refused.text()
+    );
+    assert_eq!(server.writes("quick.localhost"), 0);
+}
+
+#[tokio::test]
 async fn the_page_speaks_the_language_that_the_visitor_likes_best() {
     let server = Server::start().await;
     for (accepted, tag, words) in [
