@@ -172,6 +172,11 @@ test("without a record, a Service gets only the pods of its own Deployment, and 
     await expectDenied("other pods at the usual port", attempt(to({ app: "postgres-exporter" })), ownPods);
     await expectDenied("some of its pods", attempt(to({ ...own, version: "2" })), ownPods);
     await expectDenied("all pods of the namespace", attempt(to({})), onePort);
+    const [label, key] = Object.entries(app.key)[0]!;
+    await api.patch("Deployment", app.namespace, app.name, { metadata: { labels: { [label]: null, "unidler-key": key } } });
+    await expectDenied("other pods than RStudio's, whose chart has its own label", attempt(to({ app: "postgres-exporter" })), ownPods);
+    await attempt(to(own))();
+    await api.patch("Deployment", app.namespace, app.name, { metadata: { labels: { [label]: key, "unidler-key": null } } });
     await expectDenied("a port that nobody declares", attempt(to(own, [{ ...port, targetPort: 9187 }])), safePort);
     await expectDenied("a port by its name", attempt(to(own, [{ ...port, targetPort: "admin" }])), onePort);
     await expectDenied("one more port", attempt(to(own, [port, { name: "admin", port: 81, targetPort: 3000 }])), onePort);
