@@ -66,7 +66,7 @@ export async function startWaking(port: number, host: string): Promise<void> {
     (await ask(port, host, { path: "/events/" })).destroy();
 }
 
-function ask(port: number, host: string, { method = "GET", path, headers }: Question): Promise<IncomingMessage> {
+export function ask(port: number, host: string, { method = "GET", path, headers }: Question): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
         const options = { host: "127.0.0.1", port, method, path, headers: { host: `${host}:${port}`, ...headers }, agent: false };
         request(options, resolve).on("error", reject).end();
