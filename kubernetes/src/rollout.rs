@@ -164,7 +164,8 @@ impl Rollout {
                     .flat_map(|slice| &slice.endpoints)
                     .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid)))
             }
-            // As much as slices alone can tell.
+            // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
+            // looks like any other until the controller has looked at it.
             Seen::Forbidden => slices
                 .filter(|slice| {
                     version(slice).is_none_or(|version| !self.before.slices.contains(&version))
