@@ -103,6 +103,7 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
             replicas_when_unidled: u.int_in_range(1..=10)?,
             available: u.arbitrary()?,
             trouble: some(u)?,
+            marked_lately: u.arbitrary()?,
             usual: u.arbitrary()?,
         };
         let service = match u.int_in_range(0..=2)? {
