@@ -1117,7 +1117,7 @@ async fn an_app_that_is_marked_by_hand_keeps_its_marks_until_it_is_taken_down() 
         let cluster = Played::one(Fate::Up(seconds(1)));
         cluster.leave_half_awake("app");
         cluster.change("app", |app| {
-            (app.is_ours, app.is_marked_lately) = (false, true)
+            (app.is_ours, app.is_marked_lately) = (false, true);
         });
         let hub = cluster.hub(1);
         if visited {
