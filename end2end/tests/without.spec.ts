@@ -43,7 +43,7 @@ test.describe("without scripts", () => {
         expect(page.url()).toBe(demo.url("mended", "/a?b"));
     });
 
-    test("a form that is refused is answered in words, and its address leads back to the page", async ({ page, standIn }) => {
+    test("a form that is refused is answered in words, with the way back to the page", async ({ page, standIn }) => {
         const ingress = await standIn({
             // As from a browser that does not say where a form comes from.
             route: ({ url, method, headers }) => {
@@ -53,8 +53,8 @@ test.describe("without scripts", () => {
         });
         await page.goto(ingress.url("image-missing", "/deep"));
         await start(page);
-        await expect(page.getByText("Only the app's own address may start it")).toBeVisible();
-        await page.goto(page.url());
+        await expect(page.getByText("The request to start the app was turned away.")).toBeVisible();
+        await page.getByRole("link", { name: "Check again" }).click();
         await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
         expect(page.url()).toBe(ingress.url("image-missing", "/deep"));
     });
