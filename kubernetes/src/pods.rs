@@ -10,7 +10,7 @@
 //! | | `Unschedulable`: resources, pods, ports | scheduling | no room | |
 //! | | `Unschedulable`: volumes, claims | scheduling | volume pending | |
 //! | | `Unschedulable`: taints, selectors, affinity, spread | scheduling | no server | |
-//! | | `SchedulerError`, or nothing for a minute | scheduling | platform not ready | |
+//! | | `SchedulerError` for 30 s, or nothing for a minute | scheduling | platform not ready | |
 //! | kubelet | nothing for a minute after scheduling | pulling | platform not ready | |
 //! | | pod refused or evicted (phase `Failed`) | scheduling | no room, no server, policy | |
 //! | | `PodReadyToStartContainers=False` for 30 s | pulling | sandbox pending | |
@@ -185,7 +185,9 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
         Some("SchedulingGated") => Reason::HeldBack,
         Some("Unschedulable") => unschedulable(message),
         Some("SchedulerError") if concerns_storage(message) => Reason::VolumePending,
-        Some("SchedulerError") => Reason::PlatformNotReady,
+        // The scheduler tries again at once: one that lost a race, or its connection, is no news.
+        Some("SchedulerError") if has_been_false(scheduled, now) => Reason::PlatformNotReady,
+        Some("SchedulerError") => return None,
         _ if gives_no_sign(created(pod), now) => Reason::PlatformNotReady,
         _ => return None,
     };

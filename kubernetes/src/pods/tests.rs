@@ -44,6 +44,12 @@ fn unscheduled_for(reason: &str, message: &str) -> Value {
     json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "reason": reason, "message": message }] })
 }
 
+fn unscheduled_since(since: &str, reason: &str, message: &str) -> Value {
+    let mut status = unscheduled_for(reason, message);
+    status["conditions"][0]["lastTransitionTime"] = json!(since);
+    status
+}
+
 fn scheduled(containers: &Value) -> Value {
     json!({ "phase": "Pending", "conditions": [{ "type": "PodScheduled", "status": "True" }], "containerStatuses": containers })
 }
@@ -201,8 +207,12 @@ fn a_pod_without_a_node_says_what_the_scheduler_lacks() {
             waiting_for(Step::Scheduling, Reason::HeldBack),
         ),
         (
-            unscheduled_for("SchedulerError", "binding rejected"),
+            unscheduled_since(LONG_AGO, "SchedulerError", "binding rejected"),
             waiting_for(Step::Scheduling, Reason::PlatformNotReady),
+        ),
+        (
+            unscheduled_since(JUST_NOW, "SchedulerError", "already assigned to a node"),
+            well(Step::Scheduling),
         ),
         (
             unscheduled_for("SchedulerError", "binding volumes: timed out"),
