@@ -24,10 +24,11 @@ use scenes::{Act, Plot, ms};
 pub use scenes::{CHAPTERS, Scene, scenes};
 
 use crate::{
-    cluster::{
-        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
-        Trouble, Version, Write,
+    app::{
+        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
+        Trouble, Version, Workload,
     },
+    cluster::{ApplyError, Cluster, Write},
     host::Host,
     progress::{Reason, Step},
 };
@@ -55,11 +56,11 @@ pub struct DemoCluster {
 /// What the writes have made of a scene's app. The default is an idled one.
 #[derive(Clone, Copy, Debug, Default)]
 struct App {
-    /// Counts the changes of the Deployment, and its version.
-    deployment_writes: u64,
+    /// Counts the changes of the workload, and its version.
+    workload_writes: u64,
     /// The same of the Service.
     service_writes: u64,
-    /// When its Deployment got replicas.
+    /// When its workload got replicas.
     scaled: Option<Instant>,
     /// Whether the idle marks are gone.
     cleared: bool,
@@ -86,7 +87,7 @@ impl DemoCluster {
             self.apps().insert(
                 scene.name,
                 App {
-                    deployment_writes: app.deployment_writes + 1,
+                    workload_writes: app.workload_writes + 1,
                     service_writes: app.service_writes + 1,
                     ..App::default()
                 },
@@ -98,7 +99,7 @@ impl DemoCluster {
     #[must_use]
     pub fn writes(&self, host: &Host) -> u64 {
         self.scene(host)
-            .map_or(0, |(_, app)| app.deployment_writes + app.service_writes)
+            .map_or(0, |(_, app)| app.workload_writes + app.service_writes)
     }
 
     fn scene(&self, host: &Host) -> Option<(&'static Scene, App)> {
@@ -119,11 +120,10 @@ impl DemoCluster {
 
     fn write(&self, app: &AppId, write: &Write) -> Result<(), ApplyError> {
         let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
-        let (seen, now) = match write {
-            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => {
-                (version, app.deployment_writes)
-            }
-            Write::RestoreService { version } => (version, app.service_writes),
+        let (_, seen) = write.target();
+        let now = match write {
+            Write::Scale { .. } | Write::ClearIdled { .. } => app.workload_writes,
+            Write::Restore { .. } => app.service_writes,
         };
         if *seen != version(now) {
             return Err(ApplyError::Conflict);
@@ -140,10 +140,10 @@ impl DemoCluster {
         }
         match write {
             Write::Scale { .. } => {
-                (app.scaled, app.deployment_writes) = (Some(Instant::now()), now + 1);
+                (app.scaled, app.workload_writes) = (Some(Instant::now()), now + 1);
             }
-            Write::ClearIdled { .. } => (app.cleared, app.deployment_writes) = (true, now + 1),
-            Write::RestoreService { .. } => {
+            Write::ClearIdled { .. } => (app.cleared, app.workload_writes) = (true, now + 1),
+            Write::Restore { .. } => {
                 (app.serving, app.service_writes) = (Some(Instant::now()), now + 1);
             }
         }
@@ -157,7 +157,7 @@ fn version(writes: u64) -> Version {
 }
 
 impl App {
-    fn observe(&self, scene: &Scene) -> Observed {
+    fn observe(&self, scene: &Scene) -> app::App {
         let age = self.scaled.map(|since| since.elapsed());
         let acts = scene.acts();
         let act = age.and_then(|age| {
@@ -192,31 +192,37 @@ impl App {
             Some(Act::Available) | None => Pods::default(),
         };
         let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);
-        let deployment = Deployment {
-            version: version(self.deployment_writes),
-            idled: !self.cleared && !matches!(scene.plot, Plot::SwitchedOff),
+        let is_marked = !self.cleared && !matches!(scene.plot, Plot::SwitchedOff);
+        let workload = Workload {
+            id: ObjectId::new("workload"),
+            version: version(self.workload_writes),
+            record: is_marked.then_some(Record {
+                replicas: 1,
+                is_recent: false,
+            }),
             replicas: u32::from(self.scaled.is_some() && !is_undone),
-            replicas_when_unidled: 1,
             available: u32::from(matches!(act, Some(Act::Available))),
             trouble: None,
-            marked_lately: false,
+            pods,
             usual: scene.usual,
         };
-        let service = match self.serving {
-            Some(_) => Service::Serving {
+        let leads = match self.serving {
+            Some(_) => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
-            None => Service::Idled {
+            None => Leads::Here(Diversion {
                 version: version(self.service_writes),
                 restorable: true,
-            },
+            }),
         };
-        Observed {
+        app::App {
             connected: true,
             title: scene.title.map(str::to_owned),
-            deployment,
-            service,
-            pods,
+            services: vec![Service {
+                id: ObjectId::new("service"),
+                leads,
+            }],
+            workloads: vec![workload],
         }
     }
 }

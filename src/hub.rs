@@ -104,7 +104,7 @@ impl Hub {
         let observation = self.inner.cluster.observe(&app);
         let phase = step::phase(&observation);
         let (usual, title) = observation
-            .map(|observed| (observed.deployment.usual, observed.title))
+            .map(|observed| (observed.usual(), observed.title))
             .unwrap_or_default();
         Progress {
             usual_ms: usual.map(milliseconds),

@@ -9,7 +9,8 @@
 //!
 //! Behind feature `engine`, for the server:
 //! - [`host`]: the host that a visitor typed, parsed once.
-//! - [`cluster`]: the only door to a cluster, and what is observed through it.
+//! - [`app`]: an app as the engine sees it: Services, workloads, and what they were.
+//! - [`cluster`]: the only door to a cluster.
 //! - [`step`]: what to do next about what is observed. Pure.
 //! - [`hub`]: one driver for each waking app, however many visitors wait for it.
 //! - [`demo`]: a cluster that is played, for `unidler demo` and for tests.
@@ -25,6 +26,8 @@
 
 pub mod progress;
 
+#[cfg(feature = "engine")]
+pub mod app;
 #[cfg(feature = "engine")]
 pub mod cluster;
 #[cfg(feature = "engine")]

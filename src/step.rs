@@ -1,6 +1,6 @@
 //! Decides the next step for an app, purely from what is observed.
 //!
-//! The order of the three writes follows from the rules below and is stored nowhere: killed at any point, raced by
+//! The order of the writes follows from the rules below and is stored nowhere: killed at any point, raced by
 //! another replica or helped by hand, unidler comes to the same next step.
 //!
 //! ```text
@@ -11,7 +11,8 @@
 //! the middle is known to be idled, and with how many replicas.
 
 use crate::{
-    cluster::{Endpoints, Observation, Observed, Service, Write},
+    app::{App, Endpoints, Leads, Observation, Trouble, Workload},
+    cluster::Write,
     progress::{Notice, Phase, Reason, Step},
 };
 
@@ -46,57 +47,91 @@ pub fn next_step(observation: &Observation) -> Next {
     }
 }
 
-fn next_of_app(observed: &Observed) -> Next {
-    let Observed {
-        connected,
-        deployment,
-        service,
-        pods,
-        ..
-    } = observed;
-    match service {
-        Service::Elsewhere => return Next::Fail(Reason::ServiceElsewhere),
-        Service::Idled {
-            restorable: false, ..
-        } => return Next::Fail(Reason::ServiceUnknown),
-        Service::Idled { .. } | Service::Serving { .. } => {}
+fn next_of_app(app: &App) -> Next {
+    if let Some(reason) = app.services.iter().find_map(|service| lost(&service.leads)) {
+        return Next::Fail(reason);
     }
-    if deployment.replicas == 0 {
-        return if deployment.idled {
-            Next::Write(Write::Scale {
-                version: deployment.version.clone(),
-                replicas: deployment.replicas_when_unidled,
-            })
-        } else {
-            Next::Fail(Reason::SwitchedOff)
-        };
+    if app.parts().next().is_none() {
+        return Next::Fail(Reason::SwitchedOff);
     }
-    if deployment.available == 0 {
-        let step = pods.step.unwrap_or(Step::Scheduling);
-        return match pods.trouble.or(deployment.trouble) {
-            _ if !connected => unreachable(step),
-            Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
-            trouble => Next::Wait {
-                step,
-                reason: trouble.map(|trouble| trouble.reason),
-            },
-        };
+    let asleep = app
+        .parts()
+        .filter(|workload| workload.replicas == 0)
+        .find_map(|workload| Some((workload, workload.record?)));
+    if let Some((workload, record)) = asleep {
+        return Next::Write(Write::Scale {
+            workload: workload.id.clone(),
+            version: workload.version.clone(),
+            replicas: record.replicas,
+        });
     }
-    match service {
-        Service::Idled { version, .. } => Next::Write(Write::RestoreService {
-            version: version.clone(),
-        }),
-        _ if deployment.idled => Next::Write(Write::ClearIdled {
-            version: deployment.version.clone(),
+    if app.parts().any(|workload| workload.available == 0) {
+        return wait_for_workloads(app);
+    }
+    let here = app
+        .services
+        .iter()
+        .find_map(|service| match &service.leads {
+            Leads::Here(diversion) => Some((service, diversion)),
+            Leads::ToApp { .. } | Leads::Elsewhere => None,
+        });
+    if let Some((service, diversion)) = here {
+        return Next::Write(Write::Restore {
+            service: service.id.clone(),
+            version: diversion.version.clone(),
+        });
+    }
+    if let Some(workload) = app.parts().find(|workload| workload.record.is_some()) {
+        return Next::Write(Write::ClearIdled {
+            workload: workload.id.clone(),
+            version: workload.version.clone(),
             took: None,
-        }),
-        _ if !connected => unreachable(Step::Connecting),
-        _ if is_answering(observed) => Next::Done,
-        _ => Next::Wait {
+        });
+    }
+    match app.connected {
+        false => unreachable(Step::Connecting),
+        true if is_answering(app) => Next::Done,
+        true => Next::Wait {
             step: Step::Connecting,
             reason: None,
         },
     }
+}
+
+/// Why visitors could not be led to the app once it is up.
+fn lost(leads: &Leads) -> Option<Reason> {
+    match leads {
+        Leads::Elsewhere => Some(Reason::ServiceElsewhere),
+        Leads::Here(diversion) if !diversion.restorable => Some(Reason::ServiceUnknown),
+        Leads::Here(_) | Leads::ToApp { .. } => None,
+    }
+}
+
+/// The step is that of the workload that is the least far. Of what stands in the way, the worst is shown: what the cluster
+/// has given up on before what it has not, and what may pass last.
+fn wait_for_workloads(app: &App) -> Next {
+    let waiting = || {
+        let parts = app.workloads.iter().filter(|workload| workload.is_part());
+        parts.filter(|workload| workload.available == 0)
+    };
+    let step = waiting().map(step_of).min().unwrap_or(Step::Scheduling);
+    if !app.connected {
+        return unreachable(step);
+    }
+    let gravity = |trouble: &Trouble| (trouble.given_up, !trouble.reason.may_pass());
+    let troubles = waiting().filter_map(|workload| workload.pods.trouble.or(workload.trouble));
+    // Of several that are as grave, the first.
+    match troubles.rev().max_by_key(gravity) {
+        Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
+        trouble => Next::Wait {
+            step,
+            reason: trouble.map(|trouble| trouble.reason),
+        },
+    }
+}
+
+fn step_of(workload: &Workload) -> Step {
+    workload.pods.step.unwrap_or(Step::Scheduling)
 }
 
 /// A lost connection outweighs what was last seen, which may be long over.
@@ -108,37 +143,40 @@ fn unreachable(step: Step) -> Next {
 }
 
 /// Whether visitors reach the app, whatever is left to tidy up.
-fn is_answering(observed: &Observed) -> bool {
-    let Observed {
-        connected,
-        deployment,
-        service,
-        ..
-    } = observed;
-    let serving = matches!(
-        service,
-        Service::Serving {
-            endpoints: Endpoints::Ready | Endpoints::Forbidden
-        }
-    );
-    *connected && deployment.available > 0 && serving
+fn is_answering(app: &App) -> bool {
+    let answers = |leads: &Leads| {
+        matches!(
+            leads,
+            Leads::ToApp {
+                endpoints: Endpoints::Ready | Endpoints::Forbidden
+            }
+        )
+    };
+    app.connected
+        && app.parts().next().is_some()
+        && app.parts().all(|workload| workload.available > 0)
+        && app.services.iter().all(|service| answers(&service.leads))
 }
 
 /// Whether an app is left in a state in which it does not stay: the sweep does the next write for it.
 ///
-/// That is an app with replicas that is still marked or whose Service still points here; and one that is marked and
-/// has no replicas while its Service points to pods, so that no visitor can reach us to wake it.
+/// That is an app with replicas that is still marked or that visitors are still led away from; and one that is marked
+/// and has no replicas while no visitor is led here, so that nobody can wake it.
 #[must_use]
-pub fn is_unfinished(observed: &Observed) -> bool {
-    let Observed {
-        deployment,
-        service,
-        ..
-    } = observed;
-    match service {
-        Service::Idled { .. } => deployment.replicas > 0,
-        Service::Serving { .. } => deployment.idled,
-        Service::Elsewhere => false,
+pub fn is_unfinished(app: &App) -> bool {
+    let is_elsewhere = |leads: &Leads| matches!(leads, Leads::Elsewhere);
+    if app
+        .services
+        .iter()
+        .any(|service| is_elsewhere(&service.leads))
+    {
+        false
+    } else if app.leads_here() {
+        // A workload that was never idled may be up while the others sleep.
+        let is_asleep = !app.is_half_woken() && app.parts().any(|workload| workload.replicas == 0);
+        !is_asleep && app.parts().next().is_some()
+    } else {
+        app.parts().any(|workload| workload.record.is_some())
     }
 }
 
@@ -146,6 +184,12 @@ pub fn is_unfinished(observed: &Observed) -> bool {
 #[must_use]
 pub fn phase(observation: &Observation) -> Phase {
     match next_step(observation) {
+        Next::Write(Write::Scale { .. }) if observation.as_ref().is_ok_and(App::is_half_woken) => {
+            Phase::Waking {
+                step: Step::Restoring,
+                reason: None,
+            }
+        }
         Next::Write(Write::Scale { .. }) => Phase::Asleep,
         Next::Write(_) if observation.as_ref().is_ok_and(is_answering) => Phase::Ready {
             notice: Some(Notice::AlreadyAwake),
@@ -165,71 +209,100 @@ pub fn phase(observation: &Observation) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::{Deployment, Pods, Trouble, Version};
+    use crate::app::{Diversion, ObjectId, Pods, Record, Service, Version};
 
-    /// An app as the idler leaves it.
-    fn idled() -> Observed {
-        Observed {
-            connected: true,
-            title: None,
-            deployment: Deployment {
-                version: Version("d1".into()),
-                idled: true,
-                replicas: 0,
-                replicas_when_unidled: 2,
-                available: 0,
-                trouble: None,
-                marked_lately: false,
-                usual: None,
-            },
-            service: Service::Idled {
-                version: Version("s1".into()),
-                restorable: true,
-            },
+    fn workload(id: &str) -> Workload {
+        Workload {
+            id: ObjectId::new(id),
+            version: Version(format!("{id}.1")),
+            record: Some(Record {
+                replicas: 2,
+                is_recent: false,
+            }),
+            replicas: 0,
+            available: 0,
+            trouble: None,
             pods: Pods::default(),
+            usual: None,
         }
     }
 
-    fn observed(change: impl FnOnce(&mut Observed)) -> Next {
+    fn diverted(id: &str, restorable: bool) -> Service {
+        Service {
+            id: ObjectId::new(id),
+            leads: Leads::Here(Diversion {
+                version: Version(format!("{id}.1")),
+                restorable,
+            }),
+        }
+    }
+
+    /// An app as the idler leaves it.
+    fn idled() -> App {
+        App {
+            connected: true,
+            title: None,
+            services: vec![diverted("s", true)],
+            workloads: vec![workload("w")],
+        }
+    }
+
+    fn scale(id: &str) -> Next {
+        Next::Write(Write::Scale {
+            workload: ObjectId::new(id),
+            version: Version(format!("{id}.1")),
+            replicas: 2,
+        })
+    }
+
+    fn restore(id: &str) -> Next {
+        Next::Write(Write::Restore {
+            service: ObjectId::new(id),
+            version: Version(format!("{id}.1")),
+        })
+    }
+
+    fn clear(id: &str) -> Next {
+        Next::Write(Write::ClearIdled {
+            workload: ObjectId::new(id),
+            version: Version(format!("{id}.1")),
+            took: None,
+        })
+    }
+
+    fn observed(change: impl FnOnce(&mut App)) -> Next {
         let mut observed = idled();
         change(&mut observed);
         next_step(&Ok(observed))
     }
 
-    fn scaled(o: &mut Observed) {
-        o.deployment.replicas = 2;
+    fn scaled(o: &mut App) {
+        o.workloads[0].replicas = 2;
     }
 
-    fn available(o: &mut Observed) {
+    fn available(o: &mut App) {
         scaled(o);
-        o.deployment.available = 1;
+        o.workloads[0].available = 1;
     }
 
-    fn restored(o: &mut Observed) {
+    fn restored(o: &mut App) {
         available(o);
-        o.service = Service::Serving {
+        o.services[0].leads = Leads::ToApp {
             endpoints: Endpoints::NotReady,
         };
     }
 
-    fn cleared(endpoints: Endpoints) -> impl FnOnce(&mut Observed) {
+    fn cleared(endpoints: Endpoints) -> impl FnOnce(&mut App) {
         move |o| {
             restored(o);
-            o.deployment.idled = false;
-            o.service = Service::Serving { endpoints };
+            o.workloads[0].record = None;
+            o.services[0].leads = Leads::ToApp { endpoints };
         }
     }
 
     #[test]
     fn the_steps_of_a_wake_up_follow_from_what_is_observed() {
-        let d1 = || Version("d1".into());
-        assert_eq!(
-            observed(|_| ()),
-            Next::Write(Write::Scale {
-                version: d1(),
-                replicas: 2
-            })
-        );
+        assert_eq!(observed(|_| ()), scale("w"));
         assert_eq!(
             observed(scaled),
             Next::Wait {
@@ -237,19 +310,8 @@ mod tests {
                 reason: None
             }
         );
-        assert_eq!(
-            observed(available),
-            Next::Write(Write::RestoreService {
-                version: Version("s1".into())
-            })
-        );
-        assert_eq!(
-            observed(restored),
-            Next::Write(Write::ClearIdled {
-                version: d1(),
-                took: None
-            })
-        );
+        assert_eq!(observed(available), restore("s"));
+        assert_eq!(observed(restored), clear("w"));
         assert_eq!(
             observed(cleared(Endpoints::NotReady)),
             Next::Wait {
@@ -261,17 +323,113 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_stay_until_the_service_is_restored() {
-        let unmarked = |o: &mut Observed| {
-            available(o);
-            o.deployment.idled = false;
-        };
-        assert_eq!(
-            observed(unmarked),
-            Next::Write(Write::RestoreService {
-                version: Version("s1".into())
-            })
+    fn an_app_of_several_objects_wakes_in_the_same_order() {
+        let mut app = idled();
+        app.services.push(diverted("s2", true));
+        app.workloads.push(workload("w2"));
+        let next = |app: &App| next_step(&Ok(app.clone()));
+        assert_eq!(next(&app), scale("w"));
+        app.workloads[0].replicas = 2;
+        assert_eq!(next(&app), scale("w2"));
+        app.workloads[1].replicas = 2;
+        app.workloads[0].available = 1;
+        app.workloads[1].pods.step = Some(Step::Pulling);
+        let waits = |step| Next::Wait { step, reason: None };
+        assert_eq!(next(&app), waits(Step::Pulling), "for the slower one");
+        app.workloads[1].available = 1;
+        assert_eq!(next(&app), restore("s"));
+        let to_app = |endpoints| Leads::ToApp { endpoints };
+        app.services[0].leads = to_app(Endpoints::Ready);
+        assert_eq!(next(&app), restore("s2"));
+        app.services[1].leads = to_app(Endpoints::NotReady);
+        assert_eq!(next(&app), clear("w"));
+        app.workloads[0].record = None;
+        assert_eq!(next(&app), clear("w2"));
+        app.workloads[1].record = None;
+        assert_eq!(next(&app), waits(Step::Connecting), "one does not answer");
+        app.services[1].leads = to_app(Endpoints::Ready);
+        assert_eq!(next(&app), Next::Done);
+    }
+
+    #[test]
+    fn a_workload_that_somebody_switched_off_stays_off_and_holds_up_nobody() {
+        let mut app = idled();
+        let mut off = workload("off");
+        off.record = None;
+        app.workloads.insert(0, off);
+        assert_eq!(next_step(&Ok(app.clone())), scale("w"));
+        app.workloads[1].replicas = 2;
+        app.workloads[1].available = 2;
+        assert_eq!(next_step(&Ok(app)), restore("s"));
+    }
+
+    #[test]
+    fn an_app_fails_with_the_part_that_the_cluster_has_given_up_on() {
+        let mut app = idled();
+        app.workloads.push(workload("w2"));
+        for workload in &mut app.workloads {
+            workload.replicas = 2;
+        }
+        app.workloads[0].trouble = Some(Trouble::waiting(Reason::NoRoom));
+        let next = |app: &App| next_step(&Ok(app.clone()));
+        assert!(matches!(
+            next(&app),
+            Next::Wait {
+                reason: Some(Reason::NoRoom),
+                ..
+            }
+        ));
+        app.workloads[1].trouble = Some(Trouble::waiting(Reason::ImageUnavailable));
+        assert!(
+            matches!(
+                next(&app),
+                Next::Wait {
+                    reason: Some(Reason::ImageUnavailable),
+                    ..
+                }
+            ),
+            "what may not pass is shown first"
         );
+        app.workloads[1].trouble = Some(Trouble::given_up(Reason::CrashLoop));
+        assert_eq!(next(&app), Next::Fail(Reason::CrashLoop));
+    }
+
+    #[test]
+    fn an_app_is_left_half_woken_if_one_of_its_objects_is() {
+        let mut app = idled();
+        app.services.push(diverted("s2", true));
+        app.workloads.push(workload("w2"));
+        assert!(!is_unfinished(&app), "asleep");
+        app.workloads[1].replicas = 1;
+        assert!(is_unfinished(&app), "one has its replicas back");
+        let waking = Phase::Waking {
+            step: Step::Restoring,
+            reason: None,
+        };
+        assert_eq!(phase(&Ok(app.clone())), waking);
+        app.workloads[1].record = None;
+        assert!(!is_unfinished(&app), "one is up, and was never idled");
+        assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+        app.workloads[1].record = app.workloads[0].record;
+        app.workloads[0].replicas = 1;
+        for service in &mut app.services {
+            service.leads = Leads::ToApp {
+                endpoints: Endpoints::Ready,
+            };
+        }
+        app.workloads[0].record = None;
+        assert!(is_unfinished(&app), "one is marked");
+        app.workloads[1].record = None;
+        assert!(!is_unfinished(&app), "awake");
+    }
+
+    #[test]
+    fn the_marks_stay_until_the_service_is_restored() {
+        let unmarked = |o: &mut App| {
+            available(o);
+            o.workloads[0].record = None;
+        };
+        assert_eq!(observed(unmarked), restore("s"));
     }
 
     #[test]
@@ -290,7 +448,7 @@ mod tests {
         );
     }
 
-    fn seen(change: impl FnOnce(&mut Observed)) -> Phase {
+    fn seen(change: impl FnOnce(&mut App)) -> Phase {
         let mut observed = idled();
         change(&mut observed);
         phase(&Ok(observed))
@@ -327,9 +485,12 @@ mod tests {
 
     #[test]
     fn marks_that_are_left_keep_nobody_from_an_app_that_answers() {
-        let marked = |o: &mut Observed| {
+        let marked = |o: &mut App| {
             cleared(Endpoints::Ready)(o);
-            o.deployment.idled = true;
+            o.workloads[0].record = Some(Record {
+                replicas: 2,
+                is_recent: false,
+            });
         };
         assert_eq!(
             seen(marked),
@@ -341,7 +502,7 @@ mod tests {
 
     #[test]
     fn the_sweep_looks_after_apps_that_are_neither_awake_nor_asleep() {
-        let unfinished = |change: &dyn Fn(&mut Observed)| {
+        let unfinished = |change: &dyn Fn(&mut App)| {
             let mut observed = idled();
             change(&mut observed);
             is_unfinished(&observed)
@@ -349,7 +510,7 @@ mod tests {
         assert!(!unfinished(&|_| ()), "asleep");
         assert!(!unfinished(&|o| cleared(Endpoints::Ready)(o)), "awake");
         assert!(
-            !unfinished(&|o| (o.deployment.replicas, o.deployment.idled) = (0, false)),
+            !unfinished(&|o| (o.workloads[0].replicas, o.workloads[0].record) = (0, None)),
             "switched off"
         );
         assert!(unfinished(&scaled));
@@ -357,10 +518,10 @@ mod tests {
         assert!(unfinished(&restored));
         assert!(unfinished(&|o| {
             available(o);
-            o.deployment.idled = false;
+            o.workloads[0].record = None;
         }));
-        let stranded = |o: &mut Observed| {
-            o.service = Service::Serving {
+        let stranded = |o: &mut App| {
+            o.services[0].leads = Leads::ToApp {
                 endpoints: Endpoints::NotReady,
             }
         };
@@ -372,9 +533,9 @@ mod tests {
 
     #[test]
     fn nothing_is_written_for_an_app_that_is_not_idled() {
-        let switched_off = |o: &mut Observed| o.deployment.idled = false;
+        let switched_off = |o: &mut App| o.workloads[0].record = None;
         assert_eq!(observed(switched_off), Next::Fail(Reason::SwitchedOff));
-        let elsewhere = |o: &mut Observed| o.service = Service::Elsewhere;
+        let elsewhere = |o: &mut App| o.services[0].leads = Leads::Elsewhere;
         assert_eq!(observed(elsewhere), Next::Fail(Reason::ServiceElsewhere));
         for reason in [
             Reason::NoRoute,
@@ -387,26 +548,21 @@ mod tests {
 
     #[test]
     fn an_app_is_not_scaled_up_if_its_service_could_not_be_restored() {
-        let unknown = |o: &mut Observed| {
-            o.service = Service::Idled {
-                version: Version("s1".into()),
-                restorable: false,
-            }
-        };
+        let unknown = |o: &mut App| o.services[0] = diverted("s", false);
         assert_eq!(observed(unknown), Next::Fail(Reason::ServiceUnknown));
     }
 
     #[test]
     fn replicas_are_never_lowered() {
-        let more = |o: &mut Observed| o.deployment.replicas = 9;
+        let more = |o: &mut App| o.workloads[0].replicas = 9;
         assert!(matches!(observed(more), Next::Wait { .. }));
     }
 
     #[test]
     fn a_half_idled_app_is_woken() {
         // The idler labels and scales in one step and switches the Service in another.
-        let serving = |o: &mut Observed| {
-            o.service = Service::Serving {
+        let serving = |o: &mut App| {
+            o.services[0].leads = Leads::ToApp {
                 endpoints: Endpoints::NotReady,
             }
         };
@@ -418,7 +574,7 @@ mod tests {
 
     #[test]
     fn a_lost_connection_is_never_success() {
-        let lost = |o: &mut Observed| {
+        let lost = |o: &mut App| {
             cleared(Endpoints::Ready)(o);
             o.connected = false;
         };
@@ -446,9 +602,9 @@ mod tests {
     #[test]
     fn trouble_is_shown_while_waiting_until_the_cluster_gives_up() {
         let with = |reason, given_up| {
-            move |o: &mut Observed| {
+            move |o: &mut App| {
                 scaled(o);
-                o.pods = Pods {
+                o.workloads[0].pods = Pods {
                     step: Some(Step::Pulling),
                     trouble: Some(Trouble { reason, given_up }),
                     restarts: 0,
@@ -472,9 +628,9 @@ mod tests {
 
     #[test]
     fn one_available_replica_is_enough_whatever_the_others_complain_of() {
-        let one_of_two = |o: &mut Observed| {
+        let one_of_two = |o: &mut App| {
             cleared(Endpoints::Ready)(o);
-            o.pods.trouble = Some(Trouble {
+            o.workloads[0].pods.trouble = Some(Trouble {
                 reason: Reason::CrashLoop,
                 given_up: true,
             });

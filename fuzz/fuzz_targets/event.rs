@@ -13,10 +13,11 @@ use futures::{
 use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
-    cluster::{
-        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
-        Trouble, Version, Write,
+    app::{
+        App, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
+        Trouble, Version, Workload,
     },
+    cluster::{ApplyError, Cluster, Write},
     host::Host,
     progress::{Mark, Notice, Phase, Progress, Reason, Step},
 };
@@ -95,38 +96,61 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
         if u.ratio(1, 8)? {
             return Ok(Self(Err(one(u)?)));
         }
-        let version = Version(u8::arbitrary(u)?.to_string());
-        let deployment = Deployment {
-            version: version.clone(),
-            idled: u.arbitrary()?,
-            replicas: u.arbitrary()?,
-            replicas_when_unidled: u.int_in_range(1..=10)?,
-            available: u.arbitrary()?,
-            trouble: some(u)?,
-            marked_lately: u.arbitrary()?,
-            usual: u.arbitrary()?,
-        };
-        let service = match u.int_in_range(0..=2)? {
-            0 => Service::Idled {
-                version,
-                restorable: u.arbitrary()?,
-            },
-            1 => Service::Serving { endpoints: one(u)? },
-            _ => Service::Elsewhere,
-        };
-        let pods = Pods {
+        Ok(Self(Ok(App {
+            connected: u.arbitrary()?,
+            title: u.arbitrary()?,
+            services: few(u, service)?,
+            workloads: few(u, workload)?,
+        })))
+    }
+}
+
+/// None up to four, each with a name of its own.
+fn few<T>(
+    u: &mut Unstructured<'_>,
+    make: impl Fn(ObjectId, &mut Unstructured<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let count = u.int_in_range(0..=4)?;
+    (0..count)
+        .map(|index| make(ObjectId::new(&index.to_string()), u))
+        .collect()
+}
+
+fn version(u: &mut Unstructured<'_>) -> Result<Version> {
+    Ok(Version(u8::arbitrary(u)?.to_string()))
+}
+
+fn workload(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Workload> {
+    let record = Record {
+        replicas: u.int_in_range(1..=10)?,
+        is_recent: u.arbitrary()?,
+    };
+    Ok(Workload {
+        id,
+        version: version(u)?,
+        record: bool::arbitrary(u)?.then_some(record),
+        replicas: u.arbitrary()?,
+        available: u.arbitrary()?,
+        trouble: some(u)?,
+        pods: Pods {
             step: some(u)?,
             trouble: some(u)?,
             restarts: u.arbitrary()?,
-        };
-        Ok(Self(Ok(Observed {
-            connected: u.arbitrary()?,
-            title: u.arbitrary()?,
-            deployment,
-            service,
-            pods,
-        })))
-    }
+        },
+        usual: u.arbitrary()?,
+    })
+}
+
+fn service(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Service> {
+    let leads = match u.int_in_range(0..=2)? {
+        0 => Leads::Here(Diversion {
+            version: version(u)?,
+            restorable: u.arbitrary()?,
+        }),
+        1 => Leads::ToApp { endpoints: one(u)? },
+        _ => Leads::Elsewhere,
+    };
+    Ok(Service { id, leads })
 }
 
 fn one<'a, T>(u: &mut Unstructured<'a>) -> Result<T>

@@ -9,7 +9,8 @@ use futures::{
 };
 use kube::{Client, Config};
 use unidler::{
-    cluster::{AppId, ApplyError, Cluster, Observation, Write},
+    app::{AppId, Observation},
+    cluster::{ApplyError, Cluster, Write},
     host::Host,
     progress::{Progress, Reason},
 };

@@ -17,7 +17,11 @@ use std::{
 };
 
 use k8s_openapi::{api::networking::v1::ServiceBackendPort, jiff::Timestamp};
-use unidler::{cluster::AppId, host::Host, progress::Reason};
+use unidler::{
+    app::{AppId, ObjectId},
+    host::Host,
+    progress::Reason,
+};
 
 use crate::{
     cache::Cached,
@@ -54,6 +58,16 @@ impl Found {
             "{}/{}/{}",
             self.service.namespace, self.service.name, self.deployment.name
         ))
+    }
+
+    /// The name of its Deployment, for the engine.
+    pub(crate) fn deployment_id(&self) -> ObjectId {
+        ObjectId::new(&named("Deployment", &self.deployment))
+    }
+
+    /// The name of its Service, for the engine.
+    pub(crate) fn service_id(&self) -> ObjectId {
+        ObjectId::new(&named("Service", &self.service))
     }
 
     /// The ports of its Service to which a host leads.

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::warn;
 use unidler::{
-    cluster::{self, AppId, Endpoints, Observed, Pods},
+    app::{App, AppId, Diversion, Endpoints, Leads, Pods, Record, Service, Workload},
     host::Host,
     progress::Reason,
 };
@@ -169,33 +169,40 @@ impl Observer {
         Rollout::watch(&self.client, found)
     }
 
-    pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> Observed {
-        let max_replicas = self.settings.max_replicas;
+    pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> App {
+        let now = Timestamp::now();
         let (deployment, service) = (&found.deployment.value, &found.service.value);
-        Observed {
+        let workload = Workload {
+            id: found.deployment_id(),
+            version: deployment.version(),
+            record: deployment.idled.then(|| Record {
+                replicas: deployment.replicas_to_restore(self.settings.max_replicas),
+                is_recent: deployment.is_marked_lately(now),
+            }),
+            replicas: deployment.replicas,
+            available: deployment.ready,
+            trouble: deployment.trouble(now),
+            pods: rollout.map_or_else(Pods::default, Rollout::pods),
+            usual: deployment.usual(),
+        };
+        let leads = match service.points_at {
+            PointsAt::Unidler => Leads::Here(Diversion {
+                version: service.version(),
+                restorable: service.when_unidled(deployment).is_ok(),
+            }),
+            PointsAt::Pods => Leads::ToApp {
+                endpoints: rollout.map_or(Endpoints::Unknown, Rollout::endpoints),
+            },
+            PointsAt::Elsewhere => Leads::Elsewhere,
+        };
+        App {
             connected: self.caches.are_connected(),
             title: found.title(),
-            deployment: cluster::Deployment {
-                version: deployment.version(),
-                idled: deployment.idled,
-                replicas: deployment.replicas,
-                replicas_when_unidled: deployment.replicas_to_restore(max_replicas),
-                available: deployment.ready,
-                trouble: deployment.trouble(Timestamp::now()),
-                marked_lately: deployment.is_marked_lately(Timestamp::now()),
-                usual: deployment.usual(),
-            },
-            service: match service.points_at {
-                PointsAt::Unidler => cluster::Service::Idled {
-                    version: service.version(),
-                    restorable: service.when_unidled(deployment).is_ok(),
-                },
-                PointsAt::Pods => cluster::Service::Serving {
-                    endpoints: rollout.map_or(Endpoints::Unknown, Rollout::endpoints),
-                },
-                PointsAt::Elsewhere => cluster::Service::Elsewhere,
-            },
-            pods: rollout.map_or_else(Pods::default, Rollout::pods),
+            services: vec![Service {
+                id: found.service_id(),
+                leads,
+            }],
+            workloads: vec![workload],
         }
     }
 }

@@ -34,7 +34,7 @@ use k8s_openapi::{
     jiff::{SignedDuration, Timestamp},
 };
 use unidler::{
-    cluster::{Pods, Trouble},
+    app::{Pods, Trouble},
     progress::{Reason, Step},
 };
 

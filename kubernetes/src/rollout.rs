@@ -34,7 +34,7 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
-use unidler::cluster::{Endpoints, Pods};
+use unidler::app::{Endpoints, Pods};
 
 use crate::{
     cache::{ASK_AGAIN, jittered},

@@ -16,11 +16,7 @@ use kube::{Client, client::Body as KubeBody};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep, timeout};
 use tower::{ServiceBuilder, service_fn};
-use unidler::{
-    cluster::{AppId, Cluster},
-    host::Host,
-    progress::Reason,
-};
+use unidler::{app::AppId, cluster::Cluster, host::Host, progress::Reason};
 
 use crate::{ClusterSettings, KubernetesCluster, cache::Contact, retry_after::KeepRetryAfter};
 
@@ -312,5 +308,5 @@ async fn a_replica_that_is_ready_need_not_be_available() {
     let cluster = server.cluster();
     ready(&cluster).await;
     let observed = cluster.observe(&cluster.apps()[0]).expect("an app");
-    assert_eq!(observed.deployment.available, 1);
+    assert_eq!(observed.workloads[0].available, 1);
 }

@@ -7,7 +7,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tracing::warn;
-use unidler::cluster::{AppId, Observation};
+use unidler::app::{AppId, Observation};
 
 use crate::{lookup::NotFound, observe::Observer, rollout::Rollout};
 
@@ -78,7 +78,7 @@ impl Watching {
         }
     }
 
-    fn observe(&mut self) -> Result<unidler::cluster::Observed, NotFound> {
+    fn observe(&mut self) -> Result<unidler::app::App, NotFound> {
         self.changes.mark_unchanged();
         let found = self
             .observer

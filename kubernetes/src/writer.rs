@@ -44,11 +44,14 @@ impl Writer {
             service,
             ..
         } = found;
+        let (id, version) = write.target();
         let is_current = match write {
-            Write::Scale { version, .. } | Write::ClearIdled { version, .. } => {
-                *version == deployment.value.version()
+            Write::Scale { .. } | Write::ClearIdled { .. } => {
+                *id == found.deployment_id() && *version == deployment.value.version()
             }
-            Write::RestoreService { version } => *version == service.value.version(),
+            Write::Restore { .. } => {
+                *id == found.service_id() && *version == service.value.version()
+            }
         };
         if !is_current {
             return Err(ApplyError::Conflict);
@@ -63,8 +66,7 @@ impl Writer {
                     self.patch_deployment(deployment, clear_idled(&deployment.value, *took))
                         .await
                 }
-                Write::RestoreService { .. } => match service.value.when_unidled(&deployment.value)
-                {
+                Write::Restore { .. } => match service.value.when_unidled(&deployment.value) {
                     Ok(restored) => {
                         self.patch_service(service, restore_service(&service.value, &restored))
                             .await

@@ -19,7 +19,8 @@ use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use unidler::{
-    cluster::{AppId, ApplyError, Cluster, Observation, Service, Write},
+    app::{AppId, Diversion, Leads, Observation, Version},
+    cluster::{ApplyError, Cluster, Write},
     host::Host,
     progress::Reason,
 };
@@ -280,13 +281,13 @@ fn is_known(observation: &Observation) -> bool {
 async fn an_idled_app_is_observed_as_it_is() {
     let world = World::new(Script::default()).await;
     let observed = world.until(is_known).await.expect("an app");
-    assert!(observed.deployment.idled && observed.deployment.replicas == 0);
+    assert!(observed.workloads[0].record.is_some() && observed.workloads[0].replicas == 0);
     assert!(matches!(
-        observed.service,
-        Service::Idled {
+        observed.services[0].leads,
+        Leads::Here(Diversion {
             restorable: true,
             ..
-        }
+        })
     ));
     assert_eq!(world.cluster.not_ready(), None);
     assert_eq!(world.cluster.find(&host("tool.example")), Ok(app()));
@@ -377,7 +378,7 @@ async fn whatever_ends_a_watch_what_happened_meanwhile_is_noticed() {
         let scaled = |observation: &Observation| {
             observation
                 .as_ref()
-                .is_ok_and(|observed| observed.deployment.replicas == 2)
+                .is_ok_and(|observed| observed.workloads[0].replicas == 2)
         };
         // A watch that goes on where it ended brings no list; one that must begin anew does.
         if matches!(fault, Fault::Eof | Fault::BookmarkOnly) {
@@ -385,7 +386,7 @@ async fn whatever_ends_a_watch_what_happened_meanwhile_is_noticed() {
                 world
                     .until(is_known)
                     .await
-                    .is_ok_and(|observed| observed.deployment.available == 0),
+                    .is_ok_and(|observed| observed.workloads[0].available == 0),
                 "{fault:?}"
             );
         } else {
@@ -395,7 +396,7 @@ async fn whatever_ends_a_watch_what_happened_meanwhile_is_noticed() {
                 .await
                 .expect("an app");
             assert_eq!(
-                observed.deployment.available, 0,
+                observed.workloads[0].available, 0,
                 "{fault:?} is never taken for success"
             );
         }
@@ -443,7 +444,8 @@ async fn each_answer_to_a_write_is_understood() {
             .patches
             .extend(fault.map(|(code, message, seconds)| Fault::Status(code, message, seconds)));
         let write = Write::Scale {
-            version: observed.deployment.version.clone(),
+            workload: observed.workloads[0].id.clone(),
+            version: observed.workloads[0].version.clone(),
             replicas: 2,
         };
         assert_eq!(
@@ -462,9 +464,11 @@ async fn each_answer_to_a_write_is_understood() {
 #[tokio::test]
 async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
     let world = World::new(Script::default()).await;
-    world.until(is_known).await.expect("an app");
-    let version = unidler::cluster::Version("of yesterday".into());
-    let write = Write::RestoreService { version };
+    let observed = world.until(is_known).await.expect("an app");
+    let write = Write::Restore {
+        service: observed.services[0].id.clone(),
+        version: Version("of yesterday".into()),
+    };
     assert_eq!(
         world.cluster.apply(&app(), &write).await,
         Err(ApplyError::Conflict)
@@ -475,13 +479,24 @@ async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
 #[tokio::test]
 async fn a_service_is_patched_in_four_fields_and_on_the_condition_of_its_version() {
     let world = World::new(Script::default()).await;
-    let Service::Idled { version, .. } = world.until(is_known).await.expect("an app").service
-    else {
+    let service = world
+        .until(is_known)
+        .await
+        .expect("an app")
+        .services
+        .remove(0);
+    let Leads::Here(Diversion { version, .. }) = service.leads else {
         panic!("idled")
     };
     world
         .cluster
-        .apply(&app(), &Write::RestoreService { version })
+        .apply(
+            &app(),
+            &Write::Restore {
+                service: service.id,
+                version,
+            },
+        )
         .await
         .expect("written");
     let script = world.api.script();

@@ -1,6 +1,7 @@
 //! The task that looks after one app.
 
 use std::{
+    collections::HashMap,
     mem,
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -23,7 +24,8 @@ use super::{
     wake::{Mandate, Wake},
 };
 use crate::{
-    cluster::{ApplyError, Deployment, Endpoints, Observation, Observed, Service, Version, Write},
+    app::{App, Endpoints, Leads, ObjectId, Observation, Version, Workload},
+    cluster::{ApplyError, Write},
     progress::{Notice, Phase, Reason, Step},
     step::{self, Next, next_step},
 };
@@ -180,10 +182,10 @@ impl Driver {
     }
 
     async fn consider(&mut self, observation: &Observation) {
-        if let Ok(observed) = observation {
-            self.wake.publish_facts(observed);
-            self.sight.note(observed);
-            self.pace.note_sight(&observed.deployment);
+        if let Ok(app) = observation {
+            self.wake.publish_facts(app);
+            self.sight.note(app);
+            self.pace.note_sight(app);
         }
         let next = next_step(observation);
         self.was_down |= !matches!(
@@ -248,31 +250,37 @@ impl Driver {
 
     /// What to do about a write.
     fn plan(&mut self, write: &Write, observation: &Observation) -> Plan {
-        let Ok(observed) = observation else {
+        let Ok(app) = observation else {
             return Plan::Leave;
         };
-        let is_ours = self.pace.is_as_scaled(&observed.deployment);
+        // Marks concern their own workload; where visitors land concerns all.
+        let (id, _) = write.target();
+        let is_concerned = |workload: &&Workload| match write {
+            Write::ClearIdled { .. } => workload.id == *id,
+            Write::Scale { .. } | Write::Restore { .. } => true,
+        };
+        let mut concerned = app.parts().filter(is_concerned);
+        let is_ours = concerned
+            .clone()
+            .all(|workload| self.pace.is_as_scaled(workload));
+        let is_marked = app.parts().all(|workload| workload.record.is_some());
+        let is_recent =
+            concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
         let settle = match mandate {
             Mandate::Wake if is_scale => Duration::ZERO,
-            Mandate::Finish if is_scale && matches!(observed.service, Service::Serving { .. }) => {
-                STRANDED
-            }
-            // Asleep, as it should be; or not for this driver.
-            _ if is_scale => return Plan::Leave,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
+            Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
+            // Whoever began has been killed in between, or is another replica.
+            Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,
+            // Asleep, as it should be; or not for this driver.
+            _ if is_scale => return Plan::Leave,
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
-            Mandate::Wake
-                if observed.deployment.idled && matches!(write, Write::RestoreService { .. }) =>
-            {
-                Duration::ZERO
-            }
+            Mandate::Wake if is_marked && matches!(write, Write::Restore { .. }) => Duration::ZERO,
             _ if is_ours => Duration::ZERO,
-            _ if observed.deployment.marked_lately && matches!(write, Write::ClearIdled { .. }) => {
-                SETTLE_MARKS
-            }
+            _ if is_recent && matches!(write, Write::ClearIdled { .. }) => SETTLE_MARKS,
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
             Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
         };
@@ -280,7 +288,7 @@ impl Driver {
             self.ring_at(self.pace.until);
             return Plan::Hold;
         }
-        if is_scale && self.pace.scales == MAX_SCALES {
+        if is_scale && self.pace.scales_of(write) == MAX_SCALES {
             return if mandate == Mandate::Wake {
                 Plan::Refuse
             } else {
@@ -383,13 +391,7 @@ impl Driver {
         if self.wake.phase() == failed {
             return failed;
         }
-        let trouble = (
-            step,
-            reason,
-            observation
-                .as_ref()
-                .map_or(0, |observed| observed.pods.restarts),
-        );
+        let trouble = (step, reason, observation.as_ref().map_or(0, App::restarts));
         let since = match self.trouble {
             Some((before, since)) if before == trouble => since,
             _ => Instant::now(),
@@ -605,8 +607,8 @@ impl Slot {
 /// Since when an app has looked the way it does.
 #[derive(Default)]
 struct Sight {
-    deployment: Option<(Version, Instant)>,
-    service: Option<(Service, Instant)>,
+    workloads: HashMap<ObjectId, (Version, Instant)>,
+    services: HashMap<ObjectId, (Leads, Instant)>,
     /// The write that is due, and since when.
     write: Option<(Write, Instant)>,
 }
@@ -614,38 +616,61 @@ struct Sight {
 impl Sight {
     /// Since when a write has been due.
     fn due(&mut self, write: &Write) -> Instant {
-        note(&mut self.write, write);
-        self.write
-            .as_ref()
-            .map_or_else(Instant::now, |(_, since)| *since)
+        match &self.write {
+            Some((before, since)) if before == write => *since,
+            _ => {
+                let now = Instant::now();
+                self.write = Some((write.clone(), now));
+                now
+            }
+        }
     }
 
-    fn note(&mut self, observed: &Observed) {
-        let service = match &observed.service {
+    fn note(&mut self, app: &App) {
+        let workloads = app.workloads.iter();
+        note(
+            &mut self.workloads,
+            workloads.map(|workload| (&workload.id, workload.version.clone())),
+        );
+        let leads = |leads: &Leads| match leads {
             // Endpoints come and go by themselves.
-            Service::Serving { .. } => Service::Serving {
+            Leads::ToApp { .. } => Leads::ToApp {
                 endpoints: Endpoints::Unknown,
             },
             other => other.clone(),
         };
-        note(&mut self.deployment, &observed.deployment.version);
-        note(&mut self.service, &service);
+        let services = app.services.iter();
+        note(
+            &mut self.services,
+            services.map(|service| (&service.id, leads(&service.leads))),
+        );
     }
 
     /// Since when all has been the same on which a write depends.
     fn since(&self, write: &Write) -> Option<Instant> {
-        let deployment = self.deployment.as_ref().map(|(_, since)| *since);
-        let service = self.service.as_ref().map(|(_, since)| *since);
+        let services = self.services.values().map(|(_, since)| *since).max();
+        let own = |workload| self.workloads.get(workload).map(|(_, since)| *since);
         match write {
-            Write::ClearIdled { .. } => deployment,
-            Write::Scale { .. } | Write::RestoreService { .. } => deployment.max(service),
+            Write::ClearIdled { workload, .. } => own(workload),
+            Write::Scale { workload, .. } => own(workload).max(services),
+            Write::Restore { .. } => {
+                let workloads = self.workloads.values().map(|(_, since)| *since);
+                workloads.max().max(services)
+            }
         }
     }
 }
 
-fn note<T: Clone + PartialEq>(seen: &mut Option<(T, Instant)>, now: &T) {
-    if seen.as_ref().is_none_or(|(before, _)| before != now) {
-        *seen = Some((now.clone(), Instant::now()));
+/// Takes what is seen of the objects of a kind. Those that are gone are forgotten.
+fn note<'a, T: PartialEq + 'a>(
+    seen: &mut HashMap<ObjectId, (T, Instant)>,
+    now: impl Iterator<Item = (&'a ObjectId, T)>,
+) {
+    let mut before = mem::take(seen);
+    for (id, value) in now {
+        let same = before.remove(id).filter(|(before, _)| *before == value);
+        let since = same.map_or_else(Instant::now, |(_, since)| since);
+        seen.insert(id.clone(), (value, since));
     }
 }
 
@@ -653,14 +678,8 @@ fn note<T: Clone + PartialEq>(seen: &mut Option<(T, Instant)>, now: &T) {
 struct Pace {
     /// Whether anything was written.
     has_written: bool,
-    /// How often the app was given its replicas.
-    scales: u32,
-    /// When that was last, and on which version it was decided.
-    scaled: Option<(Instant, Version)>,
-    /// The version that came of it.
-    scaled_to: Option<Version>,
-    /// How long it took from there until the app was available.
-    took: Option<Duration>,
+    /// What it has made of each workload.
+    scaled: HashMap<ObjectId, Scaled>,
     /// The last write, until it is time to consider the same one again: to decide it again on the same version is
     /// to have seen nothing new.
     decided: Option<Write>,
@@ -676,14 +695,24 @@ struct Pace {
     until: Option<Instant>,
 }
 
+/// A workload that was given its replicas.
+struct Scaled {
+    /// How often.
+    times: u32,
+    /// When that was last, and on which version it was decided.
+    at: Instant,
+    on: Version,
+    /// The version that came of it.
+    to: Option<Version>,
+    /// How long it took from there until the workload was available.
+    took: Option<Duration>,
+}
+
 impl Pace {
     fn new() -> Self {
         Self {
             has_written: false,
-            scales: 0,
-            scaled: None,
-            scaled_to: None,
-            took: None,
+            scaled: HashMap::new(),
             decided: None,
             holding: false,
             in_conflict: false,
@@ -697,38 +726,62 @@ impl Pace {
         !self.holding && self.decided.as_ref() != Some(write)
     }
 
-    /// Whether something has taken the replicas away that were given before. To see the same version still is no
+    /// How often the workload of a write was given its replicas.
+    fn scales_of(&self, write: &Write) -> u32 {
+        let (id, _) = write.target();
+        self.scaled.get(id).map_or(0, |scaled| scaled.times)
+    }
+
+    /// Whether something has taken the replicas away again that were given before. To see the same version still is no
     /// sign of that: it may only be old.
     fn is_scaled_down(&self, write: &Write) -> bool {
-        match (write, &self.scaled) {
-            (Write::Scale { version, .. }, Some((_, scaled_on))) => version != scaled_on,
-            _ => false,
-        }
+        let Write::Scale {
+            workload, version, ..
+        } = write
+        else {
+            return false;
+        };
+        let scaled = self.scaled.get(workload);
+        scaled.is_some_and(|scaled| scaled.on != *version)
     }
 
     /// Looks for what came of the replicas.
-    fn note_sight(&mut self, deployment: &Deployment) {
-        let Some((at, _)) = &self.scaled else { return };
-        if deployment.replicas > 0 && self.scaled_to.is_none() {
-            self.scaled_to = Some(deployment.version.clone());
-        }
-        if deployment.available > 0 && self.took.is_none() {
-            self.took = Some(at.elapsed());
+    fn note_sight(&mut self, app: &App) {
+        for workload in &app.workloads {
+            let Some(scaled) = self.scaled.get_mut(&workload.id) else {
+                continue;
+            };
+            if workload.replicas > 0 && scaled.to.is_none() {
+                scaled.to = Some(workload.version.clone());
+            }
+            if workload.available > 0 && scaled.took.is_none() {
+                scaled.took = Some(scaled.at.elapsed());
+            }
         }
     }
 
-    /// Whether nobody has changed the Deployment since it was given its replicas by this wake-up.
-    fn is_as_scaled(&self, deployment: &Deployment) -> bool {
-        self.scaled_to.as_ref() == Some(&deployment.version)
+    /// Whether nobody has changed a workload since it was given its replicas by this wake-up.
+    fn is_as_scaled(&self, workload: &Workload) -> bool {
+        let scaled = self.scaled.get(&workload.id);
+        scaled.is_some_and(|scaled| scaled.to.as_ref() == Some(&workload.version))
     }
 
-    /// The write, with the time that the app took if this has seen the whole of it.
+    /// The write, with the time that the workload took if this has seen the whole of it.
     fn with_time(&self, write: Write) -> Write {
         match write {
-            Write::ClearIdled { version, .. } => Write::ClearIdled {
-                version,
-                took: self.took.filter(|_| self.scales == 1),
-            },
+            Write::ClearIdled {
+                workload, version, ..
+            } => {
+                let scaled = self.scaled.get(&workload);
+                let took = scaled
+                    .filter(|scaled| scaled.times == 1)
+                    .and_then(|scaled| scaled.took);
+                Write::ClearIdled {
+                    workload,
+                    version,
+                    took,
+                }
+            }
             write => write,
         }
     }
@@ -745,10 +798,18 @@ impl Pace {
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
-                if let Write::Scale { version, .. } = &write {
-                    self.scales += 1;
-                    self.scaled = Some((Instant::now(), version.clone()));
-                    (self.scaled_to, self.took) = (None, None);
+                if let Write::Scale {
+                    workload, version, ..
+                } = &write
+                {
+                    let scaled = Scaled {
+                        times: self.scales_of(&write) + 1,
+                        at: Instant::now(),
+                        on: version.clone(),
+                        to: None,
+                        took: None,
+                    };
+                    self.scaled.insert(workload.clone(), scaled);
                 }
                 self.pause = *BACKOFF.start();
                 EFFECT
@@ -787,6 +848,6 @@ impl Pace {
 fn step_of(write: &Write) -> Step {
     match write {
         Write::Scale { .. } => Step::Restoring,
-        Write::ClearIdled { .. } | Write::RestoreService { .. } => Step::Connecting,
+        Write::ClearIdled { .. } | Write::Restore { .. } => Step::Connecting,
     }
 }

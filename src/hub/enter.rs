@@ -8,7 +8,7 @@ use super::{
     snapshot::FIRST,
     wake::{Listener, Mandate, Wake},
 };
-use crate::{cluster::AppId, host::Host, progress::Reason, step};
+use crate::{app::AppId, host::Host, progress::Reason, step};
 
 impl Inner {
     /// The wake-up of the app that a host leads to, for a visitor who listens.

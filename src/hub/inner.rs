@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{backoff::Backoff, wake::Wake};
-use crate::cluster::{AppId, Cluster};
+use crate::{app::AppId, cluster::Cluster};
 
 /// The limits of a [`Hub`](super::Hub).
 #[derive(Clone, Copy, Debug)]

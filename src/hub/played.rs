@@ -11,10 +11,11 @@ use tokio_stream::wrappers::IntervalStream;
 
 use super::*;
 use crate::{
-    cluster::{
-        AppId, ApplyError, Deployment, Endpoints, Observation, Observed, Pods, Service, Trouble,
-        Version, Write,
+    app::{
+        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
+        Trouble, Version, Workload,
     },
+    cluster::{ApplyError, Write},
     progress::{Phase, Reason, Step},
 };
 
@@ -47,7 +48,7 @@ pub(super) struct App {
     pub(super) took: Option<Duration>,
     /// The write that a policy refuses.
     pub(super) refused: Option<&'static str>,
-    deployment_version: u64,
+    workload_version: u64,
     service_version: u64,
 }
 
@@ -67,7 +68,7 @@ impl App {
     fn changed(&mut self, change: impl FnOnce(&mut Self)) {
         let before = (self.idled, self.replicas, self.marks, self.is_ours);
         change(self);
-        self.deployment_version +=
+        self.workload_version +=
             u64::from((self.idled, self.replicas, self.marks) != (before.0, before.1, before.2));
         self.service_version += u64::from(self.is_ours != before.3);
     }
@@ -77,7 +78,7 @@ impl App {
         matches!((self.fate, age), (Fate::Up(after), Some(age)) if self.replicas > 0 && age >= after)
     }
 
-    fn observe(&self, endpoints: Endpoints) -> Observed {
+    fn observe(&self, endpoints: Endpoints) -> app::App {
         let is_stuck = self
             .since
             .is_some_and(|since| since.elapsed() >= Duration::from_secs(1));
@@ -93,32 +94,38 @@ impl App {
                 restarts: self.restarts,
             },
         };
-        let deployment_version = Version(format!("d{}", self.deployment_version));
-        Observed {
+        let workload = Workload {
+            id: ObjectId::new("workload"),
+            version: Version(format!("d{}", self.workload_version)),
+            record: self.idled.then_some(Record {
+                replicas: 1,
+                is_recent: self.is_marked_lately,
+            }),
+            replicas: self.replicas,
+            available: if self.is_available() {
+                self.replicas
+            } else {
+                0
+            },
+            trouble: None,
+            pods,
+            usual: None,
+        };
+        let leads = match self.is_ours {
+            true => Leads::Here(Diversion {
+                version: Version(format!("s{}", self.service_version)),
+                restorable: true,
+            }),
+            false => Leads::ToApp { endpoints },
+        };
+        app::App {
             connected: true,
             title: self.title.map(str::to_owned),
-            deployment: Deployment {
-                version: deployment_version,
-                idled: self.idled,
-                replicas: self.replicas,
-                replicas_when_unidled: 1,
-                available: if self.is_available() {
-                    self.replicas
-                } else {
-                    0
-                },
-                trouble: None,
-                marked_lately: self.is_marked_lately,
-                usual: None,
-            },
-            service: match self.is_ours {
-                true => Service::Idled {
-                    version: Version(format!("s{}", self.service_version)),
-                    restorable: true,
-                },
-                false => Service::Serving { endpoints },
-            },
-            pods,
+            services: vec![Service {
+                id: ObjectId::new("service"),
+                leads,
+            }],
+            workloads: vec![workload],
         }
     }
 }
@@ -138,7 +145,7 @@ impl Played {
             is_marked_lately: false,
             took: None,
             refused: None,
-            deployment_version: 1,
+            workload_version: 1,
             service_version: 1,
         };
         let apps = fates
@@ -224,17 +231,13 @@ impl Played {
     fn write(&self, id: &AppId, write: &Write) -> Result<(), ApplyError> {
         let mut apps = self.apps.lock().expect("no panic");
         let app = apps.get_mut(id.as_str()).ok_or(ApplyError::Conflict)?;
-        let (name, current) = match write {
-            Write::Scale { version, .. } => {
-                ("scale", version.0 == format!("d{}", app.deployment_version))
-            }
-            Write::RestoreService { version } => {
-                ("restore", version.0 == format!("s{}", app.service_version))
-            }
-            Write::ClearIdled { version, .. } => {
-                ("clear", version.0 == format!("d{}", app.deployment_version))
-            }
+        let (_, seen) = write.target();
+        let (name, now) = match write {
+            Write::Scale { .. } => ("scale", format!("d{}", app.workload_version)),
+            Write::Restore { .. } => ("restore", format!("s{}", app.service_version)),
+            Write::ClearIdled { .. } => ("clear", format!("d{}", app.workload_version)),
         };
+        let current = seen.0 == now;
         self.writes
             .lock()
             .expect("no panic")
@@ -253,7 +256,7 @@ impl Played {
             Write::Scale { replicas, .. } => {
                 app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now())));
             }
-            Write::RestoreService { .. } => {
+            Write::Restore { .. } => {
                 (app.is_ours, app.service_version) = (false, app.service_version + 1);
             }
             Write::ClearIdled { took, .. } => {

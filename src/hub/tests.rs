@@ -13,7 +13,8 @@ use super::{
     *,
 };
 use crate::{
-    cluster::{AppId, ApplyError, Observation, Observed, Write},
+    app::{App, AppId, Observation},
+    cluster::{ApplyError, Write},
     demo::DemoCluster,
     progress::{Notice, Phase, Reason, Step},
 };
@@ -476,7 +477,7 @@ impl Cluster for Broken {
     }
     fn watch(&self, _: &AppId) -> BoxStream<'static, Observation> {
         futures::stream::once(async { panic!("a bug") })
-            .map(|observed: Observed| Ok(observed))
+            .map(|observed: App| Ok(observed))
             .boxed()
     }
     fn apply<'a>(&'a self, _: &'a AppId, _: &'a Write) -> BoxFuture<'a, Result<(), ApplyError>> {

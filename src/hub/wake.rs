@@ -17,7 +17,7 @@ use super::{
     snapshot::{FIRST, milliseconds, new_reference},
 };
 use crate::{
-    cluster::{AppId, Observed},
+    app::{App, AppId},
     host::Host,
     progress::{Mark, Phase, Progress},
 };
@@ -297,17 +297,12 @@ impl Wake {
     }
 
     /// Publishes what is known of the app besides its phase, if that is news.
-    pub(super) fn publish_facts(&self, observed: &Observed) {
-        let Observed {
-            title,
-            deployment,
-            pods,
-            ..
-        } = observed;
+    pub(super) fn publish_facts(&self, app: &App) {
+        let App { title, .. } = app;
         self.state.send_if_modified(|state| {
             let facts = (
-                state.restarts.max(pods.restarts),
-                state.usual.or(deployment.usual),
+                state.restarts.max(app.restarts()),
+                state.usual.or_else(|| app.usual()),
             );
             let is_news = facts != (state.restarts, state.usual) || state.title != *title;
             if is_news {

@@ -12,7 +12,7 @@ use k8s_openapi::{
 };
 use kube::core::Selector;
 use unidler::{
-    cluster::{Trouble, Version},
+    app::{Trouble, Version},
     progress::Reason,
 };
 

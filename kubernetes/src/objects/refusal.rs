@@ -4,7 +4,7 @@
 //! source, since the condition's own reason is `FailedCreate` for all of them
 //! ([Kubernetes: admission controllers](https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/)).
 
-use unidler::{cluster::Trouble, progress::Reason};
+use unidler::{app::Trouble, progress::Reason};
 
 /// The first of these whose words are in the message decides, so that a denial may quote whatever it likes.
 const REFUSALS: &[(&[&str], Trouble)] = &[

@@ -13,7 +13,7 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use serde::{Deserialize, Serialize};
-use unidler::cluster::Version;
+use unidler::app::Version;
 
 use super::{
     Deployment, SERVICE_WHEN_UNIDLED, TITLE, annotation, deployment::LOGIN_PORT, label, title,

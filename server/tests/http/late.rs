@@ -28,10 +28,11 @@ use tokio::{
     time::timeout,
 };
 use unidler::{
-    cluster::{
-        AppId, ApplyError, Cluster, Deployment, Endpoints, Observation, Observed, Pods, Service,
-        Version, Write,
+    app::{
+        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
+        Version, Workload,
     },
+    cluster::{ApplyError, Cluster, Write},
     host::Host,
     progress::Reason,
 };
@@ -61,31 +62,36 @@ impl Cluster for OneApp {
 
     fn observe(&self, _: &AppId) -> Observation {
         let version = || Version(String::new());
-        let deployment = Deployment {
+        let workload = Workload {
+            id: ObjectId::new("workload"),
             version: version(),
-            idled: self.replicas == 0,
+            record: (self.replicas == 0).then_some(Record {
+                replicas: 1,
+                is_recent: false,
+            }),
             replicas: self.replicas,
-            replicas_when_unidled: 1,
             available: if self.is_known { self.replicas } else { 0 },
             trouble: None,
-            marked_lately: false,
+            pods: Pods::default(),
             usual: None,
         };
-        let service = match self.replicas {
-            0 => Service::Idled {
+        let leads = match self.replicas {
+            0 => Leads::Here(Diversion {
                 version: version(),
                 restorable: true,
-            },
-            _ => Service::Serving {
+            }),
+            _ => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
         };
-        Ok(Observed {
+        Ok(app::App {
             connected: self.is_known,
             title: None,
-            deployment,
-            service,
-            pods: Pods::default(),
+            services: vec![Service {
+                id: ObjectId::new("service"),
+                leads,
+            }],
+            workloads: vec![workload],
         })
     }
 

@@ -300,7 +300,7 @@ fn a_wake_up_is_traced_and_nothing_of_it_is_lost_at_the_end() {
         "wake-up",
         "quick.localhost",
         &reference[..9],
-        "RestoreService",
+        "Restore {",
         "app is ready",
         "unidler",
         "outcome",
