@@ -190,8 +190,13 @@ impl Workload {
 impl App {
     /// The workloads that are up or have to be woken. One that has no replicas and no [`Record`] was switched off by
     /// somebody else, and stays off.
-    pub fn parts(&self) -> impl Iterator<Item = &Workload> + Clone {
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.workloads.iter().filter(|workload| workload.is_part())
+    }
+
+    /// Those of its parts that are not available yet.
+    pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
+        self.parts().filter(|workload| workload.available == 0)
     }
 
     /// Whether visitors of one of its Services land here.

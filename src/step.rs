@@ -65,7 +65,7 @@ fn next_of_app(app: &App) -> Next {
             replicas: record.replicas,
         });
     }
-    if app.parts().any(|workload| workload.available == 0) {
+    if app.waiting().next().is_some() {
         return wait_for_workloads(app);
     }
     let here = app
@@ -110,16 +110,14 @@ fn lost(leads: &Leads) -> Option<Reason> {
 /// The step is that of the workload that is the least far. Of what stands in the way, the worst is shown: what the cluster
 /// has given up on before what it has not, and what may pass last.
 fn wait_for_workloads(app: &App) -> Next {
-    let waiting = || {
-        let parts = app.workloads.iter().filter(|workload| workload.is_part());
-        parts.filter(|workload| workload.available == 0)
-    };
-    let step = waiting().map(step_of).min().unwrap_or(Step::Scheduling);
+    let step = app.waiting().map(step_of).min().unwrap_or(Step::Scheduling);
     if !app.connected {
         return unreachable(step);
     }
     let gravity = |trouble: &Trouble| (trouble.given_up, !trouble.reason.may_pass());
-    let troubles = waiting().filter_map(|workload| workload.pods.trouble.or(workload.trouble));
+    let troubles = app
+        .waiting()
+        .filter_map(|workload| workload.pods.trouble.or(workload.trouble));
     // Of several that are as grave, the first.
     match troubles.rev().max_by_key(gravity) {
         Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
@@ -154,7 +152,7 @@ fn is_answering(app: &App) -> bool {
     };
     app.connected
         && app.parts().next().is_some()
-        && app.parts().all(|workload| workload.available > 0)
+        && app.waiting().next().is_none()
         && app.services.iter().all(|service| answers(&service.leads))
 }
 
