@@ -48,11 +48,19 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         .extensions()
         .get::<Lease>()
         .is_some_and(|lease| lease.is_turned_away);
+    let place = Place::of(&path);
+    let form = match place {
+        Place::Reserved {
+            base,
+            what: Reserved::Wake,
+        } => Some(base),
+        Place::Reserved { .. } | Place::App => None,
+    };
     let is_person = is_navigation(request.headers());
     let (head, body) = request.into_parts();
-    let person = is_person.then(|| head.clone());
+    // For a page in words, should it come to that.
+    let turned_away = (is_person && (is_turned_away || form.is_some())).then(|| head.clone());
     let request = Request::from_parts(head, body);
-    let place = Place::of(&path);
     let answer = match place {
         // Kubernetes would end a process that is only busy.
         Place::App if is_turned_away && path == "/healthz" => Ok(visit::healthz()),
@@ -62,24 +70,17 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         } if is_turned_away => Ok(readyz(&state.hub)),
         _ if is_turned_away => Err(Problem::full()),
         Place::Reserved { base, what } => reserved(&state, base, what, request).await,
-        Place::App => Ok(visit::answer(&state, request).await),
+        Place::App => visit::answer(&state, request).await,
     };
     let problem = match answer {
         Ok(answer) => return answer,
         Err(problem) => problem,
     };
     // People get words.
-    match (person, place) {
-        (
-            Some(head),
-            Place::Reserved {
-                base,
-                what: Reserved::Wake,
-            },
-        ) => page::turned_away(&state, head, problem, Some(base)).await,
-        (Some(head), _) if is_turned_away => page::turned_away(&state, head, problem, None).await,
-        (Some(_), _) => problem.into_text(),
-        (None, _) => problem.into_response(),
+    match turned_away {
+        Some(head) => page::turned_away(&state, head, problem, form).await,
+        None if is_person => problem.into_text(),
+        None => problem.into_response(),
     }
 }
 

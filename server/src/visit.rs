@@ -25,14 +25,17 @@ const VARY: HeaderValue =
     HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
 
 /// The app's own answer, the page, or a problem. Starts nothing, unless a program asks for the events or prefers to wait.
-pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
+///
+/// # Errors
+///
+/// If the request names no host, or was lost on its way to the app: the answer does not depend on what was asked for.
+pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let host = match AppHost::from_request_parts(&mut parts, &()).await {
         Ok(AppHost(host)) => host,
         // Kubernetes asks at our pod's own address, which is nobody's host.
-        Err(_) if is_healthz(&parts) => return healthz(),
-        Err(problem) if is_navigation(&parts.headers) => return problem.into_text(),
-        Err(problem) => return problem.into_response(),
+        Err(_) if is_healthz(&parts) => return Ok(healthz()),
+        Err(problem) => return Err(problem),
     };
     let progress = state.hub.look(&host);
     state.handovers.note(&host, &progress);
@@ -44,18 +47,15 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
             .pass_on(&host, address, Request::from_parts(parts.clone(), body))
             .await
         {
-            Ok(answer) => return answer,
-            Err(Failure::Lost(problem)) if is_navigation(&parts.headers) => {
-                return problem.into_text();
-            }
-            Err(Failure::Lost(problem)) => return problem.into_response(),
+            Ok(answer) => return Ok(answer),
+            Err(Failure::Lost(problem)) => return Err(problem),
             Err(Failure::NothingSent) => {}
         }
     }
     let mut response = if is_navigation(&parts.headers) {
         page::render(state, progress, &parts).await
     } else if is_healthz(&parts) {
-        return healthz();
+        return Ok(healthz());
     } else if is_events(&parts) {
         events(state, &host, &parts).unwrap_or_else(Problem::into_response)
     } else if let Some(wait) =
@@ -68,7 +68,7 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Response {
         Problem::not_up(progress).into_response()
     };
     response.headers_mut().insert(header::VARY, VARY);
-    response
+    Ok(response)
 }
 
 /// Liveness.
