@@ -10,7 +10,11 @@ use std::{
     sync::Arc,
 };
 
-use leptos::{either::Either, nonce::use_nonce, prelude::*};
+use leptos::{
+    either::Either,
+    nonce::{Nonce, use_nonce},
+    prelude::*,
+};
 use leptos_axum::ResponseOptions;
 use serde::Serialize;
 use unidler::progress::{Phase, Reason};
@@ -191,10 +195,7 @@ pub fn Page() -> impl IntoView {
         progress, language, ..
     } = &start;
     let words = language.words();
-    let nonce = use_nonce();
-    if let Some(nonce) = &nonce {
-        set_content_security_policy(nonce, frame_ancestors.as_deref());
-    }
+    let nonce = nonce_under_policy(frame_ancestors.as_deref());
     let title = text::title(words, progress);
     let refresh_seconds = refresh_seconds(progress.phase).filter(|_| !start.lost_post);
     let check = if refresh_seconds.is_some() {
@@ -217,15 +218,9 @@ pub fn Page() -> impl IntoView {
         <!DOCTYPE html>
         <html lang=language.tag()>
             <head>
-                <meta charset="utf-8"/>
-                <meta name="viewport" content="width=device-width, initial-scale=1"/>
-                <meta name="robots" content="noindex"/>
+                {head(title, progress.phase, &css.text, nonce.clone())}
                 // A proxy may have added a policy under which a plain form would not say where it came from.
                 <meta name="referrer" content="same-origin"/>
-                <meta name="color-scheme" content="light dark"/>
-                <title>{title}</title>
-                <link rel="icon" href=icon(progress.phase)/>
-                <style nonce=nonce.clone()>{css.text.clone()}</style>
                 <noscript><link rel="stylesheet" href=style.clone()/></noscript>
                 <link rel="modulepreload" href=js/>
                 <link rel="preload" r#as="fetch" r#type="application/wasm" crossorigin="anonymous" href=wasm/>
@@ -241,6 +236,26 @@ pub fn Page() -> impl IntoView {
             </body>
         </html>
     }
+}
+
+/// What every document has in its head.
+fn head(title: String, phase: Phase, css: &str, nonce: Option<Nonce>) -> impl IntoView + use<> {
+    view! {
+        <meta charset="utf-8"/>
+        <meta name="viewport" content="width=device-width, initial-scale=1"/>
+        <meta name="robots" content="noindex"/>
+        <meta name="color-scheme" content="light dark"/>
+        <title>{title}</title>
+        <link rel="icon" href=icon(phase)/>
+        <style nonce=nonce>{css.to_owned()}</style>
+    }
+}
+
+/// The nonce of a document, whose policy is set.
+fn nonce_under_policy(frame_ancestors: Option<&str>) -> Option<Nonce> {
+    let nonce = use_nonce()?;
+    set_content_security_policy(&nonce, frame_ancestors);
+    Some(nonce)
 }
 
 /// The document for a person who was turned away: what was asked for is not here, so that there is nothing to keep up to date.
@@ -263,12 +278,10 @@ pub fn TurnedAway(
         progress, language, ..
     } = start;
     let words = language.words();
-    let nonce = use_nonce();
-    if let Some(nonce) = &nonce {
-        set_content_security_policy(nonce, frame_ancestors.as_deref());
-    }
+    let nonce = nonce_under_policy(frame_ancestors.as_deref());
     let heading = text::heading(words, progress.phase).of(progress.title.as_deref());
-    let (text, refresh) = if is_crowded {
+    let title = text::title(words, &progress);
+    let (said, refresh) = if is_crowded {
         (words.crowded, Some(format!("{CROWDED_SECONDS};url={back}")))
     } else {
         (words.refused, None)
@@ -278,13 +291,7 @@ pub fn TurnedAway(
         <!DOCTYPE html>
         <html lang=language.tag()>
             <head>
-                <meta charset="utf-8"/>
-                <meta name="viewport" content="width=device-width, initial-scale=1"/>
-                <meta name="robots" content="noindex"/>
-                <meta name="color-scheme" content="light dark"/>
-                <title>{format!("{heading} – {}", progress.host)}</title>
-                <link rel="icon" href=icon(progress.phase)/>
-                <style nonce=nonce>{assets.css.text.clone()}</style>
+                {head(title, progress.phase, &assets.css.text, nonce)}
                 {refresh.map(|refresh| view! { <meta http-equiv="refresh" content=refresh/> })}
             </head>
             <body>
@@ -292,7 +299,7 @@ pub fn TurnedAway(
                 <main data-phase=progress.phase.name()>
                     <div class="moon" aria-hidden="true"></div>
                     <h1>{heading}</h1>
-                    <p class="notice">{text}</p>
+                    <p class="notice">{said}</p>
                 </main>
                 {contact(&brand)}
                 <nav class="check"><a href=back>{words.check}</a></nav>
