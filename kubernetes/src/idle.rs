@@ -19,7 +19,7 @@ pub(crate) use self::checks::{backends, lost_port};
 use self::checks::{expect_ingress, expect_pods, kept, no_app};
 pub use crate::target::Target;
 use crate::{
-    listing::Listing,
+    listing::{Listing, is},
     objects::{PointsAt, Service, ServiceWhenUnidled},
     patch,
     settings::ClusterSettings,
@@ -168,9 +168,7 @@ fn named<'a, K: ResourceExt>(
     namespace: &str,
     name: &str,
 ) -> anyhow::Result<&'a K> {
-    let mut same = objects.iter().filter(|object| {
-        object.namespace().as_deref() == Some(namespace) && object.name_any() == name
-    });
+    let mut same = objects.iter().filter(|object| is(*object, namespace, name));
     same.next().context("an object is gone")
 }
 

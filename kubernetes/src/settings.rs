@@ -23,3 +23,16 @@ impl ClusterSettings {
         }
     }
 }
+
+#[cfg(test)]
+impl ClusterSettings {
+    /// Those that the tests have in common.
+    pub(crate) fn of_tests() -> Self {
+        Self {
+            key_label: "host".into(),
+            service_name: "unidler".into(),
+            cluster_domain: "cluster.local".into(),
+            max_replicas: 10,
+        }
+    }
+}

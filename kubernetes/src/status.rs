@@ -143,15 +143,6 @@ mod tests {
 
     use super::*;
 
-    fn settings() -> ClusterSettings {
-        ClusterSettings {
-            key_label: "host".into(),
-            service_name: "unidler".into(),
-            cluster_domain: "cluster.local".into(),
-            max_replicas: 10,
-        }
-    }
-
     fn parsed<T: serde::de::DeserializeOwned>(json: Value) -> T {
         serde_json::from_value(json).expect("an object")
     }
@@ -185,7 +176,10 @@ mod tests {
             "mojanalytics.xyz/replicas-when-unidled": "2",
             "mojanalytics.xyz/wake-seconds": "30,50,40",
         });
-        let apps = apps(&objects("tool.example", &annotations, UNIDLER), &settings());
+        let apps = apps(
+            &objects("tool.example", &annotations, UNIDLER),
+            &ClusterSettings::of_tests(),
+        );
         assert_eq!(
             json!(apps),
             json!([{
@@ -209,7 +203,7 @@ mod tests {
                 &json!({ "mojanalytics.xyz/idled-at": "\u{1b}[2J" }),
                 UNIDLER,
             ),
-            &settings(),
+            &ClusterSettings::of_tests(),
         );
         assert!(
             table(&unknown, Timestamp::UNIX_EPOCH)
@@ -218,7 +212,7 @@ mod tests {
         );
         let asleep = apps(
             &objects("tool.example", &json!({}), "elsewhere.example"),
-            &settings(),
+            &ClusterSettings::of_tests(),
         );
         assert!(
             table(&asleep, Timestamp::UNIX_EPOCH).ends_with("never: see `unidler doctor`"),
@@ -230,7 +224,7 @@ mod tests {
     fn nothing_idled_is_a_sentence() {
         assert_eq!(
             table(
-                &apps(&Listing::default(), &settings()),
+                &apps(&Listing::default(), &ClusterSettings::of_tests()),
                 Timestamp::UNIX_EPOCH
             ),
             "No app is idled."

@@ -105,12 +105,7 @@ impl Server {
             ServiceBuilder::new().layer(KeepRetryAfter).service(service),
             "default",
         );
-        let settings = ClusterSettings {
-            key_label: "host".into(),
-            service_name: "unidler".into(),
-            cluster_domain: "cluster.local".into(),
-            max_replicas: 10,
-        };
+        let settings = ClusterSettings::of_tests();
         let cluster = KubernetesCluster::with_clients(client.clone(), client, settings);
         tokio::spawn({
             let cluster = cluster.clone();

@@ -4,10 +4,11 @@ use serde_json::json;
 
 use super::{
     finding::{Finding, Severity},
-    snapshot::{Snapshot, is},
+    snapshot::Snapshot,
 };
 use crate::{
     idle::{backends, lost_port},
+    listing::is,
     lookup::Found,
     objects::{IDLED, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
 };

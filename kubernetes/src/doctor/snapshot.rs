@@ -1,7 +1,6 @@
 //! What `doctor` looks at, taken from the cluster at once.
 
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, networking::v1::IngressClass};
-use kube::ResourceExt;
 
 use crate::{
     api_server::{ApiServer, explained},
@@ -74,10 +73,6 @@ impl Snapshot {
 pub(crate) struct Unseen {
     pub(crate) what: &'static str,
     pub(crate) error: String,
-}
-
-pub(crate) fn is(object: &impl ResourceExt, namespace: &str, name: &str) -> bool {
-    object.namespace().as_deref() == Some(namespace) && object.name_any() == name
 }
 
 /// The command that gives an object the key, or tells how if it is not clear which one.

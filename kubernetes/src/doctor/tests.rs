@@ -74,12 +74,7 @@ fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
         unseen,
     } = cluster;
     findings(&Snapshot {
-        settings: ClusterSettings {
-            key_label: "host".into(),
-            service_name: "unidler".into(),
-            cluster_domain: "cluster.local".into(),
-            max_replicas: 10,
-        },
+        settings: ClusterSettings::of_tests(),
         account: Some("unidler:unidler".parse().expect("an account")),
         objects: Listing {
             ingresses: objects(ingresses),

@@ -5,15 +5,6 @@ use crate::objects::{Deployment, IDLED};
 
 const HOST: &str = "tool.example";
 
-fn settings() -> ClusterSettings {
-    ClusterSettings {
-        key_label: "host".into(),
-        service_name: "unidler".into(),
-        cluster_domain: "cluster.local".into(),
-        max_replicas: 10,
-    }
-}
-
 /// The objects of an ordinary app, which a test changes.
 struct App {
     ingress: Value,
@@ -66,12 +57,12 @@ fn plan_of(apps: &[App]) -> anyhow::Result<Plan> {
         deployments: apps.iter().map(|app| object(&app.deployment)).collect(),
         services: apps.iter().map(|app| object(&app.service)).collect(),
     };
-    let target = Target::parse(None, &settings()).expect("an address");
+    let target = Target::parse(None, &ClusterSettings::of_tests()).expect("an address");
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     plan(
         &Host::parse(HOST).expect("a host"),
         &objects,
-        &settings(),
+        &ClusterSettings::of_tests(),
         &target,
         now,
     )
@@ -124,7 +115,7 @@ fn a_wake_up_gives_back_what_idling_took() {
     let plan = plan_of(&[app()]).expect("a plan");
     let mut service = app().service;
     json_patch::merge(&mut service, &plan.divert);
-    let service = Service::parse(object(&service), &settings().own_service());
+    let service = Service::parse(object(&service), &ClusterSettings::of_tests().own_service());
     assert_eq!(service.points_at, PointsAt::Unidler);
 
     let mut deployment = app().deployment;
@@ -289,7 +280,7 @@ fn idled_apps_lead_to_an_address_that_the_server_knows() {
     let of = |service: &str, domain: &str| ClusterSettings {
         service_name: service.into(),
         cluster_domain: domain.into(),
-        ..settings()
+        ..ClusterSettings::of_tests()
     };
     let target = Target::parse(
         Some("Unidler.Tools.svc.example.org"),
@@ -312,7 +303,7 @@ fn idled_apps_lead_to_an_address_that_the_server_knows() {
         "unidler.tools.svc.evil.example",
     ] {
         assert!(
-            Target::parse(Some(address), &settings()).is_err(),
+            Target::parse(Some(address), &ClusterSettings::of_tests()).is_err(),
             "{address}"
         );
     }

@@ -98,12 +98,7 @@ async fn carried_out(answers: Answers) -> (Result<(), String>, Vec<Value>) {
         replicas: 2,
         idled_at: "2026-01-01T00:00:00Z".into(),
     };
-    let settings = ClusterSettings {
-        key_label: "host".into(),
-        service_name: "unidler".into(),
-        cluster_domain: "cluster.local".into(),
-        max_replicas: 10,
-    };
+    let settings = ClusterSettings::of_tests();
     let api = ApiServer {
         client: Client::new(server, "default"),
         in_cluster: false,
