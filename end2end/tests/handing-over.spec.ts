@@ -163,6 +163,7 @@ for (const [what, options, headers] of [
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
         expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
         expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
+        // Longer than any pause between two reloads: what must not happen has no event to wait for.
         await page.waitForTimeout(8_000);
         expect(documents).toHaveLength(4);
         await expect(page.locator(".connection")).toBeEmpty();

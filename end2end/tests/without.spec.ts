@@ -173,6 +173,7 @@ for (const state of ["asleep", "turned away", "after a form", "troubled", "openi
         await STATES[state]!(alone, demo);
         // What the loader shows instead of it.
         await expect(alone.locator(".steps")).toBeHidden();
+        // The two pages look at the app at different moments, and so show a new state one after the other.
         await expect(async () => expect(await said(alone)).toEqual(await said(page))).toPass({ timeout: 10_000 });
     });
 }
