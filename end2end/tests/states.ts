@@ -10,6 +10,12 @@ const at = (scene: string, state: string) => async (page: Page, demo: Demo) => {
     await expect(phase(page)).toHaveAttribute("data-phase", state);
 };
 
+/** As {@link at}, for as long as anybody looks: without an answer to whether the app responds, the page does not go there. */
+const waking = (scene: string) => async (page: Page, demo: Demo) => {
+    await page.route("**/_unidler/status", () => {});
+    await at(scene, "waking")(page, demo);
+};
+
 const submit = async (page: Page, url: string) => {
     await page.setContent(`<form method="post" action="${url}"><input name="a"><button>Send</button></form>`);
     await page.getByRole("button").click();
@@ -33,12 +39,9 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await at("slow", "asleep")(page, demo);
         await expect(page.locator(".connection")).toHaveText(/Too many people/);
     },
-    waking: async (page, demo) => {
-        // With no answer to whether the app responds, the page outlasts a slow look at it.
-        await page.route("**/_unidler/status", () => {});
-        await at("slow", "waking")(page, demo);
-    },
+    waking: waking("slow"),
     "after a form": async (page, demo) => {
+        await page.route("**/_unidler/status", () => {});
         await submit(page, demo.url("slow", "/contact"));
         await expect(phase(page)).toHaveAttribute("data-phase", "waking");
     },
@@ -46,17 +49,17 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await submit(page, demo.url("quick", "/contact"));
         await expect(page.getByRole("button", { name: "Send it again" })).toBeVisible();
     },
-    "with a name": at("titled", "waking"),
+    "with a name": waking("titled"),
     late: async (page, demo) => {
-        await at("late", "waking")(page, demo);
+        await waking("late")(page, demo);
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);
     },
     troubled: async (page, demo) => {
-        await at("held-back", "waking")(page, demo);
+        await waking("held-back")(page, demo);
         await expect(page.locator(".lead")).toHaveText("The app is being held back on purpose.");
     },
     "in line": async (page, demo) => {
-        await at("many-starting", "waking")(page, demo);
+        await waking("many-starting")(page, demo);
         await expect(page.locator(".lead")).toHaveText("Many apps are starting at the moment.");
     },
     opening: at("ingress-stuck", "ready"),
