@@ -95,6 +95,8 @@ pub struct Record {
 pub struct Service {
     /// Which one.
     pub id: ObjectId,
+    /// The version of what is decided on.
+    pub version: Version,
     /// Where its visitors land.
     pub leads: Leads,
 }
@@ -116,8 +118,6 @@ pub enum Leads {
 /// What leads the visitors of a Service here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diversion {
-    /// The version that this is.
-    pub version: Version,
     /// Whether it is known where they have to land instead.
     pub restorable: bool,
 }

@@ -77,7 +77,21 @@ pub enum Write {
     Restore {
         /// Which Service.
         service: ObjectId,
-        /// The version of its diversion.
+        /// Its version.
+        version: Version,
+    },
+    /// Lead the visitors of a Service here, in a way that [`Restore`](Self::Restore) can undo.
+    Divert {
+        /// Which Service.
+        service: ObjectId,
+        /// Its version.
+        version: Version,
+    },
+    /// Take the replicas of a workload, and record how many there were.
+    Idle {
+        /// Which workload.
+        workload: ObjectId,
+        /// Its version.
         version: Version,
     },
 }
@@ -92,8 +106,11 @@ impl Write {
             }
             | Self::ClearIdled {
                 workload, version, ..
-            } => (workload, version),
-            Self::Restore { service, version } => (service, version),
+            }
+            | Self::Idle { workload, version } => (workload, version),
+            Self::Restore { service, version } | Self::Divert { service, version } => {
+                (service, version)
+            }
         }
     }
 }

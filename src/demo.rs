@@ -122,8 +122,10 @@ impl DemoCluster {
         let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
         let (_, seen) = write.target();
         let now = match write {
-            Write::Scale { .. } | Write::ClearIdled { .. } => app.workload_writes,
-            Write::Restore { .. } => app.service_writes,
+            Write::Scale { .. } | Write::ClearIdled { .. } | Write::Idle { .. } => {
+                app.workload_writes
+            }
+            Write::Restore { .. } | Write::Divert { .. } => app.service_writes,
         };
         if *seen != version(now) {
             return Err(ApplyError::Conflict);
@@ -145,6 +147,10 @@ impl DemoCluster {
             Write::ClearIdled { .. } => (app.cleared, app.workload_writes) = (true, now + 1),
             Write::Restore { .. } => {
                 (app.serving, app.service_writes) = (Some(Instant::now()), now + 1);
+            }
+            Write::Divert { .. } => (app.serving, app.service_writes) = (None, now + 1),
+            Write::Idle { .. } => {
+                (app.scaled, app.cleared, app.workload_writes) = (None, false, now + 1);
             }
         }
         self.apps().insert(scene.name, app);
@@ -210,16 +216,14 @@ impl App {
             Some(_) => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
-            None => Leads::Here(Diversion {
-                version: version(self.service_writes),
-                restorable: true,
-            }),
+            None => Leads::Here(Diversion { restorable: true }),
         };
         app::App {
             connected: true,
             title: scene.title.map(str::to_owned),
             services: vec![Service {
                 id: ObjectId::new("service"),
+                version: version(self.service_writes),
                 leads,
             }],
             workloads: vec![workload],

@@ -6,7 +6,8 @@
 //! snapshot instead of a queue, and latecomers see the current state immediately.
 //!
 //! A driver does as much as is [wanted](Mandate): a visitor who [starts](Hub::start) an app wants it woken, the
-//! [sweep](Hub::sweep) wants finished what is half done, and a visitor who only [joins](Hub::join) wants to see. It
+//! [sweep](Hub::sweep) wants finished what is half done, and a visitor who only [joins](Hub::join) wants to see. Whoever
+//! [idles](Hub::idle) it wants it asleep, for as long as no visitor wants it woken. It
 //! ends when nobody wants anything any more. A failure that can be fixed does not end it: as long as somebody asks
 //! about the app, it keeps watching and reports when the app recovers. Nothing is remembered after that: whoever
 //! joins next gets the truth from the cluster.
@@ -16,6 +17,7 @@
 mod backoff;
 mod driver;
 mod enter;
+mod idling;
 mod inner;
 pub mod metrics;
 mod snapshot;
@@ -31,14 +33,17 @@ use std::{
 
 use futures::{Stream, StreamExt, stream};
 
-pub use self::inner::Settings;
+pub use self::{
+    idling::{Cause, NotIdled},
+    inner::Settings,
+};
 use self::{
     inner::Inner,
     snapshot::{milliseconds, nowhere, unstarted},
     visit::Visit,
     wake::Mandate,
 };
-use crate::{cluster::Cluster, host::Host, progress::Progress, step};
+use crate::{app::AppId, cluster::Cluster, host::Host, progress::Progress, step};
 
 /// Lets visitors start, join and look at wake-ups. Cheap to clone; all clones are one hub.
 #[derive(Clone)]
@@ -111,6 +116,33 @@ impl Hub {
             title,
             ..unstarted(host, phase)
         }
+    }
+
+    /// Puts an app to sleep: its visitors land here, and then its replicas are taken. What cannot be completed is undone.
+    /// A visitor who comes in between gets the app.
+    ///
+    /// Whether the app may be idled is for the caller to know.
+    ///
+    /// # Errors
+    ///
+    /// Why the app is not asleep.
+    pub async fn idle(&self, app: &AppId) -> Result<(), NotIdled> {
+        let woken = |is_undone| NotIdled {
+            cause: Cause::Woken,
+            is_undone,
+        };
+        let outcome = {
+            let mut wakes = self.inner.wakes();
+            if wakes
+                .get(app)
+                .is_some_and(|wake| wake.mandate() > Mandate::Watch)
+            {
+                return Err(woken(true));
+            }
+            self.inner.begin_idling(&mut wakes, app)
+        };
+        // A driver that ends answers first.
+        outcome.await.unwrap_or_else(|_| Err(woken(false)))
     }
 
     /// Where inside the cluster an app answers that is up, if that is known.

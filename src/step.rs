@@ -4,17 +4,28 @@
 //! another replica or helped by hand, unidler comes to the same next step.
 //!
 //! ```text
-//! replicas 0 -> n   ->   the Service points to the app again   ->   the idle marks come off
+//! awake:    replicas 0 -> n   ->   the Services lead to the app again   ->   the idle marks come off
+//! asleep:   the Services lead to unidler   ->   replicas n -> 0, with the idle marks
 //! ```
 //!
-//! The marks go last, because they are the record: as long as they are there, an app that somebody takes down in
-//! the middle is known to be idled, and with how many replicas.
+//! On the way up the marks go last, because they are the record: as long as they are there, an app that somebody takes
+//! down in the middle is known to be idled, and with how many replicas. On the way down the Services come first: as long
+//! as the app has its replicas, whoever finds it between the two writes leads its visitors back.
 
 use crate::{
-    app::{App, Endpoints, Leads, Observation, Trouble, Workload},
+    app::{App, Endpoints, Leads, Observation, Service, Trouble, Workload},
     cluster::Write,
     progress::{Notice, Phase, Reason, Step},
 };
+
+/// What an app is to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Up, with its visitors.
+    Awake,
+    /// Without replicas, and its visitors here.
+    Asleep,
+}
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,17 +39,18 @@ pub enum Next {
         /// What stands in the way, as long as that may pass.
         reason: Option<Reason>,
     },
-    /// Nothing: the app is up.
+    /// Nothing: the app is what it is to become.
     Done,
     /// Nothing: it cannot be done as things are.
     Fail(Reason),
 }
 
-/// Decides the next step.
+/// Decides the next step towards a goal.
 #[must_use]
-pub fn next_step(observation: &Observation) -> Next {
+pub fn next_step(observation: &Observation, goal: Goal) -> Next {
     match observation {
-        Ok(observed) => next_of_app(observed),
+        Ok(app) if goal == Goal::Awake => wake(app),
+        Ok(app) => idle(app),
         Err(reason) if reason.may_pass() => Next::Wait {
             step: Step::Finding,
             reason: Some(*reason),
@@ -47,7 +59,34 @@ pub fn next_step(observation: &Observation) -> Next {
     }
 }
 
-fn next_of_app(app: &App) -> Next {
+fn idle(app: &App) -> Next {
+    let is_elsewhere = |service: &Service| matches!(service.leads, Leads::Elsewhere);
+    if app.services.iter().any(is_elsewhere) {
+        return Next::Fail(Reason::ServiceElsewhere);
+    }
+    if app.parts().next().is_none() {
+        return Next::Fail(Reason::SwitchedOff);
+    }
+    if !app.connected {
+        return unreachable(Step::Finding);
+    }
+    let to_app = |service: &&Service| matches!(service.leads, Leads::ToApp { .. });
+    if let Some(service) = app.services.iter().find(to_app) {
+        return Next::Write(Write::Divert {
+            service: service.id.clone(),
+            version: service.version.clone(),
+        });
+    }
+    match app.workloads.iter().find(|workload| workload.replicas > 0) {
+        Some(workload) => Next::Write(Write::Idle {
+            workload: workload.id.clone(),
+            version: workload.version.clone(),
+        }),
+        None => Next::Done,
+    }
+}
+
+fn wake(app: &App) -> Next {
     if let Some(reason) = app.services.iter().find_map(|service| lost(&service.leads)) {
         return Next::Fail(reason);
     }
@@ -68,17 +107,11 @@ fn next_of_app(app: &App) -> Next {
     if app.waiting().next().is_some() {
         return wait_for_workloads(app);
     }
-    let here = app
-        .services
-        .iter()
-        .find_map(|service| match &service.leads {
-            Leads::Here(diversion) => Some((service, diversion)),
-            Leads::ToApp { .. } | Leads::Elsewhere => None,
-        });
-    if let Some((service, diversion)) = here {
+    let is_here = |service: &&Service| matches!(service.leads, Leads::Here(_));
+    if let Some(service) = app.services.iter().find(is_here) {
         return Next::Write(Write::Restore {
             service: service.id.clone(),
-            version: diversion.version.clone(),
+            version: service.version.clone(),
         });
     }
     if let Some(workload) = app.parts().find(|workload| workload.record.is_some()) {
@@ -181,7 +214,7 @@ pub fn is_unfinished(app: &App) -> bool {
 /// What there is to see of an app for somebody who does nothing about it.
 #[must_use]
 pub fn phase(observation: &Observation) -> Phase {
-    match next_step(observation) {
+    match next_step(observation, Goal::Awake) {
         Next::Write(Write::Scale { .. }) if observation.as_ref().is_ok_and(App::is_half_woken) => {
             Phase::Waking {
                 step: Step::Restoring,
@@ -207,7 +240,7 @@ pub fn phase(observation: &Observation) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Diversion, ObjectId, Pods, Record, Service, Version};
+    use crate::app::{Diversion, ObjectId, Pods, Record, Version};
 
     fn workload(id: &str) -> Workload {
         Workload {
@@ -228,10 +261,8 @@ mod tests {
     fn diverted(id: &str, restorable: bool) -> Service {
         Service {
             id: ObjectId::new(id),
-            leads: Leads::Here(Diversion {
-                version: Version(format!("{id}.1")),
-                restorable,
-            }),
+            version: Version(format!("{id}.1")),
+            leads: Leads::Here(Diversion { restorable }),
         }
     }
 
@@ -271,7 +302,7 @@ mod tests {
     fn observed(change: impl FnOnce(&mut App)) -> Next {
         let mut observed = idled();
         change(&mut observed);
-        next_step(&Ok(observed))
+        next_step(&Ok(observed), Goal::Awake)
     }
 
     fn scaled(o: &mut App) {
@@ -325,7 +356,7 @@ mod tests {
         let mut app = idled();
         app.services.push(diverted("s2", true));
         app.workloads.push(workload("w2"));
-        let next = |app: &App| next_step(&Ok(app.clone()));
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Awake);
         assert_eq!(next(&app), scale("w"));
         app.workloads[0].replicas = 2;
         assert_eq!(next(&app), scale("w2"));
@@ -355,10 +386,10 @@ mod tests {
         let mut off = workload("off");
         off.record = None;
         app.workloads.insert(0, off);
-        assert_eq!(next_step(&Ok(app.clone())), scale("w"));
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), scale("w"));
         app.workloads[1].replicas = 2;
         app.workloads[1].available = 2;
-        assert_eq!(next_step(&Ok(app)), restore("s"));
+        assert_eq!(next_step(&Ok(app), Goal::Awake), restore("s"));
     }
 
     #[test]
@@ -369,7 +400,7 @@ mod tests {
             workload.replicas = 2;
         }
         app.workloads[0].trouble = Some(Trouble::waiting(Reason::NoRoom));
-        let next = |app: &App| next_step(&Ok(app.clone()));
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Awake);
         assert!(matches!(
             next(&app),
             Next::Wait {
@@ -540,7 +571,7 @@ mod tests {
             Reason::HostNotServed,
             Reason::AmbiguousRoute,
         ] {
-            assert_eq!(next_step(&Err(reason)), Next::Fail(reason));
+            assert_eq!(next_step(&Err(reason), Goal::Awake), Next::Fail(reason));
         }
     }
 
@@ -554,6 +585,62 @@ mod tests {
     fn replicas_are_never_lowered() {
         let more = |o: &mut App| o.workloads[0].replicas = 9;
         assert!(matches!(observed(more), Next::Wait { .. }));
+    }
+
+    #[test]
+    fn an_app_is_put_to_sleep_services_first() {
+        let mut app = idled();
+        app.services.push(diverted("s2", true));
+        app.workloads.push(workload("w2"));
+        let to_app = || Leads::ToApp {
+            endpoints: Endpoints::Unknown,
+        };
+        for service in &mut app.services {
+            service.leads = to_app();
+        }
+        for workload in &mut app.workloads {
+            (workload.record, workload.replicas) = (None, 2);
+        }
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Asleep);
+        let divert = |id: &str| {
+            Next::Write(Write::Divert {
+                service: ObjectId::new(id),
+                version: Version(format!("{id}.1")),
+            })
+        };
+        let idle = |id: &str| {
+            Next::Write(Write::Idle {
+                workload: ObjectId::new(id),
+                version: Version(format!("{id}.1")),
+            })
+        };
+        let mut lost = app.clone();
+        lost.connected = false;
+        assert!(
+            matches!(next(&lost), Next::Wait { .. }),
+            "what is seen may be old"
+        );
+        let mut elsewhere = app.clone();
+        elsewhere.services[1].leads = Leads::Elsewhere;
+        assert_eq!(next(&elsewhere), Next::Fail(Reason::ServiceElsewhere));
+
+        assert_eq!(next(&app), divert("s"));
+        app.services[0] = diverted("s", true);
+        assert_eq!(next(&app), divert("s2"));
+        app.services[1] = diverted("s2", true);
+        assert_eq!(next(&app), idle("w"));
+        app.workloads[0] = workload("w");
+        assert_eq!(next(&app), idle("w2"));
+        let mut off = workload("w2");
+        off.record = None;
+        app.workloads[1] = off;
+        assert_eq!(
+            next(&app),
+            Next::Done,
+            "what somebody switched off is left alone"
+        );
+        app.workloads[0].record = None;
+        assert_eq!(next(&app), Next::Fail(Reason::SwitchedOff));
     }
 
     #[test]
@@ -589,7 +676,7 @@ mod tests {
     fn a_cluster_that_cannot_be_asked_yet_is_waited_for() {
         let unknown = Err(Reason::ApiUnreachable);
         assert_eq!(
-            next_step(&unknown),
+            next_step(&unknown, Goal::Awake),
             Next::Wait {
                 step: Step::Finding,
                 reason: Some(Reason::ApiUnreachable)

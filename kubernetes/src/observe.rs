@@ -187,7 +187,6 @@ impl Observer {
         };
         let leads = match service.points_at {
             PointsAt::Unidler => Leads::Here(Diversion {
-                version: service.version(),
                 restorable: service.when_unidled(deployment).is_ok(),
             }),
             PointsAt::Pods => Leads::ToApp {
@@ -200,6 +199,7 @@ impl Observer {
             title: found.title(),
             services: vec![Service {
                 id: found.service_id(),
+                version: service.version(),
                 leads,
             }],
             workloads: vec![workload],

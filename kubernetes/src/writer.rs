@@ -46,10 +46,10 @@ impl Writer {
         } = found;
         let (id, version) = write.target();
         let is_current = match write {
-            Write::Scale { .. } | Write::ClearIdled { .. } => {
+            Write::Scale { .. } | Write::ClearIdled { .. } | Write::Idle { .. } => {
                 *id == found.deployment_id() && *version == deployment.value.version()
             }
-            Write::Restore { .. } => {
+            Write::Restore { .. } | Write::Divert { .. } => {
                 *id == found.service_id() && *version == service.value.version()
             }
         };
@@ -73,6 +73,9 @@ impl Writer {
                     }
                     Err(_) => Err(ApplyError::Conflict),
                 },
+                Write::Divert { .. } | Write::Idle { .. } => Err(ApplyError::Invalid(
+                    "only the command `idle` idles apps".into(),
+                )),
             }
         };
         let no_answer = |_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None);

@@ -284,10 +284,7 @@ async fn an_idled_app_is_observed_as_it_is() {
     assert!(observed.workloads[0].record.is_some() && observed.workloads[0].replicas == 0);
     assert!(matches!(
         observed.services[0].leads,
-        Leads::Here(Diversion {
-            restorable: true,
-            ..
-        })
+        Leads::Here(Diversion { restorable: true })
     ));
     assert_eq!(world.cluster.not_ready(), None);
     assert_eq!(world.cluster.find(&host("tool.example")), Ok(app()));
@@ -485,16 +482,13 @@ async fn a_service_is_patched_in_four_fields_and_on_the_condition_of_its_version
         .expect("an app")
         .services
         .remove(0);
-    let Leads::Here(Diversion { version, .. }) = service.leads else {
-        panic!("idled")
-    };
     world
         .cluster
         .apply(
             &app(),
             &Write::Restore {
                 service: service.id,
-                version,
+                version: service.version,
             },
         )
         .await

@@ -19,6 +19,7 @@ use tokio::{
 use tracing::{Instrument, Span, field, info, info_span, warn};
 
 use super::{
+    idling::{Cause, Idling},
     inner::Inner,
     metrics,
     wake::{Mandate, Wake},
@@ -27,7 +28,7 @@ use crate::{
     app::{App, Endpoints, Leads, ObjectId, Observation, Version, Workload},
     cluster::{ApplyError, Write},
     progress::{Notice, Phase, Reason, Step},
-    step::{self, Next, next_step},
+    step::{self, Goal, Next, next_step},
 };
 
 /// How often a wake-up restores the replicas, if something else takes them away again.
@@ -78,6 +79,8 @@ pub(super) struct Driver {
     finishing: Option<Instant>,
     /// Until when it is watched after it has become ready.
     lingers: Option<Instant>,
+    /// What it was asked to put to sleep, until that has ended.
+    idling: Option<Idling>,
     /// Whether it is among those that are being woken.
     is_counted: bool,
     /// When to look again without any news.
@@ -114,7 +117,7 @@ enum Plan {
 }
 
 impl Driver {
-    pub(super) fn new(inner: Arc<Inner>, wake: Arc<Wake>) -> Self {
+    pub(super) fn new(inner: Arc<Inner>, wake: Arc<Wake>, idling: Option<Idling>) -> Self {
         Self {
             inner,
             wake,
@@ -128,6 +131,7 @@ impl Driver {
             gave_up: false,
             finishing: None,
             lingers: None,
+            idling,
             is_counted: false,
             alarm: None,
             span: Span::none(),
@@ -187,7 +191,10 @@ impl Driver {
             self.sight.note(app);
             self.pace.note_sight(app);
         }
-        let next = next_step(observation);
+        if self.wake.mandate().goal() == Goal::Asleep {
+            return self.consider_idling(observation).await;
+        }
+        let next = next_step(observation, Goal::Awake);
         self.was_down |= !matches!(
             next,
             Next::Done
@@ -232,12 +239,43 @@ impl Driver {
             Next::Done => {
                 self.publish_ready();
                 self.wake.end_finish();
+                if let Some(idling) = self.idling.take() {
+                    idling.fail(Cause::Woken, true);
+                }
             }
             Next::Fail(reason) => {
                 self.publish(Phase::Failed { reason });
                 self.finish();
             }
         }
+    }
+
+    async fn consider_idling(&mut self, observation: &Observation) {
+        match next_step(observation, Goal::Asleep) {
+            Next::Write(write) if self.pace.is_reversed(&write) => self.stop_idling(Cause::Woken),
+            Next::Write(write) if self.pace.allows(&write) => self.write(write).await,
+            Next::Write(_) => self.ring_at(self.pace.until),
+            Next::Wait { .. } => {}
+            Next::Done => {
+                if let Some(idling) = self.idling.take() {
+                    idling.succeed();
+                }
+                self.wake.end_idling(Mandate::Watch);
+            }
+            Next::Fail(reason) => self.stop_idling(Cause::App(reason)),
+        }
+        self.publish(step::phase(observation));
+    }
+
+    /// The app is not put to sleep after all. What was done is undone.
+    fn stop_idling(&mut self, cause: Cause) {
+        warn!(app = %self.wake.app, reference = self.wake.reference, %cause, "app is not idled");
+        if let Some(idling) = &mut self.idling {
+            idling.failed.get_or_insert(cause);
+        }
+        self.wake.end_idling(Mandate::Finish);
+        self.deadline = None;
+        self.wake.nudge.notify_one();
     }
 
     /// There is nothing to finish, unless the sweep has seen more than this has.
@@ -256,8 +294,8 @@ impl Driver {
         // Marks concern their own workload; where visitors land concerns all.
         let (id, _) = write.target();
         let is_concerned = |workload: &&Workload| match write {
-            Write::ClearIdled { .. } => workload.id == *id,
-            Write::Scale { .. } | Write::Restore { .. } => true,
+            Write::ClearIdled { .. } | Write::Idle { .. } => workload.id == *id,
+            Write::Scale { .. } | Write::Restore { .. } | Write::Divert { .. } => true,
         };
         let mut concerned = app.parts().filter(is_concerned);
         let is_ours = concerned
@@ -268,7 +306,12 @@ impl Driver {
             concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
+        let is_undone = self
+            .idling
+            .as_ref()
+            .is_some_and(|idling| idling.failed.is_some());
         let settle = match mandate {
+            Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
@@ -282,7 +325,7 @@ impl Driver {
             _ if is_ours => Duration::ZERO,
             _ if is_recent && matches!(write, Write::ClearIdled { .. }) => SETTLE_MARKS,
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
-            Mandate::Watch | Mandate::Finish | Mandate::Wake => SETTLE_ALONE,
+            Mandate::Watch | Mandate::Finish | Mandate::Idle | Mandate::Wake => SETTLE_ALONE,
         };
         if !self.pace.allows(write) {
             self.ring_at(self.pace.until);
@@ -318,7 +361,9 @@ impl Driver {
     async fn write(&mut self, write: Write) {
         let wake = Arc::clone(&self.wake);
         let Wake { app, reference, .. } = &*wake;
-        let is_shown = wake.mandate() == Mandate::Wake || wake.has_listeners();
+        let goal = wake.mandate().goal();
+        let is_shown =
+            goal == Goal::Awake && (wake.mandate() == Mandate::Wake || wake.has_listeners());
         let step = step_of(&write);
         let rival = self
             .pace
@@ -330,7 +375,7 @@ impl Driver {
                 reason: rival,
             });
         }
-        if !self.is_visited && !self.pace.has_written {
+        if goal == Goal::Awake && !self.is_visited && !self.pace.has_written {
             info!(%app, reference, "resuming unfinished wake-up");
         }
         let span = info_span!(parent: &self.span, "write", ?write);
@@ -357,7 +402,16 @@ impl Driver {
             }
             Err(error) => {
                 warn!(%app, reference, ?write, %error, "write failed");
+                if let Some(idling) = &mut self.idling {
+                    idling.last_error = Some((write.clone(), error.clone()));
+                }
                 match error.reason() {
+                    // As below, a refusal is believed when it comes twice. Anything else may pass.
+                    reason if goal == Goal::Asleep => {
+                        if self.pace.was_refused && !reason.may_pass() {
+                            self.stop_idling(Cause::Write(write.clone(), error.clone()));
+                        }
+                    }
                     // Nobody waits for it: the sweep tries again, later and later.
                     _ if !is_shown => wake.end_finish(),
                     reason if reason.may_pass() => self.publish(Phase::Waking {
@@ -485,6 +539,17 @@ impl Driver {
     /// The deadline has passed: what stood in the way last is the reason, if anything did.
     fn give_up(&mut self) {
         self.deadline = None;
+        if self.wake.mandate() == Mandate::Idle {
+            let error = self
+                .idling
+                .as_mut()
+                .and_then(|idling| idling.last_error.take());
+            return self.stop_idling(
+                error.map_or(Cause::App(Reason::DeadlinePassed), |(write, error)| {
+                    Cause::Write(write, error)
+                }),
+            );
+        }
         if self.wake.mandate() == Mandate::Wake {
             if let Phase::Waking { reason, .. } = self.wake.phase() {
                 self.publish(Phase::Failed {
@@ -534,7 +599,8 @@ impl Driver {
         let now = Instant::now();
         let phase = self.wake.phase();
         match (self.wake.mandate(), phase) {
-            (Mandate::Finish, _) | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
+            (Mandate::Finish | Mandate::Idle, _)
+            | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
             // It cannot even be found: there is nothing to watch.
             (_, Phase::Failed { reason }) if reason.is_discovery() => false,
             // A look says the same.
@@ -555,6 +621,13 @@ impl Drop for Driver {
     /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
     fn drop(&mut self) {
         self.count(false);
+        if let Some(idling) = self.idling.take() {
+            let cause = match self.inner.shutdown.is_cancelled() {
+                true => Cause::Shutdown,
+                false => Cause::Woken,
+            };
+            idling.fail(cause, false);
+        }
         if self.wake.cancelled.is_cancelled() {
             return;
         }
@@ -651,9 +724,9 @@ impl Sight {
         let services = self.services.values().map(|(_, since)| *since).max();
         let own = |workload| self.workloads.get(workload).map(|(_, since)| *since);
         match write {
-            Write::ClearIdled { workload, .. } => own(workload),
+            Write::ClearIdled { workload, .. } | Write::Idle { workload, .. } => own(workload),
             Write::Scale { workload, .. } => own(workload).max(services),
-            Write::Restore { .. } => {
+            Write::Restore { .. } | Write::Divert { .. } => {
                 let workloads = self.workloads.values().map(|(_, since)| *since);
                 workloads.max().max(services)
             }
@@ -680,6 +753,8 @@ struct Pace {
     has_written: bool,
     /// What it has made of each workload.
     scaled: HashMap<ObjectId, Scaled>,
+    /// What it has done to put the app to sleep: to which object, and on which version that was decided.
+    idled: HashMap<ObjectId, Version>,
     /// The last write, until it is time to consider the same one again: to decide it again on the same version is
     /// to have seen nothing new.
     decided: Option<Write>,
@@ -713,6 +788,7 @@ impl Pace {
         Self {
             has_written: false,
             scaled: HashMap::new(),
+            idled: HashMap::new(),
             decided: None,
             holding: false,
             in_conflict: false,
@@ -743,6 +819,13 @@ impl Pace {
         };
         let scaled = self.scaled.get(workload);
         scaled.is_some_and(|scaled| scaled.on != *version)
+    }
+
+    /// Whether something has undone what this wrote to put the app to sleep. To see the same version still is no sign of
+    /// that: it may only be old.
+    fn is_reversed(&self, write: &Write) -> bool {
+        let (id, version) = write.target();
+        self.idled.get(id).is_some_and(|on| on != version)
     }
 
     /// Looks for what came of the replicas.
@@ -798,18 +881,22 @@ impl Pace {
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
-                if let Write::Scale {
-                    workload, version, ..
-                } = &write
-                {
-                    let scaled = Scaled {
-                        times: self.scales_of(&write) + 1,
-                        at: Instant::now(),
-                        on: version.clone(),
-                        to: None,
-                        took: None,
-                    };
-                    self.scaled.insert(workload.clone(), scaled);
+                let (id, version) = write.target();
+                match write {
+                    Write::Scale { .. } => {
+                        let scaled = Scaled {
+                            times: self.scales_of(&write) + 1,
+                            at: Instant::now(),
+                            on: version.clone(),
+                            to: None,
+                            took: None,
+                        };
+                        self.scaled.insert(id.clone(), scaled);
+                    }
+                    Write::Divert { .. } | Write::Idle { .. } => {
+                        self.idled.insert(id.clone(), version.clone());
+                    }
+                    Write::ClearIdled { .. } | Write::Restore { .. } => {}
                 }
                 self.pause = *BACKOFF.start();
                 EFFECT
@@ -848,6 +935,9 @@ impl Pace {
 fn step_of(write: &Write) -> Step {
     match write {
         Write::Scale { .. } => Step::Restoring,
-        Write::ClearIdled { .. } | Write::Restore { .. } => Step::Connecting,
+        Write::ClearIdled { .. }
+        | Write::Restore { .. }
+        | Write::Divert { .. }
+        | Write::Idle { .. } => Step::Connecting,
     }
 }

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::{
     driver::Driver,
+    idling::{Idling, NotIdled},
     inner::{Inner, Wakes},
     snapshot::FIRST,
     wake::{Listener, Mandate, Wake},
@@ -47,9 +50,37 @@ impl Inner {
         host: Option<&Host>,
         mandate: Mandate,
     ) -> Arc<Wake> {
+        let wake = self.replace(wakes, app, host, mandate);
+        self.tasks
+            .spawn(Driver::new(Arc::clone(self), Arc::clone(&wake), None).run());
+        wake
+    }
+
+    /// An attempt to put an app to sleep, in the place of anything else that is under way, and how it ends.
+    pub(super) fn begin_idling(
+        self: &Arc<Self>,
+        wakes: &mut Wakes,
+        app: &AppId,
+    ) -> oneshot::Receiver<Result<(), NotIdled>> {
+        let wake = self.replace(wakes, app, None, Mandate::Idle);
+        let (idling, outcome) = Idling::new();
+        self.tasks
+            .spawn(Driver::new(Arc::clone(self), wake, Some(idling)).run());
+        outcome
+    }
+
+    fn replace(
+        &self,
+        wakes: &mut Wakes,
+        app: &AppId,
+        host: Option<&Host>,
+        mandate: Mandate,
+    ) -> Arc<Wake> {
         let phase = match mandate {
             Mandate::Wake => FIRST,
-            Mandate::Watch | Mandate::Finish => step::phase(&self.cluster.observe(app)),
+            Mandate::Watch | Mandate::Finish | Mandate::Idle => {
+                step::phase(&self.cluster.observe(app))
+            }
         };
         let wake = Arc::new(Wake::new(
             app.clone(),
@@ -61,8 +92,6 @@ impl Inner {
         if let Some(replaced) = wakes.insert(app.clone(), Arc::clone(&wake)) {
             replaced.cancel();
         }
-        self.tasks
-            .spawn(Driver::new(Arc::clone(self), Arc::clone(&wake)).run());
         wake
     }
 }

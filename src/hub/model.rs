@@ -145,6 +145,8 @@ enum Deed {
     /// An autoscaler, a downscaler or a human, who knows nothing of marks.
     ScaleToZero,
     ScaleUp,
+    /// A process of unidler puts the app to sleep.
+    Idle,
     /// What keeps objects as they are in Git restores the Service, and only that.
     RestoreService,
     /// A process of unidler is killed and started again.
@@ -200,6 +202,7 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just(Deed::MarkAgain),
         2 => Just(Deed::ScaleToZero),
         1 => Just(Deed::ScaleUp),
+        3 => Just(Deed::Idle),
         1 => Just(Deed::RestoreService),
         1 => Just(Deed::Crash),
         1 => Just(Deed::Disconnect),
@@ -260,6 +263,8 @@ struct Truth {
     was_up: bool,
     /// Since when nobody can reach an app that is marked as idled.
     stranded: Option<Instant>,
+    /// Whether unidler is to put it to sleep.
+    is_to_sleep: bool,
     /// Whether nobody else does anything.
     is_alone: bool,
     /// Whether the sweep has nothing to back off from, so that it is known how long that may last.
@@ -300,6 +305,7 @@ impl World {
             connected: true,
             was_up: is_awake,
             stranded: None,
+            is_to_sleep: script.has(Deed::Idle),
             is_alone: script.events.is_empty(),
             is_calm: script.faults.is_empty()
                 && script.events.len() <= 2
@@ -359,7 +365,7 @@ impl World {
                 self.truth().connected = true;
                 return;
             }
-            Deed::Crash | Deed::Visit | Deed::Join => return,
+            Deed::Idle | Deed::Crash | Deed::Visit | Deed::Join => return,
         };
         self.write_of_rival(&halves, event).await;
     }
@@ -387,8 +393,10 @@ impl World {
         if *seen != version(now) {
             return Err(ApplyError::Conflict);
         }
+        let puts_to_sleep = matches!(write, Write::Divert { .. } | Write::Idle { .. });
+        let is_idled = service.is_ours || workload.as_ref().is_some_and(|part| part.idled);
         assert!(
-            service.is_ours || workload.as_ref().is_some_and(|part| part.idled),
+            is_idled || (puts_to_sleep && truth.is_to_sleep),
             "written to an app that is not idled: {write:?}"
         );
         match (write, part.zip(workload)) {
@@ -418,6 +426,11 @@ impl World {
                     "visitors are led to an app that is up in parts"
                 );
                 truth.change_service(false);
+            }
+            (Write::Divert { .. }, None) => truth.change_service(true),
+            (Write::Idle { .. }, Some((part, workload))) => {
+                assert!(workload.replicas > 0, "what is down is left alone");
+                truth.half(Half::MarkAndScaleToZero(part));
             }
             (write, _) => panic!("{write:?} is for another kind of object"),
         }
@@ -570,10 +583,7 @@ impl Cluster for World {
             usual: None,
         };
         let leads = match service.is_ours {
-            true => Leads::Here(Diversion {
-                version: version(service.version),
-                restorable: true,
-            }),
+            true => Leads::Here(Diversion { restorable: true }),
             false => Leads::ToApp {
                 endpoints: if was_up {
                     Endpoints::Ready
@@ -587,6 +597,7 @@ impl Cluster for World {
             title: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
+                version: version(service.version),
                 leads,
             }],
             workloads: parts.into_iter().enumerate().map(workload).collect(),
@@ -678,6 +689,15 @@ async fn run(script: Script) {
                 // As the server does when it starts.
                 hub.lock().expect("no panic").sweep();
             }
+            Deed::Idle => {
+                let hub = hub.lock().expect("no panic").clone();
+                let outcome = hub.idle(&app()).await;
+                let is_alone = script.hubs == 1 && script.events.len() == 1;
+                assert!(
+                    !(is_alone && script.is_awake && script.faults.is_empty()) || outcome.is_ok(),
+                    "{outcome:?}"
+                );
+            }
             Deed::Visit if world.truth().service.now().is_ours => drop(visit(&world, hub).await),
             Deed::Join if world.truth().service.now().is_ours => {
                 let joined = hub.lock().expect("no panic").join(&host());
@@ -760,6 +780,7 @@ impl Deed {
             Self::ServiceFirst
                 | Self::WorkloadsFirst
                 | Self::LabelFirst
+                | Self::Idle
                 | Self::ScaleToZero
                 | Self::MarkAgain
         )

@@ -42,6 +42,8 @@ pub(super) struct App {
     pub(super) title: Option<&'static str>,
     /// Counts how often it was marked.
     pub(super) marks: u32,
+    /// Whether it may be put to sleep.
+    pub(super) is_to_sleep: bool,
     /// Whether that was lately.
     pub(super) is_marked_lately: bool,
     /// How long it took, as recorded with the marks.
@@ -112,10 +114,7 @@ impl App {
             usual: None,
         };
         let leads = match self.is_ours {
-            true => Leads::Here(Diversion {
-                version: Version(format!("s{}", self.service_version)),
-                restorable: true,
-            }),
+            true => Leads::Here(Diversion { restorable: true }),
             false => Leads::ToApp { endpoints },
         };
         app::App {
@@ -123,6 +122,7 @@ impl App {
             title: self.title.map(str::to_owned),
             services: vec![Service {
                 id: ObjectId::new("service"),
+                version: Version(format!("s{}", self.service_version)),
                 leads,
             }],
             workloads: vec![workload],
@@ -142,6 +142,7 @@ impl Played {
             restarts: 0,
             title: None,
             marks: 1,
+            is_to_sleep: false,
             is_marked_lately: false,
             took: None,
             refused: None,
@@ -236,6 +237,8 @@ impl Played {
             Write::Scale { .. } => ("scale", format!("d{}", app.workload_version)),
             Write::Restore { .. } => ("restore", format!("s{}", app.service_version)),
             Write::ClearIdled { .. } => ("clear", format!("d{}", app.workload_version)),
+            Write::Divert { .. } => ("divert", format!("s{}", app.service_version)),
+            Write::Idle { .. } => ("idle", format!("d{}", app.workload_version)),
         };
         let current = seen.0 == now;
         self.writes
@@ -249,7 +252,7 @@ impl Played {
             return Err(ApplyError::Conflict);
         }
         assert!(
-            app.idled || app.is_ours,
+            app.idled || app.is_ours || app.is_to_sleep,
             "written to an app that is not idled: {write:?}"
         );
         match write {
@@ -262,6 +265,10 @@ impl Played {
             Write::ClearIdled { took, .. } => {
                 app.changed(|app| (app.idled, app.took) = (false, *took));
             }
+            Write::Divert { .. } => app.changed(|app| app.is_ours = true),
+            Write::Idle { .. } => app.changed(|app| {
+                (app.idled, app.replicas, app.since) = (true, 0, None);
+            }),
         }
         Ok(())
     }

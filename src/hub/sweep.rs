@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::PoisonError};
 use tokio::time::Instant;
 
 use super::{Hub, backoff::Backoff, wake::Mandate};
-use crate::step::{Next, is_unfinished, next_step};
+use crate::step::{Goal, Next, is_unfinished, next_step};
 
 impl Hub {
     /// Has finished what is half done and waits for nothing but a write: to be called several times a minute.
@@ -35,7 +35,7 @@ impl Hub {
                 .is_some_and(|wake| wake.mandate() > Mandate::Watch);
             if backoff.until <= now
                 && !is_driven
-                && matches!(next_step(&observation), Next::Write(_))
+                && matches!(next_step(&observation, Goal::Awake), Next::Write(_))
             {
                 backoffs.insert(app.clone(), backoff.next(now));
                 self.inner.enter(&mut wakes, &app, None, Mandate::Finish);

@@ -1168,3 +1168,97 @@ async fn the_time_that_an_app_took_is_recorded_by_whoever_has_seen_the_whole_of_
     assert!(cluster.is_awake("app"));
     assert_eq!(cluster.state("app").took, None);
 }
+
+/// An app that is up, and may be put to sleep.
+fn awake() -> Played {
+    let cluster = Played::one(Fate::Up(Duration::ZERO));
+    cluster.change("app", |app| {
+        (app.idled, app.replicas, app.since) = (false, 1, Some(Instant::now()));
+        (app.is_ours, app.is_to_sleep) = (false, true);
+    });
+    cluster
+}
+
+fn names(cluster: &Played) -> Vec<&'static str> {
+    let writes = cluster.writes("app").into_iter();
+    writes.map(|(_, name)| name).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
+    let cluster = awake();
+    let hub = cluster.hub(1);
+    assert_eq!(hub.idle(&AppId::new("app")).await, Ok(()));
+    assert_eq!(names(&cluster), ["divert", "idle"]);
+    assert_eq!(hub.look(&host("app")).phase, Phase::Asleep);
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    hub.sweep();
+    tokio::time::sleep(Duration::from_mins(5)).await;
+    assert_eq!(names(&cluster), ["divert", "idle"], "and stays asleep");
+    assert!(hub.inner.tasks.is_empty());
+    assert_eq!(cluster.notes(), [], "nobody was woken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
+    let cluster = awake();
+    cluster.change("app", |app| app.refused = Some("idle"));
+    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    let NotIdled { cause, is_undone } = outcome.expect_err("a policy");
+    assert_eq!(
+        cause.to_string(),
+        "cannot change workload: the cluster forbids it: a policy"
+    );
+    assert!(is_undone && cluster.is_awake("app"));
+    assert_eq!(names(&cluster), ["divert", "idle", "idle", "restore"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_visitor_who_comes_while_an_app_is_put_to_sleep_gets_it() {
+    let cluster = awake();
+    cluster.change("app", |app| app.refused = Some("idle"));
+    let hub = cluster.hub(1);
+    let app = AppId::new("app");
+    let visitor = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(names(&cluster), ["divert", "idle"]);
+        last_phase(&hub, "app").await
+    };
+    let (outcome, phase) = futures::join!(hub.idle(&app), visitor);
+    assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
+    assert!(matches!(phase, Phase::Ready { .. }) && cluster.is_awake("app"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_somebody_wakes_while_it_is_put_to_sleep_stays_awake() {
+    let cluster = awake();
+    let hub = cluster.hub(1);
+    let app = AppId::new("app");
+    let somebody = async {
+        while names(&cluster) != ["divert"] {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        cluster.change("app", |app| app.is_ours = false);
+    };
+    let (outcome, ()) = futures::join!(hub.idle(&app), somebody);
+    assert_eq!(
+        outcome,
+        Err(NotIdled {
+            cause: Cause::Woken,
+            is_undone: true
+        })
+    );
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    assert!(cluster.is_awake("app"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_being_woken_is_not_put_to_sleep() {
+    let cluster = Played::one(Fate::Up(Duration::from_secs(5)));
+    let hub = cluster.hub(1);
+    hub.retry(&host("app"));
+    let outcome = hub.idle(&AppId::new("app")).await;
+    assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
+    assert!(matches!(last_phase(&hub, "app").await, Phase::Ready { .. }));
+    assert_eq!(names(&cluster), ["scale", "restore", "clear"]);
+}

@@ -20,6 +20,7 @@ use crate::{
     app::{App, AppId},
     host::Host,
     progress::{Mark, Phase, Progress},
+    step::Goal,
 };
 
 /// For how long a wake-up counts as one that somebody waits for after the last sign of it. Longer than a page takes
@@ -36,8 +37,20 @@ pub(super) enum Mandate {
     /// It finishes what somebody else left half done. No visitor waits for that, so it costs no slot, is counted
     /// nowhere, and ends with the first write that fails.
     Finish,
-    /// It wakes the app for a visitor.
+    /// It puts the app to sleep.
+    Idle,
+    /// It wakes the app for a visitor, whatever else it was to do.
     Wake,
+}
+
+impl Mandate {
+    /// What the app is to become.
+    pub(super) fn goal(self) -> Goal {
+        match self {
+            Self::Idle => Goal::Asleep,
+            Self::Watch | Self::Finish | Self::Wake => Goal::Awake,
+        }
+    }
 }
 
 /// What is under way about one app.
@@ -217,6 +230,14 @@ impl Wake {
         let mut demand = self.demand();
         if demand.mandate == Mandate::Finish {
             demand.mandate = Mandate::Watch;
+        }
+    }
+
+    /// It is not to be put to sleep any more: what was done for that is to be undone.
+    pub(super) fn end_idling(&self, then: Mandate) {
+        let mut demand = self.demand();
+        if demand.mandate == Mandate::Idle {
+            demand.mandate = then;
         }
     }
 

@@ -76,10 +76,7 @@ impl Cluster for OneApp {
             usual: None,
         };
         let leads = match self.replicas {
-            0 => Leads::Here(Diversion {
-                version: version(),
-                restorable: true,
-            }),
+            0 => Leads::Here(Diversion { restorable: true }),
             _ => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
@@ -89,6 +86,7 @@ impl Cluster for OneApp {
             title: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
+                version: version(),
                 leads,
             }],
             workloads: vec![workload],

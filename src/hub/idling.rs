@@ -1,0 +1,79 @@
+//! How an attempt to put an app to sleep ends.
+
+use std::fmt;
+
+use tokio::sync::oneshot;
+
+use crate::{
+    cluster::{ApplyError, Write},
+    progress::Reason,
+};
+
+/// Why an app is not asleep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotIdled {
+    /// What came in between.
+    pub cause: Cause,
+    /// Whether nothing is left of the attempt. If something is, the app's visitors may land here until a server's
+    /// [sweep](super::Hub::sweep) leads them back.
+    pub is_undone: bool,
+}
+
+/// What keeps an app from being put to sleep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody wakes it, or has woken it in between.
+    Woken,
+    /// A write does not succeed.
+    Write(Write, ApplyError),
+    /// It cannot be idled as it is now.
+    App(Reason),
+    /// This process ends.
+    Shutdown,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Woken => f.write_str("somebody woke the app in the meantime"),
+            Self::Write(write, error) => {
+                let (object, _) = write.target();
+                write!(f, "cannot change {object}: {error}")
+            }
+            Self::App(reason) => write!(f, "the app cannot be idled as it is: {reason:?}"),
+            Self::Shutdown => f.write_str("unidler is shutting down"),
+        }
+    }
+}
+
+/// An attempt that is under way.
+pub(super) struct Idling {
+    reply: oneshot::Sender<Result<(), NotIdled>>,
+    /// What has ended it. What it has done is then undone.
+    pub(super) failed: Option<Cause>,
+    /// The last write that failed, though it may still succeed.
+    pub(super) last_error: Option<(Write, ApplyError)>,
+}
+
+impl Idling {
+    pub(super) fn new() -> (Self, oneshot::Receiver<Result<(), NotIdled>>) {
+        let (reply, outcome) = oneshot::channel();
+        let idling = Self {
+            reply,
+            failed: None,
+            last_error: None,
+        };
+        (idling, outcome)
+    }
+
+    /// The app is asleep. Nobody may be left who wants to know.
+    pub(super) fn succeed(self) {
+        let _ = self.reply.send(Ok(()));
+    }
+
+    /// The attempt is over, and the app is not asleep.
+    pub(super) fn fail(self, cause: Cause, is_undone: bool) {
+        let cause = self.failed.unwrap_or(cause);
+        let _ = self.reply.send(Err(NotIdled { cause, is_undone }));
+    }
+}
