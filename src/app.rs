@@ -5,7 +5,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::progress::{Reason, Step};
+use crate::progress::{Parts, Reason, Step};
 
 /// Which app. Only a [`Cluster`](crate::cluster::Cluster) can read it; everybody else compares. Several hosts may lead to
 /// one app.
@@ -197,6 +197,17 @@ impl App {
     /// Those of its parts that are not available yet.
     pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.parts().filter(|workload| workload.available == 0)
+    }
+
+    /// How many of its parts are available, if it has several.
+    #[must_use]
+    pub fn progress(&self) -> Option<Parts> {
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let of = count(self.parts().count());
+        (of > 1).then(|| Parts {
+            up: of - count(self.waiting().count()),
+            of,
+        })
     }
 
     /// Whether visitors of one of its Services land here.

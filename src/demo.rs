@@ -42,6 +42,8 @@ pub enum Route {
     App(&'static Scene),
 }
 
+/// How much later than the one before it a part of an app starts.
+const NEXT_PART: Duration = ms(4_000);
 /// After how long the replicas are taken away again where something does that.
 const UNDONE: Duration = ms(800);
 
@@ -53,19 +55,25 @@ pub struct DemoCluster {
     apps: Arc<Mutex<HashMap<&'static str, App>>>,
 }
 
-/// What the writes have made of a scene's app. The default is an idled one.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the writes have made of a scene's app.
+#[derive(Clone, Debug)]
 struct App {
-    /// Counts the changes of the workload, and its version.
-    workload_writes: u64,
-    /// The same of the Service.
+    parts: Vec<Part>,
+    /// Counts the changes of the Service, and its version.
     service_writes: u64,
-    /// When its workload got replicas.
+    /// When its Service was pointed at the app again.
+    serving: Option<Instant>,
+}
+
+/// What they have made of a workload. The default is an idled one.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    /// Counts its changes, and its version.
+    writes: u64,
+    /// When it got replicas.
     scaled: Option<Instant>,
     /// Whether the idle marks are gone.
     cleared: bool,
-    /// When its Service was pointed at the app again.
-    serving: Option<Instant>,
 }
 
 impl DemoCluster {
@@ -84,22 +92,26 @@ impl DemoCluster {
     /// Idles an app again.
     pub fn idle(&self, host: &Host) {
         if let Some((scene, app)) = self.scene(host) {
-            self.apps().insert(
-                scene.name,
-                App {
-                    workload_writes: app.workload_writes + 1,
-                    service_writes: app.service_writes + 1,
-                    ..App::default()
-                },
-            );
+            let idled = |part: &Part| Part {
+                writes: part.writes + 1,
+                ..Part::default()
+            };
+            let app = App {
+                parts: app.parts.iter().map(idled).collect(),
+                service_writes: app.service_writes + 1,
+                serving: None,
+            };
+            self.apps().insert(scene.name, app);
         }
     }
 
     /// How many writes an app has seen.
     #[must_use]
     pub fn writes(&self, host: &Host) -> u64 {
-        self.scene(host)
-            .map_or(0, |(_, app)| app.workload_writes + app.service_writes)
+        self.scene(host).map_or(0, |(_, app)| {
+            let of_parts = app.parts.iter().map(|part| part.writes);
+            app.service_writes + of_parts.sum::<u64>()
+        })
     }
 
     fn scene(&self, host: &Host) -> Option<(&'static Scene, App)> {
@@ -110,7 +122,10 @@ impl DemoCluster {
         let scene = scenes().find(|scene| scene.name == name)?;
         Some((
             scene,
-            self.apps().get(scene.name).copied().unwrap_or_default(),
+            self.apps()
+                .get(scene.name)
+                .cloned()
+                .unwrap_or_else(|| App::of(scene)),
         ))
     }
 
@@ -120,14 +135,15 @@ impl DemoCluster {
 
     fn write(&self, app: &AppId, write: &Write) -> Result<(), ApplyError> {
         let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
-        let (_, seen) = write.target();
-        let now = match write {
-            Write::Scale { .. } | Write::ClearIdled { .. } | Write::Idle { .. } => {
-                app.workload_writes
-            }
-            Write::Restore { .. } | Write::Divert { .. } => app.service_writes,
+        let (id, seen) = write.target();
+        // The Service's name is no number.
+        let index = id.as_str().parse::<usize>();
+        let mut part = index.ok().and_then(|index| app.parts.get_mut(index));
+        let writes = match &mut part {
+            Some(part) => &mut part.writes,
+            None => &mut app.service_writes,
         };
-        if *seen != version(now) {
+        if *seen != version(*writes) {
             return Err(ApplyError::Conflict);
         }
         match scene.plot {
@@ -140,18 +156,14 @@ impl DemoCluster {
             }
             _ => {}
         }
-        match write {
-            Write::Scale { .. } => {
-                (app.scaled, app.workload_writes) = (Some(Instant::now()), now + 1);
-            }
-            Write::ClearIdled { .. } => (app.cleared, app.workload_writes) = (true, now + 1),
-            Write::Restore { .. } => {
-                (app.serving, app.service_writes) = (Some(Instant::now()), now + 1);
-            }
-            Write::Divert { .. } => (app.serving, app.service_writes) = (None, now + 1),
-            Write::Idle { .. } => {
-                (app.scaled, app.cleared, app.workload_writes) = (None, false, now + 1);
-            }
+        *writes += 1;
+        match (write, part) {
+            (Write::Scale { .. }, Some(part)) => part.scaled = Some(Instant::now()),
+            (Write::ClearIdled { .. }, Some(part)) => part.cleared = true,
+            (Write::Idle { .. }, Some(part)) => (part.scaled, part.cleared) = (None, false),
+            (Write::Restore { .. }, None) => app.serving = Some(Instant::now()),
+            (Write::Divert { .. }, None) => app.serving = None,
+            (_, _) => return Err(ApplyError::Conflict),
         }
         self.apps().insert(scene.name, app);
         Ok(())
@@ -162,9 +174,12 @@ fn version(writes: u64) -> Version {
     Version(writes.to_string())
 }
 
-impl App {
-    fn observe(&self, scene: &Scene) -> app::App {
-        let age = self.scaled.map(|since| since.elapsed());
+impl Part {
+    fn observe(&self, index: usize, scene: &Scene) -> Workload {
+        let later = NEXT_PART * u32::try_from(index).unwrap_or_default();
+        let age = self
+            .scaled
+            .map(|since| since.elapsed().saturating_sub(later));
         let acts = scene.acts();
         let act = age.and_then(|age| {
             acts.iter()
@@ -199,9 +214,9 @@ impl App {
         };
         let is_undone = matches!(scene.plot, Plot::Undone) && age > Some(UNDONE);
         let is_marked = !self.cleared && !matches!(scene.plot, Plot::SwitchedOff);
-        let workload = Workload {
-            id: ObjectId::new("workload"),
-            version: version(self.workload_writes),
+        Workload {
+            id: ObjectId::new(&index.to_string()),
+            version: version(self.writes),
             record: is_marked.then_some(Record {
                 replicas: 1,
                 is_recent: false,
@@ -211,7 +226,21 @@ impl App {
             trouble: None,
             pods,
             usual: scene.usual,
-        };
+        }
+    }
+}
+
+impl App {
+    /// An idled one.
+    fn of(scene: &Scene) -> Self {
+        Self {
+            parts: vec![Part::default(); scene.parts],
+            service_writes: 0,
+            serving: None,
+        }
+    }
+
+    fn observe(&self, scene: &Scene) -> app::App {
         let leads = match self.serving {
             Some(_) => Leads::ToApp {
                 endpoints: Endpoints::Ready,
@@ -226,7 +255,10 @@ impl App {
                 version: version(self.service_writes),
                 leads,
             }],
-            workloads: vec![workload],
+            workloads: (0..)
+                .zip(&self.parts)
+                .map(|(index, part)| part.observe(index, scene))
+                .collect(),
         }
     }
 }

@@ -27,6 +27,8 @@ pub struct Progress {
     pub phase: Phase,
     /// How often the app's containers have been started again so far.
     pub restarts: u32,
+    /// How many of the app's parts are up, if it has several.
+    pub parts: Option<Parts>,
     /// The steps reached so far, in order, the present one last.
     pub timeline: Vec<Mark>,
 }
@@ -38,6 +40,15 @@ pub struct Mark {
     pub step: Step,
     /// Milliseconds from the beginning of the wake-up.
     pub at_ms: u64,
+}
+
+/// How far an app of several workloads is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// How many are up.
+    pub up: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// The state of a wake-up.
@@ -303,6 +314,8 @@ struct Wire {
     notice: Option<Notice>,
     #[serde(default)]
     restarts: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    parts: Option<Parts>,
     timeline: Vec<Mark>,
 }
 
@@ -326,6 +339,7 @@ impl From<Progress> for Wire {
             usual_ms,
             phase,
             restarts,
+            parts,
             timeline,
         } = progress;
         let (phase, step, reason, notice) = match phase {
@@ -346,6 +360,7 @@ impl From<Progress> for Wire {
             reason,
             notice,
             restarts,
+            parts,
             timeline,
         }
     }
@@ -367,6 +382,7 @@ impl TryFrom<Wire> for Progress {
             reason,
             notice,
             restarts,
+            parts,
             timeline,
         } = wire;
         let phase = match (phase, step, reason) {
@@ -386,6 +402,7 @@ impl TryFrom<Wire> for Progress {
             usual_ms,
             phase,
             restarts,
+            parts,
             timeline,
         })
     }
@@ -406,6 +423,7 @@ mod tests {
             usual_ms: None,
             phase,
             restarts: 0,
+            parts: None,
             timeline: vec![Mark {
                 step: Step::Finding,
                 at_ms: 0,
@@ -468,10 +486,13 @@ mod tests {
     }
 
     #[test]
-    fn a_title_survives_the_wire_and_is_absent_where_there_is_none() {
-        assert!(json_of(Phase::Asleep).get("title").is_none());
+    fn what_only_some_apps_have_survives_the_wire_and_is_absent_elsewhere() {
+        for absent in ["title", "parts"] {
+            assert!(json_of(Phase::Asleep).get(absent).is_none());
+        }
         let sent = Progress {
             title: Some("Übersicht \"A\"".into()),
+            parts: Some(Parts { up: 1, of: 3 }),
             ..progress(Phase::Asleep)
         };
         let received: Progress =

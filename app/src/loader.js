@@ -206,7 +206,7 @@
     set(".advice", advice);
     set(".connection", page.refused ? said[[429, 503].includes(page.refused) ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
     set(".reference dd", reference);
-    for (const selector of [".estimate", ".restarts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
+    for (const selector of [".estimate", ".restarts", ".parts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
     hide(".reference", phase === "asleep");
     hide(".start", phase !== "asleep");
     hide(".retry", phase !== "failed");

@@ -10,7 +10,7 @@ mod says;
 mod steps;
 
 use leptos::prelude::*;
-use unidler::progress::{Phase, Step};
+use unidler::progress::{Parts, Phase, Step};
 
 use self::{
     bar::{never_back, percent},
@@ -58,6 +58,10 @@ pub fn Wake() -> impl IntoView {
         0 => String::new(),
         count => (words.restarts)(count),
     });
+    let parts = Signal::derive(move || match live.progress.read().parts {
+        Some(Parts { up, of }) if matches!(phase(), Phase::Waking { .. }) => (words.parts)(up, of),
+        _ => String::new(),
+    });
     let connection = Signal::derive(move || {
         text::connection(words, live.refused.get(), live.connected.get()).to_owned()
     });
@@ -80,6 +84,7 @@ pub fn Wake() -> impl IntoView {
             <p class="estimate" hidden=move || estimate.read().is_empty() use:says=estimate>{estimate.get_untracked()}</p>
             <p class="advice" hidden=move || advice.read().is_empty() use:says=advice>{advice.get_untracked()}</p>
             <p class="restarts" hidden=move || restarts.read().is_empty() use:says=restarts>{restarts.get_untracked()}</p>
+            <p class="parts" hidden=move || parts.read().is_empty() use:says=parts>{parts.get_untracked()}</p>
             <progress max="100" aria-label=words.bar hidden=live.up prop:value=bar value=bar.get_untracked()></progress>
             <ol class="steps" aria-label=words.steps hidden=move || never_began() || live.up.get()>
                 {Step::ALL.map(|step| view! { <StepItem live step words/> })}

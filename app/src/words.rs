@@ -87,6 +87,8 @@ pub struct Words {
     pub time: &'static str,
     /// How often the app has restarted.
     pub restarts: fn(u32) -> String,
+    /// How many parts of the app are up, of how many.
+    pub parts: fn(u32, u32) -> String,
 }
 
 /// A text about the app, with and without its name.

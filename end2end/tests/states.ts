@@ -50,6 +50,10 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.getByRole("button", { name: "Send it again" })).toBeVisible();
     },
     "with a name": waking("titled"),
+    "with parts": async (page, demo) => {
+        await waking("three-parts")(page, demo);
+        await expect(page.locator(".parts")).toHaveText(/^[12] of 3 parts are running\.$/);
+    },
     late: async (page, demo) => {
         await waking("late")(page, demo);
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);

@@ -19,7 +19,7 @@ use unidler::{
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
-    progress::{Mark, Notice, Phase, Progress, Reason, Step},
+    progress::{Mark, Notice, Parts, Phase, Progress, Reason, Step},
 };
 use unidler_fuzz::{ask, block_on, next_text, read_event};
 
@@ -74,6 +74,7 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
             _ => Phase::Failed { reason: one(u)? },
         };
         let timeline = Vec::<(Made<Step>, u64)>::arbitrary(u)?;
+        let parts = Option::<(u32, u32)>::arbitrary(u)?;
         Ok(Self(Progress {
             reference: u.arbitrary()?,
             host: u.arbitrary()?,
@@ -83,6 +84,7 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
             usual_ms: u.arbitrary()?,
             phase,
             restarts: u.arbitrary()?,
+            parts: parts.map(|(up, of)| Parts { up, of }),
             timeline: timeline
                 .into_iter()
                 .map(|(Made(step), at_ms)| Mark { step, at_ms })
@@ -144,13 +146,16 @@ fn workload(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Workload> {
 fn service(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Service> {
     let leads = match u.int_in_range(0..=2)? {
         0 => Leads::Here(Diversion {
-            version: version(u)?,
             restorable: u.arbitrary()?,
         }),
         1 => Leads::ToApp { endpoints: one(u)? },
         _ => Leads::Elsewhere,
     };
-    Ok(Service { id, leads })
+    Ok(Service {
+        id,
+        version: version(u)?,
+        leads,
+    })
 }
 
 fn one<'a, T>(u: &mut Unstructured<'a>) -> Result<T>

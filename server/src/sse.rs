@@ -122,6 +122,7 @@ mod tests {
                 reason: None,
             },
             restarts: 0,
+            parts: None,
             timeline: Vec::new(),
         };
         let begun = Instant::now();

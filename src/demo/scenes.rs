@@ -18,6 +18,8 @@ pub struct Scene {
     pub(super) ingress_lag: Duration,
     /// What its team calls it.
     pub(super) title: Option<&'static str>,
+    /// How many workloads it has. Each is some seconds later than the one before.
+    pub(super) parts: usize,
 }
 
 /// What happens in a scene.
@@ -66,6 +68,7 @@ impl Scene {
             usual: None,
             ingress_lag: ms(300),
             title: None,
+            parts: 1,
         }
     }
 
@@ -100,6 +103,10 @@ impl Scene {
             title: Some(title),
             ..self
         }
+    }
+
+    const fn of_parts(self, parts: usize) -> Self {
+        Self { parts, ..self }
     }
 
     pub(super) fn acts(&self) -> &'static [(Duration, Act)] {
@@ -180,6 +187,17 @@ const WAKING: &[Scene] = &[
     )
     .usually(ms(15_000))
     .titled("Prison Population Forecasts and Scenario Planning"),
+    Scene::wakes(
+        "three-parts",
+        "Has three parts that start one after the other: the page says how many are running.",
+        &[
+            (ms(0), At(Scheduling)),
+            (ms(500), At(Starting)),
+            (ms(3_000), Available),
+        ],
+    )
+    .of_parts(3)
+    .usually(ms(11_000)),
     Scene::wakes(
         "mended",
         "Its image is missing at first. Once it has been pushed, the page recovers on its own.",

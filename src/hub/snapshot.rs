@@ -39,6 +39,7 @@ pub(super) fn unstarted(host: &Host, phase: Phase) -> Progress {
         usual_ms: None,
         phase,
         restarts: 0,
+        parts: None,
         timeline: Vec::new(),
     }
 }

@@ -69,6 +69,21 @@ async fn a_visitor_sees_each_step_and_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_visitor_sees_how_many_parts_of_an_app_are_up() {
+    let cluster = DemoCluster::default();
+    let snapshots = all_snapshots(&hub_of(&cluster), "three-parts").await;
+    let mut parts: Vec<_> = snapshots
+        .iter()
+        .filter_map(|progress| progress.parts.map(|parts| (parts.up, parts.of)))
+        .collect();
+    parts.dedup();
+    assert_eq!(parts, [(0, 3), (1, 3), (2, 3), (3, 3)]);
+    assert_eq!(cluster.writes(&host("three-parts")), 7);
+    let alone = all_snapshots(&hub_of(&cluster), "quick").await;
+    assert!(alone.iter().all(|progress| progress.parts.is_none()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn fifty_visitors_cost_as_many_writes_as_one() {
     let cluster = DemoCluster::default();
     let hub = hub_of(&cluster);

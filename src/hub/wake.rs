@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::{App, AppId},
     host::Host,
-    progress::{Mark, Phase, Progress},
+    progress::{Mark, Parts, Phase, Progress},
     step::Goal,
 };
 
@@ -87,6 +87,7 @@ struct State {
     took_ms: Option<u64>,
     phase: Phase,
     restarts: u32,
+    parts: Option<Parts>,
     usual: Option<Duration>,
     title: Option<String>,
     timeline: Vec<Mark>,
@@ -132,6 +133,7 @@ impl Wake {
             took_ms: None,
             phase,
             restarts: 0,
+            parts: None,
             usual: None,
             title: None,
             timeline: Vec::new(),
@@ -291,6 +293,7 @@ impl Wake {
             took_ms,
             phase,
             restarts,
+            parts,
             usual,
             title,
             timeline,
@@ -308,6 +311,7 @@ impl Wake {
             usual_ms: usual.map(milliseconds),
             phase,
             restarts,
+            parts,
             timeline,
         }
     }
@@ -320,14 +324,17 @@ impl Wake {
     /// Publishes what is known of the app besides its phase, if that is news.
     pub(super) fn publish_facts(&self, app: &App) {
         let App { title, .. } = app;
+        let parts = app.progress();
         self.state.send_if_modified(|state| {
             let facts = (
                 state.restarts.max(app.restarts()),
                 state.usual.or_else(|| app.usual()),
+                parts,
             );
-            let is_news = facts != (state.restarts, state.usual) || state.title != *title;
+            let is_news =
+                facts != (state.restarts, state.usual, state.parts) || state.title != *title;
             if is_news {
-                (state.restarts, state.usual) = facts;
+                (state.restarts, state.usual, state.parts) = facts;
                 state.title.clone_from(title);
                 state.revision += 1;
             }

@@ -73,6 +73,7 @@ mod tests {
             usual_ms,
             phase: Phase::Waking { step, reason: None },
             restarts: 0,
+            parts: None,
             timeline,
         }
     }

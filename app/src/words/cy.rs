@@ -58,6 +58,7 @@ pub(super) const WORDS: Words = Words {
     reason,
     duration,
     restarts,
+    parts,
     usually,
     longer,
 };
@@ -203,6 +204,10 @@ fn restarts(count: u32) -> String {
         1 => "Mae wedi ailgychwyn unwaith hyd yma.".to_owned(),
         count => format!("Mae wedi ailgychwyn {count} gwaith hyd yma."),
     }
+}
+
+fn parts(up: u32, of: u32) -> String {
+    format!("Mae {up} o {of} rhan yn rhedeg.")
 }
 
 fn usually(seconds: u64) -> String {

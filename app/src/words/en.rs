@@ -58,6 +58,7 @@ pub(super) const WORDS: Words = Words {
     reason,
     duration,
     restarts,
+    parts,
     usually,
     longer,
 };
@@ -197,6 +198,10 @@ fn restarts(count: u32) -> String {
         1 => "It has restarted once so far.".to_owned(),
         count => format!("It has restarted {count} times so far."),
     }
+}
+
+fn parts(up: u32, of: u32) -> String {
+    format!("{up} of {of} parts are running.")
 }
 
 fn usually(seconds: u64) -> String {
