@@ -10,7 +10,7 @@ import { Child, atOurEnd, freePort } from "./child";
 import { until } from "./wait";
 
 /** Where build.sh leaves the programs. */
-const PROGRAMS = join(__dirname, "../../target/cluster");
+export const PROGRAMS = join(__dirname, "../../target/cluster");
 
 /**
  * What kwok lets happen to nodes and pods: pods become ready after the delay that their annotations give. Those of
@@ -48,9 +48,18 @@ export interface ControlPlane {
     stop: () => Promise<void>;
 }
 
+export interface Options {
+    /** Addresses of Services. By default of this machine: whoever listens at all of its addresses is found at a Service's, without any kube-proxy. */
+    serviceRange?: string;
+    /** Further controllers of kube-controller-manager. */
+    controllers?: string[];
+    /** Arguments of build.sh. */
+    build?: string[];
+}
+
 /** Builds the control plane if need be, and starts it. */
-export async function startControlPlane(): Promise<ControlPlane> {
-    execFileSync(join(__dirname, "build.sh"), { stdio: ["ignore", "inherit", "inherit"] });
+export async function startControlPlane({ serviceRange = "127.96.0.0/16", controllers = [], build = [] }: Options = {}): Promise<ControlPlane> {
+    execFileSync(join(__dirname, "build.sh"), build, { stdio: ["ignore", "inherit", "inherit"] });
     const dir = mkdtempSync(join(tmpdir(), "unidler-cluster-"));
     const cleaner = atOurEnd('sleep 1; rm -rf "$1"', dir);
     const children = new Map<string, Child>();
@@ -71,8 +80,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
         void child.exited.then(() => child.kill()).then(() => isUp && start(program, options));
     };
     try {
-        const { access, auditLog } = await startApiServer(dir, start, () => children.forEach((child) => child.assertRunning()));
-        await startControllers(dir, access, start);
+        const { access, auditLog } = await startApiServer(dir, serviceRange, start, () => children.forEach((child) => child.assertRunning()));
+        await startControllers(dir, access, controllers, start);
         isUp = true;
         return { access, auditLog, apiServerPid: pidFile("kube-apiserver"), dir, stop };
     } catch (error) {
@@ -83,7 +92,7 @@ export async function startControlPlane(): Promise<ControlPlane> {
 
 type Start = (program: string, options: Record<string, string | number | boolean>) => void;
 
-async function startApiServer(dir: string, start: Start, assertRunning: () => void): Promise<{ access: Access; auditLog: string }> {
+async function startApiServer(dir: string, serviceRange: string, start: Start, assertRunning: () => void): Promise<{ access: Access; auditLog: string }> {
     const [etcdPort, etcdPeerPort, port] = [await freePort(), await freePort(), await freePort()];
     const etcd = `http://127.0.0.1:${etcdPort}`;
     start("etcd", {
@@ -113,8 +122,7 @@ async function startApiServer(dir: string, start: Start, assertRunning: () => vo
         "service-account-signing-key-file": keyFile,
         "token-auth-file": file("tokens.csv", [`${ADMIN_TOKEN},admin,admin,"system:masters"`, `${OPERATOR.token},${OPERATOR.user},${OPERATOR.user},"system:masters"`, ""].join("\n")),
         "authorization-mode": "RBAC",
-        // Of this machine: whoever listens at all of its addresses is found at a Service's, without any kube-proxy.
-        "service-cluster-ip-range": "127.96.0.0/16",
+        "service-cluster-ip-range": serviceRange,
         // Nobody runs here who would need the ServiceAccount's files, or who would take the taint off a new node.
         "disable-admission-plugins": "ServiceAccount,TaintNodesByCondition",
         "endpoint-reconciler-type": "none",
@@ -130,7 +138,7 @@ async function startApiServer(dir: string, start: Start, assertRunning: () => vo
     return { access, auditLog };
 }
 
-async function startControllers(dir: string, access: Access, start: Start): Promise<void> {
+async function startControllers(dir: string, access: Access, further: string[], start: Start): Promise<void> {
     const kubeconfig = join(dir, "admin.kubeconfig");
     writeKubeconfig(kubeconfig, access);
     const authentication = { kubeconfig, "authentication-kubeconfig": kubeconfig, "authorization-kubeconfig": kubeconfig };
@@ -150,6 +158,7 @@ async function startControllers(dir: string, access: Access, start: Start): Prom
             "resourcequota-controller",
             // Checks the types of policies' expressions.
             "validatingadmissionpolicy-status-controller",
+            ...further,
         ].join(","),
     });
     start("kube-scheduler", { ...authentication, "leader-elect": false, "secure-port": 0 });

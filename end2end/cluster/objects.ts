@@ -13,6 +13,7 @@ export interface KubeObject {
         resourceVersion?: string;
         uid?: string;
         generation?: number;
+        deletionTimestamp?: string;
     };
 }
 
@@ -40,6 +41,7 @@ export interface NetworkPolicy extends KubeObject {
 export interface Pod extends KubeObject {
     status?: {
         phase?: string;
+        podIP?: string;
         conditions?: Condition[];
         containerStatuses?: { restartCount: number; state?: { waiting?: { reason?: string }; running?: object } }[];
     };
@@ -52,6 +54,23 @@ export interface Condition {
     message?: string;
 }
 
+export interface StatefulSet extends KubeObject {
+    spec: { replicas: number };
+    status?: { availableReplicas?: number; updatedReplicas?: number };
+}
+
+export interface Gateway extends KubeObject {
+    status?: { conditions?: Condition[] };
+}
+
+export interface HTTPRoute extends KubeObject {
+    status?: { parents?: { controllerName: string; conditions?: Condition[] }[] };
+}
+
+export interface CustomResourceDefinition extends KubeObject {
+    status?: { conditions?: Condition[] };
+}
+
 export interface ResourceQuota extends KubeObject {
     status?: { hard?: Record<string, string> };
 }
@@ -60,6 +79,7 @@ export interface Service extends KubeObject {
     spec: {
         type: "ClusterIP" | "ExternalName";
         externalName?: string;
+        clusterIP?: string;
         selector?: Record<string, string>;
         ports: { name?: string; port: number; targetPort?: number | string; protocol?: string }[];
     };
@@ -90,10 +110,14 @@ export interface Event extends KubeObject {
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
+    CustomResourceDefinition: CustomResourceDefinition;
     Deployment: Deployment;
     EndpointSlice: EndpointSlice;
     Endpoints: KubeObject;
     Event: Event;
+    Gateway: Gateway;
+    GatewayClass: KubeObject;
+    HTTPRoute: HTTPRoute;
     HorizontalPodAutoscaler: KubeObject;
     Ingress: Ingress;
     IngressClass: KubeObject;
@@ -110,6 +134,7 @@ export interface Kinds {
     Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;
+    StatefulSet: StatefulSet;
     ValidatingAdmissionPolicy: ValidatingAdmissionPolicy;
     ValidatingAdmissionPolicyBinding: KubeObject;
     ValidatingWebhookConfiguration: KubeObject;
@@ -120,10 +145,14 @@ export type Kind = keyof Kinds;
 const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolean }> = {
     ClusterRole: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterroles", isNamespaced: false },
     ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
+    CustomResourceDefinition: { group: "/apis/apiextensions.k8s.io/v1", plural: "customresourcedefinitions", isNamespaced: false },
     Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
     EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },
     Endpoints: { group: "/api/v1", plural: "endpoints", isNamespaced: true },
     Event: { group: "/apis/events.k8s.io/v1", plural: "events", isNamespaced: true },
+    Gateway: { group: "/apis/gateway.networking.k8s.io/v1", plural: "gateways", isNamespaced: true },
+    GatewayClass: { group: "/apis/gateway.networking.k8s.io/v1", plural: "gatewayclasses", isNamespaced: false },
+    HTTPRoute: { group: "/apis/gateway.networking.k8s.io/v1", plural: "httproutes", isNamespaced: true },
     HorizontalPodAutoscaler: { group: "/apis/autoscaling/v2", plural: "horizontalpodautoscalers", isNamespaced: true },
     Ingress: { group: "/apis/networking.k8s.io/v1", plural: "ingresses", isNamespaced: true },
     IngressClass: { group: "/apis/networking.k8s.io/v1", plural: "ingressclasses", isNamespaced: false },
@@ -140,6 +169,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     Secret: { group: "/api/v1", plural: "secrets", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },
     ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
+    StatefulSet: { group: "/apis/apps/v1", plural: "statefulsets", isNamespaced: true },
     ValidatingAdmissionPolicy: { group: "/apis/admissionregistration.k8s.io/v1", plural: "validatingadmissionpolicies", isNamespaced: false },
     ValidatingAdmissionPolicyBinding: {
         group: "/apis/admissionregistration.k8s.io/v1",

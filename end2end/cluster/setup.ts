@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 
 import { type Access, Api, writeKubeconfig } from "./api";
-import { startControlPlane } from "./control-plane";
+import { type ControlPlane, type Options, startControlPlane } from "./control-plane";
 import { type KubeObject } from "./objects";
 import { until } from "./wait";
 
@@ -21,7 +21,13 @@ export interface ClusterFacts {
 const VARIABLE = "CLUSTER_FACTS";
 
 export default async function setup(): Promise<() => Promise<void>> {
-    const { access, auditLog, apiServerPid, dir, stop } = await startControlPlane();
+    return (await startCluster()).stop;
+}
+
+/** A control plane with unidler's permissions in it, which `clusterFacts` tells the tests about. */
+export async function startCluster(options?: Options): Promise<ControlPlane> {
+    const controlPlane = await startControlPlane(options);
+    const { access, auditLog, apiServerPid, dir, stop } = controlPlane;
     try {
         const api = new Api(access);
         for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
@@ -32,7 +38,7 @@ export default async function setup(): Promise<() => Promise<void>> {
         await stop();
         throw error;
     }
-    return stop;
+    return controlPlane;
 }
 
 export function clusterFacts(): ClusterFacts {
