@@ -32,6 +32,10 @@ test-cluster: build ## the same product against a real Kubernetes control plane
 	$(with) browser cluster helm
 	cd end2end && npx playwright test --config playwright.cluster.config.ts
 
+test-field: build ## the same behind kube-proxy and Traefik, in a network namespace
+	$(with) browser field
+	cd end2end && field/namespace.sh npx playwright test --config playwright.field.config.ts
+
 lint: ## formatting, clippy, types of the tests
 	$(with) wasm node
 	cargo fmt --all --check
@@ -72,4 +76,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster lint chart chart-check deny advisories bench fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster test-field lint chart chart-check deny advisories bench fuzz screenshots weight help

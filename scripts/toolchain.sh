@@ -144,6 +144,14 @@ need_cluster() {
     bash end2end/cluster/build.sh
 }
 
+# The data path before that control plane, for the field tests.
+need_field() {
+    need_node || return
+    PATH=$PATH:/usr/sbin
+    { command -v nft && command -v ip; } >/dev/null || debian nftables iproute2 || return
+    bash end2end/cluster/build.sh field
+}
+
 # A shell that builds for the machine itself, with a C library that is linked in: the program then runs on an
 # empty image.
 need_static() {

@@ -1,0 +1,113 @@
+/** Apps that are awake, of each kind, behind an Ingress or an HTTPRoute. */
+import { randomBytes } from "node:crypto";
+
+import { type Api } from "../cluster/api";
+import { type App, IMAGE, deleteApp as deleteIdledApp } from "../cluster/app";
+import { type KubeObject } from "../cluster/objects";
+import { DRAIN, POD_PORT, isReady } from "./pods";
+import { GATEWAY_NAMESPACE } from "./setup";
+
+export type Workload = "Deployment" | "StatefulSet";
+export type Route = "Ingress" | "HTTPRoute";
+
+export interface FieldApp extends App {
+    workload: Workload;
+    route: Route;
+}
+
+export interface Wishes {
+    workload?: Workload;
+    route?: Route;
+    replicas?: number;
+    /** From the start of a pod to its readiness. */
+    startSeconds?: number;
+    /** How long a pod serves on after its deletion. 0: it exits at once. */
+    drainSeconds?: number;
+}
+
+/** Creates an app and waits for nothing. Its Service has port 80, named `http`. */
+export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", replicas = 2, startSeconds = 2, drainSeconds = 3 }: Wishes = {}): Promise<FieldApp> {
+    const id = randomBytes(3).toString("hex");
+    const host = `www-${id}.localhost`;
+    const app: FieldApp = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { host }, workload, route };
+    await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
+    for (const object of [serviceOf(app), workloadOf(app, replicas, startSeconds, drainSeconds), routeOf(app)]) await api.apply(object);
+    return app;
+}
+
+/** Leaves the namespace to be deleted: nobody waits until its last pod is gone. */
+export async function deleteApp(api: Api, app: FieldApp): Promise<void> {
+    await api.delete(app.route, app.namespace, app.name);
+    await api.delete(app.workload, app.namespace, app.name);
+    await deleteIdledApp(api, app);
+}
+
+/** Gives an app as many replicas, at once. */
+export async function scale(api: Api, { workload, namespace, name }: FieldApp, replicas: number): Promise<void> {
+    await api.patch(workload, namespace, name, { spec: { replicas } });
+}
+
+/** What `kubectl rollout restart` does. */
+export async function rolloutRestart(api: Api, { workload, namespace, name }: FieldApp): Promise<void> {
+    const annotations = { "kubectl.kubernetes.io/restartedAt": new Date().toISOString() };
+    await api.patch(workload, namespace, name, { spec: { template: { metadata: { annotations } } } });
+}
+
+export interface PodState {
+    name: string;
+    uid: string | undefined;
+    isReady: boolean;
+}
+
+/** The pods of an app that are not being deleted. */
+export async function podsOf(api: Api, { namespace }: FieldApp): Promise<PodState[]> {
+    const pods = (await api.list("Pod", namespace)).filter(({ metadata }) => !metadata.deletionTimestamp);
+    return pods.map((pod) => ({ name: pod.metadata.name, uid: pod.metadata.uid, isReady: isReady(pod) }));
+}
+
+function serviceOf({ name, namespace, key }: FieldApp): KubeObject {
+    return {
+        apiVersion: "v1",
+        kind: "Service",
+        metadata: { name, namespace, labels: key },
+        spec: { selector: { app: name }, ports: [{ name: "http", port: 80, targetPort: POD_PORT }] },
+    } as KubeObject;
+}
+
+function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: number, startSeconds: number, drainSeconds: number): KubeObject {
+    const stage = (name: string, seconds: number) => ({
+        [`${name}.stage.kwok.x-k8s.io/delay`]: `${seconds}s`,
+        [`${name}.stage.kwok.x-k8s.io/jitter-delay`]: `${seconds}s`,
+    });
+    // The pod outlives its program: no other gets its address before.
+    const terminationGracePeriodSeconds = drainSeconds + 1;
+    const annotations = {
+        ...stage("pod-create", 0),
+        ...stage("pod-ready", startSeconds),
+        ...stage("pod-delete", terminationGracePeriodSeconds),
+        [DRAIN]: String(drainSeconds * 1000),
+    };
+    const containers = [{ name: "app", image: IMAGE, ports: [{ name: "http", containerPort: POD_PORT }] }];
+    return {
+        apiVersion: "apps/v1",
+        kind: workload,
+        metadata: { name, namespace, labels: key },
+        spec: {
+            replicas,
+            selector: { matchLabels: { app: name } },
+            template: { metadata: { labels: { app: name }, annotations }, spec: { terminationGracePeriodSeconds, containers } },
+            ...(workload === "StatefulSet" && { serviceName: name }),
+        },
+    } as KubeObject;
+}
+
+function routeOf({ name, namespace, host, key, route }: FieldApp): KubeObject {
+    const metadata = { name, namespace, labels: key };
+    if (route === "HTTPRoute") {
+        const parentRefs = [{ name: "web", namespace: GATEWAY_NAMESPACE }];
+        const spec = { parentRefs, hostnames: [host], rules: [{ backendRefs: [{ name, port: 80 }] }] };
+        return { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", metadata, spec } as KubeObject;
+    }
+    const paths = [{ path: "/", pathType: "Prefix", backend: { service: { name, port: { name: "http" } } } }];
+    return { apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata, spec: { rules: [{ host, http: { paths } }] } } as KubeObject;
+}
