@@ -2,6 +2,7 @@
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { until } from "../cluster/wait";
 import { WEB_PORT } from "./setup";
 
 /** What came of one request. */
@@ -31,7 +32,9 @@ export interface Style {
 const PATIENCE = 20_000;
 
 export class Load {
-    private readonly answers: Promise<Answer>[] = [];
+    /** What came of the requests so far, in the order of their ends. */
+    readonly answers: Answer[] = [];
+    private readonly sent: Promise<void>[] = [];
     private readonly agent: Agent | undefined;
     private readonly running: Promise<void>;
     private isStopping = false;
@@ -53,17 +56,26 @@ export class Load {
     async stop(): Promise<Answer[]> {
         this.isStopping = true;
         await this.running;
-        const answers = await Promise.all(this.answers);
+        await Promise.all(this.sent);
         this.agent?.destroy();
-        return answers;
+        return this.answers.sort((a, b) => a.at - b.at);
+    }
+
+    /** Waits until all requests of some seconds have had an answer from the same side: nothing sends them anywhere else any more. */
+    async settles(by: Answer["by"], seconds = 2.5): Promise<void> {
+        let since = Date.now();
+        await until(`all answers are from ${by}`, 60, async () => {
+            since = Math.max(since, ...this.answers.filter((answer) => answer.by !== by).map(({ at }) => at));
+            return Date.now() - since > seconds * 1000 && this.answers.some(({ at }) => at > since);
+        }, () => {});
     }
 
     private async run(): Promise<void> {
         const began = performance.now();
         const interval = 1000 / (this.style.perSecond ?? 50);
         while (!this.isStopping) {
-            this.answers.push(visit(this.host, this.style, this.agent));
-            await sleep(Math.max(0, began + this.answers.length * interval - performance.now()));
+            this.sent.push(visit(this.host, this.style, this.agent).then((answer) => void this.answers.push(answer)));
+            await sleep(Math.max(0, began + this.sent.length * interval - performance.now()));
         }
     }
 }
@@ -89,6 +101,12 @@ export function visit(host: string, { path = "/", headers = {} }: Style = {}, ag
 /** Those that no visitor should see: neither the app's nor unidler's, or the app's error. */
 export function failures(answers: Answer[]): Answer[] {
     return answers.filter(({ by, status }) => by === "nobody" || (by === "app" && status >= 400));
+}
+
+/** The milliseconds from a moment to the first answer after it that is from one side, and to the last. */
+export function span(answers: Answer[], by: Answer["by"], since: number): string {
+    const times = answers.filter((answer) => answer.by === by && answer.at >= since).map(({ at, took }) => at + took - since);
+    return `${Math.min(...times)} to ${Math.max(...times)} ms`;
 }
 
 /** Answers by kind, such as `unidler 503`, with how many there were and when: seconds since a moment. */

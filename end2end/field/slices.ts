@@ -4,6 +4,9 @@ import { type App } from "../cluster/app";
 import { type KubeObject } from "../cluster/objects";
 import { fieldFacts } from "./setup";
 
+/** How long both stand side by side before the app's replicas go: longer than Traefik takes to notice, in milliseconds. */
+export const GRACE = 3000;
+
 /** Puts unidler's cluster IP beside the endpoints of an app, in a slice that no controller touches. */
 export async function divert(api: Api, app: App): Promise<void> {
     const conditions = { ready: true, serving: true, terminating: false };

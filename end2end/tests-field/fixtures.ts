@@ -50,6 +50,8 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLER_SHUTDOWN_DELAY: "0" }, logFile);
         await serveAt(api, unidler.port);
         await expect.poll(() => isServedAt(fieldFacts().unidlerAddress), { message: "unidler answers at its cluster IP" }).toBe(true);
+        // Only then has it looked for wake-ups to finish, and half an idling would look like one.
+        await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
         await use(unidler);
         await unidler.stop();
         if (testInfo.status !== testInfo.expectedStatus) await testInfo.attach(basename(logFile), { path: logFile });
