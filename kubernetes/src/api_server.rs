@@ -20,9 +20,11 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
+    caches::Caches,
     client::{CONNECT_TIMEOUT, UNUSABLE, configuration},
     listing::Listing,
     rights::{RIGHTS, Right, ServiceAccount},
+    settings::ClusterSettings,
     target::Target,
 };
 
@@ -65,21 +67,19 @@ impl ApiServer {
     /// # Errors
     ///
     /// If they cannot be listed.
-    pub async fn listing(&self) -> anyhow::Result<Listing> {
-        Ok(Listing {
-            ingresses: self
-                .list()
-                .await
-                .context("cannot list the Ingresses of the cluster")?,
-            deployments: self
-                .list()
-                .await
-                .context("cannot list the Deployments of the cluster")?,
-            services: self
-                .list()
-                .await
-                .context("cannot list the Services of the cluster")?,
-        })
+    pub async fn listing(&self, settings: &ClusterSettings) -> anyhow::Result<Listing> {
+        let ingresses = self.list().await;
+        let ingresses = ingresses.context("cannot list the Ingresses of the cluster")?;
+        let deployments = self.list().await;
+        let deployments = deployments.context("cannot list the Deployments of the cluster")?;
+        let services = self.list().await;
+        let services = services.context("cannot list the Services of the cluster")?;
+        Ok(Listing(Caches::of(
+            ingresses,
+            deployments,
+            services,
+            settings,
+        )))
     }
 
     pub(crate) async fn list<K>(&self) -> Result<Vec<K>, kube::Error>

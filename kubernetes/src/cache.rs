@@ -43,7 +43,7 @@ pub(crate) trait Kept: Sized + PartialEq {
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
 
-    /// Whether it is of use at all. What is not takes no memory.
+    /// Whether it is of use to a wake-up at all. What is not takes no memory.
     fn is_useful(_object: &Cached<Self>) -> bool {
         true
     }
@@ -81,6 +81,31 @@ pub(crate) struct Cached<T> {
     /// The value of its key label, if it has one.
     pub(crate) key: Option<String>,
     pub(crate) value: T,
+}
+
+impl<T> Cached<T> {
+    fn of<K: Resource>(object: K, key_label: &str, parse: impl Fn(K) -> T) -> Self {
+        let key = [key_label, RSTUDIO_LABEL]
+            .iter()
+            .find_map(|label| object.labels().get(*label))
+            .cloned();
+        let (namespace, name) = id(&object);
+        Self {
+            namespace,
+            name,
+            key,
+            value: parse(object),
+        }
+    }
+}
+
+fn id<K: Resource>(object: &K) -> (String, String) {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
+
+/// What is being deleted is as good as gone.
+fn is_leaving<K: Resource>(object: &K) -> bool {
+    object.meta().deletion_timestamp.is_some()
 }
 
 /// The cache. Its writer is the one task that runs [`fill`](Self::fill).
@@ -138,9 +163,6 @@ impl<T: Kept> Objects<T> {
     fn insert(&mut self, object: Arc<Cached<T>>) {
         let id = (object.namespace.clone(), object.name.clone());
         self.remove(&id);
-        if !T::is_useful(&object) {
-            return;
-        }
         let terms = T::terms(&object);
         for term in terms {
             self.by_term
@@ -192,18 +214,22 @@ impl<T: Kept> Cache<T> {
         }
     }
 
-    /// What was listed once, with what `parse` makes of each object.
+    /// All that was listed once, with what `parse` makes of each object.
     pub(crate) fn of<K: Resource>(
         objects: impl IntoIterator<Item = K>,
         key_label: &str,
         parse: impl Fn(K) -> T,
     ) -> Self {
         let cache = Self::new(watch::channel(()).0);
-        cache.take(Event::<K>::Init, key_label, &parse);
+        let mut state = cache.write();
         for object in objects {
-            cache.take(Event::InitApply(object), key_label, &parse);
+            if !is_leaving(&object) {
+                let object = Cached::of(object, key_label, &parse);
+                state.objects.insert(Arc::new(object));
+            }
         }
-        cache.take(Event::<K>::InitDone, key_label, &parse);
+        (state.synced, state.contact) = (true, Health::Good);
+        drop(state);
         cache
     }
 
@@ -315,36 +341,32 @@ impl<T: Kept> Cache<T> {
     }
 
     fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
-        let id = |object: &K| (object.namespace().unwrap_or_default(), object.name_any());
-        let cached = |object: K| {
-            let key = [key_label, RSTUDIO_LABEL]
-                .iter()
-                .find_map(|label| object.labels().get(*label))
-                .cloned();
-            let (namespace, name) = id(&object);
-            Cached {
-                namespace,
-                name,
-                key,
-                value: parse(object),
-            }
+        let useful = |object: K| {
+            let object = Cached::of(object, key_label, &parse);
+            T::is_useful(&object).then_some(object)
         };
-        // What is being deleted is as good as gone.
-        let is_leaving = |object: &K| object.meta().deletion_timestamp.is_some();
         let mut state = self.write();
         match event {
             Event::Init => state.listing = Some(Objects::default()),
             Event::InitApply(object) if is_leaving(&object) => {}
             Event::InitApply(object) => {
-                let object = state.objects.shared(cached(object));
-                state.listing.get_or_insert_default().insert(object);
+                if let Some(object) = useful(object) {
+                    let object = state.objects.shared(object);
+                    state.listing.get_or_insert_default().insert(object);
+                }
             }
             Event::InitDone => {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
                 (state.synced, state.contact) = (true, Health::Good);
             }
             Event::Apply(object) if is_leaving(&object) => state.objects.remove(&id(&object)),
-            Event::Apply(object) => state.objects.insert(Arc::new(cached(object))),
+            Event::Apply(object) => {
+                let id = id(&object);
+                match useful(object) {
+                    Some(object) => state.objects.insert(Arc::new(object)),
+                    None => state.objects.remove(&id),
+                }
+            }
             Event::Delete(object) => state.objects.remove(&id(&object)),
         }
         // Nothing can be seen of a list before it is complete.
@@ -478,10 +500,11 @@ fn is_expired(error: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::networking::v1::Ingress;
-    use serde_json::json;
+    use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, networking::v1::Ingress};
+    use serde_json::{Value, json};
 
     use super::*;
+    use crate::objects::Deployment;
 
     /// Found by its key.
     impl Kept for () {
@@ -547,5 +570,30 @@ mod tests {
             0,
             "what a new list does not have is gone"
         );
+    }
+
+    #[test]
+    fn what_is_of_no_use_takes_no_memory() {
+        let deployment = |labels: Value| -> KubeDeployment {
+            let metadata = json!({ "name": "tool", "namespace": "ns", "labels": labels });
+            serde_json::from_value(json!({ "metadata": metadata })).expect("a Deployment")
+        };
+        let (useful, useless) = (
+            || deployment(json!({ "host": "a" })),
+            || deployment(json!({})),
+        );
+        let cache = Cache::<Deployment>::new(watch::channel(()).0);
+        let take = |event| cache.take(event, "host", Deployment::parse);
+        take(Event::Apply(useful()));
+        assert_eq!(cache.all().len(), 1);
+        take(Event::Apply(useless()));
+        assert_eq!(cache.all().len(), 0, "its label is gone");
+        take(Event::Init);
+        take(Event::InitApply(useless()));
+        take(Event::InitDone);
+        assert_eq!(cache.all().len(), 0);
+
+        let listed = Cache::of([useless()], "host", Deployment::parse);
+        assert_eq!(listed.all().len(), 1, "the commands look at all");
     }
 }

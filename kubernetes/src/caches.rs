@@ -38,20 +38,18 @@ impl Caches {
         }
     }
 
-    /// What was listed once.
+    /// All that was listed once.
     pub(crate) fn of(
-        ingresses: &[KubeIngress],
-        deployments: &[KubeDeployment],
-        services: &[KubeService],
+        ingresses: Vec<KubeIngress>,
+        deployments: Vec<KubeDeployment>,
+        services: Vec<KubeService>,
         settings: &ClusterSettings,
     ) -> Self {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Self {
-            ingresses: Cache::of(ingresses.iter().cloned(), key_label, Ingress::parse),
-            deployments: Cache::of(deployments.iter().cloned(), key_label, Deployment::parse),
-            services: Cache::of(services.iter().cloned(), key_label, |service| {
-                Service::parse(service, &own)
-            }),
+            ingresses: Cache::of(ingresses, key_label, Ingress::parse),
+            deployments: Cache::of(deployments, key_label, Deployment::parse),
+            services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
         }
     }
 

@@ -17,9 +17,8 @@ pub use self::{
 /// Looks at everything. The worst comes first.
 #[must_use]
 pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
-    let caches = snapshot.objects.caches(&snapshot.settings);
-    let found = caches.apps();
-    let mut findings = lookup::findings(snapshot, &caches, &found);
+    let found = snapshot.listing.0.apps();
+    let mut findings = lookup::findings(snapshot, &found);
     findings.extend(environment::findings(snapshot, &found));
     findings.sort();
     findings.dedup();

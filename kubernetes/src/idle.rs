@@ -10,17 +10,16 @@ use std::fmt;
 
 use anyhow::{Context, ensure};
 use json_patch::Patch as JsonPatch;
-use k8s_openapi::{api::core::v1::Service as KubeService, jiff::Timestamp};
-use kube::ResourceExt;
+use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 use unidler::host::Host;
 
-pub(crate) use self::checks::{backends, lost_port};
+pub(crate) use self::checks::lost_port;
 use self::checks::{expect_ingress, expect_pods, kept, no_app};
 pub use crate::target::Target;
 use crate::{
-    listing::{Listing, is},
-    objects::{PointsAt, Service, ServiceWhenUnidled},
+    listing::Listing,
+    objects::{PointsAt, ServiceWhenUnidled},
     patch,
     settings::ClusterSettings,
 };
@@ -99,7 +98,7 @@ impl fmt::Display for Plan {
 /// If the app must not be idled, in words that tell what to do.
 pub fn plan(
     host: &Host,
-    objects: &Listing,
+    listing: &Listing,
     settings: &ClusterSettings,
     target: &Target,
     now: Timestamp,
@@ -109,35 +108,31 @@ pub fn plan(
         max_replicas,
         ..
     } = settings;
-    let found = objects
-        .caches(settings)
+    let found = listing
+        .0
         .find(host)
         .map_err(|error| no_app(&error, host, key_label))?;
-    let (namespace, parsed) = (&found.deployment.namespace, &found.deployment.value);
-    let deployment = named(&objects.deployments, namespace, &found.deployment.name)?;
-    let service = named(&objects.services, namespace, &found.service.name)?;
-    let (deployment_name, service_name) = (&found.deployment.name, &found.service.name);
+    let (deployment, service) = (&found.deployment, &found.service);
+    let namespace = &service.namespace;
+    let (deployment_name, service_name) = (&deployment.name, &service.name);
 
     ensure!(
         (service_name, namespace) != (&target.name, &target.namespace),
         "{host} is the unidler's own host: it cannot wake itself"
     );
     ensure!(
-        !parsed.idled && found.service.value.points_at != PointsAt::Unidler,
+        !deployment.value.idled && service.value.points_at != PointsAt::Unidler,
         "{host} is idled already: `unidler status` lists what is, and `unidler doctor` tells if only half of it was done"
     );
     let kept = kept(service)?;
     // Also those of other hosts, whose visitors would be cut off.
     for ingress in &found.ingresses {
-        expect_ingress(
-            named(&objects.ingresses, namespace, &ingress.name)?,
-            service_name,
-        )?;
+        expect_ingress(ingress, service_name)?;
     }
-    expect_pods(deployment, &kept).with_context(|| {
+    expect_pods(&deployment.value, &service.value).with_context(|| {
         format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
     })?;
-    let replicas = parsed.replicas;
+    let replicas = deployment.value.replicas;
     ensure!(
         replicas > 0,
         "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
@@ -154,27 +149,13 @@ pub fn plan(
         host: host.clone(),
         namespace: namespace.clone(),
         service: service_name.clone(),
-        divert: patch::divert(service, &kept, target),
+        divert: patch::divert(&service.value, &kept, target),
         kept,
         deployment: deployment_name.clone(),
-        scale: patch::idle(deployment, parsed, &idled_at),
+        scale: patch::idle(&deployment.value, &idled_at),
         replicas,
         idled_at,
     })
-}
-
-fn named<'a, K: ResourceExt>(
-    objects: &'a [K],
-    namespace: &str,
-    name: &str,
-) -> anyhow::Result<&'a K> {
-    let mut same = objects.iter().filter(|object| is(*object, namespace, name));
-    same.next().context("an object is gone")
-}
-
-/// Whether a Service leads to the unidler.
-pub(crate) fn leads_to_unidler(service: KubeService, settings: &ClusterSettings) -> bool {
-    Service::parse(service, &settings.own_service()).points_at == PointsAt::Unidler
 }
 
 #[cfg(test)]

@@ -139,17 +139,38 @@ impl Found {
 }
 
 /// Why no app was found, and which objects were looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NotFound {
     pub(crate) reason: Reason,
-    /// Such as `Ingress team/tool`.
-    pub(crate) involved: Vec<String>,
+    pub(crate) involved: Vec<Involved>,
+}
+
+/// An object that was looked at. The log has it as `Ingress team/tool`.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Involved {
+    Route(Arc<Cached<Ingress>>),
+    Service(Arc<Cached<Service>>),
+    Workload(Arc<Cached<Deployment>>),
+    /// One that is not there, in words.
+    Gone(String),
+}
+
+impl fmt::Display for Involved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Route(ingress) => f.write_str(&named("Ingress", ingress)),
+            Self::Service(service) => f.write_str(&named("Service", service)),
+            Self::Workload(deployment) => f.write_str(&named("Deployment", deployment)),
+            Self::Gone(words) => f.write_str(words),
+        }
+    }
 }
 
 /// The objects, for the log.
 impl fmt::Display for NotFound {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.involved.join(", "))
+        let involved: Vec<_> = self.involved.iter().map(ToString::to_string).collect();
+        f.write_str(&involved.join(", "))
     }
 }
 
@@ -196,7 +217,7 @@ impl Caches {
         let (namespace, service_name, deployment_name) = (name(), name(), name());
         let gone = |reason, kind: &str, name: &str| NotFound {
             reason,
-            involved: vec![format!("{kind} {namespace}/{name}")],
+            involved: vec![Involved::Gone(format!("{kind} {namespace}/{name}"))],
         };
         let service = self.services.named(namespace, service_name);
         let service = service.ok_or_else(|| gone(Reason::NoService, "Service", service_name))?;
@@ -299,13 +320,10 @@ impl Caches {
             Reason::AmbiguousRoute
         };
         let involved = apps.iter().flat_map(|app| {
-            let ingresses = app
-                .ingresses
-                .iter()
-                .map(|ingress| named("Ingress", ingress));
+            let ingresses = app.ingresses.iter().cloned().map(Involved::Route);
             ingresses.chain([
-                named("Service", &app.service),
-                named("Deployment", &app.deployment),
+                Involved::Service(Arc::clone(&app.service)),
+                Involved::Workload(Arc::clone(&app.deployment)),
             ])
         });
         Err(Some(NotFound {
@@ -344,18 +362,14 @@ impl Caches {
     ) -> Option<Result<Found, NotFound>> {
         let namespace = &ingress.namespace;
         let ingresses = self.ingresses.get(&of_namespace(namespace, name));
-        let involved = |mut more: Vec<String>| {
-            let mut involved: Vec<_> = ingresses
-                .iter()
-                .map(|ingress| self::named("Ingress", ingress))
-                .collect();
-            involved.append(&mut more);
-            involved
+        let involved = |more: Vec<Involved>| {
+            let ingresses = ingresses.iter().cloned().map(Involved::Route);
+            ingresses.chain(more).collect()
         };
         let Some(service) = self.services.named(namespace, name) else {
-            let involved = involved(vec![format!(
+            let involved = involved(vec![Involved::Gone(format!(
                 "Service {namespace}/{name}, which does not exist"
-            )]);
+            ))]);
             return ingress.key.as_ref().map(|_| {
                 Err(NotFound {
                     reason: Reason::NoService,
@@ -383,7 +397,7 @@ impl Caches {
             ([only], ..) => only,
             (_, Some(only), None) => only,
             ([], ..) if is_labelled || service.value.points_at == PointsAt::Unidler => {
-                let involved = involved(vec![self::named("Service", &service)]);
+                let involved = involved(vec![Involved::Service(Arc::clone(&service))]);
                 return Some(Err(NotFound {
                     reason: Reason::NoWorkload,
                     involved,
@@ -391,12 +405,7 @@ impl Caches {
             }
             ([], ..) => return None,
             (several, ..) => {
-                let involved = involved(
-                    several
-                        .iter()
-                        .map(|deployment| self::named("Deployment", deployment))
-                        .collect(),
-                );
+                let involved = involved(several.iter().cloned().map(Involved::Workload).collect());
                 return Some(Err(NotFound {
                     reason: Reason::AmbiguousWorkload,
                     involved,
@@ -423,10 +432,7 @@ impl Caches {
         };
         NotFound {
             reason,
-            involved: labelled
-                .iter()
-                .map(|ingress| named("Ingress", ingress))
-                .collect(),
+            involved: labelled.into_iter().map(Involved::Route).collect(),
         }
     }
 }

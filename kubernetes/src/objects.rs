@@ -4,6 +4,8 @@
 
 mod deployment;
 mod ingress;
+mod keeper;
+mod labels;
 mod refusal;
 mod service;
 
@@ -12,7 +14,8 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDur
 pub(crate) use self::{
     deployment::Deployment,
     ingress::Ingress,
-    service::{OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain},
+    keeper::Keeper,
+    service::{Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain},
 };
 
 /// The label of a Deployment that is idled; its value is then `true`.

@@ -12,8 +12,7 @@ use json_patch::{
     TestOperation,
     jsonptr::{PointerBuf, Token},
 };
-use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
-use kube::{ResourceExt, api::PatchParams};
+use kube::api::PatchParams;
 use serde_json::{Value, json};
 
 use crate::{
@@ -85,10 +84,10 @@ pub(crate) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) 
     spec["type"] = json!("ClusterIP");
     spec["externalName"] = Value::Null;
     // A merge patch merges: with what an idler has left on the `ExternalName` the selector would select less, or nothing.
-    for label in service
-        .selected
+    for (label, _) in service
+        .selector
         .iter()
-        .filter(|label| !restored.selector.contains_key(*label))
+        .filter(|(label, _)| !restored.selector.contains_key(*label))
     {
         spec["selector"][label] = Value::Null;
     }
@@ -113,12 +112,12 @@ pub(crate) fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
 }
 
 /// The patch of the Service.
-pub(crate) fn divert(service: &KubeService, kept: &ServiceWhenUnidled, target: &Target) -> Value {
+pub(crate) fn divert(service: &Service, kept: &ServiceWhenUnidled, target: &Target) -> Value {
     let (name, port) = PORT;
     json!({
         "metadata": {
-            "uid": service.uid(),
-            "resourceVersion": service.resource_version(),
+            "uid": service.uid,
+            "resourceVersion": service.resource_version,
             "annotations": { SERVICE_WHEN_UNIDLED: json!(kept).to_string() },
         },
         "spec": {
@@ -131,7 +130,7 @@ pub(crate) fn divert(service: &KubeService, kept: &ServiceWhenUnidled, target: &
 }
 
 /// The patch of the Deployment. Its `resourceVersion` would be the wrong condition, as for a wake-up.
-pub(crate) fn idle(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &str) -> JsonPatch {
+pub(crate) fn idle(deployment: &Deployment, idled_at: &str) -> JsonPatch {
     let add = |path: [&str; 3], value: &str| {
         PatchOperation::Add(AddOperation {
             path: pointer(path),
@@ -139,12 +138,12 @@ pub(crate) fn idle(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &
         })
     };
     let mut operations = vec![
-        test(["metadata", "uid"], json!(parsed.uid)),
-        test(["metadata", "generation"], json!(parsed.generation)),
+        test(["metadata", "uid"], json!(deployment.uid)),
+        test(["metadata", "generation"], json!(deployment.generation)),
         add(["metadata", "labels", IDLED], "true"),
     ];
     // The labels have the key at least. Of annotations there may be none, and then there is no place for one.
-    if deployment.metadata.annotations.is_none() {
+    if !deployment.has_annotations {
         operations.push(PatchOperation::Add(AddOperation {
             path: pointer(["metadata", "annotations"]),
             value: json!({}),
@@ -154,7 +153,7 @@ pub(crate) fn idle(deployment: &KubeDeployment, parsed: &Deployment, idled_at: &
         add(["metadata", "annotations", IDLED_AT], idled_at),
         add(
             ["metadata", "annotations", REPLICAS_WHEN_UNIDLED],
-            &parsed.replicas.to_string(),
+            &deployment.replicas.to_string(),
         ),
         PatchOperation::Replace(ReplaceOperation {
             path: pointer(["spec", "replicas"]),

@@ -1,16 +1,18 @@
 //! What is idled, as a table or as JSON.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use k8s_openapi::{api::apps::v1::Deployment as KubeDeployment, jiff::Timestamp};
-use kube::ResourceExt;
+use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
     cache::Cached,
     listing::Listing,
     lookup::Found,
-    objects::{Deployment, IDLED, PointsAt},
+    objects::{Deployment, PointsAt},
     settings::ClusterSettings,
 };
 
@@ -33,8 +35,7 @@ pub struct IdledApp {
 
 /// The idled apps, by host.
 #[must_use]
-pub fn apps(objects: &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
-    let caches = objects.caches(settings);
+pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
     let id =
         |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
     let mut services = BTreeMap::<_, Vec<Found>>::new();
@@ -44,24 +45,21 @@ pub fn apps(objects: &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
             .or_default()
             .push(found);
     }
-    let idled = objects.deployments.iter().filter(|object| {
-        object
-            .labels()
-            .get(IDLED)
-            .is_some_and(|value| value == "true")
-    });
-    let row = |object: &KubeDeployment| {
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-        let deployment = Deployment::parse(object.clone());
+    let deployments = caches.deployments.all();
+    let idled = deployments
+        .iter()
+        .filter(|deployment| deployment.value.idled);
+    let row = |object: &Arc<Cached<Deployment>>| {
+        let deployment = &object.value;
         let found = services
-            .get(&(namespace.clone(), name.clone()))
+            .get(&id(object))
             .map(Vec::as_slice)
             .unwrap_or_default();
         let hosts: BTreeSet<&str> = found.iter().flat_map(Found::hosts).collect();
         IdledApp {
             hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
-            namespace,
-            deployment: name,
+            namespace: object.namespace.clone(),
+            deployment: object.name.clone(),
             idled_at: deployment.idled_at_time(),
             replicas: deployment.replicas_to_restore(settings.max_replicas),
             wake_seconds: deployment.usual().map(|usual| usual.as_secs()),
@@ -142,6 +140,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::caches::Caches;
 
     fn parsed<T: serde::de::DeserializeOwned>(json: Value) -> T {
         serde_json::from_value(json).expect("an object")
@@ -152,19 +151,20 @@ mod tests {
         let key = json!({ "host": host });
         let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
         let rules = json!([{ "host": host, "http": { "paths": [{ "backend": backend }] } }]);
-        Listing {
-            ingresses: vec![parsed(
+        Listing(Caches::of(
+            vec![parsed(
                 json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }),
             )],
-            deployments: vec![parsed(json!({
+            vec![parsed(json!({
                 "metadata": metadata(json!({ "host": host, "mojanalytics.xyz/idled": "true" }), annotations),
                 "spec": { "replicas": 0, "selector": {}, "template": {} },
             }))],
-            services: vec![parsed(json!({
+            vec![parsed(json!({
                 "metadata": metadata(key, &json!({})),
                 "spec": { "type": "ExternalName", "externalName": external_name },
             }))],
-        }
+            &ClusterSettings::of_tests(),
+        ))
     }
 
     const UNIDLER: &str = "unidler.unidler.svc.cluster.local";
@@ -224,7 +224,15 @@ mod tests {
     fn nothing_idled_is_a_sentence() {
         assert_eq!(
             table(
-                &apps(&Listing::default(), &ClusterSettings::of_tests()),
+                &apps(
+                    &Listing(Caches::of(
+                        vec![],
+                        vec![],
+                        vec![],
+                        &ClusterSettings::of_tests()
+                    )),
+                    &ClusterSettings::of_tests()
+                ),
                 Timestamp::UNIX_EPOCH
             ),
             "No app is idled."

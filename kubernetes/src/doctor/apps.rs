@@ -1,5 +1,7 @@
 //! Whether an app that is found can be idled and woken.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::{
@@ -7,10 +9,10 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    idle::{backends, lost_port},
-    listing::is,
+    cache::Cached,
+    idle::lost_port,
     lookup::Found,
-    objects::{IDLED, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
+    objects::{IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
 };
 
 /// What is wrong with an app.
@@ -19,7 +21,7 @@ pub(crate) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
         .into_iter()
         .flatten()
         .collect();
-    findings.extend(lost_ports(snapshot, found));
+    findings.extend(lost_ports(found));
     findings
 }
 
@@ -36,19 +38,12 @@ fn idled_service(
         return None;
     }
     let (namespace, name) = (&service.namespace, &service.name);
-    let services = &snapshot.objects.services;
-    let address = services
-        .iter()
-        .find(|object| is(*object, namespace, name))?
-        .spec
-        .as_ref()?
-        .external_name
-        .as_deref()?;
+    let address = service.value.external_name.as_deref()?;
     let own = snapshot.settings.own_service();
-    if !services.iter().any(|object| {
-        own.namespace_in(address)
-            .is_some_and(|namespace| is(object, namespace, &own.name))
-    }) {
+    let unidler = own
+        .namespace_in(address)
+        .and_then(|namespace| snapshot.listing.0.services.named(namespace, &own.name));
+    if unidler.is_none() {
         return Some(Finding {
             severity: Severity::Error,
             check: "unidler-missing",
@@ -163,7 +158,6 @@ fn half_idled(
 
 /// Whether visitors come to unidler while the app is idled: through each Ingress that leads to it.
 fn lost_ports(
-    snapshot: &Snapshot,
     Found {
         ingresses,
         deployment,
@@ -171,17 +165,9 @@ fn lost_ports(
     }: &Found,
 ) -> Vec<Finding> {
     let is_idled = deployment.value.idled || service.value.points_at == PointsAt::Unidler;
-    let finding = |ingress: &std::sync::Arc<crate::cache::Cached<_>>| {
+    let finding = |ingress: &Arc<Cached<Ingress>>| {
         let (namespace, name) = (&ingress.namespace, &ingress.name);
-        let object = snapshot
-            .objects
-            .ingresses
-            .iter()
-            .find(|object| is(*object, namespace, name))?;
-        let port = backends(object)
-            .into_iter()
-            .filter(|backend| backend.name == service.name)
-            .find_map(lost_port)?;
+        let port = lost_port(&ingress.value, &service.name)?;
         Some(Finding {
             severity: if is_idled { Severity::Error } else { Severity::Warning },
             check: "port-lost",

@@ -2,24 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_openapi::api::{
-    apps::v1::Deployment as KubeDeployment,
-    core::v1::Service as KubeService,
-    networking::v1::{Ingress as KubeIngress, IngressClass},
-};
+use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
 
 use super::{
     finding::{Finding, Severity},
     snapshot::{Snapshot, Unseen},
 };
-use crate::lookup::Found;
+use crate::{
+    cache::Cached,
+    lookup::Found,
+    objects::{Ingress, Keeper},
+};
 
 pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let mut findings = rights(snapshot);
     findings.extend(controllers(snapshot, apps));
     findings.extend(autoscalers(snapshot, apps));
-    findings.extend(owners(snapshot, apps));
+    findings.extend(owners(apps));
     findings.extend(snapshot.unseen.iter().map(unseen));
     findings
 }
@@ -119,23 +119,11 @@ const CONTROLLERS: &[Controller] = &[
 const GCE: &str = "gce";
 
 /// One finding for each class that an app uses and whose controller is known.
-fn controllers(
-    Snapshot {
-        objects, classes, ..
-    }: &Snapshot,
-    apps: &[Found],
-) -> Vec<Finding> {
-    let of_apps: BTreeSet<_> = apps
+fn controllers(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let used: BTreeSet<(String, String)> = apps
         .iter()
         .flat_map(|app| &app.ingresses)
-        .map(|ingress| (&ingress.namespace, &ingress.name))
-        .collect();
-    let is_of_app = |object: &&KubeIngress| {
-        of_apps.contains(&(&object.namespace().unwrap_or_default(), &object.name_any()))
-    };
-    let apps = objects.ingresses.iter().filter(is_of_app);
-    let used: BTreeSet<(String, String)> = apps
-        .filter_map(|ingress| class_of(ingress, classes))
+        .filter_map(|ingress| class_of(&ingress.value, classes))
         .collect();
     let finding = |(class, controller): (String, String)| {
         let known = CONTROLLERS
@@ -155,23 +143,16 @@ fn controllers(
 /// The class of an Ingress and its controller ([Kubernetes: Ingress class]).
 ///
 /// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
-fn class_of(ingress: &KubeIngress, classes: &[IngressClass]) -> Option<(String, String)> {
-    let in_spec = ingress
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.ingress_class_name.as_ref());
-    let name = in_spec.or_else(|| ingress.annotations().get("kubernetes.io/ingress.class"));
+fn class_of(ingress: &Ingress, classes: &[IngressClass]) -> Option<(String, String)> {
     let is_default = |class: &&IngressClass| {
         class
             .annotations()
             .get("ingressclass.kubernetes.io/is-default-class")
             .is_some_and(|value| value == "true")
     };
-    let class = match name {
-        Some(name) if name == GCE || name == "gce-internal" => {
-            return Some((name.clone(), GCE.to_owned()));
-        }
-        Some(name) => classes.iter().find(|class| class.name_any() == *name),
+    let class = match ingress.class.as_deref() {
+        Some(name @ (GCE | "gce-internal")) => return Some((name.to_owned(), GCE.to_owned())),
+        Some(name) => classes.iter().find(|class| class.name_any() == name),
         None => classes.iter().find(is_default),
     }?;
     Some((class.name_any(), class.spec.as_ref()?.controller.clone()?))
@@ -240,57 +221,46 @@ fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<F
     autoscalers.iter().filter_map(finding).collect()
 }
 
-/// Who keeps objects of apps as they are in Git. Helm alone writes only when somebody tells it to.
-fn owners(Snapshot { objects, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
-    let of_apps = |kind: fn(&Found) -> (&str, &str)| apps.iter().map(kind).collect::<BTreeSet<_>>();
-    let own_deployments = of_apps(|app| (&app.deployment.namespace, &app.deployment.name));
-    let own_services = of_apps(|app| (&app.service.namespace, &app.service.name));
-    let is_deployment = |object: &&KubeDeployment| {
-        own_deployments.contains(&(
-            &*object.namespace().unwrap_or_default(),
-            &*object.name_any(),
-        ))
+/// Who keeps objects of apps as they are in Git.
+fn owners(apps: &[Found]) -> Vec<Finding> {
+    let of_app = |app: &Found| {
+        let (deployment, service) = (&app.deployment, &app.service);
+        [
+            owner(
+                deployment,
+                deployment.value.keeper.as_deref(),
+                "Deployment",
+                "/spec/replicas",
+            ),
+            owner(service, service.value.keeper.as_deref(), "Service", "/spec"),
+        ]
     };
-    let is_service = |object: &&KubeService| {
-        own_services.contains(&(
-            &*object.namespace().unwrap_or_default(),
-            &*object.name_any(),
-        ))
-    };
-    let deployments = objects.deployments.iter().filter(is_deployment);
-    let services = objects.services.iter().filter(is_service);
-    let deployments =
-        deployments.filter_map(|object| owner(object, "Deployment", "/spec/replicas"));
-    let services = services.filter_map(|object| owner(object, "Service", "/spec"));
-    deployments.chain(services).collect()
+    apps.iter().flat_map(of_app).flatten().collect()
 }
 
-fn owner(object: &impl ResourceExt, kind: &str, pointer: &str) -> Option<Finding> {
-    let (labels, annotations) = (object.labels(), object.annotations());
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let argo = annotations
-        .get("argocd.argoproj.io/tracking-id")
-        .or_else(|| labels.get("argocd.argoproj.io/instance"));
-    let flux = labels.get("kustomize.toolkit.fluxcd.io/name");
-    let (tool, whose, mend) = if let Some(id) = argo {
-        // A tracking id is `<application>:<group>/<kind>:<namespace>/<name>`.
-        let application = id.split(':').next().unwrap_or_default();
-        let mend = format!(
-            "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
-             the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
-        );
-        ("Argo CD", application, mend)
-    } else {
-        let whose = flux.filter(|_| {
-            annotations
-                .get("kustomize.toolkit.fluxcd.io/reconcile")
-                .is_none_or(|value| value != "disabled")
-        })?;
-        let kind = kind.to_lowercase();
-        let mend = format!(
-            "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
-        );
-        ("Flux", whose.as_str(), mend)
+fn owner<T>(
+    Cached {
+        namespace, name, ..
+    }: &Cached<T>,
+    keeper: Option<&Keeper>,
+    kind: &str,
+    pointer: &str,
+) -> Option<Finding> {
+    let (tool, whose, mend) = match keeper? {
+        Keeper::ArgoCd(application) => {
+            let mend = format!(
+                "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
+                 the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
+            );
+            ("Argo CD", application, mend)
+        }
+        Keeper::Flux(kustomization) => {
+            let kind = kind.to_lowercase();
+            let mend = format!(
+                "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
+            );
+            ("Flux", kustomization, mend)
+        }
     };
     Some(Finding {
         severity: Severity::Warning,

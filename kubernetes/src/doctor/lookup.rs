@@ -1,9 +1,7 @@
 //! Whether each app is found.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
-use kube::ResourceExt;
 use unidler::{host::Host, progress::Reason};
 
 use super::{
@@ -12,20 +10,20 @@ use super::{
     snapshot::{Snapshot, label_command},
 };
 use crate::{
-    caches::Caches,
-    idle::{backends, leads_to_unidler},
-    lookup::{Found, NotFound},
-    objects::IDLED,
+    cache::Cached,
+    lookup::{Found, Involved, NotFound},
+    objects::{Deployment, PointsAt, Service},
     settings::ClusterSettings,
 };
 
 /// Looks at every app that is found, then for rules of Ingresses that should lead to one, and then for idled objects that
 /// belong to none.
-pub(crate) fn findings(snapshot: &Snapshot, caches: &Caches, found: &[Found]) -> Vec<Finding> {
+pub(crate) fn findings(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
     let mut findings: Vec<_> = found
         .iter()
         .flat_map(|found| apps::findings(snapshot, found))
         .collect();
+    let caches = &snapshot.listing.0;
     let ingresses = caches.ingresses.all();
     let rules: BTreeSet<&str> = ingresses
         .iter()
@@ -42,57 +40,43 @@ pub(crate) fn findings(snapshot: &Snapshot, caches: &Caches, found: &[Found]) ->
 }
 
 /// A host whose app is not found, because something is missing or there twice.
-fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Finding> {
-    let Snapshot {
-        settings, objects, ..
-    } = snapshot;
+fn not_found(
+    Snapshot {
+        settings, listing, ..
+    }: &Snapshot,
+    rule: &str,
+    error: &NotFound,
+) -> Option<Finding> {
     let ClusterSettings { key_label, .. } = settings;
-    let is_involved = |kind: &str, object: &dyn Fn() -> (String, String)| {
-        let (namespace, name) = object();
-        error
-            .involved
-            .iter()
-            .any(|involved| *involved == format!("{kind} {namespace}/{name}"))
-    };
-    fn id<K: ResourceExt>(object: &K) -> (String, String) {
-        (object.namespace().unwrap_or_default(), object.name_any())
-    }
-    let services: Vec<_> = objects
-        .services
+    let ingress = error.involved.iter().find_map(|involved| match involved {
+        Involved::Route(ingress) => Some(ingress),
+        _ => None,
+    })?;
+    let services: Vec<_> = error
+        .involved
         .iter()
-        .filter(|object| is_involved("Service", &|| id(*object)))
+        .filter_map(|involved| match involved {
+            Involved::Service(service) => Some(service),
+            _ => None,
+        })
         .collect();
-    let deployments: Vec<_> = objects
-        .deployments
+    let (namespace, ingress_name) = (&ingress.namespace, &ingress.name);
+    let mut keys = services
         .iter()
-        .filter(|object| is_involved("Deployment", &|| id(*object)))
-        .collect();
-    let ingress = objects
-        .ingresses
-        .iter()
-        .find(|object| is_involved("Ingress", &|| id(*object)))?;
-    let (namespace, ingress_name) = id(ingress);
-    let keys = services
-        .iter()
-        .map(|service| service.labels())
-        .chain([ingress.labels()]);
-    let key = keys
-        .filter_map(|labels| labels.get(key_label))
-        .next()
-        .map_or_else(|| rule.to_owned(), ToOwned::to_owned);
-    let same_key = |deployment: &&KubeDeployment| {
-        deployment.namespace().as_deref() == Some(&namespace)
-            && deployment.labels().get(key_label) == Some(&key)
-    };
-    let is_idled = objects
-        .deployments
-        .iter()
-        .filter(same_key)
-        .chain(deployments.iter().copied())
-        .any(is_marked)
-        || services
-            .iter()
-            .any(|service| leads_to_unidler((*service).clone(), settings));
+        .map(|service| &service.key)
+        .chain([&ingress.key])
+        .flatten();
+    let key = keys.next().map_or(rule, String::as_str);
+    let deployments = listing.0.deployments.all();
+    let mut with_key = deployments.iter().filter(|deployment| {
+        deployment.namespace == *namespace && deployment.key.as_deref() == Some(key)
+    });
+    let is_idled = with_key.any(|deployment| deployment.value.idled)
+        || error.involved.iter().any(|involved| match involved {
+            Involved::Service(service) => service.value.points_at == PointsAt::Unidler,
+            Involved::Workload(deployment) => deployment.value.idled,
+            Involved::Route(_) | Involved::Gone(_) => false,
+        });
 
     let (check, what, why, mend) = match error.reason {
         Reason::NoWorkload => (
@@ -103,10 +87,13 @@ fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Findin
             "The unidler does not find the app, so it can be neither idled nor woken.",
             label_command(
                 settings,
-                &namespace,
+                namespace,
                 "deployment",
-                selected(&objects.deployments, &namespace, &services).as_deref(),
-                &key,
+                services
+                    .first()
+                    .and_then(|service| selected(&deployments, service))
+                    .as_deref(),
+                key,
             ),
         ),
         Reason::NoService => (
@@ -150,51 +137,44 @@ fn not_found(snapshot: &Snapshot, rule: &str, error: &NotFound) -> Option<Findin
 
 /// Idled objects that no Ingress leads to.
 fn unserved(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
-    let Snapshot {
-        settings, objects, ..
-    } = snapshot;
-    let idled = objects
-        .deployments
+    let caches = &snapshot.listing.0;
+    let (deployments, services) = (caches.deployments.all(), caches.services.all());
+    let idled = deployments
         .iter()
-        .filter(|deployment| is_marked(deployment));
-    let leading = objects
-        .services
+        .filter(|deployment| deployment.value.idled)
+        .map(|deployment| Idled::of(deployment, "deployment"));
+    let leading = services
         .iter()
-        .filter(|service| leads_to_unidler((*service).clone(), settings));
-    let idled = idled.map(|object| Idled::of(object, "deployment", settings));
-    let idled = idled.chain(leading.map(|object| Idled::of(object, "service", settings)));
+        .filter(|service| service.value.points_at == PointsAt::Unidler)
+        .map(|service| Idled::of(service, "service"));
     idled
+        .chain(leading)
         .filter_map(|object| object.finding(snapshot, found))
         .collect()
 }
 
 /// A Deployment or a Service that is idled.
-struct Idled {
+struct Idled<'a> {
     kind: &'static str,
-    namespace: String,
-    name: String,
-    key: Option<String>,
+    namespace: &'a str,
+    name: &'a str,
+    key: Option<&'a str>,
 }
 
-impl Idled {
-    fn of(
-        object: &impl ResourceExt,
-        kind: &'static str,
-        ClusterSettings { key_label, .. }: &ClusterSettings,
-    ) -> Self {
-        let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+impl<'a> Idled<'a> {
+    fn of<T>(object: &'a Cached<T>, kind: &'static str) -> Self {
         Self {
             kind,
-            namespace,
-            name,
-            key: object.labels().get(key_label).cloned(),
+            namespace: &object.namespace,
+            name: &object.name,
+            key: object.key.as_deref(),
         }
     }
 
     fn finding(
         &self,
         Snapshot {
-            settings, objects, ..
+            settings, listing, ..
         }: &Snapshot,
         found: &[Found],
     ) -> Option<Finding> {
@@ -203,27 +183,21 @@ impl Idled {
             namespace,
             name,
             key,
-        } = self;
+        } = *self;
         let ClusterSettings { key_label, .. } = settings;
         let is_this = |found: &Found| {
-            let own = if *kind == "service" {
+            let own = if kind == "service" {
                 &found.service.name
             } else {
                 &found.deployment.name
             };
-            found.service.namespace == *namespace && own == name
+            found.service.namespace == namespace && own == name
         };
         // An Ingress that leads to the app, or should, is told of already where it is looked at.
-        let is_of_ingress = objects.ingresses.iter().any(|ingress| {
-            let is_behind = *kind == "service"
-                && backends(ingress)
-                    .iter()
-                    .any(|backend| backend.name == *name);
-            ingress.namespace().as_deref() == Some(namespace)
-                && (is_behind
-                    || key
-                        .as_ref()
-                        .is_some_and(|key| ingress.labels().get(key_label) == Some(key)))
+        let is_of_ingress = listing.0.ingresses.all().iter().any(|ingress| {
+            let is_behind = || kind == "service" && ingress.value.ports(name).next().is_some();
+            let has_key = || key.is_some() && ingress.key.as_deref() == key;
+            ingress.namespace == namespace && (is_behind() || has_key())
         });
         if found.iter().any(is_this) || is_of_ingress {
             return None;
@@ -255,38 +229,15 @@ impl Idled {
     }
 }
 
-fn is_marked(deployment: &KubeDeployment) -> bool {
-    deployment
-        .labels()
-        .get(IDLED)
-        .is_some_and(|value| value == "true")
-}
-
-/// The Deployment whose pods the Services select, if it is one.
-fn selected(
-    deployments: &[KubeDeployment],
-    namespace: &str,
-    services: &[&KubeService],
-) -> Option<String> {
-    let selector = services.first()?.spec.as_ref()?.selector.as_ref()?;
-    let is_selected = |deployment: &&KubeDeployment| {
-        let pods = deployment
-            .spec
-            .as_ref()
-            .and_then(|spec| spec.template.metadata.as_ref()?.labels.as_ref());
-        deployment.namespace().as_deref() == Some(namespace)
-            && pods.is_some_and(|labels| {
-                selector
-                    .iter()
-                    .all(|(name, value)| labels.get(name) == Some(value))
-            })
-    };
-    only(
-        deployments
-            .iter()
-            .filter(is_selected)
-            .map(ResourceExt::name_any),
-    )
+/// The Deployment whose pods a Service selects, if it is one.
+fn selected(deployments: &[Arc<Cached<Deployment>>], service: &Cached<Service>) -> Option<String> {
+    let selector = &service.value.selector;
+    let selected = deployments.iter().filter(|deployment| {
+        deployment.namespace == service.namespace
+            && !selector.is_empty()
+            && deployment.value.lacks(selector).is_none()
+    });
+    only(selected.map(|deployment| deployment.name.clone()))
 }
 
 fn only(names: impl Iterator<Item = String>) -> Option<String> {

@@ -15,7 +15,7 @@ pub struct Snapshot {
     pub(crate) settings: ClusterSettings,
     /// Whose rights were looked at; `None` if our own.
     pub(crate) account: Option<ServiceAccount>,
-    pub(crate) objects: Listing,
+    pub(crate) listing: Listing,
     pub(crate) classes: Vec<IngressClass>,
     pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
     /// Those of [`RIGHTS`] that the unidler does not have.
@@ -34,7 +34,7 @@ impl Snapshot {
         settings: ClusterSettings,
         account: Option<ServiceAccount>,
     ) -> anyhow::Result<Self> {
-        let objects = api_server.listing().await?;
+        let listing = api_server.listing(&settings).await?;
         let mut unseen = Vec::new();
         let classes: Vec<IngressClass> =
             seen(&mut unseen, "IngressClasses", api_server.list().await);
@@ -59,7 +59,7 @@ impl Snapshot {
         Ok(Self {
             settings,
             account,
-            objects,
+            listing,
             classes,
             autoscalers,
             missing_rights,

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::{snapshot::Unseen, *};
 use crate::{
+    caches::Caches,
     listing::Listing,
     rights::{RIGHTS, Right},
     settings::ClusterSettings,
@@ -62,6 +63,10 @@ fn objects<T: DeserializeOwned>(json: Vec<Value>) -> Vec<T> {
 }
 
 fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
+    findings(&snapshot_of(change))
+}
+
+fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
     let mut cluster = healthy();
     change(&mut cluster);
     let Cluster {
@@ -73,19 +78,20 @@ fn findings_of(change: impl FnOnce(&mut Cluster)) -> Vec<Finding> {
         missing_rights,
         unseen,
     } = cluster;
-    findings(&Snapshot {
+    Snapshot {
         settings: ClusterSettings::of_tests(),
         account: Some("unidler:unidler".parse().expect("an account")),
-        objects: Listing {
-            ingresses: objects(ingresses),
-            deployments: objects(deployments),
-            services: objects(services),
-        },
+        listing: Listing(Caches::of(
+            objects(ingresses),
+            objects(deployments),
+            objects(services),
+            &ClusterSettings::of_tests(),
+        )),
         classes: objects(vec![class]),
         autoscalers: objects(autoscalers),
         missing_rights,
         unseen,
-    })
+    }
 }
 
 fn autoscaler(labels: &Value, min_replicas: i32) -> Value {
@@ -379,6 +385,43 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "{only:#?}"
         );
         assert!(only.mend.contains(mend), "{only:#?}\nis not: {mend}");
+    }
+}
+
+/// What it warns of is what a wake-up refuses to guess.
+#[test]
+fn doctor_and_a_wake_up_agree_on_the_port_that_an_app_is_restored_to() {
+    let tcp = |port: u16| json!({ "containerPort": port });
+    let udp = |port: u16| json!({ "containerPort": port, "protocol": "UDP" });
+    for (ports, restored) in [
+        (json!([tcp(8080), udp(53)]), Some(8080)),
+        (json!([udp(53), udp(8125)]), Some(3000)),
+        (json!([tcp(3000), tcp(8080), udp(53)]), Some(3000)),
+        (json!([tcp(8080), tcp(9090), udp(53)]), None),
+    ] {
+        let snapshot = snapshot_of(|cluster| {
+            cluster.services[0]["metadata"]["annotations"] = json!({});
+            cluster.deployments[0]["spec"]["template"]["spec"]["containers"][0]["ports"] =
+                ports.clone();
+        });
+        let checks: Vec<_> = findings(&snapshot)
+            .iter()
+            .map(|finding| finding.check)
+            .collect();
+        let warned: &[_] = match restored {
+            Some(_) => &[],
+            None => &["service-port-unclear"],
+        };
+        assert_eq!(checks, warned, "{ports}");
+        let apps = snapshot.listing.0.apps();
+        let to = apps[0]
+            .service
+            .value
+            .when_unidled(&apps[0].deployment.value);
+        let port = to
+            .ok()
+            .map(|service| json!(service)["ports"][0]["targetPort"].take());
+        assert_eq!(port, restored.map(|port: u16| json!(port)), "{ports}");
     }
 }
 

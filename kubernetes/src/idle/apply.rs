@@ -6,10 +6,10 @@ use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service
 use kube::{Api as KubeApi, ResourceExt, api::Patch};
 use serde_json::json;
 
-use super::{Plan, leads_to_unidler};
+use super::Plan;
 use crate::{
     api_server::{ApiServer, explained},
-    objects::{Deployment, IDLED_AT, Service},
+    objects::{Deployment, IDLED_AT, PointsAt, Service},
     patch::{clear_idled, params, pointer, restore_service},
     settings::ClusterSettings,
 };
@@ -53,7 +53,8 @@ impl ApiServer {
             .get(service)
             .await
             .context("the app is idled, but its Service cannot be read")?;
-        if leads_to_unidler(now, settings) {
+        let now = Service::parse(now, &settings.own_service());
+        if now.points_at == PointsAt::Unidler {
             Ok(())
         } else {
             self.scale_back(plan, scaled).await

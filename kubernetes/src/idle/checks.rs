@@ -1,137 +1,70 @@
 //! Which apps are not idled, and what to do about it.
 
-use anyhow::{bail, ensure};
-use k8s_openapi::api::{
-    apps::v1::Deployment as KubeDeployment,
-    core::v1::{Service as KubeService, ServiceSpec},
-    networking::v1::{Ingress as KubeIngress, IngressServiceBackend},
-};
-use kube::ResourceExt;
+use anyhow::{anyhow, bail};
 use unidler::{host::Host, progress::Reason};
 
 use crate::{
+    cache::Cached,
     lookup::{NotFound, keys_of},
-    objects::ServiceWhenUnidled,
+    objects::{Deployment, Ingress, Irreversible, Service, ServiceWhenUnidled},
     target::PORT,
 };
 
 /// What a Service has to keep, if that is all that it loses.
-///
-/// Waking makes it a `ClusterIP` again. Whatever else can be reached from outside of the cluster, or has no pods of
-/// its own, would not be what it was ([Kubernetes: Service type]).
-///
-/// [Kubernetes: Service type]: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
-pub(crate) fn kept(service: &KubeService) -> anyhow::Result<ServiceWhenUnidled> {
-    let name = format!(
-        "Service {}/{}",
-        service.namespace().unwrap_or_default(),
-        service.name_any()
-    );
+pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidled> {
+    let name = format!("Service {}/{}", service.namespace, service.name);
     let instead = "Let the Ingress lead to an ordinary Service (type ClusterIP, with a selector) that has the key label instead";
-    let spec = service.spec.clone().unwrap_or_default();
-    match spec.type_.as_deref().unwrap_or("ClusterIP") {
-        "ClusterIP" => {}
-        "ExternalName" => bail!(
+    service.value.to_keep().map_err(|why| match why {
+        Irreversible::ExternalName => anyhow!(
             "{name} is an ExternalName that leads elsewhere: there are no pods behind it to idle"
         ),
-        other => bail!(
+        Irreversible::Type(other) => anyhow!(
             "{name} is of type {other}: its ports or its address outside of the cluster would be lost. {instead}"
         ),
-    }
-    let ServiceSpec {
-        cluster_ip,
-        external_ips,
-        selector,
-        ports,
-        ..
-    } = spec;
-    ensure!(
-        cluster_ip.as_deref() != Some("None"),
-        "{name} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
-    );
-    ensure!(
-        external_ips.is_none_or(|ips| ips.is_empty()),
-        "{name} has external IPs, which would lead to the unidler. {instead}"
-    );
-    let selector = selector.unwrap_or_default();
-    ensure!(
-        !selector.is_empty(),
-        "{name} has no selector: nobody would find its pods again. {instead}"
-    );
-    Ok(ServiceWhenUnidled {
-        selector,
-        ports: ports.unwrap_or_default(),
-        ip_families: spec.ip_families,
-        ip_family_policy: spec.ip_family_policy,
+        Irreversible::Headless => anyhow!(
+            "{name} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
+        ),
+        Irreversible::ExternalIps => {
+            anyhow!("{name} has external IPs, which would lead to the unidler. {instead}")
+        }
+        Irreversible::NoSelector => {
+            anyhow!("{name} has no selector: nobody would find its pods again. {instead}")
+        }
     })
 }
 
 /// Whether visitors who come through an Ingress ask for a port that the Service has while the app is idled.
-pub(crate) fn expect_ingress(ingress: &KubeIngress, service: &str) -> anyhow::Result<()> {
-    let name = format!(
-        "Ingress {}/{}",
-        ingress.namespace().unwrap_or_default(),
-        ingress.name_any()
-    );
-    if let Some(port) = backends(ingress)
-        .into_iter()
-        .filter(|backend| backend.name == service)
-        .find_map(lost_port)
-    {
+pub(crate) fn expect_ingress(ingress: &Cached<Ingress>, service: &str) -> anyhow::Result<()> {
+    if let Some(port) = lost_port(&ingress.value, service) {
         bail!(
-            "{name} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
-             `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80"
+            "Ingress {}/{} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
+             `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80",
+            ingress.namespace,
+            ingress.name
         );
     }
     Ok(())
 }
 
-/// The Services that an Ingress leads to.
-pub(crate) fn backends(ingress: &KubeIngress) -> Vec<&IngressServiceBackend> {
-    let spec = ingress.spec.as_ref();
-    let rules = spec
-        .and_then(|spec| spec.rules.as_ref())
-        .into_iter()
-        .flatten();
-    let paths = rules
-        .filter_map(|rule| rule.http.as_ref())
-        .flat_map(|http| &http.paths);
-    let default = spec.and_then(|spec| spec.default_backend.as_ref());
-    paths
-        .map(|path| &path.backend)
-        .chain(default)
-        .filter_map(|backend| backend.service.as_ref())
-        .collect()
-}
-
-/// The port that a backend asks for, if the Service of an idled app does not have it.
-pub(crate) fn lost_port(backend: &IngressServiceBackend) -> Option<String> {
-    let port = backend.port.as_ref()?;
-    match (&port.name, port.number) {
-        (Some(name), _) => (name != PORT.0).then(|| format!("`{name}`")),
-        (None, Some(number)) => (number != PORT.1).then(|| number.to_string()),
-        (None, None) => None,
-    }
+/// The port of a Service that an Ingress asks for, if the Service does not have it while the app is idled.
+pub(crate) fn lost_port(ingress: &Ingress, service: &str) -> Option<String> {
+    ingress
+        .ports(service)
+        .find_map(|port| match (&port.name, port.number) {
+            (Some(name), _) => (name != PORT.0).then(|| format!("`{name}`")),
+            (None, Some(number)) => (number != PORT.1).then(|| number.to_string()),
+            (None, None) => None,
+        })
 }
 
 /// Whether the Service's pods are those of the Deployment. Otherwise another app would lose its visitors.
-pub(crate) fn expect_pods(
-    deployment: &KubeDeployment,
-    kept: &ServiceWhenUnidled,
-) -> anyhow::Result<()> {
-    let labels = deployment
-        .spec
-        .as_ref()
-        .and_then(|spec| spec.template.metadata.as_ref())
-        .and_then(|pods| pods.labels.as_ref());
-    let labels = labels.cloned().unwrap_or_default();
-    for (name, value) in &kept.selector {
-        ensure!(
-            labels.get(name) == Some(value),
-            "it selects {name}={value}, which the Deployment's pods do not have"
-        );
+pub(crate) fn expect_pods(deployment: &Deployment, service: &Service) -> anyhow::Result<()> {
+    match deployment.lacks(&service.selector) {
+        Some((name, value)) => {
+            bail!("it selects {name}={value}, which the Deployment's pods do not have")
+        }
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// Why no app was found, and what to do.
@@ -166,5 +99,5 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
         }
         other => format!("the app cannot be found: {other:?}"),
     };
-    anyhow::anyhow!(text)
+    anyhow!(text)
 }

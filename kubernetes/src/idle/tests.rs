@@ -1,7 +1,10 @@
 use serde::de::DeserializeOwned;
 
 use super::*;
-use crate::objects::{Deployment, IDLED};
+use crate::{
+    caches::Caches,
+    objects::{Deployment, IDLED, Service},
+};
 
 const HOST: &str = "tool.example";
 
@@ -52,16 +55,17 @@ fn object<T: DeserializeOwned>(json: &Value) -> T {
 }
 
 fn plan_of(apps: &[App]) -> anyhow::Result<Plan> {
-    let objects = Listing {
-        ingresses: apps.iter().map(|app| object(&app.ingress)).collect(),
-        deployments: apps.iter().map(|app| object(&app.deployment)).collect(),
-        services: apps.iter().map(|app| object(&app.service)).collect(),
-    };
+    let listing = Listing(Caches::of(
+        apps.iter().map(|app| object(&app.ingress)).collect(),
+        apps.iter().map(|app| object(&app.deployment)).collect(),
+        apps.iter().map(|app| object(&app.service)).collect(),
+        &ClusterSettings::of_tests(),
+    ));
     let target = Target::parse(None, &ClusterSettings::of_tests()).expect("an address");
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     plan(
         &Host::parse(HOST).expect("a host"),
-        &objects,
+        &listing,
         &ClusterSettings::of_tests(),
         &target,
         now,

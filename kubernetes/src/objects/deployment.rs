@@ -1,6 +1,6 @@
 //! A Deployment: whether it is idled, how many replicas it has and had, and how it is doing.
 
-use std::{collections::BTreeMap, iter, time::Duration};
+use std::{iter, time::Duration};
 
 use k8s_openapi::{
     api::{
@@ -17,8 +17,8 @@ use unidler::{
 };
 
 use super::{
-    IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation, label,
-    refusal::refusal, title,
+    IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
+    keeper::Keeper, label, labels::Labels, refusal::refusal, title,
 };
 
 /// How many wake-ups it remembers.
@@ -57,13 +57,17 @@ pub(crate) struct Deployment {
     /// Its pods, as a label selector for a watch.
     pub(crate) selector: String,
     /// The labels that select its pods, if labels alone do.
-    pub(crate) match_labels: Option<BTreeMap<String, String>>,
-    /// The `app` label of its pods.
-    pub(crate) pod_app_label: Option<String>,
+    pub(crate) match_labels: Option<Labels>,
+    /// The labels of its pods.
+    pub(crate) pod_labels: Labels,
     /// The port that a Service should send to, if that is certain. See [`target_port`].
     pub(crate) target_port: Option<i32>,
     /// What people call the app.
     pub(crate) title: Option<String>,
+    /// Whether it has annotations.
+    pub(crate) has_annotations: bool,
+    /// Who keeps it as it is in Git.
+    pub(crate) keeper: Option<Box<Keeper>>,
 }
 
 impl Deployment {
@@ -90,7 +94,8 @@ impl Deployment {
             .selector
             .match_labels
             .clone()
-            .filter(|labels| !has_expressions && !labels.is_empty());
+            .filter(|labels| !has_expressions && !labels.is_empty())
+            .map(Labels::from);
         let pods = spec.template;
         let target_port = target_port(pods.spec.as_ref());
         Self {
@@ -120,9 +125,15 @@ impl Deployment {
                 .map(|selector| selector.to_string())
                 .unwrap_or_default(),
             match_labels,
-            pod_app_label: pods.metadata.and_then(|metadata| label(&metadata, "app")),
+            pod_labels: pods
+                .metadata
+                .and_then(|metadata| metadata.labels)
+                .unwrap_or_default()
+                .into(),
             target_port,
             title: title(annotation(&metadata, TITLE)),
+            has_annotations: metadata.annotations.is_some(),
+            keeper: Keeper::of(&metadata),
         }
     }
 
@@ -140,6 +151,14 @@ impl Deployment {
         Version(format!(
             "{uid}/{generation}/{idled}/{idled_at:?}/{replicas_when_unidled:?}"
         ))
+    }
+
+    /// A label that a selector asks for and its pods do not have; `None` if they are selected.
+    pub(crate) fn lacks<'a>(&self, selector: &'a Labels) -> Option<(&'a str, &'a str)> {
+        let mut lacking = selector
+            .iter()
+            .filter(|(name, value)| self.pod_labels.get(name) != Some(value));
+        lacking.next()
     }
 
     /// What stands in the way, apart from what its pods complain of.

@@ -12,15 +12,27 @@ use super::{TITLE, annotation, title};
 /// [ingress-nginx]: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#server-alias
 const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 
+/// The annotation of an Ingress with the name of its class, from before that had a field ([Kubernetes: deprecated annotation]).
+///
+/// [Kubernetes: deprecated annotation]: https://kubernetes.io/docs/concepts/services-networking/ingress/#deprecated-annotation
+const CLASS: &str = "kubernetes.io/ingress.class";
+
 /// An Ingress.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ingress {
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Box<[Rule]>,
+    /// Where it leads whatever is for no host of a rule.
+    others: Box<[Backend]>,
+    /// The name of its class.
+    pub(crate) class: Option<Box<str>>,
     /// When it was created: of several that claim a host, the oldest counts.
     pub(crate) created: Option<Timestamp>,
     /// What people call the app.
     pub(crate) title: Option<String>,
 }
+
+/// A Service that an Ingress leads to, and its port.
+pub(crate) type Backend = (String, ServiceBackendPort);
 
 /// What an Ingress does with a host.
 #[derive(Debug, PartialEq)]
@@ -28,7 +40,7 @@ pub(crate) struct Rule {
     /// In lower case, perhaps a wildcard.
     pub(crate) host: String,
     /// The Services that it leads to, and their ports.
-    pub(crate) backends: Vec<(String, ServiceBackendPort)>,
+    pub(crate) backends: Box<[Backend]>,
 }
 
 impl Ingress {
@@ -41,28 +53,26 @@ impl Ingress {
                 .and_then(|service| Some((service.name, service.port?)))
         };
         let default = spec.default_backend.and_then(service);
-        let mut rules: Vec<Rule> = Vec::new();
+        let (mut rules, mut others) = (Vec::new(), Vec::new());
         for rule in spec.rules.unwrap_or_default() {
+            let paths = rule.http.map(|http| http.paths).unwrap_or_default();
+            let backends = paths.into_iter().filter_map(|path| service(path.backend));
             let Some(host) = rule.host.filter(|host| !host.is_empty()) else {
+                others.extend(backends);
                 continue;
             };
-            let paths = rule.http.map(|http| http.paths).unwrap_or_default();
-            let mut backends: Vec<_> = paths
-                .into_iter()
-                .filter_map(|path| service(path.backend))
-                .collect();
             // What no path of the rule serves goes to the default
             // (https://kubernetes.io/docs/concepts/services-networking/ingress/#default-backend).
-            backends.extend(default.clone());
             rules.push(Rule {
                 host: host.to_ascii_lowercase(),
-                backends,
+                backends: backends.chain(default.clone()).collect(),
             });
         }
+        others.extend(default);
         let aliases = annotation(&metadata, SERVER_ALIAS).unwrap_or_default();
-        let of_all: Vec<_> = rules
+        let of_all: Box<[Backend]> = rules
             .iter()
-            .flat_map(|rule| rule.backends.clone())
+            .flat_map(|rule| rule.backends.iter().cloned())
             .collect();
         for alias in aliases
             .split(',')
@@ -75,21 +85,35 @@ impl Ingress {
             });
         }
         let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        let class = spec
+            .ingress_class_name
+            .or_else(|| annotation(&metadata, CLASS));
         Self {
-            rules,
+            rules: rules.into(),
+            others: others.into(),
+            class: class.map(Into::into),
             created,
             title: title(annotation(&metadata, TITLE)),
         }
     }
 
     /// Where a rule leads. One host may have several rules.
-    pub(crate) fn backends<'a>(
-        &'a self,
-        rule: &'a str,
-    ) -> impl Iterator<Item = &'a (String, ServiceBackendPort)> {
+    pub(crate) fn backends<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Backend> {
         self.rules
             .iter()
             .filter(move |each| each.host == rule)
             .flat_map(|rule| &rule.backends)
+    }
+
+    /// The ports of a Service that it leads to, for whatever host.
+    pub(crate) fn ports<'a>(
+        &'a self,
+        service: &'a str,
+    ) -> impl Iterator<Item = &'a ServiceBackendPort> {
+        let backends = self.rules.iter().flat_map(|rule| &rule.backends);
+        backends
+            .chain(&self.others)
+            .filter(move |(name, _)| name == service)
+            .map(|(_, port)| port)
     }
 }

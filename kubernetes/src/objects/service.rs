@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use k8s_openapi::{
@@ -16,7 +16,12 @@ use serde::{Deserialize, Serialize};
 use unidler::app::Version;
 
 use super::{
-    Deployment, SERVICE_WHEN_UNIDLED, TITLE, annotation, deployment::LOGIN_PORT, label, title,
+    SERVICE_WHEN_UNIDLED, TITLE, annotation,
+    deployment::{Deployment, LOGIN_PORT},
+    keeper::Keeper,
+    label,
+    labels::Labels,
+    title,
 };
 
 /// unidler's own Service, as others name it.
@@ -53,16 +58,32 @@ pub(crate) struct Service {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     pub(crate) points_at: PointsAt,
-    /// Where it has an address of its own: that, and its ports.
-    addresses: Vec<(ServiceBackendPort, SocketAddr)>,
+    /// Where it leads if it is an `ExternalName`.
+    pub(crate) external_name: Option<Box<str>>,
+    /// What it has if it is none.
+    own: Option<Box<Own>>,
     /// Its `app` label.
     app_label: Option<String>,
     /// The text of the annotation with its spec from before, whatever it is.
     saved: Option<String>,
     /// The labels that it selects by now. An idler may leave them on an `ExternalName`, where they mean nothing.
-    pub(crate) selected: Vec<String>,
+    pub(crate) selector: Labels,
     /// What people call the app.
     pub(crate) title: Option<String>,
+    /// Who keeps it as it is in Git.
+    pub(crate) keeper: Option<Box<Keeper>>,
+}
+
+/// What a Service has that is no `ExternalName`, besides its selector.
+#[derive(Debug, PartialEq)]
+struct Own {
+    /// Its address inside the cluster.
+    ip: Option<IpAddr>,
+    ports: Box<[ServicePort]>,
+    ip_families: Option<Vec<String>>,
+    ip_family_policy: Option<String>,
+    /// Why it cannot be diverted.
+    irreversible: Option<Irreversible>,
 }
 
 /// Where a Service points.
@@ -102,16 +123,17 @@ impl Service {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            addresses: if points_at == PointsAt::Pods {
-                addresses(&spec)
-            } else {
-                Vec::new()
-            },
+            own: (points_at == PointsAt::Pods).then(|| Box::new(Own::of(&spec))),
             points_at,
+            external_name: spec
+                .external_name
+                .filter(|_| points_at != PointsAt::Pods)
+                .map(Into::into),
             app_label: label(&metadata, "app"),
             saved: annotation(&metadata, SERVICE_WHEN_UNIDLED),
-            selected: spec.selector.unwrap_or_default().into_keys().collect(),
+            selector: spec.selector.unwrap_or_default().into(),
             title: title(annotation(&metadata, TITLE)),
+            keeper: Keeper::of(&metadata),
         }
     }
 
@@ -125,18 +147,34 @@ impl Service {
         &self,
         ports: impl IntoIterator<Item = &'a ServiceBackendPort>,
     ) -> Option<SocketAddr> {
-        let is_of =
-            |port: &ServiceBackendPort, own: &ServiceBackendPort| match (&port.name, port.number) {
-                (Some(_), _) => port.name == own.name,
-                (None, number) => number == own.number,
-            };
-        let mut addresses = ports
-            .into_iter()
-            .map(|port| self.addresses.iter().find(|(own, _)| is_of(port, own)));
-        let (_, first) = addresses.next()??;
-        addresses
-            .all(|other| other.is_some_and(|(_, other)| other == first))
-            .then_some(*first)
+        // A Service without selector leads to whatever addresses somebody has written down for it.
+        let own = self.own.as_ref().filter(|_| !self.selector.is_empty())?;
+        let mut addresses = ports.into_iter().map(|port| own.address(port));
+        let first = addresses.next()??;
+        addresses.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// What it has to keep when it is diverted, if that is all that it loses.
+    ///
+    /// Waking makes it a `ClusterIP` again. Whatever else can be reached from outside of the cluster, or has no pods of
+    /// its own, would not be what it was ([Kubernetes: Service type]).
+    ///
+    /// # Errors
+    ///
+    /// Why it would not be what it was.
+    ///
+    /// [Kubernetes: Service type]: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
+    pub(crate) fn to_keep(&self) -> Result<ServiceWhenUnidled, Irreversible> {
+        let own = self.own.as_ref().ok_or(Irreversible::ExternalName)?;
+        match &own.irreversible {
+            Some(irreversible) => Err(irreversible.clone()),
+            None => Ok(ServiceWhenUnidled {
+                selector: self.selector.to_map(),
+                ports: own.ports.to_vec(),
+                ip_families: own.ip_families.clone(),
+                ip_family_policy: own.ip_family_policy.clone(),
+            }),
+        }
     }
 
     pub(crate) fn has_saved(&self) -> bool {
@@ -166,12 +204,13 @@ impl Service {
             let app = self
                 .app_label
                 .clone()
-                .filter(|app| deployment.pod_app_label.as_ref() == Some(app))?;
+                .filter(|app| deployment.pod_labels.get("app") == Some(app))?;
             Some(BTreeMap::from([("app".to_owned(), app)]))
         };
         let selector = deployment
             .match_labels
-            .clone()
+            .as_ref()
+            .map(Labels::to_map)
             .or_else(by_app_label)
             .ok_or(Uncertain::Pods)?;
         let with_port = |port| {
@@ -192,6 +231,68 @@ impl Service {
             None => Err(Uncertain::Port(with_port(LOGIN_PORT))),
         }
     }
+}
+
+impl Own {
+    fn of(spec: &ServiceSpec) -> Self {
+        let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
+        let has_external_ips = spec
+            .external_ips
+            .as_ref()
+            .is_some_and(|ips| !ips.is_empty());
+        let has_selector = spec
+            .selector
+            .as_ref()
+            .is_some_and(|selector| !selector.is_empty());
+        let irreversible = if kind != "ClusterIP" {
+            Some(Irreversible::Type(kind.into()))
+        } else if spec.cluster_ip.as_deref() == Some("None") {
+            Some(Irreversible::Headless)
+        } else if has_external_ips {
+            Some(Irreversible::ExternalIps)
+        } else if !has_selector {
+            Some(Irreversible::NoSelector)
+        } else {
+            None
+        };
+        Self {
+            // Not a number if it is headless.
+            ip: spec.cluster_ip.as_deref().and_then(|ip| ip.parse().ok()),
+            ports: spec.ports.clone().unwrap_or_default().into(),
+            ip_families: spec.ip_families.clone(),
+            ip_family_policy: spec.ip_family_policy.clone(),
+            irreversible,
+        }
+    }
+
+    /// The address inside the cluster of a port, if it is one for TCP.
+    fn address(&self, asked: &ServiceBackendPort) -> Option<SocketAddr> {
+        let is_asked = |port: &&ServicePort| match (&asked.name, asked.number) {
+            (Some(_), _) => asked.name == port.name,
+            (None, number) => number == Some(port.port),
+        };
+        let mut ports = self
+            .ports
+            .iter()
+            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
+        let port = ports.find(is_asked)?;
+        Some(SocketAddr::new(self.ip?, u16::try_from(port.port).ok()?))
+    }
+}
+
+/// Why a Service would not be what it was after it was diverted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Irreversible {
+    /// It leads to a name, and not to pods.
+    ExternalName,
+    /// It is of a type that can be reached from outside of the cluster.
+    Type(Box<str>),
+    /// It has no address of its own.
+    Headless,
+    /// It has addresses outside of the cluster.
+    ExternalIps,
+    /// Nothing says which its pods are.
+    NoSelector,
 }
 
 /// Why it is not certain where a Service has to point when its app is awake.
@@ -288,34 +389,6 @@ fn is_label_key(key: &str) -> bool {
         }
         None => is_label_text(key),
     }
-}
-
-/// The addresses of a Service inside the cluster: of its TCP ports, where it has an address and selects pods.
-fn addresses(spec: &ServiceSpec) -> Vec<(ServiceBackendPort, SocketAddr)> {
-    // A Service without selector leads to whatever addresses somebody has written down for it.
-    let selects = spec
-        .selector
-        .as_ref()
-        .is_some_and(|selector| !selector.is_empty());
-    // Not a number if it is headless.
-    let ip = spec
-        .cluster_ip
-        .as_deref()
-        .filter(|_| selects)
-        .and_then(|ip| ip.parse().ok());
-    let ports = spec
-        .ports
-        .iter()
-        .flatten()
-        .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-    let address = |port: &ServicePort| {
-        let own = ServiceBackendPort {
-            name: port.name.clone(),
-            number: Some(port.port),
-        };
-        Some((own, SocketAddr::new(ip?, u16::try_from(port.port).ok()?)))
-    };
-    ports.filter_map(address).collect()
 }
 
 #[cfg(test)]

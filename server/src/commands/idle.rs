@@ -40,7 +40,7 @@ impl Options {
         let api_server = ApiServer::connect().await?;
         let target = Target::parse(self.unidler_host.as_deref(), &settings)?;
         api_server.expect_service(&target).await?;
-        let listing = api_server.listing().await?;
+        let listing = api_server.listing(&settings).await?;
         let plan = idle::plan(&self.host, &listing, &settings, &target, now())?;
         if self.dry_run {
             print(&plan.to_string());

@@ -23,8 +23,9 @@ impl Options {
     ///
     /// If the cluster cannot be asked.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
-        let listing = ApiServer::connect().await?.listing().await?;
-        let apps = status::apps(&listing, &cluster.settings());
+        let settings = cluster.settings();
+        let listing = ApiServer::connect().await?.listing(&settings).await?;
+        let apps = status::apps(&listing, &settings);
         print(&match self.output {
             Output::Text => status::table(&apps, now()),
             Output::Json => json(&apps),
