@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    mem,
+    fmt, mem,
     pin::Pin,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
     time::Duration,
@@ -21,6 +21,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tracing::{debug, warn};
+use unidler::app::ObjectId;
 
 use crate::retry_after::retry_after;
 
@@ -40,6 +41,9 @@ const MAX_OLD: Duration = Duration::from_mins(5);
 
 /// What is kept of a kind of object.
 pub(crate) trait Kept: Sized + PartialEq {
+    /// What the API server calls such an object.
+    const KIND: &'static str;
+
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
 
@@ -83,13 +87,27 @@ pub(crate) struct Cached<T> {
     pub(crate) value: T,
 }
 
+impl<T: Kept> Cached<T> {
+    /// Its name, for the engine.
+    pub(crate) fn id(&self) -> ObjectId {
+        ObjectId::new(&self.to_string())
+    }
+}
+
+/// Such as `Deployment team/tool`.
+impl<T: Kept> fmt::Display for Cached<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", T::KIND, self.namespace, self.name)
+    }
+}
+
 impl<T> Cached<T> {
     fn of<K: Resource>(object: K, key_label: &str, parse: impl Fn(K) -> T) -> Self {
         let key = [key_label, RSTUDIO_LABEL]
             .iter()
             .find_map(|label| object.labels().get(*label))
             .cloned();
-        let (namespace, name) = id(&object);
+        let (namespace, name) = name_of(&object);
         Self {
             namespace,
             name,
@@ -99,7 +117,7 @@ impl<T> Cached<T> {
     }
 }
 
-fn id<K: Resource>(object: &K) -> (String, String) {
+fn name_of<K: Resource>(object: &K) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
@@ -359,15 +377,15 @@ impl<T: Kept> Cache<T> {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
                 (state.synced, state.contact) = (true, Health::Good);
             }
-            Event::Apply(object) if is_leaving(&object) => state.objects.remove(&id(&object)),
+            Event::Apply(object) if is_leaving(&object) => state.objects.remove(&name_of(&object)),
             Event::Apply(object) => {
-                let id = id(&object);
+                let name = name_of(&object);
                 match useful(object) {
                     Some(object) => state.objects.insert(Arc::new(object)),
-                    None => state.objects.remove(&id),
+                    None => state.objects.remove(&name),
                 }
             }
-            Event::Delete(object) => state.objects.remove(&id(&object)),
+            Event::Delete(object) => state.objects.remove(&name_of(&object)),
         }
         // Nothing can be seen of a list before it is complete.
         let is_visible = state.listing.is_none();
@@ -508,6 +526,8 @@ mod tests {
 
     /// Found by its key.
     impl Kept for () {
+        const KIND: &'static str = "Ingress";
+
         fn terms(object: &Cached<Self>) -> Vec<String> {
             object.key.clone().into_iter().collect()
         }

@@ -122,6 +122,8 @@ impl Caches {
 }
 
 impl Kept for Ingress {
+    const KIND: &'static str = "Ingress";
+
     /// The hosts of its rules, the Services that they lead to, and its key.
     fn terms(ingress: &Cached<Self>) -> Vec<String> {
         let hosts = ingress.value.rules.iter().map(|rule| rule.host.clone());
@@ -136,6 +138,8 @@ impl Kept for Ingress {
 }
 
 impl Kept for Deployment {
+    const KIND: &'static str = "Deployment";
+
     /// Its key.
     fn terms(deployment: &Cached<Self>) -> Vec<String> {
         deployment
@@ -152,6 +156,8 @@ impl Kept for Deployment {
 }
 
 impl Kept for Service {
+    const KIND: &'static str = "Service";
+
     fn terms(_: &Cached<Self>) -> Vec<String> {
         Vec::new()
     }

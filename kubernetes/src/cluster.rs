@@ -16,8 +16,8 @@ use unidler::{
 };
 
 use crate::{
-    client, events::Notes, lookup::Found, observe::Observer, settings::ClusterSettings,
-    watching::Watching, writer::Writer,
+    client, events::Notes, observe::Observer, settings::ClusterSettings, watching::Watching,
+    writer::Writer,
 };
 
 /// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
@@ -70,11 +70,15 @@ impl KubernetesCluster {
 
 impl Cluster for KubernetesCluster {
     fn find(&self, host: &Host) -> Result<AppId, Reason> {
-        self.observer.app_of(host).map(|found| found.id())
+        self.observer.app_of(host).map(|found| found.id)
     }
 
     fn apps(&self) -> Vec<AppId> {
-        self.observer.apps().iter().map(Found::id).collect()
+        self.observer
+            .apps()
+            .into_iter()
+            .map(|found| found.id)
+            .collect()
     }
 
     fn observe(&self, app: &AppId) -> Observation {
@@ -102,8 +106,7 @@ impl Cluster for KubernetesCluster {
     }
 
     fn address(&self, host: &Host) -> Option<SocketAddr> {
-        let found = self.observer.app_of(host).ok()?;
-        found.service.value.address(found.ports(host))
+        self.observer.app_of(host).ok()?.address(host)
     }
 
     fn note(&self, app: &AppId, outcome: &Progress) {
@@ -111,7 +114,11 @@ impl Cluster for KubernetesCluster {
             return;
         };
         let (notes, outcome) = (Arc::clone(&self.notes), outcome.clone());
-        tokio::spawn(async move { notes.write(&found.deployment, &outcome).await });
+        tokio::spawn(async move {
+            for workload in &found.workloads {
+                notes.write(workload, &outcome).await;
+            }
+        });
     }
 
     fn not_ready(&self) -> Option<String> {

@@ -44,7 +44,7 @@ impl Notes {
         }
     }
 
-    /// Writes how the wake-up of an app went.
+    /// Writes how the wake-up of an app went, on one of its workloads.
     pub(crate) async fn write(&self, deployment: &Cached<Deployment>, outcome: &Progress) {
         let Some(event) = event(outcome) else { return };
         let reference = ObjectReference {

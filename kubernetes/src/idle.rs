@@ -8,7 +8,7 @@ mod checks;
 
 use std::fmt;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
@@ -112,7 +112,9 @@ pub fn plan(
         .0
         .find(host)
         .map_err(|error| no_app(&error, host, key_label))?;
-    let (deployment, service) = (&found.deployment, &found.service);
+    let ([deployment], [service]) = (&*found.workloads, &*found.services) else {
+        bail!("{host} leads to several Services or Deployments, which are not idled together");
+    };
     let namespace = &service.namespace;
     let (deployment_name, service_name) = (&deployment.name, &service.name);
 
@@ -126,7 +128,7 @@ pub fn plan(
     );
     let kept = kept(service)?;
     // Also those of other hosts, whose visitors would be cut off.
-    for ingress in &found.ingresses {
+    for ingress in &found.routes {
         expect_ingress(ingress, service_name)?;
     }
     expect_pods(&deployment.value, &service.value).with_context(|| {

@@ -23,6 +23,7 @@ mod cluster;
 pub mod doctor;
 mod doubts;
 mod events;
+mod found;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 pub mod idle;

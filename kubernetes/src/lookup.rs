@@ -16,16 +16,13 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::{api::networking::v1::ServiceBackendPort, jiff::Timestamp};
-use unidler::{
-    app::{AppId, ObjectId},
-    host::Host,
-    progress::Reason,
-};
+use k8s_openapi::jiff::Timestamp;
+use unidler::{app::AppId, host::Host, progress::Reason};
 
 use crate::{
     cache::Cached,
     caches::{Caches, of_key, of_namespace},
+    found::Found,
     objects::{Deployment, Ingress, PointsAt, Service},
 };
 
@@ -42,83 +39,14 @@ pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
     keys
 }
 
-/// The objects of an app.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    /// Those that lead to its Service; at least one.
-    pub(crate) ingresses: Vec<Arc<Cached<Ingress>>>,
-    pub(crate) deployment: Arc<Cached<Deployment>>,
-    pub(crate) service: Arc<Cached<Service>>,
+/// What may be an app: a Service, the Deployment behind it, and the Ingresses that lead to it.
+struct Candidate {
+    ingresses: Vec<Arc<Cached<Ingress>>>,
+    deployment: Arc<Cached<Deployment>>,
+    service: Arc<Cached<Service>>,
 }
 
-impl Found {
-    /// Its name. It stays the same whatever happens to the objects, and names them in the log.
-    pub(crate) fn id(&self) -> AppId {
-        AppId::new(&format!(
-            "{}/{}/{}",
-            self.service.namespace, self.service.name, self.deployment.name
-        ))
-    }
-
-    /// The name of its Deployment, for the engine.
-    pub(crate) fn deployment_id(&self) -> ObjectId {
-        ObjectId::new(&named("Deployment", &self.deployment))
-    }
-
-    /// The name of its Service, for the engine.
-    pub(crate) fn service_id(&self) -> ObjectId {
-        ObjectId::new(&named("Service", &self.service))
-    }
-
-    /// The ports of its Service to which a host leads.
-    pub(crate) fn ports<'a>(&'a self, host: &'a Host) -> Vec<&'a ServiceBackendPort> {
-        let of_rule = |is_exact: bool| {
-            let rules = self
-                .ingresses
-                .iter()
-                .flat_map(|ingress| &ingress.value.rules);
-            let own = rules.filter(move |rule| {
-                (rule.host == host.as_str()) == is_exact && host.is_served_by(&rule.host)
-            });
-            own.flat_map(|rule| &rule.backends)
-                .filter(|(service, _)| *service == self.service.name)
-                .map(|(_, port)| port)
-        };
-        let exact: Vec<_> = of_rule(true).collect();
-        if exact.is_empty() {
-            of_rule(false).collect()
-        } else {
-            exact
-        }
-    }
-
-    /// The hosts that lead to the app, wildcards included.
-    pub(crate) fn hosts(&self) -> BTreeSet<&str> {
-        let rules = self
-            .ingresses
-            .iter()
-            .flat_map(|ingress| &ingress.value.rules);
-        let own = rules.filter(|rule| {
-            rule.backends
-                .iter()
-                .any(|(service, _)| *service == self.service.name)
-        });
-        own.map(|rule| rule.host.as_str()).collect()
-    }
-
-    /// What people call it.
-    pub(crate) fn title(&self) -> Option<String> {
-        let mut of_ingresses = self
-            .ingresses
-            .iter()
-            .filter_map(|ingress| ingress.value.title.as_ref());
-        of_ingresses
-            .next()
-            .or(self.service.value.title.as_ref())
-            .or(self.deployment.value.title.as_ref())
-            .cloned()
-    }
-
+impl Candidate {
     /// How likely it is that a visitor who reaches us wants this app: only if its Service points at us.
     fn rank(&self) -> (bool, bool) {
         let is_here = self.is_here();
@@ -135,6 +63,24 @@ impl Found {
             .iter()
             .filter_map(|ingress| ingress.value.created)
             .min()
+    }
+
+    fn id(&self) -> AppId {
+        AppId::new(&format!(
+            "{}/{}/{}",
+            self.service.namespace, self.service.name, self.deployment.name
+        ))
+    }
+}
+
+impl From<Candidate> for Found {
+    fn from(candidate: Candidate) -> Self {
+        Self {
+            id: candidate.id(),
+            routes: candidate.ingresses,
+            services: vec![candidate.service],
+            workloads: vec![candidate.deployment],
+        }
     }
 }
 
@@ -158,9 +104,9 @@ pub(crate) enum Involved {
 impl fmt::Display for Involved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Route(ingress) => f.write_str(&named("Ingress", ingress)),
-            Self::Service(service) => f.write_str(&named("Service", service)),
-            Self::Workload(deployment) => f.write_str(&named("Deployment", deployment)),
+            Self::Route(ingress) => ingress.fmt(f),
+            Self::Service(service) => service.fmt(f),
+            Self::Workload(deployment) => deployment.fmt(f),
             Self::Gone(words) => f.write_str(words),
         }
     }
@@ -172,10 +118,6 @@ impl fmt::Display for NotFound {
         let involved: Vec<_> = self.involved.iter().map(ToString::to_string).collect();
         f.write_str(&involved.join(", "))
     }
-}
-
-fn named<T>(kind: &str, object: &Cached<T>) -> String {
-    format!("{kind} {}/{}", object.namespace, object.name)
 }
 
 impl Caches {
@@ -194,7 +136,7 @@ impl Caches {
             .flatten()
         {
             match self.decided(rule, Some(host)) {
-                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found),
+                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found.into()),
                 Ok(_) => {}
                 Err(why) => error = error.or(why),
             }
@@ -228,11 +170,12 @@ impl Caches {
         if ingresses.is_empty() {
             return Err(gone(Reason::NoRoute, "Service", service_name));
         }
-        Ok(Found {
+        let found = Candidate {
             ingresses,
             deployment,
             service,
-        })
+        };
+        Ok(found.into())
     }
 
     /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
@@ -251,7 +194,7 @@ impl Caches {
             .flatten()
             .map(|found| (found.id().as_str().to_owned(), found))
             .collect();
-        let id = |found: &Found| {
+        let id = |found: &Candidate| {
             (
                 found.deployment.namespace.clone(),
                 found.deployment.name.clone(),
@@ -264,21 +207,23 @@ impl Caches {
             .collect();
         apps.into_values()
             .filter(|found| found.is_here() || !here.contains(&id(found)))
+            .map(Found::from)
             .collect()
     }
 
+    /// Why a rule that should lead to an app does not.
+    pub(crate) fn not_found(&self, rule: &str, host: Option<&Host>) -> Option<NotFound> {
+        self.decided(rule, host).err().flatten()
+    }
+
     /// The app that a rule leads to. The error is `None` if it leads to none.
-    pub(crate) fn decided(
-        &self,
-        rule: &str,
-        host: Option<&Host>,
-    ) -> Result<Found, Option<NotFound>> {
+    fn decided(&self, rule: &str, host: Option<&Host>) -> Result<Candidate, Option<NotFound>> {
         let (apps, others): (Vec<_>, Vec<_>) = self
             .candidates(rule, host)
             .into_values()
             .partition(Result::is_ok);
-        let mut apps: Vec<Found> = apps.into_iter().flatten().collect();
-        let Some(highest) = apps.iter().map(Found::rank).max() else {
+        let mut apps: Vec<Candidate> = apps.into_iter().flatten().collect();
+        let Some(highest) = apps.iter().map(Candidate::rank).max() else {
             return Err(others.into_iter().find_map(Result::err));
         };
         apps.retain(|app| app.rank() == highest);
@@ -294,7 +239,7 @@ impl Caches {
             .all(|other| other.service.namespace == apps[0].service.namespace);
         // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
         let keys = host.map(keys_of).unwrap_or_default();
-        let has_key = |app: &Found| {
+        let has_key = |app: &Candidate| {
             app.deployment
                 .key
                 .as_deref()
@@ -309,8 +254,9 @@ impl Caches {
             .all(|other| Arc::ptr_eq(&other.deployment, &apps[0].deployment))
         {
             // The Service with the Deployment's own key is the one that leads to its pods.
-            let is_own =
-                |app: &Found| app.service.key.is_some() && app.service.key == app.deployment.key;
+            let is_own = |app: &Candidate| {
+                app.service.key.is_some() && app.service.key == app.deployment.key
+            };
             let own = apps.iter().position(is_own).unwrap_or_default();
             return Ok(apps.swap_remove(own));
         }
@@ -337,7 +283,7 @@ impl Caches {
         &self,
         rule: &str,
         host: Option<&Host>,
-    ) -> BTreeMap<(String, String), Result<Found, NotFound>> {
+    ) -> BTreeMap<(String, String), Result<Candidate, NotFound>> {
         let mut candidates = BTreeMap::new();
         for ingress in self.ingresses.get(rule) {
             for (service, _) in ingress.value.backends(rule) {
@@ -359,7 +305,7 @@ impl Caches {
         ingress: &Arc<Cached<Ingress>>,
         name: &str,
         host: Option<&Host>,
-    ) -> Option<Result<Found, NotFound>> {
+    ) -> Option<Result<Candidate, NotFound>> {
         let namespace = &ingress.namespace;
         let ingresses = self.ingresses.get(&of_namespace(namespace, name));
         let involved = |more: Vec<Involved>| {
@@ -412,7 +358,7 @@ impl Caches {
                 }));
             }
         };
-        Some(Ok(Found {
+        Some(Ok(Candidate {
             deployment: Arc::clone(deployment),
             service,
             ingresses,

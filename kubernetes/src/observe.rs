@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -21,10 +21,12 @@ use unidler::{
 };
 
 use crate::{
+    cache::Cached,
     caches::Caches,
     doubts::Doubts,
-    lookup::{Found, NotFound},
-    objects::PointsAt,
+    found::Found,
+    lookup::NotFound,
+    objects::{self, Deployment, PointsAt},
     rollout::Rollout,
     settings::ClusterSettings,
 };
@@ -171,38 +173,44 @@ impl Observer {
 
     pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> App {
         let now = Timestamp::now();
-        let (deployment, service) = (&found.deployment.value, &found.service.value);
-        let workload = Workload {
-            id: found.deployment_id(),
-            version: deployment.version(),
-            record: deployment.idled.then(|| Record {
-                replicas: deployment.replicas_to_restore(self.settings.max_replicas),
-                is_recent: deployment.is_marked_lately(now),
-            }),
-            replicas: deployment.replicas,
-            available: deployment.ready,
-            trouble: deployment.trouble(now),
-            pods: rollout.map_or_else(Pods::default, Rollout::pods),
-            usual: deployment.usual(),
+        let workload = |found: &Arc<Cached<Deployment>>| {
+            let (id, deployment) = (found.id(), &found.value);
+            Workload {
+                version: deployment.version(),
+                record: deployment.idled.then(|| Record {
+                    replicas: deployment.replicas_to_restore(self.settings.max_replicas),
+                    is_recent: deployment.is_marked_lately(now),
+                }),
+                replicas: deployment.replicas,
+                available: deployment.ready,
+                trouble: deployment.trouble(now),
+                pods: rollout.map_or_else(Pods::default, |rollout| rollout.pods(&id)),
+                usual: deployment.usual(),
+                id,
+            }
         };
-        let leads = match service.points_at {
-            PointsAt::Unidler => Leads::Here(Diversion {
-                restorable: service.when_unidled(deployment).is_ok(),
-            }),
-            PointsAt::Pods => Leads::ToApp {
-                endpoints: rollout.map_or(Endpoints::Unknown, Rollout::endpoints),
-            },
-            PointsAt::Elsewhere => Leads::Elsewhere,
+        let service = |each: &Arc<Cached<objects::Service>>| {
+            let (id, service) = (each.id(), &each.value);
+            let leads = match service.points_at {
+                PointsAt::Unidler => Leads::Here(Diversion {
+                    restorable: found.when_unidled(service).is_ok(),
+                }),
+                PointsAt::Pods => Leads::ToApp {
+                    endpoints: rollout.map_or(Endpoints::Unknown, |rollout| rollout.endpoints(&id)),
+                },
+                PointsAt::Elsewhere => Leads::Elsewhere,
+            };
+            Service {
+                version: service.version(),
+                leads,
+                id,
+            }
         };
         App {
             connected: self.caches.are_connected(),
             title: found.title(),
-            services: vec![Service {
-                id: found.service_id(),
-                version: service.version(),
-                leads,
-            }],
-            workloads: vec![workload],
+            services: found.services.iter().map(service).collect(),
+            workloads: found.workloads.iter().map(workload).collect(),
         }
     }
 }

@@ -9,13 +9,13 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
-    mem,
+    iter, mem,
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::{
     api::{
         core::v1::Pod,
@@ -34,12 +34,12 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{debug, warn};
-use unidler::app::{Endpoints, Pods};
+use unidler::app::{Endpoints, ObjectId, Pods};
 
 use crate::{
-    cache::{ASK_AGAIN, jittered},
-    lookup::Found,
-    objects::PointsAt,
+    cache::{ASK_AGAIN, Cached, jittered},
+    found::Found,
+    objects::{Deployment, PointsAt, Service},
     pods,
     retry_after::retry_after,
 };
@@ -69,107 +69,94 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
-/// The pods and endpoints of one app. Dropping it ends both watches.
+/// The pods and endpoints of one app. Dropping it ends the watches.
 #[derive(Debug)]
 pub(crate) struct Rollout {
-    of: Subject,
+    workloads: Vec<PodsOf>,
+    services: Vec<EndpointsOf>,
+}
+
+/// The pods of a workload.
+#[derive(Debug)]
+struct PodsOf {
+    workload: ObjectId,
+    owner: Owner,
     pods: Watched<Pod>,
-    slices: Watched<EndpointSlice>,
-    before: Before,
-}
-
-/// What the watches depend on.
-#[derive(Debug, PartialEq, Eq)]
-struct Subject {
-    namespace: String,
-    deployment: String,
-    selector: String,
-    service: String,
-}
-
-/// What was there already.
-#[derive(Debug, Default)]
-struct Before {
-    /// The uids of the pods while the app had no replicas.
-    pods: HashSet<String>,
+    /// The uids of those that were there while it had no replicas.
+    before: HashSet<String>,
     /// When it got some, if that was seen.
     scaled: Option<Instant>,
-    /// The versions of the slices while the Service pointed at us.
-    slices: HashSet<(String, String)>,
+}
+
+/// The endpoints of a Service.
+#[derive(Debug)]
+struct EndpointsOf {
+    service: ObjectId,
+    slices: Watched<EndpointSlice>,
+    /// The versions of those slices that were there while it pointed at us.
+    before: HashSet<(String, String)>,
 }
 
 impl Rollout {
     pub(crate) fn watch(client: &Client, found: &Found) -> Self {
-        let of = Subject::of(found);
-        let endpoints = format!("kubernetes.io/service-name={}", of.service);
+        let workloads = found.workloads.iter();
+        let services = found.services.iter();
         Self {
-            pods: Watched::new(Api::namespaced(client.clone(), &of.namespace), &of.selector),
-            slices: Watched::new(Api::namespaced(client.clone(), &of.namespace), &endpoints),
-            before: Before::default(),
-            of,
+            workloads: workloads
+                .map(|workload| PodsOf::watch(client, workload))
+                .collect(),
+            services: services
+                .map(|service| EndpointsOf::watch(client, service))
+                .collect(),
         }
     }
 
     /// Whether these are still the pods and endpoints to watch.
     pub(crate) fn is_of(&self, found: &Found) -> bool {
-        self.of == Subject::of(found)
+        let (workloads, services) = (&found.workloads, &found.services);
+        self.workloads.len() == workloads.len()
+            && self.services.len() == services.len()
+            && iter::zip(&self.workloads, workloads).all(|(of, workload)| of.is_of(workload))
+            && iter::zip(&self.services, services).all(|(of, service)| of.service == service.id())
     }
 
     /// Remembers what is there before the app is started, so that it is not taken for the app.
     pub(crate) fn note(&mut self, found: &Found) {
-        if let Seen::Known(pods) = &*self.pods.latest.borrow() {
-            if found.deployment.value.replicas == 0 {
-                self.before.scaled = None;
-                self.before.pods = pods.values().filter_map(|pod| pod.uid()).collect();
-            } else if self.before.scaled.is_none() {
-                self.before.scaled = Some(Instant::now());
-            }
+        for (of, workload) in iter::zip(&mut self.workloads, &found.workloads) {
+            of.note(&workload.value);
         }
-        if let (PointsAt::Unidler, Seen::Known(slices)) =
-            (found.service.value.points_at, &*self.slices.latest.borrow())
-        {
-            self.before.slices = slices.values().filter_map(version).collect();
+        for (of, service) in iter::zip(&mut self.services, &found.services) {
+            of.note(&service.value);
         }
     }
 
-    /// How far the pods are.
-    pub(crate) fn pods(&self) -> Pods {
-        match &*self.pods.latest.borrow() {
-            Seen::Known(pods) => pods::read(
-                pods.values()
-                    .filter(|pod| self.of.owns(pod))
-                    .map(|pod| &**pod),
-                Timestamp::now(),
-            ),
-            Seen::Nothing | Seen::Forbidden => Pods::default(),
-        }
+    /// How far the pods of a workload are.
+    pub(crate) fn pods(&self, workload: &ObjectId) -> Pods {
+        let mut workloads = self.workloads.iter();
+        let of = workloads.find(|of| of.workload == *workload);
+        of.map_or_else(Pods::default, PodsOf::pods)
     }
 
-    /// Whether one of the app's pods is a ready endpoint of its Service.
-    pub(crate) fn endpoints(&self) -> Endpoints {
-        let (pods, slices) = (self.pods.latest.borrow(), self.slices.latest.borrow());
+    /// Whether one of the app's pods is a ready endpoint of a Service.
+    pub(crate) fn endpoints(&self, service: &ObjectId) -> Endpoints {
+        let mut services = self.services.iter();
+        let Some(of) = services.find(|of| of.service == *service) else {
+            return Endpoints::Unknown;
+        };
+        let slices = of.slices.latest.borrow();
         let slices = match &*slices {
             Seen::Known(slices) => slices.values().filter(|slice| is_of_controller(slice)),
             Seen::Forbidden => return Endpoints::Forbidden,
             Seen::Nothing => return Endpoints::Unknown,
         };
-        let is_ready = match &*pods {
-            Seen::Known(pods) => {
-                let alive: HashSet<_> = pods
-                    .values()
-                    .filter(|pod| self.is_alive(pod))
-                    .filter_map(|pod| pod.uid())
-                    .collect();
-                slices
-                    .flat_map(|slice| &slice.endpoints)
-                    .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid)))
-            }
+        let is_ready = match self.alive() {
+            Seen::Known(alive) => slices
+                .flat_map(|slice| &slice.endpoints)
+                .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid))),
             // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
             // looks like any other until the controller has looked at it.
             Seen::Forbidden => slices
-                .filter(|slice| {
-                    version(slice).is_none_or(|version| !self.before.slices.contains(&version))
-                })
+                .filter(|slice| version(slice).is_none_or(|version| !of.before.contains(&version)))
                 .flat_map(|slice| &slice.endpoints)
                 .any(|endpoint| uid(endpoint).is_some()),
             Seen::Nothing => return Endpoints::Unknown,
@@ -181,45 +168,118 @@ impl Rollout {
         }
     }
 
+    /// The uids of the pods of the app that was started, if those of all workloads are known.
+    fn alive(&self) -> Seen<HashSet<String>> {
+        let mut alive = HashSet::new();
+        for of in &self.workloads {
+            match &*of.pods.latest.borrow() {
+                Seen::Known(pods) => {
+                    let pods = pods.values().filter(|pod| of.is_alive(pod));
+                    alive.extend(pods.filter_map(|pod| pod.uid()));
+                }
+                Seen::Forbidden => return Seen::Forbidden,
+                Seen::Nothing => return Seen::Nothing,
+            }
+        }
+        Seen::Known(alive)
+    }
+
+    /// Waits until any of them has changed.
+    pub(crate) async fn changed(&mut self) {
+        let workloads = self.workloads.iter_mut();
+        let services = self.services.iter_mut();
+        let pods = workloads.map(|of| of.pods.changed().boxed());
+        let slices = services.map(|of| of.slices.changed().boxed());
+        future::select_all(pods.chain(slices)).await;
+    }
+}
+
+impl PodsOf {
+    fn watch(client: &Client, workload: &Cached<Deployment>) -> Self {
+        let api = Api::namespaced(client.clone(), &workload.namespace);
+        let owner = Owner::of(workload);
+        Self {
+            workload: workload.id(),
+            pods: Watched::new(api, &owner.selector),
+            owner,
+            before: HashSet::new(),
+            scaled: None,
+        }
+    }
+
+    fn is_of(&self, workload: &Cached<Deployment>) -> bool {
+        self.workload == workload.id() && self.owner == Owner::of(workload)
+    }
+
+    fn note(&mut self, workload: &Deployment) {
+        if let Seen::Known(pods) = &*self.pods.latest.borrow() {
+            if workload.replicas == 0 {
+                self.scaled = None;
+                self.before = pods.values().filter_map(|pod| pod.uid()).collect();
+            } else if self.scaled.is_none() {
+                self.scaled = Some(Instant::now());
+            }
+        }
+    }
+
+    fn pods(&self) -> Pods {
+        match &*self.pods.latest.borrow() {
+            Seen::Known(pods) => pods::read(
+                pods.values()
+                    .filter(|pod| self.owner.owns(pod))
+                    .map(|pod| &**pod),
+                Timestamp::now(),
+            ),
+            Seen::Nothing | Seen::Forbidden => Pods::default(),
+        }
+    }
+
     /// Whether a pod is of the app that was started, and not of what it was before.
     fn is_alive(&self, pod: &Pod) -> bool {
         let was_there = || {
             pod.metadata
                 .uid
                 .as_ref()
-                .is_some_and(|uid| self.before.pods.contains(uid))
+                .is_some_and(|uid| self.before.contains(uid))
         };
-        let is_going = || {
-            self.before
-                .scaled
-                .is_none_or(|scaled| scaled.elapsed() < OLD_PODS)
-                && was_there()
-        };
-        pod.metadata.deletion_timestamp.is_none() && self.of.owns(pod) && !is_going()
+        let is_going =
+            || self.scaled.is_none_or(|scaled| scaled.elapsed() < OLD_PODS) && was_there();
+        pod.metadata.deletion_timestamp.is_none() && self.owner.owns(pod) && !is_going()
+    }
+}
+
+impl EndpointsOf {
+    fn watch(client: &Client, service: &Cached<Service>) -> Self {
+        let api = Api::namespaced(client.clone(), &service.namespace);
+        let selector = format!("kubernetes.io/service-name={}", service.name);
+        Self {
+            service: service.id(),
+            slices: Watched::new(api, &selector),
+            before: HashSet::new(),
+        }
     }
 
-    /// Waits until either has changed.
-    pub(crate) async fn changed(&mut self) {
-        tokio::select! {
-            () = self.pods.changed() => {}
-            () = self.slices.changed() => {}
+    fn note(&mut self, service: &Service) {
+        if let (PointsAt::Unidler, Seen::Known(slices)) =
+            (service.points_at, &*self.slices.latest.borrow())
+        {
+            self.before = slices.values().filter_map(version).collect();
         }
     }
 }
 
-impl Subject {
-    fn of(
-        Found {
-            deployment,
-            service,
-            ..
-        }: &Found,
-    ) -> Self {
+/// A Deployment as the owner of pods.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    name: String,
+    selector: String,
+}
+
+impl Owner {
+    fn of(workload: &Cached<Deployment>) -> Self {
         Self {
-            namespace: deployment.namespace.clone(),
-            deployment: deployment.name.clone(),
-            selector: deployment.value.selector.clone(),
-            service: service.name.clone(),
+            name: workload.name.clone(),
+            selector: workload.value.selector.clone(),
         }
     }
 
@@ -230,7 +290,7 @@ impl Subject {
         owners.any(|owner| {
             let hash = owner
                 .name
-                .strip_prefix(&*self.deployment)
+                .strip_prefix(&*self.name)
                 .and_then(|rest| rest.strip_prefix('-'));
             let is_controller = owner.controller == Some(true) && owner.kind == "ReplicaSet";
             is_controller && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
@@ -273,20 +333,21 @@ fn uid(
 /// The objects of one selector, as a task of its own sees them.
 #[derive(Debug)]
 struct Watched<K> {
-    latest: watch::Receiver<Seen<K>>,
+    latest: watch::Receiver<Seen<Objects<K>>>,
     _task: AbortOnDropHandle<()>,
 }
 
 #[derive(Debug)]
-enum Seen<K> {
+enum Seen<T> {
     /// Not yet, or not any more.
     Nothing,
-    /// All of them, by name.
-    Known(Objects<K>),
+    /// All of them.
+    Known(T),
     /// The permission is missing.
     Forbidden,
 }
 
+/// By name.
 type Objects<K> = HashMap<String, Arc<K>>;
 
 impl<K> Watched<K>
@@ -324,7 +385,7 @@ where
 struct Watch<K> {
     api: Api<K>,
     params: WatchParams,
-    sender: watch::Sender<Seen<K>>,
+    sender: watch::Sender<Seen<Objects<K>>>,
     /// Whether the API server says when a watch has brought all that is there. Before 1.32 it may refuse to.
     says_when_complete: bool,
     /// When what is shown was current.

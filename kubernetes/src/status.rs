@@ -9,11 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    cache::Cached,
-    listing::Listing,
-    lookup::Found,
-    objects::{Deployment, PointsAt},
-    settings::ClusterSettings,
+    cache::Cached, found::Found, listing::Listing, objects::Deployment, settings::ClusterSettings,
 };
 
 /// An app that is idled.
@@ -38,12 +34,12 @@ pub struct IdledApp {
 pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
     let id =
         |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
-    let mut services = BTreeMap::<_, Vec<Found>>::new();
-    for found in caches.apps() {
-        services
-            .entry(id(&found.deployment))
-            .or_default()
-            .push(found);
+    let apps = caches.apps();
+    let mut apps_of = BTreeMap::<_, Vec<&Found>>::new();
+    for found in &apps {
+        for workload in &found.workloads {
+            apps_of.entry(id(workload)).or_default().push(found);
+        }
     }
     let deployments = caches.deployments.all();
     let idled = deployments
@@ -51,11 +47,11 @@ pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledA
         .filter(|deployment| deployment.value.idled);
     let row = |object: &Arc<Cached<Deployment>>| {
         let deployment = &object.value;
-        let found = services
+        let found = apps_of
             .get(&id(object))
             .map(Vec::as_slice)
             .unwrap_or_default();
-        let hosts: BTreeSet<&str> = found.iter().flat_map(Found::hosts).collect();
+        let hosts: BTreeSet<&str> = found.iter().flat_map(|found| found.hosts()).collect();
         IdledApp {
             hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
             namespace: object.namespace.clone(),
@@ -63,9 +59,7 @@ pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledA
             idled_at: deployment.idled_at_time(),
             replicas: deployment.replicas_to_restore(settings.max_replicas),
             wake_seconds: deployment.usual().map(|usual| usual.as_secs()),
-            wakes: found
-                .iter()
-                .any(|found| found.service.value.points_at == PointsAt::Unidler),
+            wakes: found.iter().any(|found| found.is_here()),
         }
     };
     let mut apps: Vec<_> = idled.map(row).collect();

@@ -11,7 +11,7 @@ use unidler::cluster::{ApplyError, Write};
 
 use crate::{
     cache::Cached,
-    lookup::Found,
+    found::Found,
     objects::{Deployment, Service},
     patch::{clear_idled, params, restore_service, scale},
     retry_after::retry_after,
@@ -39,43 +39,33 @@ impl Writer {
 
     /// Does a write, if what it was decided on still holds.
     pub(crate) async fn apply(&self, found: &Found, write: &Write) -> Result<(), ApplyError> {
-        let Found {
-            deployment,
-            service,
-            ..
-        } = found;
         let (id, version) = write.target();
-        let is_current = match write {
-            Write::Scale { .. } | Write::ClearIdled { .. } | Write::Idle { .. } => {
-                *id == found.deployment_id() && *version == deployment.value.version()
-            }
-            Write::Restore { .. } | Write::Divert { .. } => {
-                *id == found.service_id() && *version == service.value.version()
-            }
-        };
-        if !is_current {
-            return Err(ApplyError::Conflict);
-        }
+        let workload = found
+            .workload(id)
+            .filter(|workload| workload.value.version() == *version);
+        let service = found
+            .service(id)
+            .filter(|service| service.value.version() == *version);
         let request = async {
-            match write {
-                Write::Scale { replicas, .. } => {
-                    self.patch_deployment(deployment, scale(&deployment.value, *replicas))
+            match (write, workload, service) {
+                (Write::Scale { replicas, .. }, Some(workload), _) => {
+                    self.patch_deployment(workload, scale(&workload.value, *replicas))
                         .await
                 }
-                Write::ClearIdled { took, .. } => {
-                    self.patch_deployment(deployment, clear_idled(&deployment.value, *took))
+                (Write::ClearIdled { took, .. }, Some(workload), _) => {
+                    self.patch_deployment(workload, clear_idled(&workload.value, *took))
                         .await
                 }
-                Write::Restore { .. } => match service.value.when_unidled(&deployment.value) {
-                    Ok(restored) => {
-                        self.patch_service(service, restore_service(&service.value, &restored))
-                            .await
-                    }
-                    Err(_) => Err(ApplyError::Conflict),
-                },
-                Write::Divert { .. } | Write::Idle { .. } => Err(ApplyError::Invalid(
-                    "only the command `idle` idles apps".into(),
-                )),
+                (Write::Restore { .. }, _, Some(service)) => {
+                    let restored = found.when_unidled(&service.value);
+                    let restored = restored.map_err(|_| ApplyError::Conflict)?;
+                    self.patch_service(service, restore_service(&service.value, &restored))
+                        .await
+                }
+                (Write::Divert { .. }, _, Some(_)) | (Write::Idle { .. }, Some(_), _) => Err(
+                    ApplyError::Invalid("only the command `idle` idles apps".into()),
+                ),
+                _ => Err(ApplyError::Conflict),
             }
         };
         let no_answer = |_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None);

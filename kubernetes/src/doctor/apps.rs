@@ -10,30 +10,26 @@ use super::{
 };
 use crate::{
     cache::Cached,
+    found::Found,
     idle::lost_port,
-    lookup::Found,
-    objects::{IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Uncertain},
+    objects::{Deployment, IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Service, Uncertain},
 };
 
 /// What is wrong with an app.
 pub(crate) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
-    let mut findings: Vec<_> = [idled_service(snapshot, found), half_idled(snapshot, found)]
-        .into_iter()
-        .flatten()
-        .collect();
-    findings.extend(lost_ports(found));
+    let mut findings = Vec::new();
+    for service in &found.services {
+        findings.extend(idled_service(snapshot, found, service));
+        for workload in &found.workloads {
+            findings.extend(half_idled(snapshot, workload, service));
+        }
+        findings.extend(lost_ports(found, service));
+    }
     findings
 }
 
 /// Whether the Service of an idled app leads to somebody, and back.
-fn idled_service(
-    snapshot: &Snapshot,
-    Found {
-        deployment,
-        service,
-        ..
-    }: &Found,
-) -> Option<Finding> {
+fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) -> Option<Finding> {
     if service.value.points_at != PointsAt::Unidler {
         return None;
     }
@@ -52,7 +48,7 @@ fn idled_service(
             mend: "install the unidler there: kubectl apply -f deploy/".into(),
         });
     }
-    let uncertain = service.value.when_unidled(&deployment.value).err()?;
+    let uncertain = found.when_unidled(&service.value).err()?;
     let annotate = |value: &str| {
         format!(
             "kubectl -n {namespace} annotate service {name} --overwrite {SERVICE_WHEN_UNIDLED}='{value}'"
@@ -85,9 +81,14 @@ fn idled_service(
                 "Nothing tells to which port Service {namespace}/{name} led before it was idled"
             ),
             format!(
-                "Deployment {namespace}/{} has several ports or containers, and a wrong guess could lead visitors past a login, \
-                 so the app cannot be woken.",
-                deployment.name
+                "{} has several ports or containers, and a wrong guess could lead visitors past a login, so the app cannot be \
+                 woken.",
+                found
+                    .workloads
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
             ),
             // 3000 is the login's, wherever there is one.
             format!(
@@ -108,11 +109,8 @@ fn idled_service(
 /// Whether the Deployment and the Service of an app tell the same. An app that has replicas and is marked is just waking.
 fn half_idled(
     snapshot: &Snapshot,
-    Found {
-        deployment,
-        service,
-        ..
-    }: &Found,
+    deployment: &Cached<Deployment>,
+    service: &Cached<Service>,
 ) -> Option<Finding> {
     let (namespace, name) = (&deployment.namespace, &deployment.name);
     let (is_idled, leads_to_us) = (
@@ -157,14 +155,8 @@ fn half_idled(
 }
 
 /// Whether visitors come to unidler while the app is idled: through each Ingress that leads to it.
-fn lost_ports(
-    Found {
-        ingresses,
-        deployment,
-        service,
-    }: &Found,
-) -> Vec<Finding> {
-    let is_idled = deployment.value.idled || service.value.points_at == PointsAt::Unidler;
+fn lost_ports(found: &Found, service: &Cached<Service>) -> Vec<Finding> {
+    let is_idled = found.is_idled() || service.value.points_at == PointsAt::Unidler;
     let finding = |ingress: &Arc<Cached<Ingress>>| {
         let (namespace, name) = (&ingress.namespace, &ingress.name);
         let port = lost_port(&ingress.value, &service.name)?;
@@ -176,5 +168,5 @@ fn lost_ports(
             mend: "name the Service's port `http` and let the Ingress say `http`, or let both be 80".into(),
         })
     };
-    ingresses.iter().filter_map(finding).collect()
+    found.routes.iter().filter_map(finding).collect()
 }

@@ -10,8 +10,8 @@ use super::{
     snapshot::{Snapshot, Unseen},
 };
 use crate::{
-    cache::Cached,
-    lookup::Found,
+    cache::{Cached, Kept},
+    found::Found,
     objects::{Ingress, Keeper},
 };
 
@@ -122,8 +122,8 @@ const GCE: &str = "gce";
 fn controllers(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let used: BTreeSet<(String, String)> = apps
         .iter()
-        .flat_map(|app| &app.ingresses)
-        .filter_map(|ingress| class_of(&ingress.value, classes))
+        .flat_map(|app| &app.routes)
+        .filter_map(|route| class_of(&route.value, classes))
         .collect();
     let finding = |(class, controller): (String, String)| {
         let known = CONTROLLERS
@@ -162,24 +162,18 @@ fn class_of(ingress: &Ingress, classes: &[IngressClass]) -> Option<(String, Stri
 ///
 /// [Kubernetes: implicit maintenance mode]: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
 fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
-    let apps: BTreeSet<_> = apps
+    let workloads: BTreeSet<_> = apps
         .iter()
-        .map(|app| {
-            (
-                Some(app.deployment.namespace.clone()),
-                app.deployment.name.clone(),
-            )
-        })
+        .flat_map(|app| &app.workloads)
+        .map(|workload| (&*workload.namespace, &*workload.name))
         .collect();
     let finding = |autoscaler: &k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler| {
         let spec = autoscaler.spec.as_ref()?;
         let target = &spec.scale_target_ref;
-        if target.kind != "Deployment"
-            || !apps.contains(&(autoscaler.namespace(), target.name.clone()))
-        {
+        let namespace = autoscaler.namespace().unwrap_or_default();
+        if target.kind != "Deployment" || !workloads.contains(&(&*namespace, &*target.name)) {
             return None;
         }
-        let namespace = autoscaler.namespace().unwrap_or_default();
         let what = format!(
             "HorizontalPodAutoscaler {namespace}/{} scales Deployment {namespace}/{}, which is an app's",
             autoscaler.name_any(),
@@ -223,29 +217,21 @@ fn autoscalers(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<F
 
 /// Who keeps objects of apps as they are in Git.
 fn owners(apps: &[Found]) -> Vec<Finding> {
-    let of_app = |app: &Found| {
-        let (deployment, service) = (&app.deployment, &app.service);
-        [
-            owner(
-                deployment,
-                deployment.value.keeper.as_deref(),
-                "Deployment",
-                "/spec/replicas",
-            ),
-            owner(service, service.value.keeper.as_deref(), "Service", "/spec"),
-        ]
-    };
-    apps.iter().flat_map(of_app).flatten().collect()
+    let workloads = apps.iter().flat_map(|app| &app.workloads);
+    let services = apps.iter().flat_map(|app| &app.services);
+    let workloads = workloads.filter_map(|workload| {
+        let keeper = workload.value.keeper.as_deref();
+        owner(workload, keeper, "/spec/replicas")
+    });
+    let services = services.filter_map(|service| {
+        let keeper = service.value.keeper.as_deref();
+        owner(service, keeper, "/spec")
+    });
+    workloads.chain(services).collect()
 }
 
-fn owner<T>(
-    Cached {
-        namespace, name, ..
-    }: &Cached<T>,
-    keeper: Option<&Keeper>,
-    kind: &str,
-    pointer: &str,
-) -> Option<Finding> {
+fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) -> Option<Finding> {
+    let (kind, namespace, name) = (T::KIND, &object.namespace, &object.name);
     let (tool, whose, mend) = match keeper? {
         Keeper::ArgoCd(application) => {
             let mend = format!(
@@ -265,7 +251,7 @@ fn owner<T>(
     Some(Finding {
         severity: Severity::Warning,
         check: "gitops-owner",
-        what: format!("{kind} {namespace}/{name} is kept by {tool} ({whose}) as it is in Git"),
+        what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
         why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
         mend,
     })

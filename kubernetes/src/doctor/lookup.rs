@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     cache::Cached,
-    lookup::{Found, Involved, NotFound},
+    found::Found,
+    lookup::{Involved, NotFound},
     objects::{Deployment, PointsAt, Service},
     settings::ClusterSettings,
 };
@@ -31,7 +32,7 @@ pub(crate) fn findings(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
         .map(|rule| &*rule.host)
         .collect();
     for rule in rules {
-        if let Err(Some(error)) = caches.decided(rule, Host::parse(rule).ok().as_ref()) {
+        if let Some(error) = caches.not_found(rule, Host::parse(rule).ok().as_ref()) {
             findings.extend(not_found(snapshot, rule, &error));
         }
     }
@@ -185,13 +186,16 @@ impl<'a> Idled<'a> {
             key,
         } = *self;
         let ClusterSettings { key_label, .. } = settings;
-        let is_this = |found: &Found| {
-            let own = if kind == "service" {
-                &found.service.name
+        let is_of = |found: &Found| {
+            fn has<T>(all: &[Arc<Cached<T>>], namespace: &str, name: &str) -> bool {
+                let mut all = all.iter();
+                all.any(|object| object.namespace == namespace && object.name == name)
+            }
+            if kind == "service" {
+                has(&found.services, namespace, name)
             } else {
-                &found.deployment.name
-            };
-            found.service.namespace == namespace && own == name
+                has(&found.workloads, namespace, name)
+            }
         };
         // An Ingress that leads to the app, or should, is told of already where it is looked at.
         let is_of_ingress = listing.0.ingresses.all().iter().any(|ingress| {
@@ -199,7 +203,7 @@ impl<'a> Idled<'a> {
             let has_key = || key.is_some() && ingress.key.as_deref() == key;
             ingress.namespace == namespace && (is_behind() || has_key())
         });
-        if found.iter().any(is_this) || is_of_ingress {
+        if found.iter().any(is_of) || is_of_ingress {
             return None;
         }
         let (check, what, mend) = match key {

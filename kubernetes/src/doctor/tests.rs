@@ -414,10 +414,7 @@ fn doctor_and_a_wake_up_agree_on_the_port_that_an_app_is_restored_to() {
         };
         assert_eq!(checks, warned, "{ports}");
         let apps = snapshot.listing.0.apps();
-        let to = apps[0]
-            .service
-            .value
-            .when_unidled(&apps[0].deployment.value);
+        let to = apps[0].when_unidled(&apps[0].services[0].value);
         let port = to
             .ok()
             .map(|service| json!(service)["ports"][0]["targetPort"].take());

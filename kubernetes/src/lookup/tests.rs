@@ -409,7 +409,7 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
     for (more, host, expected) in cases {
         let caches = caches(&[TOOL, more].concat());
         let found = caches.find(&Host::parse(host).expect("a host"));
-        let id = found.as_ref().map(Found::id);
+        let id = found.as_ref().map(|found| found.id.clone());
         assert_eq!(
             id.as_ref().map(AppId::as_str).map_err(|error| error.reason),
             *expected,
@@ -417,11 +417,11 @@ fn a_host_names_the_app_that_its_ingresses_lead_to() {
         );
         if let Ok(found) = found {
             assert_eq!(
-                caches.app(&found.id()).expect("it is found again").id(),
-                found.id()
+                caches.app(&found.id).expect("it is found again").id,
+                found.id
             );
             assert!(
-                caches.apps().iter().any(|app| app.id() == found.id()),
+                caches.apps().iter().any(|app| app.id == found.id),
                 "it is among all apps: {host} of {more:?}"
             );
         }
@@ -442,7 +442,7 @@ fn a_host_that_no_label_can_hold_is_found_by_as_much_as_one_can() {
             .find(&host)
             .expect("an app");
         assert_eq!(
-            (found.id().as_str(), found.hosts()),
+            (found.id.as_str(), found.hosts()),
             ("b/long/long", BTreeSet::from([LONG]))
         );
     }
@@ -459,7 +459,7 @@ fn another_service_of_an_idled_deployment_is_not_another_app() {
         caches(cluster)
             .apps()
             .iter()
-            .map(|app| app.id().to_string())
+            .map(|app| app.id.to_string())
             .collect::<Vec<_>>()
     };
     assert_eq!(apps(&[TOOL, more].concat()), ["a/tool/tool"]);
@@ -493,15 +493,15 @@ fn the_title_is_that_of_the_ingress_then_of_the_service_then_of_the_deployment()
             .find(&Host::parse("tool.example").expect("a host"))
             .expect("an app");
         let titled = |name: &str, is_titled: bool| is_titled.then(|| name.to_owned());
-        Arc::get_mut(&mut found.deployment)
+        Arc::get_mut(&mut found.workloads[0])
             .expect("the only one")
             .value
             .title = titled("Deployment", true);
-        Arc::get_mut(&mut found.service)
+        Arc::get_mut(&mut found.services[0])
             .expect("the only one")
             .value
             .title = titled("Service", service);
-        Arc::get_mut(&mut found.ingresses[0])
+        Arc::get_mut(&mut found.routes[0])
             .expect("the only one")
             .value
             .title = titled("Ingress", ingress);

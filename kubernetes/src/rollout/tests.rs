@@ -7,12 +7,10 @@ use kube::client::Body as KubeBody;
 use serde_json::{Value, json};
 use tokio::sync::mpsc as tokio_mpsc;
 use tower::service_fn;
+use unidler::app::AppId;
 
 use super::*;
-use crate::{
-    cache::Cached,
-    objects::{Deployment, OwnService, Service},
-};
+use crate::objects::OwnService;
 
 /// A watch request, which the test answers.
 struct Asked {
@@ -153,20 +151,29 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         &own,
     );
     Found {
-        ingresses: Vec::new(),
-        deployment: Arc::new(Cached {
+        id: AppId::new("ns/tool/tool"),
+        routes: Vec::new(),
+        workloads: vec![Arc::new(Cached {
             name: name.clone(),
             namespace: namespace.clone(),
             key: None,
             value: deployment,
-        }),
-        service: Arc::new(Cached {
+        })],
+        services: vec![Arc::new(Cached {
             name,
             namespace,
             key: None,
             value: service,
-        }),
+        })],
     }
+}
+
+fn endpoints_of(rollout: &Rollout) -> Endpoints {
+    rollout.endpoints(&ObjectId::new("Service ns/tool"))
+}
+
+fn pods_of(rollout: &Rollout) -> Pods {
+    rollout.pods(&ObjectId::new("Deployment ns/tool"))
 }
 
 /// A pod of the `ReplicaSet` with the name `tool-5d4f`.
@@ -239,7 +246,7 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         let mut server = Server::new();
         let rollout = Rollout::watch(&server.client, &found(1, false));
         assert_eq!(
-            rollout.endpoints(),
+            endpoints_of(&rollout),
             Endpoints::Unknown,
             "before anything is known"
         );
@@ -249,7 +256,7 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         slices.tell("ADDED", &slice);
         slices.complete();
         settle().await;
-        assert_eq!(rollout.endpoints(), expected, "{pod} {slice}");
+        assert_eq!(endpoints_of(&rollout), expected, "{pod} {slice}");
     }
     for conditions in [
         json!({ "ready": false }),
@@ -265,7 +272,7 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         slices.tell("ADDED", &slice);
         slices.complete();
         settle().await;
-        assert_eq!(rollout.endpoints(), Endpoints::NotReady, "{conditions}");
+        assert_eq!(endpoints_of(&rollout), Endpoints::NotReady, "{conditions}");
     }
 }
 
@@ -282,21 +289,21 @@ async fn a_pod_of_before_the_start_does_not_count_for_a_while() {
     settle().await;
     rollout.note(&found(0, true));
     rollout.note(&found(1, false));
-    assert_eq!(rollout.endpoints(), Endpoints::NotReady);
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     sleep(Duration::from_secs(4)).await;
-    assert_eq!(rollout.endpoints(), Endpoints::NotReady);
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     pods.tell("ADDED", &pod("new", json!({})));
     slices.tell("MODIFIED", &slice("2", OWN, &["old", "new"]));
     settle().await;
     assert_eq!(
-        rollout.endpoints(),
+        endpoints_of(&rollout),
         Endpoints::Ready,
         "a new one counts at once"
     );
     slices.tell("MODIFIED", &slice("3", OWN, &["old"]));
     sleep(Duration::from_secs(2)).await;
     assert_eq!(
-        rollout.endpoints(),
+        endpoints_of(&rollout),
         Endpoints::Ready,
         "one that has stayed is the app's after all"
     );
@@ -313,7 +320,7 @@ async fn half_a_picture_is_not_shown_and_an_old_one_not_kept() {
     pods.tell("ADDED", &pod("p1", crashing));
     settle().await;
     assert_eq!(
-        rollout.pods(),
+        pods_of(&rollout),
         Pods::default(),
         "the other pod may be nearly ready"
     );
@@ -322,17 +329,21 @@ async fn half_a_picture_is_not_shown_and_an_old_one_not_kept() {
     slices.tell("ADDED", &slice("1", OWN, &["p2"]));
     slices.complete();
     settle().await;
-    assert!(rollout.pods().step.is_some(), "all of it");
-    assert_eq!(rollout.endpoints(), Endpoints::Ready);
+    assert!(pods_of(&rollout).step.is_some(), "all of it");
+    assert_eq!(endpoints_of(&rollout), Endpoints::Ready);
 
     // The slice goes while nobody watches: the next watch brings nothing but its completeness.
     drop(slices);
     let slices = server.open("endpointslices").await;
     settle().await;
-    assert_eq!(rollout.endpoints(), Endpoints::Ready, "until more is known");
+    assert_eq!(
+        endpoints_of(&rollout),
+        Endpoints::Ready,
+        "until more is known"
+    );
     slices.complete();
     settle().await;
-    assert_eq!(rollout.endpoints(), Endpoints::NotReady);
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
 }
 
 #[tokio::test(start_paused = true)]
@@ -345,7 +356,7 @@ async fn a_broken_watch_is_not_believed_for_long_and_not_tried_again_and_again()
     slices.tell("ADDED", &slice("1", OWN, &["p1"]));
     slices.complete();
     settle().await;
-    assert_eq!(rollout.endpoints(), Endpoints::Ready);
+    assert_eq!(endpoints_of(&rollout), Endpoints::Ready);
     drop(slices);
     let begun = Instant::now();
     let mut requests = 0;
@@ -360,7 +371,7 @@ async fn a_broken_watch_is_not_believed_for_long_and_not_tried_again_and_again()
         }
         if begun.elapsed() > Duration::from_secs(12) {
             assert_eq!(
-                rollout.endpoints(),
+                endpoints_of(&rollout),
                 Endpoints::Unknown,
                 "after {:?}",
                 begun.elapsed()
@@ -426,9 +437,9 @@ async fn an_older_api_server_does_not_say_when_it_has_told_everything() {
             open.push(watch);
         }
         settle().await;
-        assert_eq!(rollout.endpoints(), Endpoints::Unknown);
+        assert_eq!(endpoints_of(&rollout), Endpoints::Unknown);
         sleep(Duration::from_secs(6)).await;
-        assert_eq!(rollout.endpoints(), Endpoints::Ready, "{refusal:?}");
+        assert_eq!(endpoints_of(&rollout), Endpoints::Ready, "{refusal:?}");
     }
 }
 
@@ -441,7 +452,7 @@ async fn where_pods_may_not_be_watched_only_slices_count_that_have_changed() {
     for _ in 0..3 {
         let asked = server.asked.recv().await.expect("a request");
         if asked.resource == "pods" {
-            assert_ne!(rollout.endpoints(), Endpoints::Forbidden);
+            assert_ne!(endpoints_of(&rollout), Endpoints::Forbidden);
             asked
                 .answer
                 .send(status(403, None))
@@ -462,8 +473,46 @@ async fn where_pods_may_not_be_watched_only_slices_count_that_have_changed() {
     rollout.note(&found(0, true));
     rollout.note(&found(1, true));
     rollout.note(&found(1, false));
-    assert_eq!(rollout.endpoints(), Endpoints::NotReady);
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     slices.tell("MODIFIED", &slice("2", OWN, &["new"]));
     settle().await;
-    assert_eq!(rollout.endpoints(), Endpoints::Ready);
+    assert_eq!(endpoints_of(&rollout), Endpoints::Ready);
+}
+
+/// Each has a watch of its own, and a Service may lead to the pods of any.
+#[tokio::test(start_paused = true)]
+async fn an_app_may_have_several_workloads() {
+    let mut server = Server::new();
+    let mut two = found(1, false);
+    let mut other = found(1, false).workloads.swap_remove(0);
+    Arc::get_mut(&mut other).expect("the only one").name = "other".into();
+    two.workloads.push(other);
+    let mut rollout = Rollout::watch(&server.client, &two);
+    assert!(rollout.is_of(&two) && !rollout.is_of(&found(1, false)));
+
+    let of_other = json!({ "metadata": { "ownerReferences": [
+        { "kind": "ReplicaSet", "name": "other-5d4f", "apiVersion": "apps/v1", "uid": "r", "controller": true },
+    ] } });
+    let mut watches = Vec::new();
+    for is_last in [false, false, true] {
+        assert_eq!(endpoints_of(&rollout), Endpoints::Unknown);
+        let (sender, receiver) = mpsc::unbounded();
+        let asked = server.asked.recv().await.expect("a request");
+        let answer = Response::new(Body::from_stream(receiver));
+        asked.answer.send(answer).expect("somebody waits");
+        let open = Open(sender);
+        if asked.resource == "pods" {
+            open.tell("ADDED", &pod("p1", of_other.clone()));
+        } else {
+            open.tell("ADDED", &slice("1", OWN, &["p1"]));
+        }
+        open.complete();
+        watches.push(open);
+        rollout.changed().await;
+        settle().await;
+        assert_eq!(endpoints_of(&rollout) == Endpoints::Ready, is_last);
+    }
+    let pods = |name: &str| rollout.pods(&ObjectId::new(name));
+    assert!(pods("Deployment ns/other").step.is_some());
+    assert_eq!(pods("Deployment ns/tool"), Pods::default());
 }

@@ -1,0 +1,221 @@
+//! The objects of an app.
+
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+
+use k8s_openapi::api::networking::v1::ServiceBackendPort;
+use unidler::{
+    app::{AppId, ObjectId},
+    host::Host,
+};
+
+use crate::{
+    cache::Cached,
+    objects::{Deployment, Ingress, PointsAt, Service, ServiceWhenUnidled, Uncertain},
+};
+
+/// The objects of an app, all in one namespace.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    /// Its name. It stays the same whatever happens to the objects, and names them in the log.
+    pub(crate) id: AppId,
+    /// Who may visit it: those that lead to its Services.
+    pub(crate) routes: Vec<Arc<Cached<Ingress>>>,
+    /// Where a route leads.
+    pub(crate) services: Vec<Arc<Cached<Service>>>,
+    /// What runs behind them.
+    pub(crate) workloads: Vec<Arc<Cached<Deployment>>>,
+}
+
+impl Found {
+    /// The Service that the engine calls by this name.
+    pub(crate) fn service(&self, id: &ObjectId) -> Option<&Cached<Service>> {
+        let mut services = self.services.iter();
+        services
+            .find(|service| service.id() == *id)
+            .map(|service| &**service)
+    }
+
+    /// The workload that the engine calls by this name.
+    pub(crate) fn workload(&self, id: &ObjectId) -> Option<&Cached<Deployment>> {
+        let mut workloads = self.workloads.iter();
+        workloads
+            .find(|workload| workload.id() == *id)
+            .map(|workload| &**workload)
+    }
+
+    /// Whether a workload is idled.
+    pub(crate) fn is_idled(&self) -> bool {
+        self.workloads.iter().any(|workload| workload.value.idled)
+    }
+
+    /// Whether a Service leads to unidler.
+    pub(crate) fn is_here(&self) -> bool {
+        let mut services = self.services.iter();
+        services.any(|service| service.value.points_at == PointsAt::Unidler)
+    }
+
+    /// What one of its Services has to point at when the app is awake, if that is certain: for each workload the same.
+    pub(crate) fn when_unidled(&self, service: &Service) -> Result<ServiceWhenUnidled, Uncertain> {
+        let workloads = self.workloads.iter();
+        let mut possible = workloads.map(|workload| service.when_unidled(&workload.value));
+        match possible.next() {
+            Some(first) if possible.all(|other| other == first) => first,
+            _ => Err(Uncertain::Pods),
+        }
+    }
+
+    /// The address inside the cluster that a host leads to, if that is a single one.
+    pub(crate) fn address(&self, host: &Host) -> Option<SocketAddr> {
+        let exact = self.backends(host, true);
+        let backends = if exact.is_empty() {
+            self.backends(host, false)
+        } else {
+            exact
+        };
+        let mut addresses = self.services.iter().filter_map(|service| {
+            let own = backends.iter().filter(|(name, _)| *name == service.name);
+            let mut ports = own.map(|(_, port)| *port).peekable();
+            ports.peek()?;
+            Some(service.value.address(ports))
+        });
+        let first = addresses.next()??;
+        addresses.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// The Services and ports that the rules of a host lead to: those with exactly this host, or the wildcards.
+    fn backends(&self, host: &Host, is_exact: bool) -> Vec<(&str, &ServiceBackendPort)> {
+        let rules = self.routes.iter().flat_map(|route| &route.value.rules);
+        let of_host = rules.filter(|rule| {
+            (rule.host == host.as_str()) == is_exact && host.is_served_by(&rule.host)
+        });
+        of_host
+            .flat_map(|rule| &rule.backends)
+            .filter(|(name, _)| self.has_service(name))
+            .map(|(name, port)| (&**name, port))
+            .collect()
+    }
+
+    fn has_service(&self, name: &str) -> bool {
+        self.services.iter().any(|service| service.name == name)
+    }
+
+    /// The hosts that lead to the app, wildcards included.
+    pub(crate) fn hosts(&self) -> BTreeSet<&str> {
+        let rules = self.routes.iter().flat_map(|route| &route.value.rules);
+        let own = rules.filter(|rule| rule.backends.iter().any(|(name, _)| self.has_service(name)));
+        own.map(|rule| rule.host.as_str()).collect()
+    }
+
+    /// What people call it.
+    pub(crate) fn title(&self) -> Option<String> {
+        let routes = self.routes.iter().map(|route| &route.value.title);
+        let services = self.services.iter().map(|service| &service.value.title);
+        let workloads = self.workloads.iter().map(|workload| &workload.value.title);
+        routes
+            .chain(services)
+            .chain(workloads)
+            .flatten()
+            .next()
+            .cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::objects::OwnService;
+
+    /// Two Services, `web` and `api`, each with a workload of the same name.
+    fn two(service_annotations: &Value) -> Found {
+        fn cached<T>(name: &str, value: T) -> Arc<Cached<T>> {
+            Arc::new(Cached {
+                namespace: "team".into(),
+                name: name.into(),
+                key: None,
+                value,
+            })
+        }
+        fn object<K: serde::de::DeserializeOwned>(json: Value) -> K {
+            serde_json::from_value(json).expect("an object")
+        }
+        let own = OwnService {
+            name: "unidler".into(),
+            domain: "cluster.local".into(),
+        };
+        let service = |(name, ip): (&str, &str)| {
+            let ports = json!([{ "name": "http", "port": 80 }]);
+            let json = json!({
+                "metadata": { "annotations": service_annotations },
+                "spec": { "clusterIP": ip, "selector": { "app": name }, "ports": ports },
+            });
+            cached(name, Service::parse(object(json), &own))
+        };
+        let workload = |name: &str| {
+            let labels = json!({ "app": name });
+            let spec = json!({ "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels } } });
+            cached(name, Deployment::parse(object(json!({ "spec": spec }))))
+        };
+        let rule = |host: &str, services: &[&str]| {
+            let path = |name: &&str| json!({ "backend": { "service": { "name": name, "port": { "name": "http" } } } });
+            json!({ "host": host, "http": { "paths": services.iter().map(path).collect::<Value>() } })
+        };
+        let rules = json!([
+            rule("*.example", &["web", "another"]),
+            rule("api.example", &["api"]),
+            rule("both.example", &["web", "api"]),
+        ]);
+        Found {
+            id: AppId::new("team/two"),
+            routes: vec![cached(
+                "two",
+                Ingress::parse(object(json!({ "spec": { "rules": rules } }))),
+            )],
+            services: [("web", "10.0.0.1"), ("api", "10.0.0.2")]
+                .map(service)
+                .into(),
+            workloads: ["web", "api"].map(workload).into(),
+        }
+    }
+
+    #[test]
+    fn the_engine_names_the_objects() {
+        let found = two(&json!({}));
+        let service = found.service(&ObjectId::new("Service team/api"));
+        assert_eq!(service.map(|service| &*service.name), Some("api"));
+        let workload = found.workload(&ObjectId::new("Deployment team/web"));
+        assert_eq!(workload.map(|workload| &*workload.name), Some("web"));
+        assert!(found.workload(&ObjectId::new("Service team/web")).is_none());
+        assert!(found.service(&ObjectId::new("Service other/web")).is_none());
+    }
+
+    #[test]
+    fn a_host_of_several_services_has_no_single_address() {
+        let address = |host: &str| {
+            let address = two(&json!({})).address(&Host::parse(host).expect("a host"));
+            address.map(|address| address.to_string())
+        };
+        assert_eq!(address("any.example").as_deref(), Some("10.0.0.1:80"));
+        assert_eq!(address("api.example").as_deref(), Some("10.0.0.2:80"));
+        assert_eq!(address("both.example"), None);
+        assert_eq!(address("elsewhere.test"), None);
+    }
+
+    #[test]
+    fn what_a_service_has_not_kept_follows_from_one_workload_alone() {
+        let kept = json!({ "selector": { "app": "web" }, "ports": [{ "port": 80 }] });
+        let annotation = json!({ crate::objects::SERVICE_WHEN_UNIDLED: kept.to_string() });
+        let found = two(&annotation);
+        let restored = found.when_unidled(&found.services[0].value);
+        assert_eq!(restored.map(|service| json!(service)), Ok(kept));
+
+        let mut found = two(&json!({}));
+        let restored = |found: &Found| found.when_unidled(&found.services[0].value);
+        assert_eq!(restored(&found), Err(Uncertain::Pods));
+        found.workloads.truncate(1);
+        assert!(restored(&found).is_ok());
+        found.workloads.clear();
+        assert_eq!(restored(&found), Err(Uncertain::Pods));
+    }
+}
