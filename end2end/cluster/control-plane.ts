@@ -53,12 +53,14 @@ export interface Options {
     serviceRange?: string;
     /** Further controllers of kube-controller-manager. */
     controllers?: string[];
+    /** Of the node, if it is to have one that can be reached. */
+    nodeAddress?: string;
     /** Arguments of build.sh. */
     build?: string[];
 }
 
 /** Builds the control plane if need be, and starts it. */
-export async function startControlPlane({ serviceRange = "127.96.0.0/16", controllers = [], build = [] }: Options = {}): Promise<ControlPlane> {
+export async function startControlPlane({ serviceRange = "127.96.0.0/16", controllers = [], nodeAddress, build = [] }: Options = {}): Promise<ControlPlane> {
     execFileSync(join(__dirname, "build.sh"), build, { stdio: ["ignore", "inherit", "inherit"] });
     const dir = mkdtempSync(join(tmpdir(), "unidler-cluster-"));
     const cleaner = atOurEnd('sleep 1; rm -rf "$1"', dir);
@@ -81,7 +83,7 @@ export async function startControlPlane({ serviceRange = "127.96.0.0/16", contro
     };
     try {
         const { access, auditLog } = await startApiServer(dir, serviceRange, start, () => children.forEach((child) => child.assertRunning()));
-        await startControllers(dir, access, controllers, start);
+        await startControllers(dir, access, controllers, nodeAddress, start);
         isUp = true;
         return { access, auditLog, apiServerPid: pidFile("kube-apiserver"), dir, stop };
     } catch (error) {
@@ -138,7 +140,7 @@ async function startApiServer(dir: string, serviceRange: string, start: Start, a
     return { access, auditLog };
 }
 
-async function startControllers(dir: string, access: Access, further: string[], start: Start): Promise<void> {
+async function startControllers(dir: string, access: Access, further: string[], nodeAddress: string | undefined, start: Start): Promise<void> {
     const kubeconfig = join(dir, "admin.kubeconfig");
     writeKubeconfig(kubeconfig, access);
     const authentication = { kubeconfig, "authentication-kubeconfig": kubeconfig, "authorization-kubeconfig": kubeconfig };
@@ -166,7 +168,7 @@ async function startControllers(dir: string, access: Access, further: string[], 
     const kwok = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"], { cwd: __dirname, encoding: "utf8" }).trim();
     const stages = [...STAGES.map((stage) => join(kwok, "kustomize/stage", stage)), join(__dirname, "stages.yaml")];
     writeFileSync(join(dir, "stages.yaml"), stages.map((file) => readFileSync(file, "utf8")).join("\n---\n"));
-    start("kwok", { kubeconfig, "manage-all-nodes": true, cidr: "10.244.0.0/16", config: join(dir, "stages.yaml") });
+    start("kwok", { kubeconfig, "manage-all-nodes": true, cidr: "10.244.0.0/16", config: join(dir, "stages.yaml"), ...(nodeAddress && { "node-ip": nodeAddress }) });
 
     await new Api(access).apply({
         apiVersion: "v1",

@@ -44,6 +44,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     const { access, dir, stop } = await startCluster({
         serviceRange: "10.96.0.0/16",
         controllers: ["statefulset-controller", "horizontal-pod-autoscaler-controller"],
+        nodeAddress,
         build: ["field"],
     });
     const children: Child[] = [];
@@ -56,7 +57,7 @@ export default async function setup(): Promise<() => Promise<void>> {
         const logOf = (program: string) => join(dir, `${program}.log`);
         const kubeconfig = join(dir, "kube-proxy.kubeconfig");
         writeKubeconfig(kubeconfig, access);
-        children.push(Child.start(join(PROGRAMS, "kube-proxy"), kubeProxyFlags(kubeconfig, nodeAddress), logOf("kube-proxy")));
+        children.push(Child.start(join(PROGRAMS, "kube-proxy"), kubeProxyFlags(kubeconfig), logOf("kube-proxy")));
 
         for (const definition of gatewayApi()) await api.apply(definition);
         await until("the Gateway API is there", 30, () => isEstablished(api), () => {});
@@ -77,13 +78,11 @@ export default async function setup(): Promise<() => Promise<void>> {
     return stopAll;
 }
 
-function kubeProxyFlags(kubeconfig: string, nodeAddress: string): string[] {
+function kubeProxyFlags(kubeconfig: string): string[] {
     return flags({
         kubeconfig,
         "proxy-mode": "nftables",
         "hostname-override": NODE,
-        // It waits for an address of its Node otherwise, which kwok does not give.
-        "bind-address": nodeAddress,
         "cluster-cidr": "10.244.0.0/16",
         // Settings of the whole machine, which a namespace cannot change.
         "conntrack-max-per-core": 0,

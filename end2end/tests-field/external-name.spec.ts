@@ -1,0 +1,72 @@
+/** The hand-over of 2020, in which the Service of an idled app becomes an ExternalName: what it is like behind a real controller. */
+import { type Page } from "@playwright/test";
+
+import { run } from "../cluster/program";
+import { Load, failures, span, table } from "../field/load";
+import { THREE_WRITES, expectAwake } from "../tests-cluster/fixtures";
+import { expect, test } from "./fixtures";
+
+test("a visitor of an app that was idled from the command line reads words until the app opens, whatever Traefik answers", async ({ page, api, unidler: _, startApp, operator, watchWrites }) => {
+    const app = await startApp();
+    const load = Load.start(app.host);
+    await load.settles("app", 1);
+    load.answers.splice(0);
+
+    const idled = Date.now();
+    expect(await run(operator, "idle", app.host)).toMatchObject({ code: 0 });
+    await load.settles("unidler");
+    const idling = load.answers.splice(0);
+
+    const asked = watchWrites();
+    const visited = Date.now();
+    const pages = documentsOf(page);
+    const headings = await headingsOf(page);
+    const address = `http://${app.host}/reports?year=2026#table`;
+    await page.goto(address);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+    const landed = Date.now();
+    await expect(page.locator("#path")).toHaveText("/reports?year=2026");
+    expect(page.url()).toBe(address);
+    await expectAwake(api, app);
+    await load.settles("app");
+    const waking = await load.stop();
+
+    console.log(`falling asleep (0 s: the command)\n${table(idling, idled)}`);
+    console.log(`waking (0 s: the visit, on the app after ${((landed - visited) / 1000).toFixed(1)} s): unidler ${span(waking, "unidler", visited)}, the app ${span(waking, "app", visited)}`);
+    console.log(`${table(waking, visited)}\nthe page: ${headings.join(" → ")}`);
+
+    expect(failures(idling), table(idling, idled)).toEqual([]);
+    // The endpoints of the pods of before are in the API until the Service has its new ones, and Traefik applies a change every two
+    // seconds: other visitors may get its 502 for as long. Once the app has answered, it does so every time.
+    const opened = waking.find(({ by }) => by === "app")?.at ?? NaN;
+    expect(waking.filter(({ at, by }) => at > opened && by === "nobody"), table(waking, visited)).toEqual([]);
+    expect(pages, "the visitor saw two pages").toEqual(["200 of unidler", "200"]);
+    expect(headings.filter((heading) => !["This app is asleep", "Waking up the app", "Almost there"].includes(heading))).toEqual([`Hello from ${app.host}`]);
+    expect(asked.writes()).toEqual(THREE_WRITES);
+});
+
+/** The pages that a browser gets from now on. */
+function documentsOf(page: Page): string[] {
+    const documents: string[] = [];
+    page.on("response", (response) => {
+        if (!response.request().isNavigationRequest()) return;
+        documents.push("x-unidler" in response.headers() ? `${response.status()} of unidler` : String(response.status()));
+    });
+    return documents;
+}
+
+/** The headings that a browser shows from now on, in their order. To be called before a page is opened. */
+async function headingsOf(page: Page): Promise<string[]> {
+    const headings: string[] = [];
+    await page.exposeFunction("noteHeading", (heading: string) => {
+        if (headings.at(-1) !== heading) headings.push(heading);
+    });
+    await page.addInitScript(() => {
+        const note = () => {
+            const heading = document.querySelector("h1")?.textContent?.trim();
+            if (heading) (window as unknown as { noteHeading: (heading: string) => void }).noteHeading(heading);
+        };
+        new MutationObserver(note).observe(document, { subtree: true, childList: true, characterData: true });
+    });
+    return headings;
+}
