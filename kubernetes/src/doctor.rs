@@ -1,12 +1,16 @@
 //! What is not as it should be, from nothing but a snapshot of the cluster.
 //!
-//! Each finding says what it is, why it matters and what mends it. Apps are looked for as the server would
-//! ([`lookup`]), those that are found are looked at ([`apps`]), and then what is around them ([`environment`]).
+//! Each finding says what it is, why it matters and how to fix it. Apps are looked for as the server would
+//! ([`lookup`]), those that are found are looked at ([`apps`]), and then what is around them: [`permissions`], ingress
+//! [`controllers`], [`autoscalers`] and [`gitops`].
 
 mod apps;
-mod environment;
+mod autoscalers;
+mod controllers;
 mod finding;
+mod gitops;
 mod lookup;
+mod permissions;
 mod snapshot;
 
 pub use self::{
@@ -19,7 +23,10 @@ pub use self::{
 pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.listing.0.apps();
     let mut findings = lookup::findings(snapshot, &found);
-    findings.extend(environment::findings(snapshot, &found));
+    findings.extend(permissions::findings(snapshot));
+    findings.extend(controllers::findings(snapshot, &found));
+    findings.extend(autoscalers::findings(snapshot, &found));
+    findings.extend(gitops::findings(&found));
     findings.sort();
     findings.dedup();
     findings

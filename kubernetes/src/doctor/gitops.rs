@@ -1,0 +1,49 @@
+//! Who keeps objects of apps as they are in Git.
+
+use super::finding::{Finding, Severity};
+use crate::{
+    cache::{Cached, Kept},
+    found::Found,
+    objects::Keeper,
+};
+
+pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
+    let workloads = apps.iter().flat_map(|app| &app.workloads);
+    let services = apps.iter().flat_map(|app| &app.services);
+    let workloads = workloads.filter_map(|workload| {
+        let keeper = workload.value.keeper.as_deref();
+        owner(workload, keeper, "/spec/replicas")
+    });
+    let services = services.filter_map(|service| {
+        let keeper = service.value.keeper.as_deref();
+        owner(service, keeper, "/spec")
+    });
+    workloads.chain(services).collect()
+}
+
+fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) -> Option<Finding> {
+    let (kind, namespace, name) = (T::KIND, &object.namespace, &object.name);
+    let (tool, whose, mend) = match keeper? {
+        Keeper::ArgoCd(application) => {
+            let mend = format!(
+                "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
+                 the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
+            );
+            ("Argo CD", application, mend)
+        }
+        Keeper::Flux(kustomization) => {
+            let kind = kind.to_lowercase();
+            let mend = format!(
+                "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
+            );
+            ("Flux", kustomization, mend)
+        }
+    };
+    Some(Finding {
+        severity: Severity::Warning,
+        check: "gitops-owner",
+        what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
+        why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
+        mend,
+    })
+}
