@@ -191,6 +191,7 @@ pub fn Page() -> impl IntoView {
         brand,
         frame_ancestors,
     } = expect_context();
+    provide_context(start.clone());
     let Start {
         progress, language, ..
     } = &start;

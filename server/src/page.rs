@@ -33,10 +33,7 @@ pub(crate) async fn render(state: &AppState, progress: Progress, parts: &Parts) 
         _ => state.page_status,
     };
     let context = context_of(state, progress, parts, lost_post);
-    let provide = move || {
-        provide_context(context.start.clone());
-        provide_context(context.clone());
-    };
+    let provide = move || provide_context(context.clone());
     let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
     // The page depends on no body.
     let mut response = render(Request::from_parts(parts.clone(), Body::empty())).await;
