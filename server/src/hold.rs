@@ -57,9 +57,9 @@ pub(crate) async fn hold(
     wait: Duration,
 ) -> Result<Response, Problem> {
     let leave = leave(host, &parts.method, &parts.headers).map_err(Problem::refused)?;
-    let _place = state
+    let _permit = state
         .streams
-        .place(host, &parts.headers)
+        .permit(host, &parts.headers)
         .ok_or_else(Problem::crowded)?;
     let mut snapshots = match leave {
         Leave::Start => state.hub.start(host).boxed(),

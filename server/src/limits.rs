@@ -106,9 +106,9 @@ fn address(text: &str) -> Option<IpAddr> {
         .map(|address: IpAddr| address.to_canonical())
 }
 
-/// The place of one stream, given back when it is dropped.
+/// Permits one stream, until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct Permit {
     streams: Streams,
     counted: Vec<Counted>,
 }
@@ -123,9 +123,9 @@ impl Streams {
         }
     }
 
-    /// A place for a stream; `None` if there is none left.
+    /// A permit for a stream; `None` if there is none left.
     #[must_use]
-    pub fn place(&self, host: &Host, headers: &HeaderMap) -> Option<Place> {
+    pub fn permit(&self, host: &Host, headers: &HeaderMap) -> Option<Permit> {
         let Limits {
             in_all,
             per_app,
@@ -154,7 +154,7 @@ impl Streams {
             *open.entry(counted.clone()).or_default() += 1;
         }
         gauge!(VISITORS).increment(1.0);
-        Some(Place {
+        Some(Permit {
             streams: self.clone(),
             counted,
         })
@@ -180,7 +180,7 @@ impl Streams {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         gauge!(VISITORS).decrement(1.0);
         let mut open = self.streams.open();
@@ -221,60 +221,63 @@ mod tests {
     }
 
     #[test]
-    fn each_limit_holds_and_a_place_is_given_back() {
+    fn each_limit_holds_and_a_permit_is_given_back() {
         let (a, b, nobody) = (host("a.example"), host("b.example"), HeaderMap::new());
-        let places = streams(3, 2, 9);
-        let first = places.place(&a, &nobody);
-        let _second = places.place(&a, &nobody).expect("a place");
+        let streams = streams(3, 2, 9);
+        let first = streams.permit(&a, &nobody);
+        let _second = streams.permit(&a, &nobody).expect("a permit");
         assert!(
-            places.place(&a, &nobody).is_none(),
-            "the app's places are taken"
+            streams.permit(&a, &nobody).is_none(),
+            "the app's permits are taken"
         );
-        let _third = places.place(&b, &nobody).expect("a place");
-        assert!(places.place(&b, &nobody).is_none(), "all places are taken");
+        let _third = streams.permit(&b, &nobody).expect("a permit");
+        assert!(
+            streams.permit(&b, &nobody).is_none(),
+            "all permits are taken"
+        );
         drop(first);
-        drop(places.place(&a, &nobody).expect("a place"));
-        assert!(places.place(&b, &nobody).is_some());
+        drop(streams.permit(&a, &nobody).expect("a permit"));
+        assert!(streams.permit(&b, &nobody).is_some());
     }
 
     #[test]
     fn a_client_is_who_the_proxy_says_and_not_who_it_says_it_is() {
-        let places = streams(9, 9, 1);
-        let _first = places
-            .place(&host("a.example"), &from("198.51.100.7, 192.0.2.1"))
-            .expect("a place");
+        let streams = streams(9, 9, 1);
+        let _first = streams
+            .permit(&host("a.example"), &from("198.51.100.7, 192.0.2.1"))
+            .expect("a permit");
         assert!(
-            places
-                .place(&host("b.example"), &from("203.0.113.9, 192.0.2.1"))
+            streams
+                .permit(&host("b.example"), &from("203.0.113.9, 192.0.2.1"))
                 .is_none()
         );
         assert!(
-            places
-                .place(&host("b.example"), &from("192.0.2.1, 192.0.2.2"))
+            streams
+                .permit(&host("b.example"), &from("192.0.2.1, 192.0.2.2"))
                 .is_some()
         );
         assert!(
-            places
-                .place(&host("b.example"), &from("nonsense"))
+            streams
+                .permit(&host("b.example"), &from("nonsense"))
                 .is_some()
         );
     }
 
     #[test]
     fn who_says_nothing_of_use_is_one_client_with_all_others_who_do_not() {
-        let places = streams(9, 9, 1);
-        let _first = places
-            .place(&host("a.example"), &from("nonsense"))
-            .expect("a place");
+        let streams = streams(9, 9, 1);
+        let _first = streams
+            .permit(&host("a.example"), &from("nonsense"))
+            .expect("a permit");
         for other in ["", "unknown", "more nonsense", "1.2.3.4.5", "_hidden"] {
             assert!(
-                places.place(&host("b.example"), &from(other)).is_none(),
+                streams.permit(&host("b.example"), &from(other)).is_none(),
                 "{other}"
             );
         }
         assert!(
-            places
-                .place(&host("b.example"), &HeaderMap::new())
+            streams
+                .permit(&host("b.example"), &HeaderMap::new())
                 .is_none()
         );
     }
@@ -311,8 +314,8 @@ mod tests {
 
     #[test]
     fn nothing_is_left_when_all_have_gone() {
-        let places = streams(9, 9, 9);
-        drop(places.place(&host("a.example"), &from("192.0.2.1")));
-        assert!(places.open().is_empty());
+        let streams = streams(9, 9, 9);
+        drop(streams.permit(&host("a.example"), &from("192.0.2.1")));
+        assert!(streams.open().is_empty());
     }
 }

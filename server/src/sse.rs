@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt, future, stream, stream::BoxStream};
 use tokio::time::{Instant, timeout};
 use unidler::{host::Host, hub::Hub, progress::Progress};
 
-use crate::{limits::Place, start_rule::Leave};
+use crate::{limits::Permit, start_rule::Leave};
 
 /// How often a quiet stream says that it is alive: proxies cut those that do not, nginx after a minute, and the page
 /// believes no connection that was silent for longer. A comment would do for proxies, but pages cannot see it.
@@ -33,7 +33,7 @@ pub(crate) fn stream(
     hub: &Hub,
     host: &Host,
     leave: Leave,
-    place: Place,
+    permit: Permit,
     note: impl Fn(&Progress) + Send + Sync + 'static,
 ) -> Response {
     let snapshots = match leave {
@@ -43,8 +43,8 @@ pub(crate) fn stream(
     let events = encode(snapshots.inspect(note).boxed())
         .chain(farewell(hub.clone()))
         .map(move |event| {
-            // The stream has its place for as long as it is.
-            let _ = &place;
+            // The stream has its permit for as long as it is.
+            let _ = &permit;
             event
         });
     // nginx would hold the events back until it has a bufferful.

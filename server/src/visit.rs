@@ -101,16 +101,16 @@ pub(crate) fn stream(
     headers: &HeaderMap,
     leave: Leave,
 ) -> Result<Response, Problem> {
-    let place = state
+    let permit = state
         .streams
-        .place(host, headers)
+        .permit(host, headers)
         .ok_or_else(Problem::crowded)?;
     let (handovers, app) = (state.handovers.clone(), host.clone());
     Ok(sse::stream(
         &state.hub,
         host,
         leave,
-        place,
+        permit,
         move |progress| handovers.note(&app, progress),
     ))
 }
