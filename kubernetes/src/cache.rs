@@ -339,7 +339,7 @@ impl<T: Kept> Cache<T> {
                 }
                 Some(error) => {
                     warn!(%kind, %error, "cannot watch; trying again");
-                    self.note(&error);
+                    self.connection_failed(&error);
                     pause = if begun.elapsed() > *BACKOFF.end() * 2 {
                         *BACKOFF.start()
                     } else {
@@ -395,7 +395,7 @@ impl<T: Kept> Cache<T> {
         }
     }
 
-    fn note(&self, error: &watcher::Error) {
+    fn connection_failed(&self, error: &watcher::Error) {
         let mut state = self.write();
         let before = state.contact;
         state.listing = None;

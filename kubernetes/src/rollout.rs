@@ -121,12 +121,12 @@ impl Rollout {
     }
 
     /// Remembers what is there before the app is started, so that it is not taken for the app.
-    pub(crate) fn note(&mut self, found: &Found) {
+    pub(crate) fn remember(&mut self, found: &Found) {
         for (of, workload) in iter::zip(&mut self.workloads, &found.workloads) {
-            of.note(&workload.value);
+            of.remember(&workload.value);
         }
         for (of, service) in iter::zip(&mut self.services, &found.services) {
-            of.note(&service.value);
+            of.remember(&service.value);
         }
     }
 
@@ -211,7 +211,7 @@ impl PodsOf {
         self.workload == workload.id() && self.owner == Owner::of(workload)
     }
 
-    fn note(&mut self, workload: &Deployment) {
+    fn remember(&mut self, workload: &Deployment) {
         if let Seen::Known(pods) = &*self.pods.latest.borrow() {
             if workload.replicas == 0 {
                 self.scaled = None;
@@ -259,7 +259,7 @@ impl EndpointsOf {
         }
     }
 
-    fn note(&mut self, service: &Service) {
+    fn remember(&mut self, service: &Service) {
         if let (PointsAt::Unidler, Seen::Known(slices)) =
             (service.points_at, &*self.slices.latest.borrow())
         {

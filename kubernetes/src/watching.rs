@@ -94,7 +94,7 @@ impl Watching {
         let rollout = self
             .rollout
             .get_or_insert_with(|| self.observer.watch(&found));
-        rollout.note(&found);
+        rollout.remember(&found);
         Ok(self.observer.observed(&found, self.rollout.as_ref()))
     }
 }

@@ -148,7 +148,7 @@ enum Handover {
 
 impl Handovers {
     /// Notes that a request has come here, for an app that stands so.
-    pub fn note(&self, host: &Host, progress: &Progress) {
+    pub fn seen(&self, host: &Host, progress: &Progress) {
         self.request(host, progress.phase, Instant::now());
     }
 

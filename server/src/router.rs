@@ -135,7 +135,7 @@ fn readyz(hub: &Hub) -> Response {
 /// be is told so.
 fn status(state: &AppState, host: &Host) -> Response {
     let progress = state.hub.look(host);
-    state.handovers.note(host, &progress);
+    state.handovers.seen(host, &progress);
     let forwards = matches!(progress.phase, Phase::Ready { .. })
         && state.late.is_some()
         && state.hub.address(host).is_some();

@@ -38,7 +38,7 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Respons
         Err(problem) => return Err(problem),
     };
     let progress = state.hub.look(&host);
-    state.handovers.note(&host, &progress);
+    state.handovers.seen(&host, &progress);
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
     if let Some(late) = &state.late
         && let Some(address) = state.hub.address(&host)
@@ -111,6 +111,6 @@ pub(crate) fn stream(
         host,
         leave,
         permit,
-        move |progress| handovers.note(&app, progress),
+        move |progress| handovers.seen(&app, progress),
     ))
 }

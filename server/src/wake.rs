@@ -42,7 +42,7 @@ pub(crate) async fn wake(
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
     }
     let progress = state.hub.look(host);
-    state.handovers.note(host, &progress);
+    state.handovers.seen(host, &progress);
     Ok((StatusCode::ACCEPTED, Json(progress)).into_response())
 }
 

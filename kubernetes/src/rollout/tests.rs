@@ -287,8 +287,8 @@ async fn a_pod_of_before_the_start_does_not_count_for_a_while() {
     slices.tell("ADDED", &slice("1", OWN, &["old"]));
     slices.complete();
     settle().await;
-    rollout.note(&found(0, true));
-    rollout.note(&found(1, false));
+    rollout.remember(&found(0, true));
+    rollout.remember(&found(1, false));
     assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     sleep(Duration::from_secs(4)).await;
     assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
@@ -470,9 +470,9 @@ async fn where_pods_may_not_be_watched_only_slices_count_that_have_changed() {
     slices.tell("ADDED", &slice("1", OWN, &["of-days-ago"]));
     slices.complete();
     settle().await;
-    rollout.note(&found(0, true));
-    rollout.note(&found(1, true));
-    rollout.note(&found(1, false));
+    rollout.remember(&found(0, true));
+    rollout.remember(&found(1, true));
+    rollout.remember(&found(1, false));
     assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     slices.tell("MODIFIED", &slice("2", OWN, &["new"]));
     settle().await;
