@@ -120,6 +120,22 @@ pub enum Leads {
 pub struct Diversion {
     /// Whether it is known where they have to land instead.
     pub restorable: bool,
+    /// Whether it leads here as it is. If not, it has to be written again.
+    pub is_current: bool,
+    /// What is known of the app's own endpoints beside it; `None` where there are none as long as it is there.
+    pub endpoints: Option<Endpoints>,
+}
+
+impl Diversion {
+    /// One that takes the place of the app's own endpoints.
+    #[must_use]
+    pub const fn instead(restorable: bool) -> Self {
+        Self {
+            restorable,
+            is_current: true,
+            endpoints: None,
+        }
+    }
 }
 
 /// What is known of the endpoints behind a Service.

@@ -245,7 +245,7 @@ impl App {
             Some(_) => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
-            None => Leads::Here(Diversion { restorable: true }),
+            None => Leads::Here(Diversion::instead(true)),
         };
         app::App {
             connected: true,

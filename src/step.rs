@@ -13,7 +13,7 @@
 //! as the app has its replicas, whoever finds it between the two writes leads its visitors back.
 
 use crate::{
-    app::{App, Endpoints, Leads, Observation, Service, Trouble, Workload},
+    app::{App, Diversion, Endpoints, Leads, Observation, Service, Trouble, Workload},
     cluster::Write,
     progress::{Notice, Phase, Reason, Step},
 };
@@ -93,6 +93,12 @@ fn wake(app: &App) -> Next {
     if app.parts().next().is_none() {
         return Next::Fail(Reason::SwitchedOff);
     }
+    if let Some(service) = app.services.iter().find(|service| is_astray(service)) {
+        return Next::Write(Write::Divert {
+            service: service.id.clone(),
+            version: service.version.clone(),
+        });
+    }
     let asleep = app
         .parts()
         .filter(|workload| workload.replicas == 0)
@@ -104,15 +110,28 @@ fn wake(app: &App) -> Next {
             replicas: record.replicas,
         });
     }
-    if app.waiting().next().is_some() {
-        return wait_for_workloads(app);
-    }
-    let is_here = |service: &&Service| matches!(service.leads, Leads::Here(_));
-    if let Some(service) = app.services.iter().find(is_here) {
+    // Each Service by itself: one whose app answers does not wait for the others.
+    let is_due = |service: &&Service| match &service.leads {
+        Leads::Here(diversion) => has_app_behind(app, diversion),
+        Leads::ToApp { .. } | Leads::Elsewhere => false,
+    };
+    if let Some(service) = app.services.iter().find(is_due) {
         return Next::Write(Write::Restore {
             service: service.id.clone(),
             version: service.version.clone(),
         });
+    }
+    if app.waiting().next().is_some() {
+        return wait_for_workloads(app);
+    }
+    if app.leads_here() {
+        return match app.connected {
+            false => unreachable(Step::Connecting),
+            true => Next::Wait {
+                step: Step::Connecting,
+                reason: None,
+            },
+        };
     }
     if let Some(workload) = app.parts().find(|workload| workload.record.is_some()) {
         return Next::Write(Write::ClearIdled {
@@ -128,6 +147,21 @@ fn wake(app: &App) -> Next {
             step: Step::Connecting,
             reason: None,
         },
+    }
+}
+
+/// Whether the visitors of a Service should land here, and do not.
+fn is_astray(service: &Service) -> bool {
+    matches!(&service.leads, Leads::Here(diversion) if !diversion.is_current)
+}
+
+/// Whether the visitors of a Service would reach the app if they were not diverted. Where that cannot be seen, the whole app
+/// has to be available.
+fn has_app_behind(app: &App, diversion: &Diversion) -> bool {
+    match diversion.endpoints {
+        Some(Endpoints::Ready) => true,
+        Some(Endpoints::NotReady | Endpoints::Unknown) => false,
+        Some(Endpoints::Forbidden) | None => app.waiting().next().is_none(),
     }
 }
 
@@ -205,7 +239,8 @@ pub fn is_unfinished(app: &App) -> bool {
     } else if app.leads_here() {
         // A workload that was never idled may be up while the others sleep.
         let is_asleep = !app.is_half_woken() && app.parts().any(|workload| workload.replicas == 0);
-        !is_asleep && app.parts().next().is_some()
+        let is_astray = app.services.iter().any(is_astray);
+        is_astray || (!is_asleep && app.parts().next().is_some())
     } else {
         app.parts().any(|workload| workload.record.is_some())
     }
@@ -222,6 +257,13 @@ pub fn phase(observation: &Observation) -> Phase {
             }
         }
         Next::Write(Write::Scale { .. }) => Phase::Asleep,
+        Next::Write(Write::Divert { .. })
+            if observation
+                .as_ref()
+                .is_ok_and(|app| app.parts().all(|workload| workload.replicas == 0)) =>
+        {
+            Phase::Asleep
+        }
         Next::Write(_) if observation.as_ref().is_ok_and(is_answering) => Phase::Ready {
             notice: Some(Notice::AlreadyAwake),
         },
@@ -240,7 +282,7 @@ pub fn phase(observation: &Observation) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{Diversion, ObjectId, Pods, Record, Version};
+    use crate::app::{ObjectId, Pods, Record, Version};
 
     fn workload(id: &str) -> Workload {
         Workload {
@@ -262,7 +304,7 @@ mod tests {
         Service {
             id: ObjectId::new(id),
             version: Version(format!("{id}.1")),
-            leads: Leads::Here(Diversion { restorable }),
+            leads: Leads::Here(Diversion::instead(restorable)),
         }
     }
 
@@ -378,6 +420,72 @@ mod tests {
         assert_eq!(next(&app), waits(Step::Connecting), "one does not answer");
         app.services[1].leads = to_app(Endpoints::Ready);
         assert_eq!(next(&app), Next::Done);
+    }
+
+    /// An app whose own endpoints stand beside what diverts its visitors.
+    fn beside(endpoints: Endpoints) -> Leads {
+        Leads::Here(Diversion {
+            restorable: true,
+            is_current: true,
+            endpoints: Some(endpoints),
+        })
+    }
+
+    #[test]
+    fn each_service_is_restored_as_soon_as_its_own_endpoints_are_ready() {
+        let mut app = idled();
+        app.services.push(diverted("s2", true));
+        app.workloads.push(workload("w2"));
+        for workload in &mut app.workloads {
+            workload.replicas = 2;
+        }
+        app.services[0].leads = beside(Endpoints::NotReady);
+        app.services[1].leads = beside(Endpoints::Unknown);
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Awake);
+        assert!(matches!(next(&app), Next::Wait { .. }));
+        app.workloads[1].available = 2;
+        app.services[1].leads = beside(Endpoints::Ready);
+        assert_eq!(next(&app), restore("s2"), "the other one is not waited for");
+        app.services[1].leads = Leads::ToApp {
+            endpoints: Endpoints::Ready,
+        };
+        app.workloads[1].record = None;
+        let waits = |step| Next::Wait { step, reason: None };
+        assert_eq!(next(&app), waits(Step::Scheduling));
+        app.workloads[0].available = 2;
+        assert_eq!(
+            next(&app),
+            waits(Step::Connecting),
+            "available is not ready"
+        );
+        app.services[0].leads = beside(Endpoints::Ready);
+        assert_eq!(next(&app), restore("s"));
+    }
+
+    #[test]
+    fn an_app_that_goes_down_slowly_is_asleep_whatever_its_endpoints_say() {
+        let mut app = idled();
+        app.services[0].leads = beside(Endpoints::Ready);
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), scale("w"));
+        assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+        assert!(!is_unfinished(&app));
+    }
+
+    #[test]
+    fn visitors_who_would_not_land_here_are_led_here_again() {
+        let mut app = idled();
+        app.services[0].leads = Leads::Here(Diversion {
+            restorable: true,
+            is_current: false,
+            endpoints: Some(Endpoints::NotReady),
+        });
+        let divert = Next::Write(Write::Divert {
+            service: ObjectId::new("s"),
+            version: Version("s.1".into()),
+        });
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), divert);
+        assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+        assert!(is_unfinished(&app), "without a visitor");
     }
 
     #[test]

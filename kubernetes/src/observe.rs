@@ -192,9 +192,9 @@ impl Observer {
         let service = |each: &Arc<Cached<objects::Service>>| {
             let (id, service) = (each.id(), &each.value);
             let leads = match service.points_at {
-                PointsAt::Unidler => Leads::Here(Diversion {
-                    restorable: found.when_unidled(service).is_ok(),
-                }),
+                PointsAt::Unidler => {
+                    Leads::Here(Diversion::instead(found.when_unidled(service).is_ok()))
+                }
                 PointsAt::Pods => Leads::ToApp {
                     endpoints: rollout.map_or(Endpoints::Unknown, |rollout| rollout.endpoints(&id)),
                 },

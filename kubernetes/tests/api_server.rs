@@ -284,7 +284,10 @@ async fn an_idled_app_is_observed_as_it_is() {
     assert!(observed.workloads[0].record.is_some() && observed.workloads[0].replicas == 0);
     assert!(matches!(
         observed.services[0].leads,
-        Leads::Here(Diversion { restorable: true })
+        Leads::Here(Diversion {
+            restorable: true,
+            ..
+        })
     ));
     assert_eq!(world.cluster.not_ready(), None);
     assert_eq!(world.cluster.find(&host("tool.example")), Ok(app()));

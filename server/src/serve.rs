@@ -164,6 +164,7 @@ fn hub(cluster: Arc<dyn Cluster>, config: &ServerArgs) -> Hub {
         hub::Settings {
             deadline,
             max_wakes: size(config.max_wakes),
+            ..hub::Settings::default()
         },
     )
 }

@@ -25,7 +25,7 @@ use super::{
     wake::{Mandate, Wake},
 };
 use crate::{
-    app::{App, Endpoints, Leads, ObjectId, Observation, Version, Workload},
+    app::{App, Diversion, Endpoints, Leads, ObjectId, Observation, Version, Workload},
     cluster::{ApplyError, Write},
     progress::{Notice, Phase, Reason, Step},
     step::{self, Goal, Next, next_step},
@@ -253,8 +253,11 @@ impl Driver {
     async fn consider_idling(&mut self, observation: &Observation) {
         match next_step(observation, Goal::Asleep) {
             Next::Write(write) if self.pace.is_reversed(&write) => self.stop_idling(Cause::Woken),
-            Next::Write(write) if self.pace.allows(&write) => self.write(write).await,
-            Next::Write(_) => self.ring_at(self.pace.until),
+            Next::Write(write) if !self.pace.allows(&write) => self.ring_at(self.pace.until),
+            Next::Write(write) => match self.grace_ends(&write) {
+                Some(ends) if ends > Instant::now() => self.ring_at(Some(ends)),
+                _ => self.write(write).await,
+            },
             Next::Wait { .. } => {}
             Next::Done => {
                 if let Some(idling) = self.idling.take() {
@@ -265,6 +268,13 @@ impl Driver {
             Next::Fail(reason) => self.stop_idling(Cause::App(reason)),
         }
         self.publish(step::phase(observation));
+    }
+
+    /// Until when an app keeps its replicas that is put to sleep.
+    fn grace_ends(&self, write: &Write) -> Option<Instant> {
+        let is_idle = matches!(write, Write::Idle { .. });
+        let since = self.sight.services_since().filter(|_| is_idle)?;
+        Some(since + self.inner.settings.idle_grace)
     }
 
     /// The app is not put to sleep after all. What was done is undone.
@@ -301,7 +311,9 @@ impl Driver {
         let is_ours = concerned
             .clone()
             .all(|workload| self.pace.is_as_scaled(workload));
-        let is_marked = app.parts().all(|workload| workload.record.is_some());
+        let is_marked = app
+            .parts()
+            .all(|workload| workload.record.is_some() || self.pace.is_as_scaled(workload));
         let is_recent =
             concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
         let mandate = self.wake.mandate();
@@ -315,6 +327,7 @@ impl Driver {
             Mandate::Wake if is_scale => Duration::ZERO,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
+            _ if matches!(write, Write::Divert { .. }) => Duration::ZERO,
             Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
             // Whoever began has been killed in between, or is another replica.
             Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,
@@ -705,12 +718,16 @@ impl Sight {
             &mut self.workloads,
             workloads.map(|workload| (&workload.id, workload.version.clone())),
         );
+        // Endpoints come and go by themselves.
         let leads = |leads: &Leads| match leads {
-            // Endpoints come and go by themselves.
             Leads::ToApp { .. } => Leads::ToApp {
                 endpoints: Endpoints::Unknown,
             },
-            other => other.clone(),
+            Leads::Here(diversion) => Leads::Here(Diversion {
+                endpoints: None,
+                ..diversion.clone()
+            }),
+            Leads::Elsewhere => Leads::Elsewhere,
         };
         let services = app.services.iter();
         note(
@@ -719,9 +736,14 @@ impl Sight {
         );
     }
 
+    /// Since when the visitors of all Services have landed where they do.
+    fn services_since(&self) -> Option<Instant> {
+        self.services.values().map(|(_, since)| *since).max()
+    }
+
     /// Since when all has been the same on which a write depends.
     fn since(&self, write: &Write) -> Option<Instant> {
-        let services = self.services.values().map(|(_, since)| *since).max();
+        let services = self.services_since();
         let own = |workload| self.workloads.get(workload).map(|(_, since)| *since);
         match write {
             Write::ClearIdled { workload, .. } | Write::Idle { workload, .. } => own(workload),

@@ -22,14 +22,21 @@ pub struct Settings {
     pub deadline: Duration,
     /// How many apps may be starting at the same time.
     pub max_wakes: usize,
+    /// How long an app keeps its replicas after its visitors have been diverted: longer than it takes until its ingress
+    /// follows.
+    pub idle_grace: Duration,
 }
 
 impl Default for Settings {
-    /// Ten minutes, as long as a Deployment's own `progressDeadlineSeconds`; a hundred apps.
+    /// Ten minutes, as long as a Deployment's own `progressDeadlineSeconds`; a hundred apps; three seconds, one more than
+    /// [Traefik] waits between two changes.
+    ///
+    /// [Traefik]: https://doc.traefik.io/traefik/reference/install-configuration/providers/overview/
     fn default() -> Self {
         Self {
             deadline: Duration::from_mins(10),
             max_wakes: 100,
+            idle_grace: Duration::from_secs(3),
         }
     }
 }

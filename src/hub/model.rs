@@ -583,7 +583,7 @@ impl Cluster for World {
             usual: None,
         };
         let leads = match service.is_ours {
-            true => Leads::Here(Diversion { restorable: true }),
+            true => Leads::Here(Diversion::instead(true)),
             false => Leads::ToApp {
                 endpoints: if was_up {
                     Endpoints::Ready

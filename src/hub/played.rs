@@ -114,7 +114,7 @@ impl App {
             usual: None,
         };
         let leads = match self.is_ours {
-            true => Leads::Here(Diversion { restorable: true }),
+            true => Leads::Here(Diversion::instead(true)),
             false => Leads::ToApp { endpoints },
         };
         app::App {

@@ -5,7 +5,11 @@ use std::{collections::HashSet, sync::PoisonError};
 use tokio::time::Instant;
 
 use super::{Hub, backoff::Backoff, wake::Mandate};
-use crate::step::{Goal, Next, is_unfinished, next_step};
+use crate::{
+    app::Observation,
+    progress::Step,
+    step::{Goal, Next, is_unfinished, next_step},
+};
 
 impl Hub {
     /// Has finished what is half done and waits for nothing but a write: to be called several times a minute.
@@ -33,10 +37,7 @@ impl Hub {
             let is_driven = wakes
                 .get(&app)
                 .is_some_and(|wake| wake.mandate() > Mandate::Watch);
-            if backoff.until <= now
-                && !is_driven
-                && matches!(next_step(&observation, Goal::Awake), Next::Write(_))
-            {
+            if backoff.until <= now && !is_driven && needs_a_write(&observation) {
                 backoffs.insert(app.clone(), backoff.next(now));
                 self.inner.enter(&mut wakes, &app, None, Mandate::Finish);
             }
@@ -44,5 +45,14 @@ impl Hub {
         // An app that is left so again soon after it was finished is not a new one.
         backoffs
             .retain(|app, backoff| unfinished.contains(app) || backoff.until + backoff.pause > now);
+    }
+}
+
+/// Whether a write is due, or is as soon as somebody looks at the endpoints.
+fn needs_a_write(observation: &Observation) -> bool {
+    match next_step(observation, Goal::Awake) {
+        Next::Write(_) => true,
+        Next::Wait { step, reason: None } => step == Step::Connecting,
+        Next::Wait { .. } | Next::Done | Next::Fail(_) => false,
     }
 }

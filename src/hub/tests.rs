@@ -1205,6 +1205,12 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
     let hub = cluster.hub(1);
     assert_eq!(hub.idle(&AppId::new("app")).await, Ok(()));
     assert_eq!(names(&cluster), ["divert", "idle"]);
+    let writes = cluster.writes("app");
+    let apart = writes[1].0 - writes[0].0;
+    assert!(
+        apart >= Duration::from_secs(3),
+        "the ingress needs time: {apart:?}"
+    );
     assert_eq!(hub.look(&host("app")).phase, Phase::Asleep);
     tokio::time::sleep(Duration::from_mins(5)).await;
     hub.sweep();
@@ -1235,7 +1241,7 @@ async fn a_visitor_who_comes_while_an_app_is_put_to_sleep_gets_it() {
     let hub = cluster.hub(1);
     let app = AppId::new("app");
     let visitor = async {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+        tokio::time::sleep(Duration::from_millis(3_500)).await;
         assert_eq!(names(&cluster), ["divert", "idle"]);
         last_phase(&hub, "app").await
     };

@@ -76,7 +76,7 @@ impl Cluster for OneApp {
             usual: None,
         };
         let leads = match self.replicas {
-            0 => Leads::Here(Diversion { restorable: true }),
+            0 => Leads::Here(Diversion::instead(true)),
             _ => Leads::ToApp {
                 endpoints: Endpoints::Ready,
             },
