@@ -16,8 +16,8 @@ use unidler::{
 };
 
 use crate::{
-    client, events::Notes, observe::Observer, settings::ClusterSettings, watching::Watching,
-    writer::Writer,
+    client, events::Notes, observe::Observer, settings::ClusterSettings, target::Target,
+    watching::Watching, writer::Writer,
 };
 
 /// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
@@ -59,6 +59,26 @@ impl KubernetesCluster {
             observer: Arc::new(Observer::new(watching, settings)),
             notes: Arc::new(Notes::new(writing.clone())),
             writer: Writer::new(writing),
+        }
+    }
+
+    /// The same, whose idled apps lead their visitors to `target`.
+    #[must_use]
+    pub fn diverting_to(self, target: Target) -> Self {
+        Self {
+            writer: self.writer.diverting_to(target),
+            ..self
+        }
+    }
+
+    /// Waits until the caches can be relied upon.
+    pub async fn ready(&self) {
+        let mut changes = self.observer.changes();
+        while self.not_ready().is_some() {
+            // The sender lives as long as the observer.
+            if changes.changed().await.is_err() {
+                return;
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, bail, ensure};
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
-use unidler::host::Host;
+use unidler::{app::AppId, host::Host};
 
 pub(crate) use self::checks::lost_port;
 use self::checks::{expect_ingress, expect_pods, kept, no_app};
@@ -27,6 +27,7 @@ use crate::{
 /// Two patches that idle an app, each on the condition of what was seen.
 #[derive(Debug)]
 pub struct Plan {
+    pub(crate) app: AppId,
     pub(crate) host: Host,
     pub(crate) namespace: String,
     pub(crate) service: String,
@@ -37,8 +38,6 @@ pub struct Plan {
     pub(crate) deployment: String,
     pub(crate) scale: JsonPatch,
     pub(crate) replicas: u32,
-    /// The value of the annotation, which tells our own idling from another one.
-    pub(crate) idled_at: String,
 }
 
 impl Plan {
@@ -146,17 +145,16 @@ pub fn plan(
          raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
     );
 
-    let idled_at = now.to_string();
     Ok(Plan {
+        app: found.id.clone(),
         host: host.clone(),
         namespace: namespace.clone(),
         service: service_name.clone(),
         divert: patch::divert(&service.value, &kept, target),
         kept,
         deployment: deployment_name.clone(),
-        scale: patch::idle(&deployment.value, &idled_at),
+        scale: patch::idle(&deployment.value, now),
         replicas,
-        idled_at,
     })
 }
 

@@ -12,6 +12,7 @@ use json_patch::{
     TestOperation,
     jsonptr::{PointerBuf, Token},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::api::PatchParams;
 use serde_json::{Value, json};
 
@@ -130,7 +131,9 @@ pub(crate) fn divert(service: &Service, kept: &ServiceWhenUnidled, target: &Targ
 }
 
 /// The patch of the Deployment. Its `resourceVersion` would be the wrong condition, as for a wake-up.
-pub(crate) fn idle(deployment: &Deployment, idled_at: &str) -> JsonPatch {
+pub(crate) fn idle(deployment: &Deployment, now: Timestamp) -> JsonPatch {
+    // The idler of 2020 writes whole seconds, too.
+    let idled_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let add = |path: [&str; 3], value: &str| {
         PatchOperation::Add(AddOperation {
             path: pointer(path),
@@ -150,7 +153,7 @@ pub(crate) fn idle(deployment: &Deployment, idled_at: &str) -> JsonPatch {
         }));
     }
     operations.extend([
-        add(["metadata", "annotations", IDLED_AT], idled_at),
+        add(["metadata", "annotations", IDLED_AT], &idled_at),
         add(
             ["metadata", "annotations", REPLICAS_WHEN_UNIDLED],
             &deployment.replicas.to_string(),

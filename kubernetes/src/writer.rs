@@ -3,7 +3,10 @@
 use std::{fmt, time::Duration};
 
 use json_patch::Patch as JsonPatch;
-use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService};
+use k8s_openapi::{
+    api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService},
+    jiff::Timestamp,
+};
 use kube::{Api, Client, api::Patch};
 use serde_json::Value;
 use tracing::info;
@@ -13,8 +16,9 @@ use crate::{
     cache::Cached,
     found::Found,
     objects::{Deployment, Service},
-    patch::{clear_idled, params, restore_service, scale},
+    patch::{clear_idled, divert, idle, params, restore_service, scale},
     retry_after::retry_after,
+    target::Target,
 };
 
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
@@ -24,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(crate) struct Writer {
     client: Client,
+    /// Where idled apps lead their visitors, if this idles any.
+    target: Option<Target>,
 }
 
 impl fmt::Debug for Writer {
@@ -34,7 +40,17 @@ impl fmt::Debug for Writer {
 
 impl Writer {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client }
+        Self {
+            client,
+            target: None,
+        }
+    }
+
+    pub(crate) fn diverting_to(self, target: Target) -> Self {
+        Self {
+            target: Some(target),
+            ..self
+        }
     }
 
     /// Does a write, if what it was decided on still holds.
@@ -62,9 +78,14 @@ impl Writer {
                     self.patch_service(service, restore_service(&service.value, &restored))
                         .await
                 }
-                (Write::Divert { .. }, _, Some(_)) | (Write::Idle { .. }, Some(_), _) => Err(
-                    ApplyError::Invalid("only the command `idle` idles apps".into()),
-                ),
+                (Write::Divert { .. }, _, Some(service)) => {
+                    let patch = self.diverting(&service.value)?;
+                    self.patch_service(service, patch).await
+                }
+                (Write::Idle { .. }, Some(workload), _) => {
+                    self.patch_deployment(workload, idle(&workload.value, Timestamp::now()))
+                        .await
+                }
                 _ => Err(ApplyError::Conflict),
             }
         };
@@ -72,6 +93,18 @@ impl Writer {
         tokio::time::timeout(TIMEOUT, request)
             .await
             .map_err(no_answer)?
+    }
+
+    fn diverting(&self, service: &Service) -> Result<Value, ApplyError> {
+        let invalid = |why: &str| ApplyError::Invalid(why.to_owned());
+        let target = self
+            .target
+            .as_ref()
+            .ok_or_else(|| invalid("nothing says where the visitors of an idled app go"))?;
+        let kept = service
+            .to_keep()
+            .map_err(|_| invalid("the Service cannot be given back as it is"))?;
+        Ok(divert(service, &kept, target))
     }
 
     async fn patch_deployment(

@@ -32,7 +32,7 @@ async fn main() -> ExitCode {
         Some(Command::Demo) => true,
         Some(Command::Operate(command)) => {
             // Their results are their output. The log is for when something is strange.
-            start_log(cluster.log_format, "warn", None);
+            start_log(cluster.log_format, "warn,unidler::hub=off", None);
             return command.run(&cluster).await.unwrap_or_else(|error| {
                 eprintln!("unidler: {error:#}");
                 ExitCode::from(2)

@@ -38,7 +38,12 @@ impl fmt::Display for Cause {
             Self::Woken => f.write_str("somebody woke the app in the meantime"),
             Self::Write(write, error) => {
                 let (object, _) = write.target();
-                write!(f, "cannot change {object}: {error}")
+                let what = match write {
+                    Write::Divert { .. } | Write::Restore { .. } => "switch",
+                    Write::Idle { .. } | Write::Scale { .. } => "scale",
+                    Write::ClearIdled { .. } => "unmark",
+                };
+                write!(f, "cannot {what} {object}: {error}")
             }
             Self::App(reason) => write!(f, "the app cannot be idled as it is: {reason:?}"),
             Self::Shutdown => f.write_str("unidler is shutting down"),

@@ -1228,7 +1228,7 @@ async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
     let NotIdled { cause, is_undone } = outcome.expect_err("a policy");
     assert_eq!(
         cause.to_string(),
-        "cannot change workload: the cluster forbids it: a policy"
+        "cannot scale workload: the cluster forbids it: a policy"
     );
     assert!(is_undone && cluster.is_awake("app"));
     assert_eq!(names(&cluster), ["divert", "idle", "idle", "restore"]);

@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 use unidler_kubernetes::{
     ApiServer,
     idle::{self, Target},
 };
 
-use super::output::{now, print};
+use super::output::print;
 use crate::config::ClusterArgs;
 
 /// The options of `unidler idle`.
@@ -41,11 +42,11 @@ impl Options {
         let target = Target::parse(self.unidler_host.as_deref(), &settings)?;
         api_server.expect_service(&target).await?;
         let listing = api_server.listing(&settings).await?;
-        let plan = idle::plan(&self.host, &listing, &settings, &target, now())?;
+        let plan = idle::plan(&self.host, &listing, &settings, &target, Timestamp::now())?;
         if self.dry_run {
             print(&plan.to_string());
         } else {
-            api_server.idle(&plan, &settings).await?;
+            plan.apply(&settings, &target).await?;
             print(&plan.done());
         }
         Ok(ExitCode::SUCCESS)

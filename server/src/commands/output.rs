@@ -1,12 +1,8 @@
 //! How results are written.
 
-use std::{
-    io::Write,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::io::Write;
 
 use clap::ValueEnum;
-use k8s_openapi::jiff::Timestamp;
 
 /// How results are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -24,12 +20,4 @@ pub(super) fn print(text: &str) {
 
 pub(super) fn json(value: &impl serde::Serialize) -> String {
     serde_json::to_string_pretty(value).unwrap_or_default()
-}
-
-/// This second.
-pub(super) fn now() -> Timestamp {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    Timestamp::from_second(i64::try_from(seconds).unwrap_or_default()).unwrap_or_default()
 }

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use k8s_openapi::jiff::Timestamp;
 use unidler_kubernetes::{ApiServer, status};
 
-use super::output::{Output, json, now, print};
+use super::output::{Output, json, print};
 use crate::config::ClusterArgs;
 
 /// The options of `unidler status`.
@@ -27,7 +28,7 @@ impl Options {
         let listing = ApiServer::connect().await?.listing(&settings).await?;
         let apps = status::apps(&listing, &settings);
         print(&match self.output {
-            Output::Text => status::table(&apps, now()),
+            Output::Text => status::table(&apps, Timestamp::now()),
             Output::Json => json(&apps),
         });
         Ok(ExitCode::SUCCESS)
