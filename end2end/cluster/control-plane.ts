@@ -49,11 +49,11 @@ export interface ControlPlane {
 }
 
 export interface Options {
-    /** Addresses of Services. By default of this machine: whoever listens at all of its addresses is found at a Service's, without any kube-proxy. */
+    /** Addresses of Services. By default local ones: a process that listens on all addresses is reached at a Service's, without kube-proxy. */
     serviceRange?: string;
     /** Further controllers of kube-controller-manager. */
     controllers?: string[];
-    /** Of the node, if it is to have one that can be reached. */
+    /** Address of the node, if processes are to be reached there. */
     nodeAddress?: string;
     /** Arguments of build.sh. */
     build?: string[];

@@ -1,4 +1,4 @@
-/** Apps that are awake, of each kind, behind an Ingress or an HTTPRoute. */
+/** Awake apps: Deployments and StatefulSets, behind an Ingress or an HTTPRoute. */
 import { randomBytes } from "node:crypto";
 
 import { type Api } from "../cluster/api";
@@ -21,11 +21,11 @@ export interface Wishes {
     replicas?: number;
     /** From the start of a pod to its readiness. */
     startSeconds?: number;
-    /** How long a pod serves on after its deletion. 0: it exits at once. */
+    /** For how long a pod keeps serving after its deletion. 0: it exits at once. */
     drainSeconds?: number;
 }
 
-/** Creates an app and waits for nothing. Its Service has port 80, named `http`. */
+/** Creates an app, without waiting for its pods. Its Service has port 80, named `http`. */
 export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", replicas = 2, startSeconds = 2, drainSeconds = 3 }: Wishes = {}): Promise<FieldApp> {
     const id = randomBytes(3).toString("hex");
     const host = `www-${id}.localhost`;
@@ -35,14 +35,14 @@ export async function createApp(api: Api, { workload = "Deployment", route = "In
     return app;
 }
 
-/** Leaves the namespace to be deleted: nobody waits until its last pod is gone. */
+/** Deletes an app, without waiting for its pods. */
 export async function deleteApp(api: Api, app: FieldApp): Promise<void> {
     await api.delete(app.route, app.namespace, app.name);
     await api.delete(app.workload, app.namespace, app.name);
     await deleteIdledApp(api, app);
 }
 
-/** Gives an app as many replicas, at once. */
+/** Sets the number of an app's replicas. */
 export async function scale(api: Api, { workload, namespace, name }: FieldApp, replicas: number): Promise<void> {
     await api.patch(workload, namespace, name, { spec: { replicas } });
 }
@@ -79,7 +79,7 @@ function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: numb
         [`${name}.stage.kwok.x-k8s.io/delay`]: `${seconds}s`,
         [`${name}.stage.kwok.x-k8s.io/jitter-delay`]: `${seconds}s`,
     });
-    // The pod outlives its program: no other gets its address before.
+    // The pod outlives its program, so that no other pod gets its address before.
     const terminationGracePeriodSeconds = drainSeconds + 1;
     const annotations = {
         ...stage("pod-create", 0),

@@ -1,21 +1,21 @@
-/** Visitors at a steady rate, who note what they get and from whom. */
+/** Visitors at a steady rate. Records what each gets, and from whom. */
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { until } from "../cluster/wait";
 import { WEB_PORT } from "./setup";
 
-/** What came of one request. */
+/** The outcome of one request. */
 export interface Answer {
     /** When it was sent, in milliseconds of `Date.now()`. */
     at: number;
     /** How long it took, in milliseconds. */
     took: number;
-    /** 0 if there was none. */
+    /** 0 without an answer. */
     status: number;
-    /** Whom the answer is from. `nobody`: Traefik's own, or none. */
+    /** Who answered. `nobody`: Traefik itself, or no one. */
     by: "app" | "unidler" | "nobody";
-    /** The pod, if it is from the app. */
+    /** The pod, if the app answered. */
     pod: string | undefined;
     error: string | undefined;
 }
@@ -24,15 +24,15 @@ export interface Style {
     perSecond?: number;
     path?: string;
     headers?: Record<string, string>;
-    /** Whether connections are kept. If not, each request has one of its own. */
+    /** Whether connections are reused. If not, each request opens a new one. */
     isKeptAlive?: boolean;
 }
 
-/** Who waits longer than this has had no answer, in milliseconds. */
+/** A request without an answer for this long has failed, in milliseconds. */
 const PATIENCE = 20_000;
 
 export class Load {
-    /** What came of the requests so far, in the order of their ends. */
+    /** The outcomes so far, in the order in which they were known. */
     readonly answers: Answer[] = [];
     private readonly sent: Promise<void>[] = [];
     private readonly agent: Agent | undefined;
@@ -52,7 +52,7 @@ export class Load {
         return new Load(host, style);
     }
 
-    /** Sends no more, and gives what came of all that were sent. */
+    /** Stops sending, and returns the remaining outcomes in the order of sending. */
     async stop(): Promise<Answer[]> {
         this.isStopping = true;
         await this.running;
@@ -61,7 +61,7 @@ export class Load {
         return this.answers.sort((a, b) => a.at - b.at);
     }
 
-    /** Waits until all requests of some seconds have had an answer from the same side: nothing sends them anywhere else any more. */
+    /** Waits until one side has answered every request for some seconds: by default longer than Traefik takes to apply a change. */
     async settles(by: Answer["by"], seconds = 2.5): Promise<void> {
         let since = Date.now();
         await until(`all answers are from ${by}`, 60, async () => {
@@ -98,18 +98,18 @@ export function visit(host: string, { path = "/", headers = {} }: Style = {}, ag
     });
 }
 
-/** Those that no visitor should see: neither the app's nor unidler's, or the app's error. */
+/** Answers that visitors should not see: from neither the app nor unidler, or an error of the app. */
 export function failures(answers: Answer[]): Answer[] {
     return answers.filter(({ by, status }) => by === "nobody" || (by === "app" && status >= 400));
 }
 
-/** The milliseconds from a moment to the first answer after it that is from one side, and to the last. */
+/** When one side began and ceased to answer, in milliseconds since a moment. */
 export function span(answers: Answer[], by: Answer["by"], since: number): string {
     const times = answers.filter((answer) => answer.by === by && answer.at >= since).map(({ at, took }) => at + took - since);
     return `${Math.min(...times)} to ${Math.max(...times)} ms`;
 }
 
-/** Answers by kind, such as `unidler 503`, with how many there were and when: seconds since a moment. */
+/** A table of the answers by kind, such as `unidler 503`, with their number and times, in seconds since a moment. */
 export function table(answers: Answer[], since: number): string {
     const kinds = new Map<string, Answer[]>();
     for (const answer of answers) {

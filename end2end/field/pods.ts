@@ -1,6 +1,6 @@
 /**
- * What runs in the pods: kwok's have no process, so for each there is a web server at the pod's own address. It listens
- * while the pod is Ready, goes on for a while when the pod is deleted, as a program that handles SIGTERM does, and then refuses
+ * The programs in the pods. kwok's pods have no processes, so each gets a web server here, on the pod's own address. It listens while
+ * the pod is Ready, keeps serving for a while after the pod is deleted, like a program that handles SIGTERM, and then refuses
  * connections.
  */
 import { createHash } from "node:crypto";
@@ -13,7 +13,7 @@ import { type Pod } from "../cluster/objects";
 
 /** The container's port. */
 export const POD_PORT = 3000;
-/** Annotation of a pod: how many milliseconds it serves on after its deletion. 0: it exits at once. */
+/** Annotation of a pod: for how many milliseconds it keeps serving after its deletion. 0: it exits at once. */
 export const DRAIN = "unidler.tests/drain-milliseconds";
 
 export class Pods {
@@ -22,7 +22,7 @@ export class Pods {
 
     private constructor() {}
 
-    /** Plays all pods that have the label `app`, until it is stopped. */
+    /** Runs the programs of all pods with the label `app`, until it is stopped. */
     static async start(api: Api): Promise<Pods> {
         const pods = new Pods();
         await api.follow("Pod", pods.stopped.signal, (change, pod) => pods.note(change, pod));
@@ -95,7 +95,7 @@ const FILES: Record<string, { type: string; content: string }> = {
     },
 };
 
-/** A page at every path, some files, and an event stream that says who sends it five times a second. */
+/** Serves a page at every path, some files, and an event stream that names the pod five times a second. */
 function answer(app: string, pod: string, { url = "/", headers }: IncomingMessage, response: ServerResponse): void {
     const { pathname } = new URL(url, "http://app");
     const file = FILES[pathname];
@@ -115,7 +115,7 @@ function answer(app: string, pod: string, { url = "/", headers }: IncomingMessag
     }
 }
 
-/** A WebSocket that sends back each short text, with the pod's name before it. */
+/** A WebSocket that returns each text of less than 126 bytes, after the pod's name. */
 function echo(pod: string, { headers }: IncomingMessage, socket: Duplex, head: Buffer): void {
     const accept = createHash("sha1").update(`${headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);

@@ -1,6 +1,6 @@
 /**
- * Once per test run, inside namespace.sh: the control plane, and the data path of a cluster in front of it. kube-proxy carries
- * packets from cluster IPs to endpoints, and Traefik routes by Ingresses and HTTPRoutes.
+ * Once per test run, inside namespace.sh: the control plane and the data path of a cluster. kube-proxy redirects connections
+ * from cluster IPs to endpoints, and Traefik routes visitors by Ingresses and HTTPRoutes.
  */
 import { execFileSync } from "node:child_process";
 import { appendFileSync, readFileSync, readdirSync } from "node:fs";
@@ -16,14 +16,14 @@ import { until } from "../cluster/wait";
 
 /** Where Traefik listens, for Ingresses and for the Gateway alike. */
 export const WEB_PORT = 80;
-/** The namespace of the Gateway, whose name is `web`. */
+/** The namespace of the Gateway, which is called `web`. */
 export const GATEWAY_NAMESPACE = "gateway";
-/** As which Traefik reports the status of a route. */
+/** The name under which Traefik reports the status of routes. */
 export const GATEWAY_CONTROLLER = "traefik.io/gateway-controller";
 
 /** What the tests know of the data path. */
 export interface FieldFacts {
-    /** Of the only node, outside of the addresses of pods. */
+    /** Address of the only node. */
     nodeAddress: string;
     /** The cluster IP of unidler's own Service. */
     unidlerAddress: string;
@@ -84,7 +84,7 @@ function kubeProxyFlags(kubeconfig: string): string[] {
         "proxy-mode": "nftables",
         "hostname-override": NODE,
         "cluster-cidr": "10.244.0.0/16",
-        // Settings of the whole machine, which a namespace cannot change.
+        // These settings are the machine's: they cannot be changed from a namespace.
         "conntrack-max-per-core": 0,
         "conntrack-tcp-timeout-established": 0,
         "conntrack-tcp-timeout-close-wait": 0,
@@ -113,7 +113,7 @@ function flags(options: Record<string, string | number | boolean>): string[] {
     return Object.entries(options).map(([name, value]) => `--${name}=${value}`);
 }
 
-/** The definitions of the Gateway API's kinds, of the version that this Traefik was built with. */
+/** The CRDs of the Gateway API, in the version that Traefik was built with. */
 function gatewayApi(): KubeObject[] {
     const module = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api"], { cwd: __dirname, encoding: "utf8" }).trim();
     const dir = join(module, "config/crd/standard");
@@ -153,8 +153,8 @@ function traefikAnswers(): Promise<boolean> {
 }
 
 /**
- * unidler's Service as we ship it, without a selector: `serveAt` says which processes are behind it. There is no name server,
- * so its name is in the hosts file. Gives its cluster IP.
+ * Creates unidler's Service as in `deploy/`, but without a selector: `serveAt` sets its endpoints. Its name goes into the hosts file,
+ * since there is no DNS. Returns its cluster IP.
  */
 async function createUnidlerService(api: Api): Promise<string> {
     const { metadata, spec, ...kind } = shipped("unidler.yaml").find(({ kind }) => kind === "Service") as Service;
@@ -165,10 +165,10 @@ async function createUnidlerService(api: Api): Promise<string> {
     return clusterIP;
 }
 
-/** Makes processes at these ports of the node what is behind unidler's Service. */
+/** Sets the endpoints of unidler's Service: processes that listen on these ports of the node. */
 export async function serveAt(api: Api, ...listeners: number[]): Promise<void> {
     const { nodeAddress } = fieldFacts();
-    // A slice has one port for all of its endpoints.
+    // All endpoints of a slice have the same port.
     for (const [index, port] of listeners.entries()) await api.apply(unidlerSlice(index, nodeAddress, port));
     for (let index = listeners.length; await api.isThere("EndpointSlice", "unidler", unidlerSlice(index, "", 0).metadata.name); index++) {
         await api.delete("EndpointSlice", "unidler", unidlerSlice(index, "", 0).metadata.name);

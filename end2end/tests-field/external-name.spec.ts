@@ -1,4 +1,4 @@
-/** The hand-over of 2020, in which the Service of an idled app becomes an ExternalName: what it is like behind a real controller. */
+/** The hand-over of 2020, in which the Service of an idled app becomes an ExternalName, behind a real ingress controller. */
 import { type Page } from "@playwright/test";
 
 import { run } from "../cluster/program";
@@ -6,7 +6,7 @@ import { Load, failures, span, table } from "../field/load";
 import { THREE_WRITES, expectAwake } from "../tests-cluster/fixtures";
 import { expect, test } from "./fixtures";
 
-test("a visitor of an app that was idled from the command line reads words until the app opens, whatever Traefik answers", async ({ page, api, unidler: _, startApp, operator, watchWrites }) => {
+test("a visitor of an app that was idled from the command line sees the page until the app opens, whatever Traefik answers", async ({ page, api, unidler: _, startApp, operator, watchWrites }) => {
     const app = await startApp();
     const load = Load.start(app.host);
     await load.settles("app", 1);
@@ -36,8 +36,8 @@ test("a visitor of an app that was idled from the command line reads words until
     console.log(`${table(waking, visited)}\nthe page: ${headings.join(" → ")}`);
 
     expect(failures(idling), table(idling, idled)).toEqual([]);
-    // The endpoints of the pods of before are in the API until the Service has its new ones, and Traefik applies a change every two
-    // seconds: other visitors may get its 502 for as long. Once the app has answered, it does so every time.
+    // An ExternalName keeps the endpoints of pods that are gone, and Traefik applies a change at most every two seconds. So, after the
+    // switch, other visitors may get 502 for two seconds. From the app's first answer on, all answers are the app's.
     const opened = waking.find(({ by }) => by === "app")?.at ?? NaN;
     expect(waking.filter(({ at, by }) => at > opened && by === "nobody"), table(waking, visited)).toEqual([]);
     expect(pages, "the visitor saw two pages").toEqual(["200 of unidler", "200"]);
@@ -45,7 +45,7 @@ test("a visitor of an app that was idled from the command line reads words until
     expect(asked.writes()).toEqual(THREE_WRITES);
 });
 
-/** The pages that a browser gets from now on. */
+/** The responses to navigations from now on. */
 function documentsOf(page: Page): string[] {
     const documents: string[] = [];
     page.on("response", (response) => {
@@ -55,7 +55,7 @@ function documentsOf(page: Page): string[] {
     return documents;
 }
 
-/** The headings that a browser shows from now on, in their order. To be called before a page is opened. */
+/** The headings that the browser shows from now on, in order. Call this before opening a page. */
 async function headingsOf(page: Page): Promise<string[]> {
     const headings: string[] = [];
     await page.exposeFunction("noteHeading", (heading: string) => {

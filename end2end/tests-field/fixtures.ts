@@ -1,4 +1,4 @@
-/** What each test finds: the pods' programs, unidler behind its own Service, and apps that Traefik has on its routes. */
+/** Fixtures of the field tests: running pods, unidler behind its own Service, and apps that are reached through Traefik. */
 import { basename } from "node:path";
 
 import { test as base, expect } from "@playwright/test";
@@ -17,13 +17,13 @@ import { type Asked, UNIDLER_USER } from "../tests-cluster/fixtures";
 export { expect };
 
 interface Fixtures {
-    /** Under its own ServiceAccount, reached at its cluster IP. */
+    /** Runs under its own ServiceAccount, and is reached at its cluster IP. */
     unidler: Unidler;
-    /** Creates an app and waits until a visitor reaches it through Traefik. It is deleted after the test. */
+    /** Creates an app and waits until visitors reach it through Traefik. The app is deleted after the test. */
     startApp: (wishes?: Wishes) => Promise<FieldApp>;
-    /** A kubeconfig of a person who may do anything, for the commands. */
+    /** Kubeconfig of an administrator, for the commands. */
     operator: string;
-    /** What unidler has asked of the API since this was called. */
+    /** Returns unidler's requests to the API server from now on. */
     watchWrites: () => Asked;
     logs: void;
 }
@@ -50,7 +50,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLER_SHUTDOWN_DELAY: "0" }, logFile);
         await serveAt(api, unidler.port);
         await expect.poll(() => isServedAt(fieldFacts().unidlerAddress), { message: "unidler answers at its cluster IP" }).toBe(true);
-        // Only then has it looked for wake-ups to finish, and half an idling would look like one.
+        // By then it has resumed unfinished wake-ups, which a half idled app would look like.
         await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
         await use(unidler);
         await unidler.stop();

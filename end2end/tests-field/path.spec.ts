@@ -60,7 +60,7 @@ test("a program that exits at once costs visitors errors while Traefik does not 
     expect(failures(answers), "the tests would see an error if there was one").not.toEqual([]);
 });
 
-/** Waits until no pod of before is left, and as many as before are ready. */
+/** Restarts an app and waits until all of its pods are new and ready. */
 async function restart(api: Api, app: FieldApp): Promise<void> {
     const before = await podsOf(api, app);
     await rolloutRestart(api, app);

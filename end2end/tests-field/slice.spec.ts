@@ -1,6 +1,6 @@
 /**
- * An EndpointSlice with unidler's cluster IP leads an app's visitors to unidler, while the app's Service stays as it is. The
- * slice and the replicas are written by hand here.
+ * An EndpointSlice with unidler's cluster IP routes an app's visitors to unidler, while the app's Service stays as it is. Here, the
+ * tests write the slice and the replicas themselves.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 
