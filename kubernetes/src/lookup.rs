@@ -120,6 +120,15 @@ impl fmt::Display for NotFound {
     }
 }
 
+/// The hosts of all rules, wildcards included.
+fn rules(ingresses: &[Arc<Cached<Ingress>>]) -> BTreeSet<&str> {
+    ingresses
+        .iter()
+        .flat_map(|ingress| &ingress.value.rules)
+        .map(|rule| &*rule.host)
+        .collect()
+}
+
 impl Caches {
     /// Finds the app of a host.
     pub(crate) fn find(&self, host: &Host) -> Result<Found, NotFound> {
@@ -181,12 +190,7 @@ impl Caches {
     /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
     pub(crate) fn apps(&self) -> Vec<Found> {
         let ingresses = self.ingresses.all();
-        let rules: BTreeSet<&str> = ingresses
-            .iter()
-            .flat_map(|ingress| &ingress.value.rules)
-            .map(|rule| &*rule.host)
-            .collect();
-        let candidates = rules.into_iter().flat_map(|rule| {
+        let candidates = rules(&ingresses).into_iter().flat_map(|rule| {
             self.candidates(rule, Host::parse(rule).ok().as_ref())
                 .into_values()
         });
@@ -211,9 +215,15 @@ impl Caches {
             .collect()
     }
 
-    /// Why a rule that should lead to an app does not.
-    pub(crate) fn not_found(&self, rule: &str, host: Option<&Host>) -> Option<NotFound> {
-        self.decided(rule, host).err().flatten()
+    /// The hosts of rules that should lead to an app and do not, with why.
+    pub(crate) fn not_found(&self) -> Vec<(String, NotFound)> {
+        let ingresses = self.ingresses.all();
+        let rules = rules(&ingresses).into_iter();
+        let not_found = |rule: &str| {
+            let found = self.decided(rule, Host::parse(rule).ok().as_ref());
+            Some((rule.to_owned(), found.err()??))
+        };
+        rules.filter_map(not_found).collect()
     }
 
     /// The app that a rule leads to. The error is `None` if it leads to none.

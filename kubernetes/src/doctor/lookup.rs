@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use unidler::{host::Host, progress::Reason};
+use unidler::progress::Reason;
 
 use super::{
     apps,
@@ -24,17 +24,8 @@ pub(crate) fn findings(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
         .iter()
         .flat_map(|found| apps::findings(snapshot, found))
         .collect();
-    let caches = &snapshot.listing.0;
-    let ingresses = caches.ingresses.all();
-    let rules: BTreeSet<&str> = ingresses
-        .iter()
-        .flat_map(|ingress| &ingress.value.rules)
-        .map(|rule| &*rule.host)
-        .collect();
-    for rule in rules {
-        if let Some(error) = caches.not_found(rule, Host::parse(rule).ok().as_ref()) {
-            findings.extend(not_found(snapshot, rule, &error));
-        }
+    for (rule, error) in snapshot.listing.0.not_found() {
+        findings.extend(not_found(snapshot, &rule, &error));
     }
     findings.extend(unserved(snapshot, found));
     findings

@@ -441,6 +441,28 @@ fn what_is_no_ones_business_is_not_told() {
     assert_eq!(elsewhere, []);
 }
 
+/// The commands know an app by what the server knows it by.
+#[test]
+fn an_object_that_is_being_deleted_is_gone_and_each_key_label_counts() {
+    let leaving = findings_of(|cluster| {
+        let mut leaving = twin(&cluster.deployments[0]);
+        leaving["metadata"]["labels"] = json!({ "mojanalytics.xyz/idled": "true" });
+        leaving["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        cluster.deployments.push(leaving);
+    });
+    assert_eq!(leaving, []);
+    let rstudio = findings_of(|cluster| {
+        cluster.deployments[0]["metadata"]["labels"] =
+            json!({ "unidler-key": "tool.example", "mojanalytics.xyz/idled": "true" });
+        cluster.ingresses.clear();
+        cluster.services.remove(0);
+    });
+    let [only] = &*rstudio else {
+        panic!("{rstudio:#?}")
+    };
+    assert_eq!(only.check, "host-not-served");
+}
+
 #[test]
 fn the_worst_comes_first_and_each_has_its_lines() {
     let found = findings_of(|cluster| {

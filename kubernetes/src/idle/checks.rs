@@ -12,23 +12,22 @@ use crate::{
 
 /// What a Service has to keep, if that is all that it loses.
 pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidled> {
-    let name = format!("Service {}/{}", service.namespace, service.name);
     let instead = "Let the Ingress lead to an ordinary Service (type ClusterIP, with a selector) that has the key label instead";
     service.value.to_keep().map_err(|why| match why {
         Irreversible::ExternalName => anyhow!(
-            "{name} is an ExternalName that leads elsewhere: there are no pods behind it to idle"
+            "{service} is an ExternalName that leads elsewhere: there are no pods behind it to idle"
         ),
         Irreversible::Type(other) => anyhow!(
-            "{name} is of type {other}: its ports or its address outside of the cluster would be lost. {instead}"
+            "{service} is of type {other}: its ports or its address outside of the cluster would be lost. {instead}"
         ),
         Irreversible::Headless => anyhow!(
-            "{name} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
+            "{service} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
         ),
         Irreversible::ExternalIps => {
-            anyhow!("{name} has external IPs, which would lead to the unidler. {instead}")
+            anyhow!("{service} has external IPs, which would lead to the unidler. {instead}")
         }
         Irreversible::NoSelector => {
-            anyhow!("{name} has no selector: nobody would find its pods again. {instead}")
+            anyhow!("{service} has no selector: nobody would find its pods again. {instead}")
         }
     })
 }
@@ -37,10 +36,8 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
 pub(crate) fn expect_ingress(ingress: &Cached<Ingress>, service: &str) -> anyhow::Result<()> {
     if let Some(port) = lost_port(&ingress.value, service) {
         bail!(
-            "Ingress {}/{} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
-             `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80",
-            ingress.namespace,
-            ingress.name
+            "{ingress} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
+             `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80"
         );
     }
     Ok(())
