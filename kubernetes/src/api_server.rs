@@ -38,7 +38,7 @@ const PAGE: u32 = 500;
 /// The API server, asked once for everything that a command needs.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
 pub struct ApiServer {
-    pub(crate) client: Client,
+    client: Client,
     /// Whether we run in it.
     pub(crate) in_cluster: bool,
 }
@@ -53,7 +53,7 @@ impl ApiServer {
         let mut config = configuration().await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        // A write whose answer was lost would be refused the second time, for a reason that is none.
+        // Whoever runs a command waits for it, and can run it again.
         config.default_retry = false;
         let client = Client::try_from(config).context(UNUSABLE)?;
         Ok(Self {
@@ -110,8 +110,8 @@ impl ApiServer {
             name, namespace, ..
         }: &Target,
     ) -> anyhow::Result<()> {
-        let found = self
-            .services(namespace)
+        let services = KubeApi::<KubeService>::namespaced(self.client.clone(), namespace);
+        let found = services
             .get_opt(name)
             .await
             .context("cannot read the Service of the unidler")?;
@@ -121,10 +121,6 @@ impl ApiServer {
                  --unidler-host where it is"
             )
         })
-    }
-
-    pub(crate) fn services(&self, namespace: &str) -> KubeApi<KubeService> {
-        KubeApi::namespaced(self.client.clone(), namespace)
     }
 
     /// The rights that an account does not have; `None` means our own ([Kubernetes: checking API access]).
@@ -195,21 +191,5 @@ impl ApiServer {
             }
         };
         Ok(status.is_some_and(|status| status.allowed))
-    }
-}
-
-/// What the API server said, in words for people.
-pub(crate) fn explained(error: kube::Error) -> anyhow::Error {
-    match error {
-        kube::Error::Api(status)
-            if status.code == 409
-                || status
-                    .message
-                    .starts_with("the server rejected our request") =>
-        {
-            anyhow::anyhow!("it has changed meanwhile: try again")
-        }
-        kube::Error::Api(status) => anyhow::anyhow!(status.message.clone()),
-        error => error.into(),
     }
 }

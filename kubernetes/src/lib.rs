@@ -4,7 +4,7 @@
 //!  API server ──a watch per kind──> caches: Ingress, Deployment, Service      shared, trimmed, indexed
 //!             ──2 watches─────────> rollout (pods, endpoints)                 per app, only while it wakes
 //!                                      │
-//!                    lookup, objects, pods, observe                           pure: which app, how far it is
+//!                    lookup, found, objects, pods, observe                    pure: which app, how far it is
 //!                                      │
 //!                    cluster: observe / watch / apply ──> writer ──> patch    three conditional patches
 //!

@@ -95,18 +95,18 @@ pub(crate) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) 
     json!({ "metadata": metadata, "spec": spec })
 }
 
-pub(crate) fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
+fn pointer<const N: usize>(path: [&str; N]) -> PointerBuf {
     PointerBuf::from_tokens(path.map(Token::new))
 }
 
-pub(crate) fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
+fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperation {
     PatchOperation::Test(TestOperation {
         path: pointer(path),
         value,
     })
 }
 
-pub(crate) fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
+fn remove<const N: usize>(path: [&str; N]) -> PatchOperation {
     PatchOperation::Remove(RemoveOperation {
         path: pointer(path),
     })

@@ -3,7 +3,7 @@
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, networking::v1::IngressClass};
 
 use crate::{
-    api_server::{ApiServer, explained},
+    api_server::ApiServer,
     listing::Listing,
     rights::{Right, ServiceAccount},
     settings::ClusterSettings,
@@ -97,7 +97,10 @@ fn seen<T: Default>(
     answer.unwrap_or_else(|error| {
         unseen.push(Unseen {
             what,
-            error: explained(error).to_string(),
+            error: match error {
+                kube::Error::Api(status) => status.message.clone(),
+                error => error.to_string(),
+            },
         });
         T::default()
     })
