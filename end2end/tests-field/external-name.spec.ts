@@ -36,10 +36,11 @@ test("a visitor of an app that was idled from the command line sees the page unt
     console.log(`${table(waking, visited)}\nthe page: ${headings.join(" → ")}`);
 
     expect(failures(idling), table(idling, idled)).toEqual([]);
-    // An ExternalName keeps the endpoints of pods that are gone, and Traefik applies a change at most every two seconds. So, after the
-    // switch, other visitors may get 502 for two seconds. From the app's first answer on, all answers are the app's.
-    const opened = waking.find(({ by }) => by === "app")?.at ?? NaN;
-    expect(waking.filter(({ at, by }) => at > opened && by === "nobody"), table(waking, visited)).toEqual([]);
+    // An ExternalName keeps the endpoints of pods that are gone, once in their own slice and once mirrored, and Traefik applies a change
+    // at most every two seconds. So, after the switch, all other visitors may get 502 for two seconds; or half of them, if Traefik read
+    // the slices when one had its new endpoints and the other was still there.
+    const failed = failures(waking);
+    expect((failed.at(-1)?.at ?? 0) - (failed[0]?.at ?? 0), `milliseconds of errors\n${table(waking, visited)}`).toBeLessThan(3000);
     expect(pages, "the visitor saw two pages").toEqual(["200 of unidler", "200"]);
     expect(headings.filter((heading) => !["This app is asleep", "Waking up the app", "Almost there"].includes(heading))).toEqual([`Hello from ${app.host}`]);
     expect(asked.writes()).toEqual(THREE_WRITES);
