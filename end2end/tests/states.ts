@@ -10,7 +10,10 @@ const at = (scene: string, state: string) => async (page: Page, demo: Demo) => {
     await expect(phase(page)).toHaveAttribute("data-phase", state);
 };
 
-/** As {@link at}, for as long as anybody looks: without an answer to whether the app responds, the page does not go there. */
+/**
+ * As {@link at}, for as long as anybody looks: without an answer to whether the app responds, the page does not go there.
+ * A page without its module learns nothing then.
+ */
 const waking = (scene: string) => async (page: Page, demo: Demo) => {
     await page.route("**/_unidler/status", () => {});
     await at(scene, "waking")(page, demo);
@@ -41,7 +44,6 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
     },
     waking: waking("slow"),
     "after a form": async (page, demo) => {
-        await page.route("**/_unidler/status", () => {});
         await submit(page, demo.url("slow", "/contact"));
         await expect(phase(page)).toHaveAttribute("data-phase", "waking");
     },
@@ -59,7 +61,7 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.locator(".estimate")).toHaveText(/longer than usual/);
     },
     troubled: async (page, demo) => {
-        await waking("held-back")(page, demo);
+        await at("held-back", "waking")(page, demo);
         await expect(page.locator(".lead")).toHaveText("The app is being held back on purpose.");
     },
     "in line": async (page, demo) => {
