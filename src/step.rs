@@ -60,9 +60,8 @@ pub fn next_step(observation: &Observation, goal: Goal) -> Next {
 }
 
 fn idle(app: &App) -> Next {
-    let is_elsewhere = |service: &Service| matches!(service.leads, Leads::Elsewhere);
-    if app.services.iter().any(is_elsewhere) {
-        return Next::Fail(Reason::ServiceElsewhere);
+    if let Some(reason) = app.services.iter().find_map(|service| lost(&service.leads)) {
+        return Next::Fail(reason);
     }
     if app.parts().next().is_none() {
         return Next::Fail(Reason::SwitchedOff);
@@ -731,6 +730,13 @@ mod tests {
         let mut elsewhere = app.clone();
         elsewhere.services[1].leads = Leads::Elsewhere;
         assert_eq!(next(&elsewhere), Next::Fail(Reason::ServiceElsewhere));
+        let mut unknown = app.clone();
+        unknown.services[0] = diverted("s", false);
+        assert_eq!(
+            next(&unknown),
+            Next::Fail(Reason::ServiceUnknown),
+            "nobody could lead its visitors back"
+        );
 
         assert_eq!(next(&app), divert("s"));
         app.services[0] = diverted("s", true);

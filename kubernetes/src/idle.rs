@@ -18,6 +18,7 @@ pub(crate) use self::checks::lost_port;
 use self::checks::{expect_ingress, expect_pods, kept, no_app};
 pub use crate::target::Target;
 use crate::{
+    caches::Caches,
     listing::Listing,
     objects::{PointsAt, ServiceWhenUnidled},
     patch,
@@ -97,7 +98,17 @@ impl fmt::Display for Plan {
 /// If the app must not be idled, in words that tell what to do.
 pub fn plan(
     host: &Host,
-    listing: &Listing,
+    Listing(caches): &Listing,
+    settings: &ClusterSettings,
+    target: &Target,
+    now: Timestamp,
+) -> anyhow::Result<Plan> {
+    decide(host, caches, settings, target, now)
+}
+
+fn decide(
+    host: &Host,
+    caches: &Caches,
     settings: &ClusterSettings,
     target: &Target,
     now: Timestamp,
@@ -107,8 +118,7 @@ pub fn plan(
         max_replicas,
         ..
     } = settings;
-    let found = listing
-        .0
+    let found = caches
         .find(host)
         .map_err(|error| no_app(&error, host, key_label))?;
     let ([deployment], [service]) = (&*found.workloads, &*found.services) else {

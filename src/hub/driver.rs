@@ -55,6 +55,8 @@ const TAKE_OVER: Duration = Duration::from_secs(3);
 const STRANDED: Duration = Duration::from_secs(60);
 /// How long a reason is shown, without any change, before it is a failure. One that may pass is shown for longer.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long an app has to look asleep before that is believed: each object is seen as late as its own watch brings it.
+const CONFIRM: Duration = Duration::from_secs(1);
 /// For how long a visitor's app is watched after it has become ready: its page still asks.
 const LINGER: Duration = Duration::from_secs(60);
 
@@ -194,6 +196,11 @@ impl Driver {
         if self.wake.mandate().goal() == Goal::Asleep {
             return self.consider_idling(observation).await;
         }
+        if let Ok(app) = observation
+            && self.undo(app).await
+        {
+            return;
+        }
         let next = next_step(observation, Goal::Awake);
         self.was_down |= !matches!(
             next,
@@ -239,9 +246,6 @@ impl Driver {
             Next::Done => {
                 self.publish_ready();
                 self.wake.end_finish();
-                if let Some(idling) = self.idling.take() {
-                    idling.fail(Cause::Woken, true);
-                }
             }
             Next::Fail(reason) => {
                 self.publish(Phase::Failed { reason });
@@ -259,6 +263,9 @@ impl Driver {
                 _ => self.write(write).await,
             },
             Next::Wait { .. } => {}
+            Next::Done if self.sight.latest_change() + CONFIRM > Instant::now() => {
+                self.ring_at(Some(self.sight.latest_change() + CONFIRM));
+            }
             Next::Done => {
                 if let Some(idling) = self.idling.take() {
                     idling.succeed();
@@ -288,8 +295,58 @@ impl Driver {
         self.wake.nudge.notify_one();
     }
 
+    /// Whether what was done to put the app to sleep is being undone.
+    fn is_undoing(&self) -> bool {
+        let idling = self.idling.as_ref();
+        idling.is_some_and(|idling| idling.failed.is_some())
+    }
+
+    /// Undoes what was done to put the app to sleep, and says so when nothing of it is left. What has lost its replicas is
+    /// woken like any other app; what has only lost its visitors gets them back at once, whether it is up or not. Whether
+    /// there was such a thing to do.
+    async fn undo(&mut self, app: &App) -> bool {
+        // A visitor who wants it woken has ended the attempt.
+        if let Some(idling) = &mut self.idling {
+            idling.failed.get_or_insert(Cause::Woken);
+        }
+        if !self.is_undoing() {
+            return false;
+        }
+        let is_ours = |id: &ObjectId| self.pace.idled.contains_key(id);
+        let mut taken = app.workloads.iter().filter(|each| is_ours(&each.id));
+        let mut services = app.services.iter().filter(|each| is_ours(&each.id));
+        let diverted = services.find(|service| matches!(service.leads, Leads::Here(_)));
+        match (taken.next(), diverted) {
+            (None, Some(service)) => {
+                let write = Write::Restore {
+                    service: service.id.clone(),
+                    version: service.version.clone(),
+                };
+                if self.pace.allows(&write) {
+                    self.write(write).await;
+                } else {
+                    self.ring_at(self.pace.until);
+                }
+                true
+            }
+            (first, diverted) => {
+                let is_down =
+                    |workload: &Workload| workload.replicas == 0 || workload.record.is_some();
+                let is_left = diverted.is_some() || first.into_iter().chain(taken).any(is_down);
+                if let Some(idling) = self.idling.take_if(|_| !is_left) {
+                    idling.fail(Cause::Woken, true);
+                }
+                false
+            }
+        }
+    }
+
     /// There is nothing to finish, unless the sweep has seen more than this has.
     fn finish(&mut self) {
+        // Until the deadline.
+        if self.is_undoing() {
+            return;
+        }
         match self.finishing.map(|since| since + EFFECT) {
             Some(later) if later > Instant::now() => self.ring_at(Some(later)),
             _ => self.wake.end_finish(),
@@ -318,10 +375,7 @@ impl Driver {
             concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
-        let is_undone = self
-            .idling
-            .as_ref()
-            .is_some_and(|idling| idling.failed.is_some());
+        let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
@@ -426,7 +480,8 @@ impl Driver {
                         }
                     }
                     // Nobody waits for it: the sweep tries again, later and later.
-                    _ if !is_shown => wake.end_finish(),
+                    _ if !is_shown && !self.is_undoing() => wake.end_finish(),
+                    _ if !is_shown => {}
                     reason if reason.may_pass() => self.publish(Phase::Waking {
                         step,
                         reason: Some(reason),
@@ -589,6 +644,11 @@ impl Driver {
     /// Whether nobody wants anything any more. Then it is not found any more, either.
     fn is_over(&mut self) -> bool {
         self.tend();
+        if self.wake.mandate() < Mandate::Finish
+            && let Some(idling) = self.idling.take()
+        {
+            idling.fail(Cause::Woken, false);
+        }
         if self.is_wanted() {
             return false;
         }
@@ -734,6 +794,14 @@ impl Sight {
             &mut self.services,
             services.map(|service| (&service.id, leads(&service.leads))),
         );
+    }
+
+    /// When anything was seen to change last.
+    fn latest_change(&self) -> Instant {
+        let workloads = self.workloads.values().map(|(_, since)| *since);
+        let services = self.services.values().map(|(_, since)| *since);
+        let latest = workloads.chain(services).max();
+        latest.unwrap_or_else(Instant::now)
     }
 
     /// Since when the visitors of all Services have landed where they do.
@@ -932,6 +1000,11 @@ impl Pace {
                 self.doubled()
             }
             Err(ApplyError::Unreachable { retry_after, .. }) => {
+                // It may have been done all the same.
+                if let Write::Divert { .. } | Write::Idle { .. } = &write {
+                    let (id, version) = write.target();
+                    self.idled.insert(id.clone(), version.clone());
+                }
                 self.holding = true;
                 self.doubled()
                     .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))

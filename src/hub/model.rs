@@ -691,7 +691,14 @@ async fn run(script: Script) {
             }
             Deed::Idle => {
                 let hub = hub.lock().expect("no panic").clone();
+                let begun = Instant::now();
                 let outcome = hub.idle(&app()).await;
+                let limit = DEADLINE * 2 + Duration::from_secs(10);
+                assert!(
+                    begun.elapsed() <= limit,
+                    "idling took {:?}",
+                    begun.elapsed()
+                );
                 let is_alone = script.hubs == 1 && script.events.len() == 1;
                 assert!(
                     !(is_alone && script.is_awake && script.faults.is_empty()) || outcome.is_ok(),

@@ -48,8 +48,8 @@ pub(super) struct App {
     pub(super) is_marked_lately: bool,
     /// How long it took, as recorded with the marks.
     pub(super) took: Option<Duration>,
-    /// The write that a policy refuses.
-    pub(super) refused: Option<&'static str>,
+    /// The writes that a policy refuses.
+    pub(super) refused: &'static [&'static str],
     workload_version: u64,
     service_version: u64,
 }
@@ -145,7 +145,7 @@ impl Played {
             is_to_sleep: false,
             is_marked_lately: false,
             took: None,
-            refused: None,
+            refused: &[],
             workload_version: 1,
             service_version: 1,
         };
@@ -245,7 +245,7 @@ impl Played {
             .lock()
             .expect("no panic")
             .push((Instant::now(), id.to_string(), name));
-        if app.refused == Some(name) {
+        if app.refused.contains(&name) {
             return Err(ApplyError::Forbidden("a policy".into()));
         }
         if !current {

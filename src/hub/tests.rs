@@ -1060,7 +1060,7 @@ async fn nobody_is_there_any_more_and_a_failed_wake_up_is_left_alone() {
 async fn the_sweep_tries_ever_more_seldom() {
     let cluster = Played::one(Fate::Up(seconds(1)));
     cluster.leave_half_awake("app");
-    cluster.change("app", |app| app.refused = Some("restore"));
+    cluster.change("app", |app| app.refused = &["restore"]);
     let hub = cluster.hub(1);
     tokio::time::sleep(seconds(2)).await;
     sweep_for(&hub, 5 * 60).await;
@@ -1162,10 +1162,10 @@ async fn an_app_that_is_marked_by_hand_keeps_its_marks_until_it_is_taken_down() 
 async fn marks_that_cannot_be_taken_off_keep_nobody_from_the_app() {
     let cluster = Played::one(Fate::Up(seconds(1)));
     let hub = cluster.hub(1);
-    cluster.change("app", |app| app.refused = Some("clear"));
+    cluster.change("app", |app| app.refused = &["clear"]);
     assert_eq!(last_phase(&hub, "app").await, READY);
     assert!(cluster.state("app").idled, "the sweep takes them off");
-    cluster.change("app", |app| app.refused = None);
+    cluster.change("app", |app| app.refused = &[]);
     sweep_for(&hub, 3).await;
     assert!(cluster.is_awake("app"));
     assert_eq!(cluster.notes(), [READY]);
@@ -1223,7 +1223,7 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
     let cluster = awake();
-    cluster.change("app", |app| app.refused = Some("idle"));
+    cluster.change("app", |app| app.refused = &["idle"]);
     let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
     let NotIdled { cause, is_undone } = outcome.expect_err("a policy");
     assert_eq!(
@@ -1237,7 +1237,7 @@ async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
 #[tokio::test(start_paused = true)]
 async fn a_visitor_who_comes_while_an_app_is_put_to_sleep_gets_it() {
     let cluster = awake();
-    cluster.change("app", |app| app.refused = Some("idle"));
+    cluster.change("app", |app| app.refused = &["idle"]);
     let hub = cluster.hub(1);
     let app = AppId::new("app");
     let visitor = async {
@@ -1282,4 +1282,59 @@ async fn an_app_that_is_being_woken_is_not_put_to_sleep() {
     assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
     assert!(matches!(last_phase(&hub, "app").await, Phase::Ready { .. }));
     assert_eq!(names(&cluster), ["scale", "restore", "clear"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_not_ready_gets_its_visitors_back_as_well() {
+    let cluster = awake();
+    cluster.change("app", |app| {
+        (app.fate, app.refused) = (Fate::Silent, &["idle"]);
+    });
+    let begun = Instant::now();
+    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    assert!(outcome.is_err_and(|error| error.is_undone));
+    assert!(!cluster.state("app").is_ours, "though nobody waited for it");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_somebody_switches_off_in_between_gets_its_service_back() {
+    let cluster = awake();
+    let hub = cluster.hub(1);
+    let app = AppId::new("app");
+    let somebody = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        cluster.change("app", |app| (app.replicas, app.since) = (0, None));
+    };
+    let (outcome, ()) = futures::join!(hub.idle(&app), somebody);
+    let NotIdled { cause, is_undone } = outcome.expect_err("it is off");
+    assert_eq!((cause, is_undone), (Cause::App(Reason::SwitchedOff), true));
+    assert_eq!(names(&cluster), ["divert", "restore"]);
+    assert_eq!(cluster.state("app").replicas, 0, "and stays off");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_undone_is_tried_until_the_deadline_and_then_said() {
+    let cluster = awake();
+    cluster.change("app", |app| app.refused = &["idle", "restore"]);
+    let begun = Instant::now();
+    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    assert!(outcome.is_err_and(|error| !error.is_undone));
+    assert!(begun.elapsed() <= Settings::default().deadline * 2);
+    let restores = names(&cluster)
+        .into_iter()
+        .filter(|name| *name == "restore");
+    assert!(restores.count() > 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_nothing_was_written_for_is_as_it_was() {
+    let cluster = awake();
+    cluster.change("app", |app| {
+        (app.fate, app.refused) = (Fate::Silent, &["divert"]);
+    });
+    let begun = Instant::now();
+    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    assert!(outcome.is_err_and(|error| error.is_undone));
+    assert!(begun.elapsed() < Duration::from_secs(10), "at once");
 }

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
+use k8s_openapi::jiff::Timestamp;
 use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
@@ -11,7 +12,7 @@ use unidler::{
     hub::{Cause, Hub, NotIdled, Settings},
 };
 
-use super::Plan;
+use super::{Plan, decide};
 use crate::{cluster::KubernetesCluster, settings::ClusterSettings, target::Target};
 
 /// How long the first view of a large cluster may take.
@@ -20,7 +21,8 @@ const READY: Duration = Duration::from_secs(60);
 const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Plan {
-    /// Puts the app to sleep, or leaves it as it was.
+    /// Puts the app to sleep, or leaves it as it was; and says what was planned at the last moment, since the app may have
+    /// changed after the first look.
     ///
     /// Killed in between, it leaves an app that runs and whose Service leads to unidler. The server takes that for a
     /// wake-up that nobody finished, and points the Service back.
@@ -28,7 +30,7 @@ impl Plan {
     /// # Errors
     ///
     /// If the app is not idled afterwards, in words that say what it is.
-    pub async fn apply(&self, settings: &ClusterSettings, target: &Target) -> anyhow::Result<()> {
+    pub async fn apply(&self, settings: &ClusterSettings, target: &Target) -> anyhow::Result<Self> {
         let cluster = KubernetesCluster::connect(settings.clone())
             .await?
             .diverting_to(target.clone());
@@ -38,6 +40,8 @@ impl Plan {
             let why = cluster.not_ready().unwrap_or_default();
             format!("the cluster cannot be watched: {why}")
         })?;
+        let caches = &cluster.observer.caches;
+        let plan = decide(&self.host, caches, settings, target, Timestamp::now())?;
         let hub = Hub::new(
             Arc::new(cluster),
             Settings {
@@ -45,9 +49,12 @@ impl Plan {
                 ..Settings::default()
             },
         );
-        let outcome = hub.idle(&self.app).await;
+        let outcome = hub.idle(&plan.app).await;
         hub.shutdown().await;
-        outcome.map_err(|error| self.explained(&error))
+        match outcome {
+            Ok(()) => Ok(plan),
+            Err(error) => Err(plan.explained(&error)),
+        }
     }
 
     fn explained(&self, NotIdled { cause, is_undone }: &NotIdled) -> anyhow::Error {

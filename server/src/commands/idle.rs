@@ -46,8 +46,7 @@ impl Options {
         if self.dry_run {
             print(&plan.to_string());
         } else {
-            plan.apply(&settings, &target).await?;
-            print(&plan.done());
+            print(&plan.apply(&settings, &target).await?.done());
         }
         Ok(ExitCode::SUCCESS)
     }
