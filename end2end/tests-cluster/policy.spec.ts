@@ -256,6 +256,19 @@ test("with a record, a Service gets what is recorded and nothing else", async ({
     }
 });
 
+test("nobody else is kept from changing a Service, where there are no Deployments either", async ({ api, app }) => {
+    const namespace = `${app.namespace}-without-deployments`;
+    await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
+    try {
+        const service = { apiVersion: "v1", kind: "Service", metadata: { name: "plain", namespace }, spec: { selector: { app: "plain" }, ports: [port] } };
+        await api.apply(service);
+        await api.patch("Service", namespace, "plain", { metadata: { labels: { changed: "true" } } });
+        expect((await api.get("Service", namespace, "plain")).metadata.labels).toEqual({ changed: "true" });
+    } finally {
+        await api.delete("Namespace", "", namespace);
+    }
+});
+
 test("only its own Events about Deployments are written", async ({ api, app }) => {
     const unidler = await asUnidler(api);
     const event = (reportingController: string, kind = "Deployment") =>
