@@ -22,7 +22,8 @@ async function expectDenied(what: string, attempt: () => Promise<unknown>, words
 interface Attempt {
     what: string;
     kind: Kind;
-    change: object;
+    /** With the labels of its pods, where another policy would speak of those. */
+    change: object | ((own: object) => object);
     denied: string;
 }
 
@@ -94,19 +95,19 @@ const ATTEMPTS: Attempt[] = [
         change: { spec: { externalName: "evil.example" } },
         denied: "unidler may only point a Service to pods inside the cluster again",
     },
-    { what: "an address outside", kind: "Service", change: to({ app: "x" }, [port], { externalIPs: ["192.0.2.1"] }), denied: "to pods inside the cluster" },
-    { what: "the same pod for each client", kind: "Service", change: to({ app: "x" }, [port], { sessionAffinity: "ClientIP" }), denied: "to pods inside the cluster" },
-    { what: "pods that are not ready", kind: "Service", change: to({ app: "x" }, [port], { publishNotReadyAddresses: true }), denied: "to pods inside the cluster" },
+    { what: "an address outside", kind: "Service", change: (own) => to(own, [port], { externalIPs: ["192.0.2.1"] }), denied: "to pods inside the cluster" },
+    { what: "the same pod for each client", kind: "Service", change: (own) => to(own, [port], { sessionAffinity: "ClientIP" }), denied: "to pods inside the cluster" },
+    { what: "pods that are not ready", kind: "Service", change: (own) => to(own, [port], { publishNotReadyAddresses: true }), denied: "to pods inside the cluster" },
     {
         what: "another label of a Service",
         kind: "Service",
-        change: { metadata: { labels: { team: "mine" } }, ...to({ app: "x" }) },
+        change: (own) => ({ metadata: { labels: { team: "mine" } }, ...to(own) }),
         denied: "unidler may not change labels of a Service, such as team",
     },
     {
         what: "another annotation of a Service",
         kind: "Service",
-        change: { metadata: { annotations: { "external-dns.alpha.kubernetes.io/hostname": "evil.example" } }, ...to({ app: "x" }) },
+        change: (own) => ({ metadata: { annotations: { "external-dns.alpha.kubernetes.io/hostname": "evil.example" } }, ...to(own) }),
         denied: "unidler may only remove the annotation mojanalytics.xyz/service-when-unidled from a Service, not change external-dns.alpha.kubernetes.io/hostname",
     },
 ];
@@ -114,7 +115,8 @@ const ATTEMPTS: Attempt[] = [
 test("of an idled app, the account may change nothing but what wakes it", async ({ api, app }) => {
     const unidler = await asUnidler(api);
     for (const { what, kind, change, denied } of ATTEMPTS) {
-        await expectDenied(what, () => unidler.tryPatch(kind, app.namespace, app.name, change), denied);
+        const changed = typeof change === "function" ? change({ app: app.name }) : change;
+        await expectDenied(what, () => unidler.tryPatch(kind, app.namespace, app.name, changed), denied);
     }
 });
 

@@ -147,6 +147,8 @@ fn service(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Service> {
     let leads = match u.int_in_range(0..=2)? {
         0 => Leads::Here(Diversion {
             restorable: u.arbitrary()?,
+            is_current: u.arbitrary()?,
+            endpoints: some(u)?,
         }),
         1 => Leads::ToApp { endpoints: one(u)? },
         _ => Leads::Elsewhere,

@@ -64,11 +64,11 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response<Body>, Problem> {
     let leave = leave(&host, &Method::GET, &headers).map_err(Problem::refused)?;
-    let place = state
+    let permit = state
         .streams
-        .place(&host, &headers)
+        .permit(&host, &headers)
         .ok_or_else(Problem::crowded)?;
-    Ok(sse::stream(&state.hub, &host, leave, place, |_| {}))
+    Ok(sse::stream(&state.hub, &host, leave, permit, |_| {}))
 }
 
 /// Runs something to its end. Nobody waits: where all do, the clock jumps to when the first is done.
@@ -91,6 +91,7 @@ pub async fn ask<T>(
         Settings {
             deadline: DEADLINE,
             max_wakes: 1,
+            ..Settings::default()
         },
     );
     let state = Events {
