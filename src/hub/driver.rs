@@ -263,15 +263,15 @@ impl Driver {
                 _ => self.write(write).await,
             },
             Next::Wait { .. } => {}
-            Next::Done if self.sight.latest_change() + CONFIRM > Instant::now() => {
-                self.ring_at(Some(self.sight.latest_change() + CONFIRM));
-            }
-            Next::Done => {
-                if let Some(idling) = self.idling.take() {
-                    idling.succeed();
+            Next::Done => match self.sight.latest_change().map(|since| since + CONFIRM) {
+                Some(confirmed) if confirmed > Instant::now() => self.ring_at(Some(confirmed)),
+                _ => {
+                    if let Some(idling) = self.idling.take() {
+                        idling.succeed();
+                    }
+                    self.wake.end_idling(Mandate::Watch);
                 }
-                self.wake.end_idling(Mandate::Watch);
-            }
+            },
             Next::Fail(reason) => self.stop_idling(Cause::App(reason)),
         }
         self.publish(step::phase(observation));
@@ -305,13 +305,11 @@ impl Driver {
     /// woken like any other app; what has only lost its visitors gets them back at once, whether it is up or not. Whether
     /// there was such a thing to do.
     async fn undo(&mut self, app: &App) -> bool {
-        // A visitor who wants it woken has ended the attempt.
-        if let Some(idling) = &mut self.idling {
-            idling.failed.get_or_insert(Cause::Woken);
-        }
-        if !self.is_undoing() {
+        let Some(idling) = &mut self.idling else {
             return false;
-        }
+        };
+        // If nothing else has ended the attempt, a visitor has, who wants the app woken.
+        idling.failed.get_or_insert(Cause::Woken);
         let is_ours = |id: &ObjectId| self.pace.idled.contains_key(id);
         let mut taken = app.workloads.iter().filter(|each| is_ours(&each.id));
         let mut services = app.services.iter().filter(|each| is_ours(&each.id));
@@ -334,7 +332,7 @@ impl Driver {
                     |workload: &Workload| workload.replicas == 0 || workload.record.is_some();
                 let is_left = diverted.is_some() || first.into_iter().chain(taken).any(is_down);
                 if let Some(idling) = self.idling.take_if(|_| !is_left) {
-                    idling.fail(Cause::Woken, true);
+                    idling.fail(true);
                 }
                 false
             }
@@ -469,14 +467,15 @@ impl Driver {
             }
             Err(error) => {
                 warn!(%app, reference, ?write, %error, "write failed");
+                let cause = Cause::Write(write.clone(), error.clone());
                 if let Some(idling) = &mut self.idling {
-                    idling.last_error = Some((write.clone(), error.clone()));
+                    idling.last_error = Some(cause.clone());
                 }
                 match error.reason() {
                     // As below, a refusal is believed when it comes twice. Anything else may pass.
                     reason if goal == Goal::Asleep => {
                         if self.pace.was_refused && !reason.may_pass() {
-                            self.stop_idling(Cause::Write(write.clone(), error.clone()));
+                            self.stop_idling(cause);
                         }
                     }
                     // Nobody waits for it: the sweep tries again, later and later.
@@ -608,15 +607,9 @@ impl Driver {
     fn give_up(&mut self) {
         self.deadline = None;
         if self.wake.mandate() == Mandate::Idle {
-            let error = self
-                .idling
-                .as_mut()
-                .and_then(|idling| idling.last_error.take());
-            return self.stop_idling(
-                error.map_or(Cause::App(Reason::DeadlinePassed), |(write, error)| {
-                    Cause::Write(write, error)
-                }),
-            );
+            let idling = self.idling.as_mut();
+            let last_error = idling.and_then(|idling| idling.last_error.take());
+            return self.stop_idling(last_error.unwrap_or(Cause::App(Reason::DeadlinePassed)));
         }
         if self.wake.mandate() == Mandate::Wake {
             if let Phase::Waking { reason, .. } = self.wake.phase() {
@@ -647,7 +640,7 @@ impl Driver {
         if self.wake.mandate() < Mandate::Finish
             && let Some(idling) = self.idling.take()
         {
-            idling.fail(Cause::Woken, false);
+            idling.fail(false);
         }
         if self.is_wanted() {
             return false;
@@ -694,12 +687,11 @@ impl Drop for Driver {
     /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
     fn drop(&mut self) {
         self.count(false);
-        if let Some(idling) = self.idling.take() {
-            let cause = match self.inner.shutdown.is_cancelled() {
-                true => Cause::Shutdown,
-                false => Cause::Woken,
-            };
-            idling.fail(cause, false);
+        if let Some(mut idling) = self.idling.take() {
+            if self.inner.shutdown.is_cancelled() {
+                idling.failed.get_or_insert(Cause::Shutdown);
+            }
+            idling.fail(false);
         }
         if self.wake.cancelled.is_cancelled() {
             return;
@@ -797,11 +789,9 @@ impl Sight {
     }
 
     /// When anything was seen to change last.
-    fn latest_change(&self) -> Instant {
+    fn latest_change(&self) -> Option<Instant> {
         let workloads = self.workloads.values().map(|(_, since)| *since);
-        let services = self.services.values().map(|(_, since)| *since);
-        let latest = workloads.chain(services).max();
-        latest.unwrap_or_else(Instant::now)
+        workloads.max().max(self.services_since())
     }
 
     /// Since when the visitors of all Services have landed where they do.
@@ -811,15 +801,11 @@ impl Sight {
 
     /// Since when all has been the same on which a write depends.
     fn since(&self, write: &Write) -> Option<Instant> {
-        let services = self.services_since();
         let own = |workload| self.workloads.get(workload).map(|(_, since)| *since);
         match write {
             Write::ClearIdled { workload, .. } | Write::Idle { workload, .. } => own(workload),
-            Write::Scale { workload, .. } => own(workload).max(services),
-            Write::Restore { .. } | Write::Divert { .. } => {
-                let workloads = self.workloads.values().map(|(_, since)| *since);
-                workloads.max().max(services)
-            }
+            Write::Scale { workload, .. } => own(workload).max(self.services_since()),
+            Write::Restore { .. } | Write::Divert { .. } => self.latest_change(),
         }
     }
 }
@@ -968,25 +954,27 @@ impl Pace {
             result,
             Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_))
         );
+        // Without an answer it may have been done all the same.
+        let may_be_done = matches!(result, Ok(()) | Err(ApplyError::Unreachable { .. }));
+        if may_be_done && let Write::Divert { .. } | Write::Idle { .. } = &write {
+            let (id, version) = write.target();
+            self.idled.insert(id.clone(), version.clone());
+        }
         let wait = match result {
             Ok(()) => {
                 self.has_written = true;
-                let (id, version) = write.target();
-                match write {
-                    Write::Scale { .. } => {
-                        let scaled = Scaled {
-                            times: self.scales_of(&write) + 1,
-                            at: Instant::now(),
-                            on: version.clone(),
-                            to: None,
-                            took: None,
-                        };
-                        self.scaled.insert(id.clone(), scaled);
-                    }
-                    Write::Divert { .. } | Write::Idle { .. } => {
-                        self.idled.insert(id.clone(), version.clone());
-                    }
-                    Write::ClearIdled { .. } | Write::Restore { .. } => {}
+                if let Write::Scale {
+                    workload, version, ..
+                } = &write
+                {
+                    let scaled = Scaled {
+                        times: self.scales_of(&write) + 1,
+                        at: Instant::now(),
+                        on: version.clone(),
+                        to: None,
+                        took: None,
+                    };
+                    self.scaled.insert(workload.clone(), scaled);
                 }
                 self.pause = *BACKOFF.start();
                 EFFECT
@@ -1000,11 +988,6 @@ impl Pace {
                 self.doubled()
             }
             Err(ApplyError::Unreachable { retry_after, .. }) => {
-                // It may have been done all the same.
-                if let Write::Divert { .. } | Write::Idle { .. } = &write {
-                    let (id, version) = write.target();
-                    self.idled.insert(id.clone(), version.clone());
-                }
                 self.holding = true;
                 self.doubled()
                     .max(retry_after.unwrap_or_default().min(MAX_RETRY_AFTER))

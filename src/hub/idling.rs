@@ -57,7 +57,7 @@ pub(super) struct Idling {
     /// What has ended it. What it has done is then undone.
     pub(super) failed: Option<Cause>,
     /// The last write that failed, though it may still succeed.
-    pub(super) last_error: Option<(Write, ApplyError)>,
+    pub(super) last_error: Option<Cause>,
 }
 
 impl Idling {
@@ -76,9 +76,9 @@ impl Idling {
         let _ = self.reply.send(Ok(()));
     }
 
-    /// The attempt is over, and the app is not asleep.
-    pub(super) fn fail(self, cause: Cause, is_undone: bool) {
-        let cause = self.failed.unwrap_or(cause);
+    /// The attempt is over, and the app is not asleep. What ends it without a cause is another driver, for a visitor.
+    pub(super) fn fail(self, is_undone: bool) {
+        let cause = self.failed.unwrap_or(Cause::Woken);
         let _ = self.reply.send(Err(NotIdled { cause, is_undone }));
     }
 }

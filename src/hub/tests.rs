@@ -1194,6 +1194,14 @@ fn awake() -> Played {
     cluster
 }
 
+/// An attempt to put an app to sleep of which some writes are refused: what it says, and how long it takes.
+async fn idle_in_vain(cluster: &Played, refused: &'static [&'static str]) -> (NotIdled, Duration) {
+    cluster.change("app", |app| app.refused = refused);
+    let begun = Instant::now();
+    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    (outcome.expect_err("a policy"), begun.elapsed())
+}
+
 fn names(cluster: &Played) -> Vec<&'static str> {
     let writes = cluster.writes("app").into_iter();
     writes.map(|(_, name)| name).collect()
@@ -1223,9 +1231,7 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
     let cluster = awake();
-    cluster.change("app", |app| app.refused = &["idle"]);
-    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
-    let NotIdled { cause, is_undone } = outcome.expect_err("a policy");
+    let (NotIdled { cause, is_undone }, _) = idle_in_vain(&cluster, &["idle"]).await;
     assert_eq!(
         cause.to_string(),
         "cannot scale workload: the cluster forbids it: a policy"
@@ -1287,14 +1293,11 @@ async fn an_app_that_is_being_woken_is_not_put_to_sleep() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_not_ready_gets_its_visitors_back_as_well() {
     let cluster = awake();
-    cluster.change("app", |app| {
-        (app.fate, app.refused) = (Fate::Silent, &["idle"]);
-    });
-    let begun = Instant::now();
-    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
-    assert!(outcome.is_err_and(|error| error.is_undone));
+    cluster.change("app", |app| app.fate = Fate::Silent);
+    let (error, took) = idle_in_vain(&cluster, &["idle"]).await;
+    assert!(error.is_undone);
     assert!(!cluster.state("app").is_ours, "though nobody waited for it");
-    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(took < Duration::from_secs(10));
 }
 
 #[tokio::test(start_paused = true)]
@@ -1316,11 +1319,9 @@ async fn an_app_that_somebody_switches_off_in_between_gets_its_service_back() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_undone_is_tried_until_the_deadline_and_then_said() {
     let cluster = awake();
-    cluster.change("app", |app| app.refused = &["idle", "restore"]);
-    let begun = Instant::now();
-    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
-    assert!(outcome.is_err_and(|error| !error.is_undone));
-    assert!(begun.elapsed() <= Settings::default().deadline * 2);
+    let (error, took) = idle_in_vain(&cluster, &["idle", "restore"]).await;
+    assert!(!error.is_undone);
+    assert!(took <= Settings::default().deadline * 2);
     let restores = names(&cluster)
         .into_iter()
         .filter(|name| *name == "restore");
@@ -1330,11 +1331,8 @@ async fn what_cannot_be_undone_is_tried_until_the_deadline_and_then_said() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_nothing_was_written_for_is_as_it_was() {
     let cluster = awake();
-    cluster.change("app", |app| {
-        (app.fate, app.refused) = (Fate::Silent, &["divert"]);
-    });
-    let begun = Instant::now();
-    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
-    assert!(outcome.is_err_and(|error| error.is_undone));
-    assert!(begun.elapsed() < Duration::from_secs(10), "at once");
+    cluster.change("app", |app| app.fate = Fate::Silent);
+    let (error, took) = idle_in_vain(&cluster, &["divert"]).await;
+    assert!(error.is_undone);
+    assert!(took < Duration::from_secs(10), "at once");
 }
