@@ -76,14 +76,20 @@ fn conditions(deployment: &Deployment) -> Vec<PatchOperation> {
     operations
 }
 
+/// The spec that makes an `ExternalName` lead to pods again.
+pub(crate) fn spec_of(restored: &ServiceWhenUnidled) -> Value {
+    let mut spec = json!(restored);
+    spec["type"] = json!("ClusterIP");
+    spec["externalName"] = Value::Null;
+    spec
+}
+
 pub(crate) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) -> Value {
     let mut metadata = json!({ "uid": service.uid, "resourceVersion": service.resource_version });
     if service.has_saved() {
         metadata["annotations"] = json!({ SERVICE_WHEN_UNIDLED: null });
     }
-    let mut spec = json!(restored);
-    spec["type"] = json!("ClusterIP");
-    spec["externalName"] = Value::Null;
+    let mut spec = spec_of(restored);
     // A merge patch merges: with what an idler has left on the `ExternalName` the selector would select less, or nothing.
     for (label, _) in service
         .selector

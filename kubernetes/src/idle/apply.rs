@@ -13,7 +13,9 @@ use unidler::{
 };
 
 use super::{Plan, decide};
-use crate::{cluster::KubernetesCluster, settings::ClusterSettings, target::Target};
+use crate::{
+    cluster::KubernetesCluster, patch::spec_of, settings::ClusterSettings, target::Target,
+};
 
 /// How long the first view of a large cluster may take.
 const READY: Duration = Duration::from_secs(60);
@@ -69,16 +71,11 @@ impl Plan {
                 "the app was woken in the meantime, by a visitor or by unidler's server, and stays awake: try again"
             ),
             (cause, true) => anyhow!("the app is as it was: {cause}"),
-            (cause, false) => {
-                let mut spec = json!(kept);
-                spec["type"] = json!("ClusterIP");
-                spec["externalName"] = json!(null);
-                anyhow!(
-                    "{cause}. Service {namespace}/{service} may still lead to unidler. Its server leads it back within a minute; \
-                     where none runs: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
-                    json!({ "spec": spec })
-                )
-            }
+            (cause, false) => anyhow!(
+                "{cause}. Service {namespace}/{service} may still lead to unidler. Its server leads it back within a minute; \
+                 where none runs: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
+                json!({ "spec": spec_of(kept) })
+            ),
         }
     }
 }
