@@ -24,7 +24,7 @@ export default async function setup(): Promise<() => Promise<void>> {
     return (await startCluster()).stop;
 }
 
-/** A control plane with unidler's permissions in it, which `clusterFacts` tells the tests about. */
+/** A control plane with unidler's permissions in it. The tests find it through `clusterFacts`. */
 export async function startCluster(options?: Options): Promise<ControlPlane> {
     const controlPlane = await startControlPlane(options);
     const { access, auditLog, apiServerPid, dir, stop } = controlPlane;

@@ -103,8 +103,8 @@ function answer(app: string, pod: string, { url = "/", headers }: IncomingMessag
         response.writeHead(200, { "content-type": file.type }).end(file.content);
     } else if (pathname === "/stream") {
         response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
-        const tell = setInterval(() => response.write(`data: ${pod}\n\n`), 200);
-        response.on("close", () => clearInterval(tell));
+        const timer = setInterval(() => response.write(`data: ${pod}\n\n`), 200);
+        response.on("close", () => clearInterval(timer));
     } else {
         const [host, path] = [headers.host ?? "", url].map((text) => text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`));
         response.writeHead(200, { "content-type": "text/html; charset=utf-8", "cache-control": "no-store" });

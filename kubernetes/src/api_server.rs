@@ -53,7 +53,7 @@ impl ApiServer {
         let mut config = configuration().await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
-        // Whoever runs a command waits for it, and can run it again.
+        // The user is waiting for the command and can run it again.
         config.default_retry = false;
         let client = Client::try_from(config).context(UNUSABLE)?;
         Ok(Self {

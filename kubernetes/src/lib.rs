@@ -8,7 +8,7 @@
 //!                                      │
 //!                    cluster: observe / watch / apply ──> writer ──> patch    three conditional patches
 //!
-//!  api_server ──Listing──> idle::plan ──Plan──> idle::apply                   two conditional patches, or none
+//!  api_server ──Listing──> idle::plan ──Plan──> idle::apply                   the driver, with the goal asleep
 //!                          status::apps
 //!             ─Snapshot──> doctor::findings
 //! ```
