@@ -522,7 +522,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::objects::Deployment;
+    use crate::objects::Workload;
 
     /// Found by its key.
     impl Kept for () {
@@ -602,8 +602,8 @@ mod tests {
             || deployment(json!({ "host": "a" })),
             || deployment(json!({})),
         );
-        let cache = Cache::<Deployment>::new(watch::channel(()).0);
-        let take = |event| cache.take(event, "host", Deployment::parse);
+        let cache = Cache::<Workload>::new(watch::channel(()).0);
+        let take = |event| cache.take(event, "host", Workload::parse);
         take(Event::Apply(useful()));
         assert_eq!(cache.all().len(), 1);
         take(Event::Apply(useless()));
@@ -613,7 +613,7 @@ mod tests {
         take(Event::InitDone);
         assert_eq!(cache.all().len(), 0);
 
-        let listed = Cache::of([useless()], "host", Deployment::parse);
+        let listed = Cache::of([useless()], "host", Workload::parse);
         assert_eq!(listed.all().len(), 1, "the commands look at all");
     }
 }

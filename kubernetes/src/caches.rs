@@ -16,7 +16,7 @@ use unidler::progress::Reason;
 
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
-    objects::{Deployment, Ingress, Service},
+    objects::{Ingress, Service, Workload},
     settings::ClusterSettings,
 };
 
@@ -24,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Caches {
     pub(crate) ingresses: Cache<Ingress>,
-    pub(crate) deployments: Cache<Deployment>,
+    pub(crate) deployments: Cache<Workload>,
     pub(crate) services: Cache<Service>,
 }
 
@@ -48,7 +48,7 @@ impl Caches {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Self {
             ingresses: Cache::of(ingresses, key_label, Ingress::parse),
-            deployments: Cache::of(deployments, key_label, Deployment::parse),
+            deployments: Cache::of(deployments, key_label, Workload::parse),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
         }
     }
@@ -65,7 +65,7 @@ impl Caches {
             self.deployments.fill(
                 Api::<KubeDeployment>::all(client.clone()),
                 key_label,
-                Deployment::parse,
+                Workload::parse,
             ),
             self.services.fill(
                 Api::<KubeService>::all(client.clone()),
@@ -137,7 +137,7 @@ impl Kept for Ingress {
     }
 }
 
-impl Kept for Deployment {
+impl Kept for Workload {
     const KIND: &'static str = "Deployment";
 
     /// Its key.

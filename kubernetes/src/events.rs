@@ -15,7 +15,7 @@ use kube::{
 use tracing::{debug, warn};
 use unidler::progress::{Phase, Progress};
 
-use crate::{cache::Cached, objects::Deployment};
+use crate::{cache::Cached, objects::Workload};
 
 /// Writes the Events.
 pub(crate) struct Notes {
@@ -45,7 +45,7 @@ impl Notes {
     }
 
     /// Writes how the wake-up of an app went, on one of its workloads.
-    pub(crate) async fn write(&self, deployment: &Cached<Deployment>, outcome: &Progress) {
+    pub(crate) async fn write(&self, deployment: &Cached<Workload>, outcome: &Progress) {
         let Some(event) = event(outcome) else { return };
         let reference = ObjectReference {
             api_version: Some("apps/v1".to_owned()),

@@ -10,7 +10,7 @@ use unidler::{
 
 use crate::{
     cache::Cached,
-    objects::{Deployment, Ingress, PointsAt, Service, ServiceWhenUnidled, Uncertain},
+    objects::{Ingress, PointsAt, Service, ServiceWhenUnidled, Uncertain, Workload},
 };
 
 /// The objects of an app, all in one namespace.
@@ -23,7 +23,7 @@ pub(crate) struct Found {
     /// Where a route leads.
     pub(crate) services: Vec<Arc<Cached<Service>>>,
     /// What runs behind them.
-    pub(crate) workloads: Vec<Arc<Cached<Deployment>>>,
+    pub(crate) workloads: Vec<Arc<Cached<Workload>>>,
 }
 
 impl Found {
@@ -36,7 +36,7 @@ impl Found {
     }
 
     /// The workload that the engine calls by this name.
-    pub(crate) fn workload(&self, id: &ObjectId) -> Option<&Cached<Deployment>> {
+    pub(crate) fn workload(&self, id: &ObjectId) -> Option<&Cached<Workload>> {
         let mut workloads = self.workloads.iter();
         workloads
             .find(|workload| workload.id() == *id)
@@ -155,7 +155,7 @@ mod tests {
         let workload = |name: &str| {
             let labels = json!({ "app": name });
             let spec = json!({ "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels } } });
-            cached(name, Deployment::parse(object(json!({ "spec": spec }))))
+            cached(name, Workload::parse(object(json!({ "spec": spec }))))
         };
         let rule = |host: &str, services: &[&str]| {
             let path = |name: &&str| json!({ "backend": { "service": { "name": name, "port": { "name": "http" } } } });

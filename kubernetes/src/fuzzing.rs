@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    objects::{self, Deployment, Ingress, OwnService, Service, ServiceWhenUnidled},
+    objects::{self, Ingress, OwnService, Service, ServiceWhenUnidled, Workload},
     pods,
 };
 
@@ -81,7 +81,7 @@ fn labelled(pairs: &[(&str, Option<&str>)]) -> Value {
         .collect()
 }
 
-fn check(deployment: &Deployment, service: &Service, max_replicas: u32, took: Duration) {
+fn check(deployment: &Workload, service: &Service, max_replicas: u32, took: Duration) {
     let max = max_replicas.max(1);
     assert!(
         (1..=max).contains(&deployment.replicas_to_restore(max)),
@@ -135,7 +135,7 @@ pub fn annotations(data: &[u8]) {
     // As text that is JSON, with fields that nobody thought of.
     if let Ok(deployment) = serde_json::from_slice(data) {
         check(
-            &Deployment::parse(deployment),
+            &Workload::parse(deployment),
             &Service::parse(Default::default(), &own()),
             10,
             Duration::ZERO,
@@ -143,7 +143,7 @@ pub fn annotations(data: &[u8]) {
     }
     if let Ok(service) = serde_json::from_slice(data) {
         check(
-            &Deployment::parse(Default::default()),
+            &Workload::parse(Default::default()),
             &Service::parse(service, &own()),
             10,
             Duration::ZERO,
@@ -160,7 +160,7 @@ pub fn annotations(data: &[u8]) {
         let deployment = serde_json::from_value(written.deployment()).expect("a Deployment");
         let service = serde_json::from_value(written.service()).expect("a Service");
         check(
-            &Deployment::parse(deployment),
+            &Workload::parse(deployment),
             &Service::parse(service, &own()),
             written.max_replicas,
             written.took,

@@ -146,12 +146,12 @@ fn decide(
     let replicas = deployment.value.replicas;
     ensure!(
         replicas > 0,
-        "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
+        "Workload {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
          switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
     );
     ensure!(
         replicas <= *max_replicas,
-        "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
+        "Workload {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
          raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
     );
 

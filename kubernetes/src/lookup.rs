@@ -23,7 +23,7 @@ use crate::{
     cache::Cached,
     caches::{Caches, of_key, of_namespace},
     found::Found,
-    objects::{Deployment, Ingress, PointsAt, Service},
+    objects::{Ingress, PointsAt, Service, Workload},
 };
 
 /// The longest value of a label.
@@ -42,7 +42,7 @@ pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
 /// What may be an app: a Service, the Deployment behind it, and the Ingresses that lead to it.
 struct Candidate {
     ingresses: Vec<Arc<Cached<Ingress>>>,
-    deployment: Arc<Cached<Deployment>>,
+    deployment: Arc<Cached<Workload>>,
     service: Arc<Cached<Service>>,
 }
 
@@ -96,7 +96,7 @@ pub(crate) struct NotFound {
 pub(crate) enum Involved {
     Route(Arc<Cached<Ingress>>),
     Service(Arc<Cached<Service>>),
-    Workload(Arc<Cached<Deployment>>),
+    Workload(Arc<Cached<Workload>>),
     /// One that is not there, in words.
     Gone(String),
 }

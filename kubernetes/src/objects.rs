@@ -2,20 +2,20 @@
 //!
 //! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
 
-mod deployment;
 mod ingress;
 mod keeper;
 mod labels;
 mod refusal;
 mod service;
+mod workload;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
 
 pub(crate) use self::{
-    deployment::Deployment,
     ingress::Ingress,
     keeper::Keeper,
     service::{Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain},
+    workload::Workload,
 };
 
 /// The label of a Deployment that is idled; its value is then `true`.

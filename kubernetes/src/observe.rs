@@ -26,7 +26,7 @@ use crate::{
     doubts::Doubts,
     found::Found,
     lookup::NotFound,
-    objects::{self, Deployment, PointsAt},
+    objects::{self, PointsAt},
     rollout::Rollout,
     settings::ClusterSettings,
 };
@@ -173,7 +173,7 @@ impl Observer {
 
     pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> App {
         let now = Timestamp::now();
-        let workload = |found: &Arc<Cached<Deployment>>| {
+        let workload = |found: &Arc<Cached<objects::Workload>>| {
             let (id, deployment) = (found.id(), &found.value);
             Workload {
                 version: deployment.version(),

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use crate::{
     objects::{
-        Deployment, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service,
-        ServiceWhenUnidled, WAKE_SECONDS,
+        IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
+        WAKE_SECONDS, Workload,
     },
     target::{PORT, Target},
 };
@@ -34,7 +34,7 @@ pub(crate) fn params() -> PatchParams {
     }
 }
 
-pub(crate) fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
+pub(crate) fn scale(deployment: &Workload, replicas: u32) -> JsonPatch {
     let mut operations = conditions(deployment);
     operations.push(PatchOperation::Replace(ReplaceOperation {
         path: pointer(["spec", "replicas"]),
@@ -43,7 +43,7 @@ pub(crate) fn scale(deployment: &Deployment, replicas: u32) -> JsonPatch {
     JsonPatch(operations)
 }
 
-pub(crate) fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> JsonPatch {
+pub(crate) fn clear_idled(deployment: &Workload, took: Option<Duration>) -> JsonPatch {
     let mut operations = conditions(deployment);
     // There is a place for an annotation only where there are some already.
     if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
@@ -64,7 +64,7 @@ pub(crate) fn clear_idled(deployment: &Deployment, took: Option<Duration>) -> Js
 }
 
 /// What has to be true of a Deployment that is written to.
-fn conditions(deployment: &Deployment) -> Vec<PatchOperation> {
+fn conditions(deployment: &Workload) -> Vec<PatchOperation> {
     let mut operations = vec![
         test(["metadata", "uid"], json!(deployment.uid)),
         test(["metadata", "generation"], json!(deployment.generation)),
@@ -137,7 +137,7 @@ pub(crate) fn divert(service: &Service, kept: &ServiceWhenUnidled, target: &Targ
 }
 
 /// The patch of the Deployment. Its `resourceVersion` would be the wrong condition, as for a wake-up.
-pub(crate) fn idle(deployment: &Deployment, now: Timestamp) -> JsonPatch {
+pub(crate) fn idle(deployment: &Workload, now: Timestamp) -> JsonPatch {
     // The idler of 2020 writes whole seconds, too.
     let idled_at = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let add = |path: [&str; 3], value: &str| {
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::objects::OwnService;
 
-    fn idled() -> Deployment {
+    fn idled() -> Workload {
         let json = json!({
             "metadata": {
                 "uid": "u1", "generation": 7,
@@ -186,7 +186,7 @@ mod tests {
             },
             "spec": { "replicas": 0, "selector": {}, "template": {} },
         });
-        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
     }
 
     #[test]

@@ -39,7 +39,7 @@ use unidler::app::{Endpoints, ObjectId, Pods};
 use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
     found::Found,
-    objects::{Deployment, PointsAt, Service},
+    objects::{PointsAt, Service, Workload},
     pods,
     retry_after::retry_after,
 };
@@ -195,7 +195,7 @@ impl Rollout {
 }
 
 impl PodsOf {
-    fn watch(client: &Client, workload: &Cached<Deployment>) -> Self {
+    fn watch(client: &Client, workload: &Cached<Workload>) -> Self {
         let api = Api::namespaced(client.clone(), &workload.namespace);
         let owner = Owner::of(workload);
         Self {
@@ -207,11 +207,11 @@ impl PodsOf {
         }
     }
 
-    fn is_of(&self, workload: &Cached<Deployment>) -> bool {
+    fn is_of(&self, workload: &Cached<Workload>) -> bool {
         self.workload == workload.id() && self.owner == Owner::of(workload)
     }
 
-    fn remember(&mut self, workload: &Deployment) {
+    fn remember(&mut self, workload: &Workload) {
         if let Seen::Known(pods) = &*self.pods.latest.borrow() {
             if workload.replicas == 0 {
                 self.scaled = None;
@@ -276,7 +276,7 @@ struct Owner {
 }
 
 impl Owner {
-    fn of(workload: &Cached<Deployment>) -> Self {
+    fn of(workload: &Cached<Workload>) -> Self {
         Self {
             name: workload.name.clone(),
             selector: workload.value.selector.clone(),

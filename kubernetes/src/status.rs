@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    cache::Cached, found::Found, listing::Listing, objects::Deployment, settings::ClusterSettings,
+    cache::Cached, found::Found, listing::Listing, objects::Workload, settings::ClusterSettings,
 };
 
 /// An app that is idled.
@@ -33,7 +33,7 @@ pub struct IdledApp {
 #[must_use]
 pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
     let id =
-        |deployment: &Cached<Deployment>| (deployment.namespace.clone(), deployment.name.clone());
+        |deployment: &Cached<Workload>| (deployment.namespace.clone(), deployment.name.clone());
     let apps = caches.apps();
     let mut apps_of = BTreeMap::<_, Vec<&Found>>::new();
     for found in &apps {
@@ -45,7 +45,7 @@ pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledA
     let idled = deployments
         .iter()
         .filter(|deployment| deployment.value.idled);
-    let row = |object: &Arc<Cached<Deployment>>| {
+    let row = |object: &Arc<Cached<Workload>>| {
         let deployment = &object.value;
         let found = apps_of
             .get(&id(object))

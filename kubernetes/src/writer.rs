@@ -15,7 +15,7 @@ use unidler::cluster::{ApplyError, Write};
 use crate::{
     cache::Cached,
     found::Found,
-    objects::{Deployment, Service},
+    objects::{Service, Workload},
     patch::{clear_idled, divert, idle, params, restore_service, scale},
     retry_after::retry_after,
     target::Target,
@@ -109,7 +109,7 @@ impl Writer {
 
     async fn patch_deployment(
         &self,
-        deployment: &Cached<Deployment>,
+        deployment: &Cached<Workload>,
         patch: JsonPatch,
     ) -> Result<(), ApplyError> {
         let Cached {

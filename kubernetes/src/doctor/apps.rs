@@ -12,7 +12,7 @@ use crate::{
     cache::Cached,
     found::Found,
     idle::lost_port,
-    objects::{Deployment, IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Service, Uncertain},
+    objects::{IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Service, Uncertain, Workload},
 };
 
 /// What is wrong with an app.
@@ -109,7 +109,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
 /// Whether the Deployment and the Service of an app tell the same. An app that has replicas and is marked is just waking.
 fn half_idled(
     snapshot: &Snapshot,
-    deployment: &Cached<Deployment>,
+    deployment: &Cached<Workload>,
     service: &Cached<Service>,
 ) -> Option<Finding> {
     let (namespace, name) = (&deployment.namespace, &deployment.name);
@@ -122,7 +122,7 @@ fn half_idled(
     } else if is_idled {
         (
             format!(
-                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
+                "Workload {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
                 service.name
             ),
             "Visitors of the app get an error of the ingress, and nobody wakes it.",
@@ -136,7 +136,7 @@ fn half_idled(
     } else {
         (
             format!(
-                "Service {namespace}/{} leads to the unidler, and Deployment {namespace}/{name} is not idled",
+                "Service {namespace}/{} leads to the unidler, and Workload {namespace}/{name} is not idled",
                 service.name
             ),
             "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",

@@ -27,7 +27,7 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
         Keeper::ArgoCd(application) => {
             let mend = format!(
                 "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
-                 the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
+                 the group apps for a Workload), and RespectIgnoreDifferences=true to its syncOptions"
             );
             ("Argo CD", application, mend)
         }

@@ -13,7 +13,7 @@ use crate::{
     cache::Cached,
     found::Found,
     lookup::{Involved, NotFound},
-    objects::{Deployment, PointsAt, Service},
+    objects::{PointsAt, Service, Workload},
     settings::ClusterSettings,
 };
 
@@ -225,7 +225,7 @@ impl<'a> Idled<'a> {
 }
 
 /// The Deployment whose pods a Service selects, if it is one.
-fn selected(deployments: &[Arc<Cached<Deployment>>], service: &Cached<Service>) -> Option<String> {
+fn selected(deployments: &[Arc<Cached<Workload>>], service: &Cached<Service>) -> Option<String> {
     let selector = &service.value.selector;
     let selected = deployments.iter().filter(|deployment| {
         deployment.namespace == service.namespace

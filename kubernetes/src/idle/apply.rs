@@ -107,7 +107,7 @@ mod tests {
 
     fn refused(is_undone: bool) -> NotIdled {
         let write = Write::Idle {
-            workload: ObjectId::new("Deployment team/tool"),
+            workload: ObjectId::new("Workload team/tool"),
             version: Version(String::new()),
         };
         NotIdled {
@@ -120,7 +120,7 @@ mod tests {
     fn what_could_not_be_done_is_named_and_that_nothing_is_left_of_it() {
         assert_eq!(
             plan().explained(&refused(true)).to_string(),
-            "the app is as it was: cannot scale Deployment team/tool: the cluster forbids it: a policy"
+            "the app is as it was: cannot scale Workload team/tool: the cluster forbids it: a policy"
         );
     }
 

@@ -3,7 +3,7 @@ use serde::de::DeserializeOwned;
 use super::*;
 use crate::{
     caches::Caches,
-    objects::{Deployment, IDLED, Service},
+    objects::{IDLED, Service, Workload},
 };
 
 const HOST: &str = "tool.example";
@@ -124,7 +124,7 @@ fn a_wake_up_gives_back_what_idling_took() {
 
     let mut deployment = app().deployment;
     json_patch::patch(&mut deployment, &plan.scale).expect("the conditions hold");
-    let deployment = Deployment::parse(object(&deployment));
+    let deployment = Workload::parse(object(&deployment));
     assert!(deployment.idled && deployment.replicas == 0);
     assert_eq!(deployment.replicas_to_restore(10), 3);
 

@@ -60,7 +60,7 @@ fn caches(cluster: &[&str]) -> Caches {
     };
     Caches {
         ingresses: Cache::of(objects(ingresses), "host", Ingress::parse),
-        deployments: Cache::of(objects(deployments), "host", Deployment::parse),
+        deployments: Cache::of(objects(deployments), "host", Workload::parse),
         services: Cache::of(objects(services), "host", |service| {
             Service::parse(service, &own)
         }),

@@ -17,11 +17,11 @@ use unidler::app::Version;
 
 use super::{
     SERVICE_WHEN_UNIDLED, TITLE, annotation,
-    deployment::{Deployment, LOGIN_PORT},
     keeper::Keeper,
     label,
     labels::Labels,
     title,
+    workload::{LOGIN_PORT, Workload},
 };
 
 /// unidler's own Service, as others name it.
@@ -192,7 +192,7 @@ impl Service {
     /// What is not certain.
     pub(crate) fn when_unidled(
         &self,
-        deployment: &Deployment,
+        deployment: &Workload,
     ) -> Result<ServiceWhenUnidled, Uncertain> {
         if let Some(saved) = &self.saved {
             let saved = serde_json::from_str(saved).ok();
@@ -402,8 +402,8 @@ mod tests {
     use super::*;
     use crate::objects::Ingress;
 
-    fn deployment(json: Value) -> Deployment {
-        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    fn deployment(json: Value) -> Workload {
+        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
     }
 
     fn service(metadata: Value, spec: Value) -> Service {

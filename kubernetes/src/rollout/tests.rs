@@ -145,7 +145,7 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         domain: "cluster.local".into(),
     };
     let (name, namespace) = cached("tool");
-    let deployment = Deployment::parse(serde_json::from_value(deployment).expect("a Deployment"));
+    let deployment = Workload::parse(serde_json::from_value(deployment).expect("a Deployment"));
     let service = Service::parse(
         serde_json::from_value(json!({ "metadata": {}, "spec": spec })).expect("a Service"),
         &own,

@@ -37,7 +37,7 @@ const MARKED_LATELY: SignedDuration = SignedDuration::from_mins(5);
 
 /// A Deployment.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Deployment {
+pub(crate) struct Workload {
     pub(crate) uid: String,
     pub(crate) generation: i64,
     pub(crate) idled: bool,
@@ -70,7 +70,7 @@ pub(crate) struct Deployment {
     pub(crate) keeper: Option<Box<Keeper>>,
 }
 
-impl Deployment {
+impl Workload {
     pub(crate) fn parse(deployment: KubeDeployment) -> Self {
         let KubeDeployment {
             metadata,
@@ -350,11 +350,11 @@ mod tests {
 
     use super::*;
 
-    fn deployment(json: Value) -> Deployment {
-        Deployment::parse(serde_json::from_value(json).expect("a Deployment"))
+    fn deployment(json: Value) -> Workload {
+        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
     }
 
-    fn idled(annotations: Value) -> Deployment {
+    fn idled(annotations: Value) -> Workload {
         deployment(json!({
             "metadata": { "generation": 3, "labels": { "mojanalytics.xyz/idled": "true" }, "annotations": annotations },
             "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "tool" } }, "template": { "metadata": { "labels": { "app": "tool" } } } },
@@ -473,7 +473,7 @@ mod tests {
     }
 
     /// A Deployment whose replicas were asked for at noon.
-    fn woken(change: Value) -> Deployment {
+    fn woken(change: Value) -> Workload {
         let mut json = json!({
             "metadata": {
                 "generation": 4,
