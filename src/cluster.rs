@@ -79,6 +79,8 @@ pub enum Write {
         service: ObjectId,
         /// Its version.
         version: Version,
+        /// As with [`ClearIdled`](Self::ClearIdled), for a diversion that takes its record along.
+        took: Option<Duration>,
     },
     /// Lead the visitors of a Service here, in a way that [`Restore`](Self::Restore) can undo.
     Divert {
@@ -108,9 +110,10 @@ impl Write {
                 workload, version, ..
             }
             | Self::Idle { workload, version } => (workload, version),
-            Self::Restore { service, version } | Self::Divert { service, version } => {
-                (service, version)
+            Self::Restore {
+                service, version, ..
             }
+            | Self::Divert { service, version } => (service, version),
         }
     }
 }

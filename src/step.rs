@@ -118,6 +118,7 @@ fn wake(app: &App) -> Next {
         return Next::Write(Write::Restore {
             service: service.id.clone(),
             version: service.version.clone(),
+            took: None,
         });
     }
     if app.waiting().next().is_some() {
@@ -329,6 +330,7 @@ mod tests {
         Next::Write(Write::Restore {
             service: ObjectId::new(id),
             version: Version(format!("{id}.1")),
+            took: None,
         })
     }
 

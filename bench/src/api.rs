@@ -51,6 +51,8 @@ struct Objects {
     ingresses: Kind,
     deployments: Kind,
     services: Kind,
+    /// Kinds of which there are no objects.
+    none: Kind,
     /// Whether the app's endpoints are ready.
     endpoints: Arc<watch::Sender<bool>>,
     counts: Arc<Counts>,
@@ -102,6 +104,7 @@ impl Api {
             ingresses: Kind::new(ingresses),
             deployments: Kind::new(deployments),
             services: Kind::new(services),
+            none: Kind::new(Vec::new()),
             endpoints: Arc::new(watch::channel(false).0),
             counts: Arc::default(),
         };
@@ -115,6 +118,14 @@ impl Api {
                 get(async |State(all): State<Objects>, Query(wanted)| {
                     all.deployments.read(&wanted)
                 }),
+            )
+            .route(
+                "/apis/apps/v1/statefulsets",
+                get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
+            )
+            .route(
+                "/apis/discovery.k8s.io/v1/endpointslices",
+                get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
             )
             .route(
                 "/api/v1/services",

@@ -20,8 +20,9 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    caches::Caches,
+    caches::{Caches, Listed},
     client::{CONNECT_TIMEOUT, UNUSABLE, configuration},
+    diversion::slice::{MANAGED_BY, MANAGER},
     listing::Listing,
     rights::{RIGHTS, Right, ServiceAccount},
     settings::ClusterSettings,
@@ -68,26 +69,40 @@ impl ApiServer {
     ///
     /// If they cannot be listed.
     pub async fn listing(&self, settings: &ClusterSettings) -> anyhow::Result<Listing> {
-        let ingresses = self.list().await;
-        let ingresses = ingresses.context("cannot list the Ingresses of the cluster")?;
-        let deployments = self.list().await;
-        let deployments = deployments.context("cannot list the Deployments of the cluster")?;
-        let services = self.list().await;
-        let services = services.context("cannot list the Services of the cluster")?;
-        Ok(Listing(Caches::of(
-            ingresses,
-            deployments,
-            services,
-            settings,
-        )))
+        let cannot = |kinds: &str| format!("cannot list the {kinds} of the cluster");
+        let ours = format!("{MANAGED_BY}={MANAGER}");
+        let everything = ListParams::default();
+        let listed = Listed {
+            ingresses: self
+                .list(&everything)
+                .await
+                .with_context(|| cannot("Ingresses"))?,
+            deployments: self
+                .list(&everything)
+                .await
+                .with_context(|| cannot("Deployments"))?,
+            stateful_sets: self
+                .list(&everything)
+                .await
+                .with_context(|| cannot("StatefulSets"))?,
+            services: self
+                .list(&everything)
+                .await
+                .with_context(|| cannot("Services"))?,
+            slices: self
+                .list(&everything.clone().labels(&ours))
+                .await
+                .with_context(|| cannot("EndpointSlices"))?,
+        };
+        Ok(Listing(Caches::of(listed, settings)))
     }
 
-    pub(crate) async fn list<K>(&self) -> Result<Vec<K>, kube::Error>
+    pub(crate) async fn list<K>(&self, params: &ListParams) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
         let api = KubeApi::<K>::all(self.client.clone());
-        let mut params = ListParams::default().limit(PAGE);
+        let mut params = params.clone().limit(PAGE);
         let mut objects = Vec::new();
         loop {
             let page = api.list(&params).await?;

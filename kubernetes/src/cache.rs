@@ -42,15 +42,10 @@ const MAX_OLD: Duration = Duration::from_mins(5);
 /// What is kept of a kind of object.
 pub(crate) trait Kept: Sized + PartialEq {
     /// What the API server calls such an object.
-    const KIND: &'static str;
+    fn kind(&self) -> &'static str;
 
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
-
-    /// Whether it is of use to a wake-up at all. What is not takes no memory.
-    fn is_useful(_object: &Cached<Self>) -> bool {
-        true
-    }
 }
 
 /// How current a cache is, whatever its kind.
@@ -97,7 +92,7 @@ impl<T: Kept> Cached<T> {
 /// Such as `Deployment team/tool`.
 impl<T: Kept> fmt::Display for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}/{}", T::KIND, self.namespace, self.name)
+        write!(f, "{} {}/{}", self.value.kind(), self.namespace, self.name)
     }
 }
 
@@ -279,15 +274,24 @@ impl<T: Kept> Cache<T> {
     ///
     /// Every interruption is followed by a new list, so nothing that happened in the meantime is missed. A list that
     /// somebody has asked for is made beside the watch: what that brings is as current as before.
-    pub(crate) async fn fill<K>(&self, api: Api<K>, key_label: &str, parse: impl Fn(K) -> T)
-    where
+    /// Those with other labels are none of ours.
+    pub(crate) async fn fill<K>(
+        &self,
+        api: Api<K>,
+        labels: Option<&str>,
+        key_label: &str,
+        parse: impl Fn(K) -> T,
+    ) where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
     {
         type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
         let kind = K::kind(&());
-        let config = watcher::Config::default()
-            .timeout(WATCH_SECONDS)
-            .page_size(PAGE);
+        let config = watcher::Config {
+            label_selector: labels.map(ToOwned::to_owned),
+            ..watcher::Config::default()
+                .timeout(WATCH_SECONDS)
+                .page_size(PAGE)
+        };
         let begin = || -> Events<K> { Box::pin(watcher(api.clone(), config.clone())) };
         let mut pause = *BACKOFF.start();
         loop {
@@ -359,19 +363,14 @@ impl<T: Kept> Cache<T> {
     }
 
     fn take<K: Resource>(&self, event: Event<K>, key_label: &str, parse: impl Fn(K) -> T) {
-        let useful = |object: K| {
-            let object = Cached::of(object, key_label, &parse);
-            T::is_useful(&object).then_some(object)
-        };
         let mut state = self.write();
         match event {
             Event::Init => state.listing = Some(Objects::default()),
             Event::InitApply(object) if is_leaving(&object) => {}
             Event::InitApply(object) => {
-                if let Some(object) = useful(object) {
-                    let object = state.objects.shared(object);
-                    state.listing.get_or_insert_default().insert(object);
-                }
+                let object = Cached::of(object, key_label, &parse);
+                let object = state.objects.shared(object);
+                state.listing.get_or_insert_default().insert(object);
             }
             Event::InitDone => {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
@@ -379,11 +378,8 @@ impl<T: Kept> Cache<T> {
             }
             Event::Apply(object) if is_leaving(&object) => state.objects.remove(&name_of(&object)),
             Event::Apply(object) => {
-                let name = name_of(&object);
-                match useful(object) {
-                    Some(object) => state.objects.insert(Arc::new(object)),
-                    None => state.objects.remove(&name),
-                }
+                let object = Cached::of(object, key_label, &parse);
+                state.objects.insert(Arc::new(object));
             }
             Event::Delete(object) => state.objects.remove(&name_of(&object)),
         }
@@ -518,15 +514,16 @@ fn is_expired(error: &watcher::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::{apps::v1::Deployment as KubeDeployment, networking::v1::Ingress};
-    use serde_json::{Value, json};
+    use k8s_openapi::api::networking::v1::Ingress;
+    use serde_json::json;
 
     use super::*;
-    use crate::objects::Workload;
 
     /// Found by its key.
     impl Kept for () {
-        const KIND: &'static str = "Ingress";
+        fn kind(&self) -> &'static str {
+            "Ingress"
+        }
 
         fn terms(object: &Cached<Self>) -> Vec<String> {
             object.key.clone().into_iter().collect()
@@ -590,30 +587,5 @@ mod tests {
             0,
             "what a new list does not have is gone"
         );
-    }
-
-    #[test]
-    fn what_is_of_no_use_takes_no_memory() {
-        let deployment = |labels: Value| -> KubeDeployment {
-            let metadata = json!({ "name": "tool", "namespace": "ns", "labels": labels });
-            serde_json::from_value(json!({ "metadata": metadata })).expect("a Deployment")
-        };
-        let (useful, useless) = (
-            || deployment(json!({ "host": "a" })),
-            || deployment(json!({})),
-        );
-        let cache = Cache::<Workload>::new(watch::channel(()).0);
-        let take = |event| cache.take(event, "host", Workload::parse);
-        take(Event::Apply(useful()));
-        assert_eq!(cache.all().len(), 1);
-        take(Event::Apply(useless()));
-        assert_eq!(cache.all().len(), 0, "its label is gone");
-        take(Event::Init);
-        take(Event::InitApply(useless()));
-        take(Event::InitDone);
-        assert_eq!(cache.all().len(), 0);
-
-        let listed = Cache::of([useless()], "host", Workload::parse);
-        assert_eq!(listed.all().len(), 1, "the commands look at all");
     }
 }

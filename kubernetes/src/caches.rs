@@ -3,11 +3,13 @@
 //! Another kind is another field here, with a line in [`Caches::new`], [`Caches::of`], [`Caches::fill`] and
 //! [`Caches::all`].
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use futures::future::join3;
+use futures::future::join5;
 use k8s_openapi::api::{
-    apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService,
+    apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
+    core::v1::Service as KubeService,
+    discovery::v1::EndpointSlice,
     networking::v1::Ingress as KubeIngress,
 };
 use kube::{Api, Client};
@@ -16,7 +18,8 @@ use unidler::progress::Reason;
 
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
-    objects::{Ingress, Service, Workload},
+    diversion::slice::{MANAGED_BY, MANAGER, Slice, WorkloadName},
+    objects::{Destination, Ingress, Service, Workload, WorkloadKind},
     settings::ClusterSettings,
 };
 
@@ -25,7 +28,20 @@ use crate::{
 pub(crate) struct Caches {
     pub(crate) ingresses: Cache<Ingress>,
     pub(crate) deployments: Cache<Workload>,
+    pub(crate) stateful_sets: Cache<Workload>,
     pub(crate) services: Cache<Service>,
+    /// Those of unidler's own.
+    pub(crate) slices: Cache<Slice>,
+}
+
+/// All objects that apps can be made of, as the API server lists them.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) ingresses: Vec<KubeIngress>,
+    pub(crate) deployments: Vec<KubeDeployment>,
+    pub(crate) stateful_sets: Vec<KubeStatefulSet>,
+    pub(crate) services: Vec<KubeService>,
+    pub(crate) slices: Vec<EndpointSlice>,
 }
 
 impl Caches {
@@ -34,55 +50,126 @@ impl Caches {
         Self {
             ingresses: Cache::new(changed.clone()),
             deployments: Cache::new(changed.clone()),
+            stateful_sets: Cache::new(changed.clone()),
             services: Cache::new(changed.clone()),
+            slices: Cache::new(changed.clone()),
         }
     }
 
     /// All that was listed once.
-    pub(crate) fn of(
-        ingresses: Vec<KubeIngress>,
-        deployments: Vec<KubeDeployment>,
-        services: Vec<KubeService>,
-        settings: &ClusterSettings,
-    ) -> Self {
+    pub(crate) fn of(listed: Listed, settings: &ClusterSettings) -> Self {
+        let Listed {
+            ingresses,
+            deployments,
+            stateful_sets,
+            services,
+            slices,
+        } = listed;
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Self {
             ingresses: Cache::of(ingresses, key_label, Ingress::parse),
             deployments: Cache::of(deployments, key_label, Workload::parse),
+            stateful_sets: Cache::of(stateful_sets, key_label, Workload::parse_stateful_set),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
+            slices: Cache::of(slices, key_label, Slice::parse),
         }
     }
 
     /// Keeps them as the API server has them, for ever.
     pub(crate) async fn fill(&self, client: &Client, settings: &ClusterSettings) {
         let (key_label, own) = (&settings.key_label, settings.own_service());
-        join3(
+        let ours = format!("{MANAGED_BY}={MANAGER}");
+        join5(
             self.ingresses.fill(
                 Api::<KubeIngress>::all(client.clone()),
+                None,
                 key_label,
                 Ingress::parse,
             ),
             self.deployments.fill(
                 Api::<KubeDeployment>::all(client.clone()),
+                None,
                 key_label,
                 Workload::parse,
             ),
+            self.stateful_sets.fill(
+                Api::<KubeStatefulSet>::all(client.clone()),
+                None,
+                key_label,
+                Workload::parse_stateful_set,
+            ),
             self.services.fill(
                 Api::<KubeService>::all(client.clone()),
+                None,
                 key_label,
                 |service| Service::parse(service, &own),
+            ),
+            self.slices.fill(
+                Api::<EndpointSlice>::all(client.clone()),
+                Some(&ours),
+                key_label,
+                Slice::parse,
             ),
         )
         .await;
     }
 
     /// Each, with what its objects are called.
-    pub(crate) fn all(&self) -> [(&'static str, &dyn Contact); 3] {
+    pub(crate) fn all(&self) -> [(&'static str, &dyn Contact); 5] {
         [
             ("Ingresses", &self.ingresses),
             ("Deployments", &self.deployments),
+            ("StatefulSets", &self.stateful_sets),
             ("Services", &self.services),
+            ("EndpointSlices", &self.slices),
         ]
+    }
+
+    /// The workload of a name, as a slice has it.
+    pub(crate) fn workload(
+        &self,
+        namespace: &str,
+        WorkloadName {
+            api_version,
+            kind,
+            name,
+        }: &WorkloadName,
+    ) -> Option<Arc<Cached<Workload>>> {
+        match (&**api_version, &**kind) {
+            (WorkloadKind::API_VERSION, "Deployment") => self.deployments.named(namespace, name),
+            (WorkloadKind::API_VERSION, "StatefulSet") => self.stateful_sets.named(namespace, name),
+            _ => None,
+        }
+    }
+
+    /// The workloads whose pods a Service selects.
+    pub(crate) fn selected(&self, service: &Cached<Service>) -> Vec<Arc<Cached<Workload>>> {
+        if service.value.selector.is_empty() {
+            return Vec::new();
+        }
+        let in_namespace = of_namespace(&service.namespace, "");
+        let all = [&self.deployments, &self.stateful_sets];
+        let mut selected: Vec<_> = all
+            .iter()
+            .flat_map(|cache| cache.get(&in_namespace))
+            .filter(|workload| workload.value.lacks(&service.value.selector).is_none())
+            .collect();
+        selected.sort_by(|a, b| a.name.cmp(&b.name));
+        selected
+    }
+
+    /// Where slices have to lead, if unidler's own Service is there.
+    pub(crate) fn destination(&self, settings: &ClusterSettings) -> Option<Destination> {
+        let own = self
+            .services
+            .named(&settings.service_namespace, &settings.service_name)?;
+        own.value.destination()
+    }
+
+    /// The slice of a Service.
+    pub(crate) fn slice_of(&self, namespace: &str, service: &str) -> Option<Arc<Cached<Slice>>> {
+        let slice = self.slices.named(namespace, &Slice::name_of(service))?;
+        (*slice.value.service == *service).then_some(slice)
     }
 
     /// Whether all are current as far as anybody can know.
@@ -122,7 +209,9 @@ impl Caches {
 }
 
 impl Kept for Ingress {
-    const KIND: &'static str = "Ingress";
+    fn kind(&self) -> &'static str {
+        "Ingress"
+    }
 
     /// The hosts of its rules, the Services that they lead to, and its key.
     fn terms(ingress: &Cached<Self>) -> Vec<String> {
@@ -138,25 +227,34 @@ impl Kept for Ingress {
 }
 
 impl Kept for Workload {
-    const KIND: &'static str = "Deployment";
-
-    /// Its key.
-    fn terms(deployment: &Cached<Self>) -> Vec<String> {
-        deployment
-            .key
-            .iter()
-            .map(|key| of_namespace(&deployment.namespace, key))
-            .collect()
+    fn kind(&self) -> &'static str {
+        self.kind.name()
     }
 
-    /// Without a key it is nobody's app.
-    fn is_useful(deployment: &Cached<Self>) -> bool {
-        deployment.key.is_some()
+    /// Its namespace, and its key.
+    fn terms(workload: &Cached<Self>) -> Vec<String> {
+        let keys = [Some(""), workload.key.as_deref()];
+        keys.into_iter()
+            .flatten()
+            .map(|key| of_namespace(&workload.namespace, key))
+            .collect()
+    }
+}
+
+impl Kept for Slice {
+    fn kind(&self) -> &'static str {
+        "EndpointSlice"
+    }
+
+    fn terms(_: &Cached<Self>) -> Vec<String> {
+        Vec::new()
     }
 }
 
 impl Kept for Service {
-    const KIND: &'static str = "Service";
+    fn kind(&self) -> &'static str {
+        "Service"
+    }
 
     fn terms(_: &Cached<Self>) -> Vec<String> {
         Vec::new()

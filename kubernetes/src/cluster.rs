@@ -16,7 +16,7 @@ use unidler::{
 };
 
 use crate::{
-    client, events::Notes, observe::Observer, settings::ClusterSettings, target::Target,
+    client, diversion::Handover, events::Notes, observe::Observer, settings::ClusterSettings,
     watching::Watching, writer::Writer,
 };
 
@@ -62,11 +62,11 @@ impl KubernetesCluster {
         }
     }
 
-    /// The same, whose idled apps lead their visitors to `target`.
+    /// The same, which puts apps to sleep, too.
     #[must_use]
-    pub fn diverting_to(self, target: Target) -> Self {
+    pub fn idling(self, handover: Handover) -> Self {
         Self {
-            writer: self.writer.diverting_to(target),
+            writer: self.writer.idling(handover),
             ..self
         }
     }
@@ -120,7 +120,8 @@ impl Cluster for KubernetesCluster {
     ) -> BoxFuture<'a, Result<(), ApplyError>> {
         async move {
             let found = self.observer.app(app).map_err(|_| ApplyError::Conflict)?;
-            self.writer.apply(&found, write).await
+            let destination = self.observer.destination();
+            self.writer.apply(&found, write, destination.as_ref()).await
         }
         .boxed()
     }

@@ -15,7 +15,10 @@ use kube::{
 use tracing::{debug, warn};
 use unidler::progress::{Phase, Progress};
 
-use crate::{cache::Cached, objects::Workload};
+use crate::{
+    cache::Cached,
+    objects::{Workload, WorkloadKind},
+};
 
 /// Writes the Events.
 pub(crate) struct Notes {
@@ -45,14 +48,14 @@ impl Notes {
     }
 
     /// Writes how the wake-up of an app went, on one of its workloads.
-    pub(crate) async fn write(&self, deployment: &Cached<Workload>, outcome: &Progress) {
+    pub(crate) async fn write(&self, workload: &Cached<Workload>, outcome: &Progress) {
         let Some(event) = event(outcome) else { return };
         let reference = ObjectReference {
-            api_version: Some("apps/v1".to_owned()),
-            kind: Some("Deployment".to_owned()),
-            name: Some(deployment.name.clone()),
-            namespace: Some(deployment.namespace.clone()),
-            uid: Some(deployment.value.uid.clone()),
+            api_version: Some(WorkloadKind::API_VERSION.to_owned()),
+            kind: Some(workload.value.kind.name().to_owned()),
+            name: Some(workload.name.clone()),
+            namespace: Some(workload.namespace.clone()),
+            uid: Some(workload.value.uid.clone()),
             ..ObjectReference::default()
         };
         match self.recorder.publish(&event, &reference).await {

@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
 use k8s_openapi::api::networking::v1::ServiceBackendPort;
 use unidler::{
-    app::{AppId, ObjectId},
+    app::{AppId, ObjectId, Version},
     host::Host,
 };
 
 use crate::{
     cache::Cached,
+    diversion::slice::{Recorded, Slice},
     objects::{Ingress, PointsAt, Service, ServiceWhenUnidled, Uncertain, Workload},
 };
 
@@ -24,6 +25,8 @@ pub(crate) struct Found {
     pub(crate) services: Vec<Arc<Cached<Service>>>,
     /// What runs behind them.
     pub(crate) workloads: Vec<Arc<Cached<Workload>>>,
+    /// The slices of unidler's own that its Services have.
+    pub(crate) slices: Vec<Arc<Cached<Slice>>>,
 }
 
 impl Found {
@@ -45,13 +48,61 @@ impl Found {
 
     /// Whether a workload is idled.
     pub(crate) fn is_idled(&self) -> bool {
-        self.workloads.iter().any(|workload| workload.value.idled)
+        let mut workloads = self.workloads.iter();
+        workloads.any(|workload| workload.value.idled || self.recorded(workload).is_some())
     }
 
     /// Whether a Service leads to unidler.
     pub(crate) fn is_here(&self) -> bool {
         let mut services = self.services.iter();
-        services.any(|service| service.value.points_at == PointsAt::Unidler)
+        services.any(|service| {
+            service.value.points_at == PointsAt::Unidler || self.diverting(service).is_some()
+        })
+    }
+
+    /// The slice of unidler's own that a Service has.
+    pub(crate) fn slice(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
+        let mut slices = self.slices.iter();
+        let own = slices.find(|slice| *slice.value.service == *service.name);
+        own.map(|slice| &**slice)
+    }
+
+    /// The same, if it leads the visitors of the Service here. It has no effect on an `ExternalName`.
+    pub(crate) fn diverting(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
+        self.slice(service)
+            .filter(|slice| service.value.points_at == PointsAt::Pods && slice.value.diverts())
+    }
+
+    /// What a workload was before it was idled, if a slice that leads visitors here says so.
+    pub(crate) fn recorded(&self, workload: &Cached<Workload>) -> Option<&Recorded> {
+        let diverting = self
+            .services
+            .iter()
+            .filter_map(|service| self.diverting(service));
+        let records = diverting.filter_map(|slice| slice.value.record.as_deref());
+        let mut workloads = records.flat_map(|record| &record.workloads);
+        workloads.find(|recorded| {
+            recorded.workload.kind == workload.value.kind.name()
+                && recorded.workload.name == workload.name
+        })
+    }
+
+    /// The workloads whose pods a Service selects and that have replicas.
+    pub(crate) fn behind(&self, service: &Cached<Service>) -> Vec<&Cached<Workload>> {
+        let workloads = self.workloads.iter().map(|workload| &**workload);
+        let is_behind = |workload: &Workload| workload.lacks(&service.value.selector).is_none();
+        workloads
+            .filter(|workload| workload.value.replicas > 0 && is_behind(&workload.value))
+            .collect()
+    }
+
+    /// The version of a Service, with that of its slice.
+    pub(crate) fn version(&self, service: &Cached<Service>) -> Version {
+        let Version(own) = service.value.version();
+        match self.slice(service) {
+            Some(slice) => Version(format!("{own}+{}", slice.value.version())),
+            None => Version(own),
+        }
     }
 
     /// What one of its Services has to point at when the app is awake, if that is certain: for each workload the same.
@@ -76,7 +127,9 @@ impl Found {
             let own = backends.iter().filter(|(name, _)| *name == service.name);
             let mut ports = own.map(|(_, port)| *port).peekable();
             ports.peek()?;
-            Some(service.value.address(ports))
+            // As long as a slice leads here, so does the address of the Service.
+            let is_diverted = self.diverting(service).is_some();
+            Some(service.value.address(ports).filter(|_| !is_diverted))
         });
         let first = addresses.next()??;
         addresses.all(|other| other == Some(first)).then_some(first)
@@ -176,6 +229,7 @@ mod tests {
                 .map(service)
                 .into(),
             workloads: ["web", "api"].map(workload).into(),
+            slices: Vec::new(),
         }
     }
 

@@ -89,11 +89,12 @@ fn check(deployment: &Workload, service: &Service, max_replicas: u32, took: Dura
     );
     assert!(
         deployment
+            .wake_seconds
             .usual()
             .is_none_or(|usual| (1..=3600).contains(&usual.as_secs())),
         "a usual time can be shown"
     );
-    let remembered = deployment.wake_seconds_with(took);
+    let remembered = deployment.wake_seconds.with(took);
     assert!(
         remembered.len() <= "3600,3600,3600,3600,3600".len(),
         "what is remembered does not grow: {remembered}"

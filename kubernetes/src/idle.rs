@@ -5,6 +5,7 @@
 
 mod apply;
 mod checks;
+mod slices;
 
 use std::fmt;
 
@@ -16,6 +17,7 @@ use unidler::{app::AppId, host::Host};
 
 pub(crate) use self::checks::lost_port;
 use self::checks::{expect_ingress, expect_pods, kept, no_app};
+pub use self::slices::{SlicePlan, plan as plan_slices};
 pub use crate::target::Target;
 use crate::{
     caches::Caches,
@@ -146,12 +148,12 @@ fn decide(
     let replicas = deployment.value.replicas;
     ensure!(
         replicas > 0,
-        "Workload {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
+        "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
          switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
     );
     ensure!(
         replicas <= *max_replicas,
-        "Workload {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
+        "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
          raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
     );
 

@@ -20,6 +20,7 @@ mod cache;
 mod caches;
 mod client;
 mod cluster;
+mod diversion;
 pub mod doctor;
 mod doubts;
 mod events;
@@ -44,8 +45,9 @@ mod watching;
 mod writer;
 
 pub use self::{
-    api_server::ApiServer, cluster::KubernetesCluster, listing::Listing, observe::CONTACT_AGE,
-    request_metrics::API_REQUESTS, rights::ServiceAccount, settings::ClusterSettings,
+    api_server::ApiServer, cluster::KubernetesCluster, diversion::Handover, listing::Listing,
+    observe::CONTACT_AGE, request_metrics::API_REQUESTS, rights::ServiceAccount,
+    settings::ClusterSettings,
 };
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ impl From<Candidate> for Found {
             routes: candidate.ingresses,
             services: vec![candidate.service],
             workloads: vec![candidate.deployment],
+            slices: Vec::new(),
         }
     }
 }
@@ -144,6 +145,9 @@ impl Caches {
             .into_iter()
             .flatten()
         {
+            if let Some(found) = self.sliced(rule, true) {
+                return found;
+            }
             match self.decided(rule, Some(host)) {
                 Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found.into()),
                 Ok(_) => {}
@@ -151,7 +155,126 @@ impl Caches {
             }
             leads_elsewhere |= self.leads_anywhere(rule);
         }
-        Err(error.unwrap_or_else(|| self.nobodys(host)))
+        // An app that is awake again is still one.
+        let awake = [Some(host.as_str()), wildcard.as_deref()]
+            .into_iter()
+            .flatten()
+            .find_map(|rule| self.sliced(rule, false));
+        awake.unwrap_or_else(|| Err(error.unwrap_or_else(|| self.nobodys(host))))
+    }
+
+    /// The app of the Services that a rule leads to and that have slices of unidler's own: those whose visitors land here
+    /// now, or those of which that was the case before. `None` if there are none.
+    fn sliced(&self, rule: &str, is_here: bool) -> Option<Result<Found, NotFound>> {
+        let ingresses = self.ingresses.get(rule);
+        let services = ingresses.iter().flat_map(|ingress| {
+            let backends = ingress.value.backends(rule);
+            backends.map(move |(service, _)| (ingress, &**service))
+        });
+        let is_wanted = |ingress: &Cached<Ingress>, name: &str| {
+            let service = self.services.named(&ingress.namespace, name);
+            let slice = self.slice_of(&ingress.namespace, name);
+            service.is_some_and(|service| service.value.points_at == PointsAt::Pods)
+                && slice.is_some_and(|slice| slice.value.diverts() == is_here)
+        };
+        let wanted: Vec<_> = services
+            .filter(|(ingress, name)| is_wanted(ingress, name))
+            .collect();
+        // As above: of several namespaces, the oldest claim counts.
+        let (oldest, _) = wanted
+            .iter()
+            .min_by_key(|(ingress, _)| (ingress.value.created, &ingress.namespace))?;
+        let namespace = &oldest.namespace;
+        let names: BTreeSet<&str> = wanted
+            .iter()
+            .filter(|(ingress, _)| ingress.namespace == *namespace)
+            .map(|(_, name)| *name)
+            .collect();
+        Some(self.of_services(namespace, &names))
+    }
+
+    /// The app of some Services of a namespace. What runs behind them, their slices say; where they have none, what they
+    /// select.
+    pub(crate) fn of_services(
+        &self,
+        namespace: &str,
+        names: &BTreeSet<&str>,
+    ) -> Result<Found, NotFound> {
+        let gone = |reason, kind: &str, name: &str| NotFound {
+            reason,
+            involved: vec![Involved::Gone(format!("{kind} {namespace}/{name}"))],
+        };
+        let joined: Vec<_> = names.iter().copied().collect();
+        let joined = joined.join("+");
+        let services: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.services.named(namespace, name))
+            .collect();
+        if services.is_empty() {
+            return Err(gone(Reason::NoService, "Service", &joined));
+        }
+        let slices: Vec<_> = names
+            .iter()
+            .filter_map(|name| self.slice_of(namespace, name))
+            .collect();
+        let behind = |service: &Arc<Cached<Service>>| {
+            let slice = slices
+                .iter()
+                .find(|slice| *slice.value.service == *service.name);
+            let recorded = slice
+                .map(|slice| slice.value.workloads())
+                .unwrap_or_default();
+            if recorded.is_empty() {
+                return self.selected(service);
+            }
+            let workloads = recorded.into_iter();
+            workloads
+                .filter_map(|name| self.workload(namespace, name))
+                .collect()
+        };
+        let workloads: BTreeMap<_, _> = services
+            .iter()
+            .flat_map(behind)
+            .map(|workload| (workload.to_string(), workload))
+            .collect();
+        if workloads.is_empty() {
+            return Err(gone(Reason::NoWorkload, "what is behind Service", &joined));
+        }
+        let routes: BTreeMap<_, _> = names
+            .iter()
+            .flat_map(|name| self.ingresses.get(&of_namespace(namespace, name)))
+            .map(|ingress| (ingress.name.clone(), ingress))
+            .collect();
+        Ok(Found {
+            id: AppId::new(&format!("{namespace}/{joined}")),
+            routes: routes.into_values().collect(),
+            services,
+            workloads: workloads.into_values().collect(),
+            slices,
+        })
+    }
+
+    /// The Services of the oldest namespace that claims a host, whatever is behind them: exact before wildcard.
+    pub(crate) fn services_of(&self, host: &Host) -> Option<(String, BTreeSet<String>)> {
+        let wildcard = host
+            .as_str()
+            .split_once('.')
+            .map(|(_, parent)| format!("*.{parent}"));
+        let rules = [Some(host.as_str()), wildcard.as_deref()];
+        rules.into_iter().flatten().find_map(|rule| {
+            let ingresses = self.ingresses.get(rule);
+            let oldest = ingresses
+                .iter()
+                .min_by_key(|ingress| (ingress.value.created, &ingress.namespace))?;
+            let own = ingresses
+                .iter()
+                .filter(|ingress| ingress.namespace == oldest.namespace);
+            let names: BTreeSet<_> = own
+                .flat_map(|ingress| ingress.value.backends(rule))
+                .map(|(service, _)| service.clone())
+                .collect();
+            (!names.is_empty()).then(|| (oldest.namespace.clone(), names))
+        })
     }
 
     fn leads_anywhere(&self, rule: &str) -> bool {
@@ -163,6 +286,11 @@ impl Caches {
 
     /// The app of a name.
     pub(crate) fn app(&self, id: &AppId) -> Result<Found, NotFound> {
+        if let Some((namespace, services)) = id.as_str().split_once('/')
+            && !services.contains('/')
+        {
+            return self.of_services(namespace, &services.split('+').collect());
+        }
         let mut names = id.as_str().split('/');
         let mut name = || names.next().unwrap_or_default();
         let (namespace, service_name, deployment_name) = (name(), name(), name());
@@ -209,10 +337,18 @@ impl Caches {
             .filter(|found| found.is_here())
             .map(id)
             .collect();
-        apps.into_values()
+        let labelled = apps
+            .into_values()
             .filter(|found| found.is_here() || !here.contains(&id(found)))
-            .map(Found::from)
-            .collect()
+            .map(Found::from);
+        let slices = self.slices.all();
+        let diverted = slices.iter().filter(|slice| slice.value.diverts());
+        // Each Service by itself: what is half done of one is finished, whichever hosts lead to it.
+        let diverted = diverted.filter_map(|slice| {
+            let names = BTreeSet::from([&*slice.value.service]);
+            self.of_services(&slice.namespace, &names).ok()
+        });
+        labelled.chain(diverted).collect()
     }
 
     /// The hosts of rules that should lead to an app and do not, with why.

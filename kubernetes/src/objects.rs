@@ -7,6 +7,7 @@ mod keeper;
 mod labels;
 mod refusal;
 mod service;
+mod wake_seconds;
 mod workload;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
@@ -14,8 +15,12 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDur
 pub(crate) use self::{
     ingress::Ingress,
     keeper::Keeper,
-    service::{Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain},
-    workload::Workload,
+    service::{
+        Destination, Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain,
+        Unfit,
+    },
+    wake_seconds::WakeSeconds,
+    workload::{Workload, WorkloadKind},
 };
 
 /// The label of a Deployment that is idled; its value is then `true`.
@@ -60,10 +65,10 @@ fn title(annotation: Option<String>) -> Option<String> {
     Some(title.trim_end().to_owned()).filter(|title| !title.is_empty())
 }
 
-fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
+pub(crate) fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.labels.as_ref()?.get(name).cloned()
 }
 
-fn annotation(metadata: &ObjectMeta, name: &str) -> Option<String> {
+pub(crate) fn annotation(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.annotations.as_ref()?.get(name).cloned()
 }

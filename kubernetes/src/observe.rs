@@ -26,7 +26,7 @@ use crate::{
     doubts::Doubts,
     found::Found,
     lookup::NotFound,
-    objects::{self, PointsAt},
+    objects::{self, Destination, PointsAt},
     rollout::Rollout,
     settings::ClusterSettings,
 };
@@ -166,6 +166,11 @@ impl Observer {
         is_news
     }
 
+    /// Where slices have to lead, if that is known.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        self.caches.destination(&self.settings)
+    }
+
     /// Begins to watch the pods and endpoints of an app.
     pub(crate) fn watch(&self, found: &Found) -> Rollout {
         Rollout::watch(&self.client, found)
@@ -173,35 +178,57 @@ impl Observer {
 
     pub(crate) fn observed(&self, found: &Found, rollout: Option<&Rollout>) -> App {
         let now = Timestamp::now();
-        let workload = |found: &Arc<Cached<objects::Workload>>| {
-            let (id, deployment) = (found.id(), &found.value);
-            Workload {
-                version: deployment.version(),
-                record: deployment.idled.then(|| Record {
-                    replicas: deployment.replicas_to_restore(self.settings.max_replicas),
-                    is_recent: deployment.is_marked_lately(now),
+        let workload = |each: &Arc<Cached<objects::Workload>>| {
+            let (id, workload) = (each.id(), &each.value);
+            let max = self.settings.max_replicas;
+            let record = match found.recorded(each) {
+                Some(recorded) => Some(Record {
+                    replicas: recorded.replicas.clamp(1, max),
+                    is_recent: false,
                 }),
-                replicas: deployment.replicas,
-                available: deployment.ready,
-                trouble: deployment.trouble(now),
+                None => workload.idled.then(|| Record {
+                    replicas: workload.replicas_to_restore(max),
+                    is_recent: workload.is_marked_lately(now),
+                }),
+            };
+            let of_slices = found
+                .slices
+                .iter()
+                .filter_map(|slice| slice.value.wake_seconds.usual());
+            Workload {
+                version: workload.version(),
+                record,
+                replicas: workload.replicas,
+                available: workload.ready,
+                trouble: workload.trouble(now),
                 pods: rollout.map_or_else(Pods::default, |rollout| rollout.pods(&id)),
-                usual: deployment.usual(),
+                usual: of_slices.max().or(workload.wake_seconds.usual()),
                 id,
             }
         };
+        let destination = self.caches.destination(&self.settings);
         let service = |each: &Arc<Cached<objects::Service>>| {
             let (id, service) = (each.id(), &each.value);
-            let leads = match service.points_at {
-                PointsAt::Unidler => {
+            let endpoints = || rollout.map_or(Endpoints::Unknown, |rollout| rollout.endpoints(&id));
+            let leads = match (service.points_at, found.diverting(each)) {
+                (PointsAt::Unidler, _) => {
                     Leads::Here(Diversion::instead(found.when_unidled(service).is_ok()))
                 }
-                PointsAt::Pods => Leads::ToApp {
-                    endpoints: rollout.map_or(Endpoints::Unknown, |rollout| rollout.endpoints(&id)),
+                (PointsAt::Pods, Some(slice)) => Leads::Here(Diversion {
+                    restorable: true,
+                    // As long as our own Service is not known, nothing can be said, nor written.
+                    is_current: destination
+                        .as_ref()
+                        .is_none_or(|own| slice.value.is_current(service, own)),
+                    endpoints: Some(endpoints()),
+                }),
+                (PointsAt::Pods, None) => Leads::ToApp {
+                    endpoints: endpoints(),
                 },
-                PointsAt::Elsewhere => Leads::Elsewhere,
+                (PointsAt::Elsewhere, _) => Leads::Elsewhere,
             };
             Service {
-                version: service.version(),
+                version: found.version(each),
                 leads,
                 id,
             }

@@ -17,6 +17,7 @@ use kube::api::PatchParams;
 use serde_json::{Value, json};
 
 use crate::{
+    cache::Cached,
     objects::{
         IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
         WAKE_SECONDS, Workload,
@@ -43,11 +44,40 @@ pub(crate) fn scale(deployment: &Workload, replicas: u32) -> JsonPatch {
     JsonPatch(operations)
 }
 
+/// The merge patch of `/scale`. A JSON patch could not test for zero: a Scale leaves that out. Its `resourceVersion` is that
+/// of the whole workload.
+pub(crate) fn scale_up(workload: &Workload, replicas: u32) -> Value {
+    json!({
+        "metadata": { "uid": workload.uid, "resourceVersion": workload.resource_version },
+        "spec": { "replicas": replicas },
+    })
+}
+
+/// What is applied to `/scale`. Server-side apply leaves the name of unidler on `spec.replicas`, also at zero: a patch would
+/// not.
+pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Value {
+    let Cached {
+        namespace,
+        name,
+        value,
+        ..
+    } = workload;
+    json!({
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": {
+            "namespace": namespace, "name": name,
+            "uid": value.uid, "resourceVersion": value.resource_version,
+        },
+        "spec": { "replicas": 0 },
+    })
+}
+
 pub(crate) fn clear_idled(deployment: &Workload, took: Option<Duration>) -> JsonPatch {
     let mut operations = conditions(deployment);
     // There is a place for an annotation only where there are some already.
     if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
-        let value = json!(deployment.wake_seconds_with(took));
+        let value = json!(deployment.wake_seconds.with(took));
         operations.push(PatchOperation::Add(AddOperation {
             path: pointer(["metadata", "annotations", WAKE_SECONDS]),
             value,

@@ -39,7 +39,7 @@ use unidler::app::{Endpoints, ObjectId, Pods};
 use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
     found::Found,
-    objects::{PointsAt, Service, Workload},
+    objects::{PointsAt, Service, Workload, WorkloadKind},
     pods,
     retry_after::retry_after,
 };
@@ -268,9 +268,10 @@ impl EndpointsOf {
     }
 }
 
-/// A Deployment as the owner of pods.
+/// A workload as the owner of pods.
 #[derive(Debug, PartialEq, Eq)]
 struct Owner {
+    kind: WorkloadKind,
     name: String,
     selector: String,
 }
@@ -278,16 +279,22 @@ struct Owner {
 impl Owner {
     fn of(workload: &Cached<Workload>) -> Self {
         Self {
+            kind: workload.value.kind,
             name: workload.name.clone(),
             selector: workload.value.selector.clone(),
         }
     }
 
-    /// Whether a pod is one of the Deployment's: Deployments may select each other's. Its owner is a `ReplicaSet`, whose name
-    /// is that of the Deployment and a hash without a dash.
+    /// Whether a pod is one of the workload's: workloads may select each other's. The owner of a Deployment's pod is a
+    /// `ReplicaSet`, whose name is that of the Deployment and a hash without a dash.
     fn owns(&self, pod: &Pod) -> bool {
         let mut owners = pod.metadata.owner_references.iter().flatten();
         owners.any(|owner| {
+            if self.kind == WorkloadKind::StatefulSet {
+                return owner.controller == Some(true)
+                    && owner.kind == self.kind.name()
+                    && owner.name == self.name;
+            }
             let hash = owner
                 .name
                 .strip_prefix(&*self.name)

@@ -9,6 +9,8 @@ pub struct ClusterSettings {
     pub key_label: String,
     /// The name of unidler's own Service, which idled apps' Services point at.
     pub service_name: String,
+    /// Its namespace. An `ExternalName` may lead to a Service of its name in any other.
+    pub service_namespace: String,
     /// The domain of the cluster's DNS names.
     pub cluster_domain: String,
     /// The maximum number of replicas to restore.
@@ -31,6 +33,7 @@ impl ClusterSettings {
         Self {
             key_label: "host".into(),
             service_name: "unidler".into(),
+            service_namespace: "unidler".into(),
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
         }

@@ -1,7 +1,7 @@
 //! What is idled, as a table or as JSON.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
 };
 
@@ -18,53 +18,126 @@ pub struct IdledApp {
     /// Its hosts, as far as an Ingress serves them.
     hosts: Vec<String>,
     namespace: String,
-    deployment: String,
-    /// Since when, if its annotation tells.
-    idled_at: Option<Timestamp>,
-    /// How many replicas a wake-up gives back.
-    replicas: u32,
+    form: Form,
+    /// Since when, if that is recorded.
+    since: Option<Timestamp>,
+    /// What a wake-up gives its replicas back.
+    workloads: Vec<IdledWorkload>,
     /// How many seconds a wake-up usually takes, if there was one.
     wake_seconds: Option<u64>,
-    /// Whether its Service leads to the unidler. If not, no visitor wakes it: `unidler doctor` tells what to do.
+    /// Whether visitors are led to unidler. If not, none of them wakes it: `unidler doctor` says what to do.
     wakes: bool,
+}
+
+/// How the visitors of an idled app are led to unidler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Form {
+    /// By an `EndpointSlice` of unidler's own.
+    Slice,
+    /// By a Service that is an `ExternalName`.
+    ExternalName,
+}
+
+/// A workload without replicas.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct IdledWorkload {
+    kind: &'static str,
+    name: String,
+    /// How many replicas a wake-up gives back.
+    replicas: u32,
 }
 
 /// The idled apps, by host.
 #[must_use]
 pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
-    let id =
-        |deployment: &Cached<Workload>| (deployment.namespace.clone(), deployment.name.clone());
     let apps = caches.apps();
-    let mut apps_of = BTreeMap::<_, Vec<&Found>>::new();
+    let mut rows: Vec<_> = caches
+        .deployments
+        .all()
+        .iter()
+        .filter(|deployment| deployment.value.idled)
+        .map(|deployment| by_external_name(deployment, &apps, settings))
+        .collect();
+    // The Services of one host are one app.
+    let mut sliced = BTreeMap::<_, IdledApp>::new();
     for found in &apps {
-        for workload in &found.workloads {
-            apps_of.entry(id(workload)).or_default().push(found);
+        if let Some(row) = by_slice(found, settings) {
+            let app = (row.namespace.clone(), row.hosts.clone());
+            match sliced.entry(app) {
+                Entry::Vacant(vacant) => drop(vacant.insert(row)),
+                Entry::Occupied(mut same) => same.get_mut().join(row),
+            }
         }
     }
-    let deployments = caches.deployments.all();
-    let idled = deployments
-        .iter()
-        .filter(|deployment| deployment.value.idled);
-    let row = |object: &Arc<Cached<Workload>>| {
-        let deployment = &object.value;
-        let found = apps_of
-            .get(&id(object))
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let hosts: BTreeSet<&str> = found.iter().flat_map(|found| found.hosts()).collect();
-        IdledApp {
-            hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
-            namespace: object.namespace.clone(),
-            deployment: object.name.clone(),
-            idled_at: deployment.idled_at_time(),
-            replicas: deployment.replicas_to_restore(settings.max_replicas),
-            wake_seconds: deployment.usual().map(|usual| usual.as_secs()),
-            wakes: found.iter().any(|found| found.is_here()),
-        }
+    rows.extend(sliced.into_values());
+    rows.sort();
+    rows
+}
+
+fn hosts<'a>(apps: impl Iterator<Item = &'a Found>) -> Vec<String> {
+    let hosts: BTreeSet<&str> = apps.flat_map(Found::hosts).collect();
+    hosts.into_iter().map(ToOwned::to_owned).collect()
+}
+
+fn by_external_name(
+    object: &Arc<Cached<Workload>>,
+    apps: &[Found],
+    settings: &ClusterSettings,
+) -> IdledApp {
+    let deployment = &object.value;
+    let is_of = |found: &&Found| {
+        let mut workloads = found.workloads.iter();
+        workloads.any(|workload| workload.id() == object.id())
     };
-    let mut apps: Vec<_> = idled.map(row).collect();
-    apps.sort();
-    apps
+    let found: Vec<_> = apps.iter().filter(is_of).collect();
+    IdledApp {
+        hosts: hosts(found.iter().copied()),
+        namespace: object.namespace.clone(),
+        form: Form::ExternalName,
+        since: deployment.idled_at_time(),
+        workloads: vec![IdledWorkload {
+            kind: deployment.kind.name(),
+            name: object.name.clone(),
+            replicas: deployment.replicas_to_restore(settings.max_replicas),
+        }],
+        wake_seconds: deployment.wake_seconds.usual().map(|usual| usual.as_secs()),
+        wakes: found.iter().any(|found| found.is_here()),
+    }
+}
+
+/// A row for an app that a slice of unidler's own leads the visitors of away from.
+fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
+    let service = found.services.first()?;
+    let slice = &found.diverting(service)?.value;
+    let workload = |workload: &Arc<Cached<Workload>>| {
+        let recorded = found.recorded(workload)?;
+        (workload.value.replicas == 0).then(|| IdledWorkload {
+            kind: workload.value.kind.name(),
+            name: workload.name.clone(),
+            replicas: recorded.replicas.clamp(1, settings.max_replicas),
+        })
+    };
+    Some(IdledApp {
+        hosts: hosts(std::iter::once(found)),
+        namespace: service.namespace.clone(),
+        form: Form::Slice,
+        since: slice.record.as_ref().map(|record| record.since),
+        workloads: found.workloads.iter().filter_map(workload).collect(),
+        wake_seconds: slice.wake_seconds.usual().map(|usual| usual.as_secs()),
+        wakes: true,
+    })
+}
+
+impl IdledApp {
+    /// Takes in what another of its Services says.
+    fn join(&mut self, other: Self) {
+        self.since = self.since.min(other.since);
+        self.workloads.extend(other.workloads);
+        self.workloads.sort();
+        self.workloads.dedup();
+        self.wake_seconds = self.wake_seconds.max(other.wake_seconds);
+    }
 }
 
 /// A table with aligned columns, or a sentence if there is nothing in it.
@@ -74,19 +147,30 @@ pub fn table(apps: &[IdledApp], now: Timestamp) -> String {
         return "No app is idled.".to_owned();
     }
     let head = ["HOST", "NAMESPACE", "IDLED", "REPLICAS", "WAKES IN"].map(ToOwned::to_owned);
+    let names = |app: &IdledApp| {
+        let names = app.workloads.iter().map(|workload| &*workload.name);
+        names.collect::<Vec<_>>().join(",")
+    };
+    let replicas = |app: &IdledApp| {
+        let replicas = app.workloads.iter().map(|workload| workload.replicas);
+        replicas
+            .map(|count| count.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     let rows = apps.iter().map(|app| {
         [
             if app.hosts.is_empty() {
-                format!("- ({})", app.deployment)
+                format!("- ({})", names(app))
             } else {
                 app.hosts.join(",")
             },
             app.namespace.clone(),
-            app.idled_at.map_or_else(
+            app.since.map_or_else(
                 || "unknown".to_owned(),
                 |at| format!("{} ago", age(now.as_second() - at.as_second())),
             ),
-            app.replicas.to_string(),
+            replicas(app),
             match app.wake_seconds {
                 _ if !app.wakes || app.hosts.is_empty() => "never: see `unidler doctor`".to_owned(),
                 Some(seconds) => {
@@ -134,7 +218,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::caches::Caches;
+    use crate::caches::{Caches, Listed};
 
     fn parsed<T: serde::de::DeserializeOwned>(json: Value) -> T {
         serde_json::from_value(json).expect("an object")
@@ -145,20 +229,21 @@ mod tests {
         let key = json!({ "host": host });
         let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
         let rules = json!([{ "host": host, "http": { "paths": [{ "backend": backend }] } }]);
-        Listing(Caches::of(
-            vec![parsed(
+        let listed = Listed {
+            ingresses: vec![parsed(
                 json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }),
             )],
-            vec![parsed(json!({
+            deployments: vec![parsed(json!({
                 "metadata": metadata(json!({ "host": host, "mojanalytics.xyz/idled": "true" }), annotations),
                 "spec": { "replicas": 0, "selector": {}, "template": {} },
             }))],
-            vec![parsed(json!({
+            services: vec![parsed(json!({
                 "metadata": metadata(key, &json!({})),
                 "spec": { "type": "ExternalName", "externalName": external_name },
             }))],
-            &ClusterSettings::of_tests(),
-        ))
+            ..Listed::default()
+        };
+        Listing(Caches::of(listed, &ClusterSettings::of_tests()))
     }
 
     const UNIDLER: &str = "unidler.unidler.svc.cluster.local";
@@ -177,8 +262,8 @@ mod tests {
         assert_eq!(
             json!(apps),
             json!([{
-                "hosts": ["tool.example"], "namespace": "team", "deployment": "tool", "idled_at": "2026-01-01T00:00:00Z",
-                "replicas": 2, "wake_seconds": 40, "wakes": true,
+                "hosts": ["tool.example"], "namespace": "team", "form": "external-name", "since": "2026-01-01T00:00:00Z",
+                "workloads": [{ "kind": "Deployment", "name": "tool", "replicas": 2 }], "wake_seconds": 40, "wakes": true,
             }])
         );
         let now = "2026-01-03T05:00:00Z".parse().expect("a time");
@@ -219,12 +304,7 @@ mod tests {
         assert_eq!(
             table(
                 &apps(
-                    &Listing(Caches::of(
-                        vec![],
-                        vec![],
-                        vec![],
-                        &ClusterSettings::of_tests()
-                    )),
+                    &Listing(Caches::of(Listed::default(), &ClusterSettings::of_tests())),
                     &ClusterSettings::of_tests()
                 ),
                 Timestamp::UNIX_EPOCH

@@ -229,14 +229,21 @@ async fn a_list_that_takes_long_is_left_to_end() {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_api_server_asks_of_lists_is_done() {
+    let kinds = [
+        "ingresses",
+        "deployments",
+        "statefulsets",
+        "services",
+        "endpointslices",
+    ];
     let script = Script {
-        faults: VecDeque::from([(429, 40), (429, 40), (429, 40)]),
+        faults: VecDeque::from(kinds.map(|_| (429, 40))),
         ..broken_apps(1)
     };
     let server = Server::new(script);
     let cluster = server.cluster();
     ready(&cluster).await;
-    for kind in ["ingresses", "deployments", "services"] {
+    for kind in kinds {
         let lists = server.lists_of(kind);
         assert!(
             lists.len() == 2 && lists[1] - lists[0] >= Duration::from_secs(40),

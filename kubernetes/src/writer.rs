@@ -4,32 +4,45 @@ use std::{fmt, time::Duration};
 
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::{
-    api::{apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService},
+    api::{
+        apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
+        core::v1::Service as KubeService,
+        discovery::v1::EndpointSlice,
+    },
     jiff::Timestamp,
 };
-use kube::{Api, Client, api::Patch};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams, PostParams},
+};
 use serde_json::Value;
 use tracing::info;
 use unidler::cluster::{ApplyError, Write};
 
 use crate::{
     cache::Cached,
+    diversion::{
+        Handover,
+        slice::{self, Record, Recorded, Slice},
+    },
     found::Found,
-    objects::{Service, Workload},
-    patch::{clear_idled, divert, idle, params, restore_service, scale},
+    objects::{Destination, Service, Workload, WorkloadKind},
+    patch::{clear_idled, divert, idle, params, restore_service, scale, scale_to_zero, scale_up},
     retry_after::retry_after,
-    target::Target,
 };
 
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
+/// What a record says of who had the app idled.
+const BY: &str = "cli";
+
 /// Does the writes.
 #[derive(Clone)]
 pub(crate) struct Writer {
     client: Client,
-    /// Where idled apps lead their visitors, if this idles any.
-    target: Option<Target>,
+    /// How idled apps lead their visitors here, if this idles any.
+    handover: Option<Handover>,
 }
 
 impl fmt::Debug for Writer {
@@ -42,49 +55,67 @@ impl Writer {
     pub(crate) fn new(client: Client) -> Self {
         Self {
             client,
-            target: None,
+            handover: None,
         }
     }
 
-    pub(crate) fn diverting_to(self, target: Target) -> Self {
+    pub(crate) fn idling(self, handover: Handover) -> Self {
         Self {
-            target: Some(target),
+            handover: Some(handover),
             ..self
         }
     }
 
-    /// Does a write, if what it was decided on still holds.
-    pub(crate) async fn apply(&self, found: &Found, write: &Write) -> Result<(), ApplyError> {
+    /// Does a write, if what it was decided on still holds. `destination` is where slices have to lead, if that is known.
+    pub(crate) async fn apply(
+        &self,
+        found: &Found,
+        write: &Write,
+        destination: Option<&Destination>,
+    ) -> Result<(), ApplyError> {
         let (id, version) = write.target();
         let workload = found
             .workload(id)
             .filter(|workload| workload.value.version() == *version);
         let service = found
             .service(id)
-            .filter(|service| service.value.version() == *version);
+            .filter(|service| found.version(service) == *version);
         let request = async {
             match (write, workload, service) {
                 (Write::Scale { replicas, .. }, Some(workload), _) => {
-                    self.patch_deployment(workload, scale(&workload.value, *replicas))
-                        .await
+                    if found.recorded(workload).is_some() {
+                        let patch = Patch::Merge(scale_up(&workload.value, *replicas));
+                        self.scale(workload, &params(), patch).await
+                    } else {
+                        self.patch_deployment(workload, scale(&workload.value, *replicas))
+                            .await
+                    }
+                }
+                (Write::Idle { .. }, Some(workload), _) => {
+                    if found.recorded(workload).is_some() {
+                        let patch = Patch::Apply(scale_to_zero(workload));
+                        self.scale(workload, &params().force(), patch).await
+                    } else {
+                        self.patch_deployment(workload, idle(&workload.value, Timestamp::now()))
+                            .await
+                    }
                 }
                 (Write::ClearIdled { took, .. }, Some(workload), _) => {
                     self.patch_deployment(workload, clear_idled(&workload.value, *took))
                         .await
                 }
-                (Write::Restore { .. }, _, Some(service)) => {
+                (Write::Restore { took, .. }, _, Some(service)) => {
+                    if let Some(slice) = found.diverting(service) {
+                        let patch = slice.value.restored(*took, Timestamp::now());
+                        return self.patch_slice(slice, patch).await;
+                    }
                     let restored = found.when_unidled(&service.value);
                     let restored = restored.map_err(|_| ApplyError::Conflict)?;
                     self.patch_service(service, restore_service(&service.value, &restored))
                         .await
                 }
                 (Write::Divert { .. }, _, Some(service)) => {
-                    let patch = self.diverting(&service.value)?;
-                    self.patch_service(service, patch).await
-                }
-                (Write::Idle { .. }, Some(workload), _) => {
-                    self.patch_deployment(workload, idle(&workload.value, Timestamp::now()))
-                        .await
+                    self.divert(found, service, destination).await
                 }
                 _ => Err(ApplyError::Conflict),
             }
@@ -95,16 +126,98 @@ impl Writer {
             .map_err(no_answer)?
     }
 
-    fn diverting(&self, service: &Service) -> Result<Value, ApplyError> {
+    /// Leads the visitors of a Service here; or, where a slice has them go astray, leads them here again.
+    async fn divert(
+        &self,
+        found: &Found,
+        service: &Cached<Service>,
+        destination: Option<&Destination>,
+    ) -> Result<(), ApplyError> {
         let invalid = |why: &str| ApplyError::Invalid(why.to_owned());
-        let target = self
-            .target
-            .as_ref()
-            .ok_or_else(|| invalid("nothing says where the visitors of an idled app go"))?;
-        let kept = service
-            .to_keep()
-            .map_err(|_| invalid("the Service cannot be given back as it is"))?;
-        Ok(divert(service, &kept, target))
+        let handover = match (found.diverting(service), &self.handover) {
+            (Some(_), _) => &Handover::Slice,
+            (None, Some(handover)) => handover,
+            (None, None) => return Err(invalid("nothing says how the visitors get here")),
+        };
+        match handover {
+            Handover::ExternalName(target) => {
+                let kept = service.value.to_keep();
+                let kept =
+                    kept.map_err(|_| invalid("the Service cannot be given back as it is"))?;
+                self.patch_service(service, divert(&service.value, &kept, target))
+                    .await
+            }
+            Handover::Slice => {
+                let nowhere = || invalid("unidler's own Service has no address for this Service");
+                let destination = destination.ok_or_else(nowhere)?;
+                let behind = found
+                    .behind(service)
+                    .into_iter()
+                    .map(Recorded::of)
+                    .collect();
+                let record = Record::new(behind, Timestamp::now(), BY);
+                match found.slice(service) {
+                    Some(slice) => {
+                        let patch = slice.value.diverted(&service.value, destination, &record);
+                        self.patch_slice(slice, patch.ok_or_else(nowhere)?).await
+                    }
+                    None => {
+                        let slice = slice::first(service, destination, &record);
+                        self.create_slice(&service.namespace, &slice.ok_or_else(nowhere)?)
+                            .await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Scales a workload of any kind.
+    async fn scale(
+        &self,
+        workload: &Cached<Workload>,
+        params: &PatchParams,
+        patch: Patch<Value>,
+    ) -> Result<(), ApplyError> {
+        let Cached {
+            namespace, name, ..
+        } = workload;
+        let client = self.client.clone();
+        let scaled = match workload.value.kind {
+            WorkloadKind::Deployment => {
+                let api: Api<KubeDeployment> = Api::namespaced(client, namespace);
+                api.patch_scale(name, params, &patch).await
+            }
+            WorkloadKind::StatefulSet => {
+                let api: Api<KubeStatefulSet> = Api::namespaced(client, namespace);
+                api.patch_scale(name, params, &patch).await
+            }
+        };
+        scaled.map_err(classify)?;
+        info!(%namespace, workload = %name, "scaled {workload}");
+        Ok(())
+    }
+
+    async fn create_slice(&self, namespace: &str, slice: &EndpointSlice) -> Result<(), ApplyError> {
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let params = PostParams {
+            field_manager: params().field_manager,
+            ..PostParams::default()
+        };
+        let created = api.create(&params, slice).await.map_err(classify)?;
+        info!(%namespace, slice = %created.name_any(), "created EndpointSlice {namespace}/{}", created.name_any());
+        Ok(())
+    }
+
+    async fn patch_slice(&self, slice: &Cached<Slice>, patch: Value) -> Result<(), ApplyError> {
+        let Cached {
+            namespace, name, ..
+        } = slice;
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        api.patch(name, &params(), &Patch::Merge(patch))
+            .await
+            .map_err(classify)?;
+        info!(%namespace, slice = %name, "patched {slice}");
+        Ok(())
     }
 
     async fn patch_deployment(

@@ -21,15 +21,16 @@ pub struct ClusterArgs {
     #[arg(long, env = "UNIDLE_KEY_LABEL", default_value = "host", value_name = "LABEL", value_parser = label, global = true)]
     pub unidle_key_label: String,
 
-    /// Name of unidler's own Service. Services of idled apps point to a Service with this name, in any namespace.
+    /// unidler's own Service, to which idled apps lead their visitors. Without a namespace, it is in that of this pod, or in
+    /// `unidler` outside a cluster.
     #[arg(
         long,
         env = "UNIDLER_SERVICE",
         default_value = "unidler",
-        value_name = "NAME",
+        value_name = "[NAMESPACE/]NAME",
         global = true
     )]
-    pub service: String,
+    pub service: ServiceName,
 
     /// Domain of the cluster's DNS names. An idled app's Service points to SERVICE.NAMESPACE.svc.DOMAIN.
     #[arg(
@@ -57,13 +58,64 @@ pub struct ClusterArgs {
     pub log_format: LogFormat,
 }
 
+/// Where a pod finds the name of its own namespace
+/// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>).
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// The name of a Service, perhaps with its namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceName {
+    namespace: Option<String>,
+    /// The name alone.
+    pub name: String,
+}
+
+impl ServiceName {
+    /// Its namespace: that of this pod if it does not say.
+    #[must_use]
+    pub fn namespace(&self) -> String {
+        let own = || std::fs::read_to_string(OWN_NAMESPACE).ok();
+        let namespace = self.namespace.clone().or_else(own);
+        namespace.map_or_else(|| "unidler".to_owned(), |name| name.trim().to_owned())
+    }
+}
+
+impl FromStr for ServiceName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (namespace, name) = match text.split_once('/') {
+            Some((namespace, name)) => (Some(namespace), name),
+            None => (None, text),
+        };
+        let is_name = |text: &str| {
+            !text.is_empty()
+                && text.len() <= 63
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        };
+        if is_name(name) && namespace.is_none_or(is_name) {
+            Ok(Self {
+                namespace: namespace.map(ToOwned::to_owned),
+                name: name.to_owned(),
+            })
+        } else {
+            Err(
+                "write the name of a Service, with its namespace before it if that is another one: unidler/unidler",
+            )
+        }
+    }
+}
+
 impl ClusterArgs {
     /// What the idled state looks like in the cluster.
     #[must_use]
     pub fn settings(&self) -> ClusterSettings {
         ClusterSettings {
             key_label: self.unidle_key_label.clone(),
-            service_name: self.service.clone(),
+            service_name: self.service.name.clone(),
+            service_namespace: self.service.namespace(),
             cluster_domain: self.cluster_domain.clone(),
             max_replicas: self.max_replicas,
         }

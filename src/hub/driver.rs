@@ -319,6 +319,7 @@ impl Driver {
                 let write = Write::Restore {
                     service: service.id.clone(),
                     version: service.version.clone(),
+                    took: None,
                 };
                 if self.pace.allows(&write) {
                     self.write(write).await;
@@ -925,9 +926,19 @@ impl Pace {
         scaled.is_some_and(|scaled| scaled.to.as_ref() == Some(&workload.version))
     }
 
-    /// The write, with the time that the workload took if this has seen the whole of it.
+    /// The write, with the time that it took if this has seen the whole of it: of its workload, or of the slowest.
     fn with_time(&self, write: Write) -> Write {
         match write {
+            Write::Restore {
+                service, version, ..
+            } => {
+                let once = self.scaled.values().filter(|scaled| scaled.times == 1);
+                Write::Restore {
+                    service,
+                    version,
+                    took: once.filter_map(|scaled| scaled.took).max(),
+                }
+            }
             Write::ClearIdled {
                 workload, version, ..
             } => {

@@ -122,7 +122,7 @@ fn half_idled(
     } else if is_idled {
         (
             format!(
-                "Workload {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
+                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
                 service.name
             ),
             "Visitors of the app get an error of the ingress, and nobody wakes it.",
@@ -136,7 +136,7 @@ fn half_idled(
     } else {
         (
             format!(
-                "Service {namespace}/{} leads to the unidler, and Workload {namespace}/{name} is not idled",
+                "Service {namespace}/{} leads to the unidler, and Deployment {namespace}/{name} is not idled",
                 service.name
             ),
             "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",

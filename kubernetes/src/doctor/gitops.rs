@@ -22,12 +22,12 @@ pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
 }
 
 fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) -> Option<Finding> {
-    let (kind, namespace, name) = (T::KIND, &object.namespace, &object.name);
+    let (kind, namespace, name) = (object.value.kind(), &object.namespace, &object.name);
     let (tool, whose, mend) = match keeper? {
         Keeper::ArgoCd(application) => {
             let mend = format!(
                 "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
-                 the group apps for a Workload), and RespectIgnoreDifferences=true to its syncOptions"
+                 the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
             );
             ("Argo CD", application, mend)
         }

@@ -1,6 +1,7 @@
 //! What `doctor` looks at, taken from the cluster at once.
 
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, networking::v1::IngressClass};
+use kube::api::ListParams;
 
 use crate::{
     api_server::ApiServer,
@@ -35,13 +36,16 @@ impl Snapshot {
         account: Option<ServiceAccount>,
     ) -> anyhow::Result<Self> {
         let listing = api_server.listing(&settings).await?;
-        let mut unseen = Vec::new();
-        let classes: Vec<IngressClass> =
-            seen(&mut unseen, "IngressClasses", api_server.list().await);
+        let (mut unseen, everything) = (Vec::new(), ListParams::default());
+        let classes: Vec<IngressClass> = seen(
+            &mut unseen,
+            "IngressClasses",
+            api_server.list(&everything).await,
+        );
         let autoscalers: Vec<HorizontalPodAutoscaler> = seen(
             &mut unseen,
             "HorizontalPodAutoscalers",
-            api_server.list().await,
+            api_server.list(&everything).await,
         );
         let account = match account {
             None if api_server.in_cluster => None,

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use super::{snapshot::Unseen, *};
 use crate::{
-    caches::Caches,
+    caches::{Caches, Listed},
     listing::Listing,
     rights::{RIGHTS, Right},
     settings::ClusterSettings,
@@ -82,9 +82,12 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
         settings: ClusterSettings::of_tests(),
         account: Some("unidler:unidler".parse().expect("an account")),
         listing: Listing(Caches::of(
-            objects(ingresses),
-            objects(deployments),
-            objects(services),
+            Listed {
+                ingresses: objects(ingresses),
+                deployments: objects(deployments),
+                services: objects(services),
+                ..Listed::default()
+            },
             &ClusterSettings::of_tests(),
         )),
         classes: objects(vec![class]),
@@ -478,7 +481,7 @@ fn the_worst_comes_first_and_each_has_its_lines() {
         "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
          why:  No app can be woken. No app is found, so none is woken.\n  \
          mend: kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom the unidler runs\n\n\
-         note: HorizontalPodAutoscaler team/tool scales Workload team/tool, which is an app's [autoscaler]\n  \
+         note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
          why:  It pauses while the app is idled and goes on from the replicas that are given back.\n  \
          mend: nothing, if that is what you want\n"
     );

@@ -8,13 +8,15 @@ use serde_json::json;
 use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use unidler::{
+    app::AppId,
     cluster::Cluster,
     hub::{Cause, Hub, NotIdled, Settings},
 };
 
 use super::{Plan, decide};
 use crate::{
-    cluster::KubernetesCluster, patch::spec_of, settings::ClusterSettings, target::Target,
+    caches::Caches, cluster::KubernetesCluster, diversion::Handover, patch::spec_of,
+    settings::ClusterSettings, target::Target,
 };
 
 /// How long the first view of a large cluster may take.
@@ -33,27 +35,16 @@ impl Plan {
     ///
     /// If the app is not idled afterwards, in words that say what it is.
     pub async fn apply(&self, settings: &ClusterSettings, target: &Target) -> anyhow::Result<Self> {
-        let cluster = KubernetesCluster::connect(settings.clone())
-            .await?
-            .diverting_to(target.clone());
-        let watched = cluster.clone();
-        let _watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.run().await }));
-        timeout(READY, cluster.ready()).await.with_context(|| {
-            let why = cluster.not_ready().unwrap_or_default();
-            format!("the cluster cannot be watched: {why}")
-        })?;
-        let caches = &cluster.observer.caches;
-        let plan = decide(&self.host, caches, settings, target, Timestamp::now())?;
-        let hub = Hub::new(
-            Arc::new(cluster),
-            Settings {
-                deadline: DEADLINE,
-                ..Settings::default()
-            },
-        );
-        let outcome = hub.idle(&plan.app).await;
-        hub.shutdown().await;
-        match outcome {
+        let handover = Handover::ExternalName(target.clone());
+        let idler = Idler::start(settings, handover).await?;
+        let plan = decide(
+            &self.host,
+            idler.caches(),
+            settings,
+            target,
+            Timestamp::now(),
+        )?;
+        match idler.idle(&plan.app).await {
             Ok(()) => Ok(plan),
             Err(error) => Err(plan.explained(&error)),
         }
@@ -67,16 +58,68 @@ impl Plan {
             ..
         } = self;
         match (cause, is_undone) {
-            (Cause::Woken, _) => anyhow!(
-                "the app was woken in the meantime, by a visitor or by unidler's server, and stays awake: try again"
-            ),
-            (cause, true) => anyhow!("the app is as it was: {cause}"),
+            (Cause::Woken, _) | (_, true) => undone(cause),
             (cause, false) => anyhow!(
                 "{cause}. Service {namespace}/{service} may still lead to unidler. Its server leads it back within a minute; \
                  where none runs: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
                 json!({ "spec": spec_of(kept) })
             ),
         }
+    }
+}
+
+/// The driver, on a view of the cluster that is kept current.
+pub(super) struct Idler {
+    cluster: KubernetesCluster,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Idler {
+    /// Waits for the first view of the cluster.
+    pub(super) async fn start(
+        settings: &ClusterSettings,
+        handover: Handover,
+    ) -> anyhow::Result<Self> {
+        let cluster = KubernetesCluster::connect(settings.clone())
+            .await?
+            .idling(handover);
+        let watched = cluster.clone();
+        let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.run().await }));
+        timeout(READY, cluster.ready()).await.with_context(|| {
+            let why = cluster.not_ready().unwrap_or_default();
+            format!("the cluster cannot be watched: {why}")
+        })?;
+        Ok(Self {
+            cluster,
+            _watch: watch,
+        })
+    }
+
+    /// What there is to see.
+    pub(super) fn caches(&self) -> &Caches {
+        &self.cluster.observer.caches
+    }
+
+    /// Has the driver put an app to sleep.
+    pub(super) async fn idle(&self, app: &AppId) -> Result<(), NotIdled> {
+        let settings = Settings {
+            deadline: DEADLINE,
+            ..Settings::default()
+        };
+        let hub = Hub::new(Arc::new(self.cluster.clone()), settings);
+        let outcome = hub.idle(app).await;
+        hub.shutdown().await;
+        outcome
+    }
+}
+
+/// What is said of an attempt that has failed and of which nothing is left.
+pub(super) fn undone(cause: &Cause) -> anyhow::Error {
+    match cause {
+        Cause::Woken => anyhow!(
+            "the app was woken in the meantime, by a visitor or by unidler's server, and stays awake: try again"
+        ),
+        cause => anyhow!("the app is as it was: {cause}"),
     }
 }
 
@@ -107,7 +150,7 @@ mod tests {
 
     fn refused(is_undone: bool) -> NotIdled {
         let write = Write::Idle {
-            workload: ObjectId::new("Workload team/tool"),
+            workload: ObjectId::new("Deployment team/tool"),
             version: Version(String::new()),
         };
         NotIdled {
@@ -120,7 +163,7 @@ mod tests {
     fn what_could_not_be_done_is_named_and_that_nothing_is_left_of_it() {
         assert_eq!(
             plan().explained(&refused(true)).to_string(),
-            "the app is as it was: cannot scale Workload team/tool: the cluster forbids it: a policy"
+            "the app is as it was: cannot scale Deployment team/tool: the cluster forbids it: a policy"
         );
     }
 

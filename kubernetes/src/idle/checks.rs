@@ -58,7 +58,7 @@ pub(crate) fn lost_port(ingress: &Ingress, service: &str) -> Option<String> {
 pub(crate) fn expect_pods(deployment: &Workload, service: &Service) -> anyhow::Result<()> {
     match deployment.lacks(&service.selector) {
         Some((name, value)) => {
-            bail!("it selects {name}={value}, which the Workload's pods do not have")
+            bail!("it selects {name}={value}, which the Deployment's pods do not have")
         }
         None => Ok(()),
     }
@@ -80,7 +80,7 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
             format!("the Ingress with the key of {host} has no rule for it: {error}")
         }
         Reason::NoWorkload => format!(
-            "no Workload has the key of {host} in the namespace of its Ingress ({error}): give it the same {key_label} as \
+            "no Deployment has the key of {host} in the namespace of its Ingress ({error}): give it the same {key_label} as \
              the Service, or `kubectl -n NAMESPACE label deployment NAME {key_label}={key}`"
         ),
         Reason::NoService => format!("what leads {host} on leads nowhere: {error}"),

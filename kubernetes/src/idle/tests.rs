@@ -2,7 +2,7 @@ use serde::de::DeserializeOwned;
 
 use super::*;
 use crate::{
-    caches::Caches,
+    caches::{Caches, Listed},
     objects::{IDLED, Service, Workload},
 };
 
@@ -56,9 +56,12 @@ fn object<T: DeserializeOwned>(json: &Value) -> T {
 
 fn plan_of(apps: &[App]) -> anyhow::Result<Plan> {
     let listing = Listing(Caches::of(
-        apps.iter().map(|app| object(&app.ingress)).collect(),
-        apps.iter().map(|app| object(&app.deployment)).collect(),
-        apps.iter().map(|app| object(&app.service)).collect(),
+        Listed {
+            ingresses: apps.iter().map(|app| object(&app.ingress)).collect(),
+            deployments: apps.iter().map(|app| object(&app.deployment)).collect(),
+            services: apps.iter().map(|app| object(&app.service)).collect(),
+            ..Listed::default()
+        },
         &ClusterSettings::of_tests(),
     ));
     let target = Target::parse(None, &ClusterSettings::of_tests()).expect("an address");

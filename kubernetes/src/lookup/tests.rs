@@ -1,14 +1,16 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{cache::Cache, objects::OwnService};
+use crate::{cache::Cache, diversion::slice::Slice, objects::OwnService};
 
 /// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
 ///
 /// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a Deployment: `key`, `rstudio`, and `idled`. Of a Service: `key`
-/// and `here`. Anything can be `leaving`.
+/// and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
+/// afterwards. Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
     let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut stateful_sets, mut slices) = (Vec::new(), Vec::new());
     for line in cluster {
         let mut words = line.split(' ');
         let (kind, id) = (words.next().expect("a kind"), words.next().expect("a name"));
@@ -16,6 +18,7 @@ fn caches(cluster: &[&str]) -> Caches {
         let mut metadata =
             json!({ "namespace": namespace, "name": name, "labels": {}, "annotations": {} });
         let (mut rules, mut spec) = (Vec::new(), json!({ "selector": { "app": "tool" } }));
+        let mut endpoints = json!([]);
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("key", key) => metadata["labels"]["host"] = json!(key),
@@ -29,6 +32,13 @@ fn caches(cluster: &[&str]) -> Caches {
                 }
                 ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
                 ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
+                ("on", workloads) => {
+                    metadata["annotations"]["unidler/record"] = json!(record(workloads));
+                    endpoints = json!([{ "addresses": ["10.0.0.1"] }]);
+                }
+                ("off", workloads) => {
+                    metadata["annotations"]["unidler/history"] = json!(record(workloads));
+                }
                 ("here", _) => {
                     spec = json!({ "type": "ExternalName", "externalName": "unidler.unidler.svc.cluster.local" });
                 }
@@ -46,6 +56,13 @@ fn caches(cluster: &[&str]) -> Caches {
             }
             "deployment" => deployments
                 .push(json!({ "metadata": metadata, "spec": { "selector": {}, "template": {} } })),
+            "statefulset" => stateful_sets
+                .push(json!({ "metadata": metadata, "spec": { "selector": {}, "serviceName": "", "template": {} } })),
+            "slice" => {
+                metadata["labels"]["kubernetes.io/service-name"] =
+                    json!(name.strip_suffix("-unidler").expect("the name of a slice"));
+                slices.push(json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints }));
+            }
             _ => services.push(json!({ "metadata": metadata, "spec": spec })),
         }
     }
@@ -61,10 +78,130 @@ fn caches(cluster: &[&str]) -> Caches {
     Caches {
         ingresses: Cache::of(objects(ingresses), "host", Ingress::parse),
         deployments: Cache::of(objects(deployments), "host", Workload::parse),
+        stateful_sets: Cache::of(objects(stateful_sets), "host", Workload::parse_stateful_set),
         services: Cache::of(objects(services), "host", |service| {
             Service::parse(service, &own)
         }),
+        slices: Cache::of(objects(slices), "host", Slice::parse),
     }
+}
+
+/// What a slice records of workloads: as a record and as a history at once.
+fn record(workloads: &str) -> String {
+    let workloads = workloads.split(',').map(|workload| {
+        let (kind, name) = workload.split_once(':').expect("a kind and a name");
+        json!({ "apiVersion": "apps/v1", "kind": kind, "name": name, "uid": "u", "replicas": 2, "generation": 1 })
+    });
+    let time = "2026-01-01T00:00:00Z";
+    json!({
+        "v": 1, "workloads": workloads.collect::<Value>(), "phase": "idling", "since": time, "by": "cli",
+        "idled": time, "woken": time,
+    })
+    .to_string()
+}
+
+/// The workloads of the app that a host leads to.
+fn workloads_of(cluster: &[&str], host: &str) -> Result<Vec<String>, Reason> {
+    let host = Host::parse(host).expect("a host");
+    let found = caches(cluster).find(&host).map_err(|error| error.reason)?;
+    Ok(found.workloads.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn an_app_that_a_slice_leads_here_needs_no_label() {
+    let app = |slice: &'static str| {
+        [
+            "ingress a/tool born=2024 tool.example>web tool.example>api",
+            "service a/web",
+            "service a/api",
+            "deployment a/front",
+            "statefulset a/db",
+            slice,
+        ]
+    };
+    let found = |slice| workloads_of(&app(slice), "tool.example");
+    assert_eq!(
+        found("service a/none"),
+        Err(Reason::NoRoute),
+        "without a slice"
+    );
+    let front = Ok(vec!["Deployment a/front".to_owned()]);
+    assert_eq!(found("slice a/web-unidler on=Deployment:front"), front);
+    assert_eq!(
+        found("slice a/web-unidler off=Deployment:front"),
+        front,
+        "awake"
+    );
+    assert_eq!(
+        found("slice a/api-unidler on=StatefulSet:db,Deployment:front"),
+        Ok(vec![
+            "Deployment a/front".to_owned(),
+            "StatefulSet a/db".to_owned()
+        ])
+    );
+    assert_eq!(
+        found("slice a/web-unidler on=Deployment:gone"),
+        Err(Reason::NoWorkload)
+    );
+}
+
+#[test]
+fn the_services_of_a_host_that_lead_here_are_one_app() {
+    let cluster = [
+        "ingress a/tool born=2024 tool.example>web tool.example>api",
+        "service a/web",
+        "service a/api",
+        "deployment a/front",
+        "statefulset a/db",
+        "slice a/web-unidler on=Deployment:front",
+        "slice a/api-unidler on=StatefulSet:db",
+    ];
+    let all = ["Deployment a/front", "StatefulSet a/db"].map(str::to_owned);
+    assert_eq!(workloads_of(&cluster, "tool.example"), Ok(all.to_vec()));
+    let caches = caches(&cluster);
+    let found = caches
+        .find(&Host::parse("tool.example").expect("a host"))
+        .expect("an app");
+    assert_eq!(found.id.as_str(), "a/api+web");
+    assert_eq!(
+        caches.app(&found.id).map(|found| found.services.len()),
+        Ok(2),
+        "by its name as well"
+    );
+}
+
+#[test]
+fn a_younger_claim_to_a_host_does_not_get_the_visitors_of_an_older_one() {
+    let cluster = [
+        "ingress a/tool born=2020 tool.example>web",
+        "service a/web",
+        "deployment a/front",
+        "slice a/web-unidler on=Deployment:front",
+        "ingress b/tool born=2024 tool.example>web",
+        "service b/web",
+        "deployment b/other",
+        "slice b/web-unidler on=Deployment:other",
+    ];
+    let front = vec!["Deployment a/front".to_owned()];
+    assert_eq!(workloads_of(&cluster, "tool.example"), Ok(front));
+    let younger_alone: Vec<_> = cluster
+        .into_iter()
+        .filter(|line| !line.starts_with("slice a/"))
+        .collect();
+    let other = vec!["Deployment b/other".to_owned()];
+    assert_eq!(
+        workloads_of(&younger_alone, "tool.example"),
+        Ok(other),
+        "the older one leads to no app that is here"
+    );
+}
+
+#[test]
+fn a_slice_has_no_effect_on_an_external_name() {
+    let mut cluster = TOOL.to_vec();
+    cluster.push("slice a/tool-unidler on=Deployment:tool");
+    let found = caches(&cluster).find(&Host::parse("tool.example").expect("a host"));
+    assert!(found.is_ok_and(|found| found.slices.is_empty()));
 }
 
 /// An idled app as the 2020 idler leaves it.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::{
     api::networking::v1::{Ingress as KubeIngress, IngressBackend, ServiceBackendPort},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
     jiff::Timestamp,
 };
 
@@ -17,6 +18,25 @@ const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 /// [Kubernetes: deprecated annotation]: https://kubernetes.io/docs/concepts/services-networking/ingress/#deprecated-annotation
 const CLASS: &str = "kubernetes.io/ingress.class";
 
+/// The annotations, and their values, that have ingress-nginx go through the cluster IP of a Service, or speak something else
+/// than HTTP to it ([ingress-nginx]).
+///
+/// [ingress-nginx]: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/
+const UNFIT: [(&str, &[&str]); 2] = [
+    ("nginx.ingress.kubernetes.io/service-upstream", &["true"]),
+    (
+        "nginx.ingress.kubernetes.io/backend-protocol",
+        &["HTTPS", "GRPC", "GRPCS", "FCGI", "AUTO_HTTP"],
+    ),
+];
+
+fn unfit(metadata: &ObjectMeta) -> Option<&'static str> {
+    let is_set = |(name, values): &&(&'static str, &[&str])| {
+        annotation(metadata, name).is_some_and(|value| values.contains(&&*value))
+    };
+    UNFIT.iter().find(is_set).map(|(name, _)| *name)
+}
+
 /// An Ingress.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Ingress {
@@ -29,6 +49,8 @@ pub(crate) struct Ingress {
     pub(crate) created: Option<Timestamp>,
     /// What people call the app.
     pub(crate) title: Option<String>,
+    /// The annotation by which its visitors would not reach unidler through a slice.
+    pub(crate) unfit: Option<&'static str>,
 }
 
 /// A Service that an Ingress leads to, and its port.
@@ -94,6 +116,7 @@ impl Ingress {
             class: class.map(Into::into),
             created,
             title: title(annotation(&metadata, TITLE)),
+            unfit: unfit(&metadata),
         }
     }
 

@@ -52,6 +52,29 @@ impl OwnService {
     }
 }
 
+/// Where a slice of unidler's own has to lead: its own Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Destination {
+    /// Its addresses inside the cluster, at most one of each family.
+    pub(crate) addresses: Vec<IpAddr>,
+    /// Its port.
+    pub(crate) port: i32,
+}
+
+impl Destination {
+    /// The address for a Service: of the first of its families that there is.
+    pub(crate) fn address(&self, service: &Service) -> Option<IpAddr> {
+        let families = service.ip_families();
+        families.into_iter().find_map(|family| {
+            let is_ipv6 = family == "IPv6";
+            let mut addresses = self.addresses.iter();
+            addresses
+                .find(|address| address.is_ipv6() == is_ipv6)
+                .copied()
+        })
+    }
+}
+
 /// A Service.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Service {
@@ -77,13 +100,15 @@ pub(crate) struct Service {
 /// What a Service has that is no `ExternalName`, besides its selector.
 #[derive(Debug, PartialEq)]
 struct Own {
-    /// Its address inside the cluster.
-    ip: Option<IpAddr>,
+    /// Its addresses inside the cluster, at most one of each family.
+    ips: Box<[IpAddr]>,
     ports: Box<[ServicePort]>,
     ip_families: Option<Vec<String>>,
     ip_family_policy: Option<String>,
-    /// Why it cannot be diverted.
+    /// Why it cannot be made an `ExternalName` for a while.
     irreversible: Option<Irreversible>,
+    /// Whether its endpoints are ready before their pods are.
+    publishes_not_ready: bool,
 }
 
 /// Where a Service points.
@@ -152,6 +177,65 @@ impl Service {
         let mut addresses = ports.into_iter().map(|port| own.address(port));
         let first = addresses.next()??;
         addresses.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// The families of its addresses, in its order; `IPv4` if nothing says so.
+    pub(crate) fn ip_families(&self) -> Vec<&str> {
+        let families = self
+            .own
+            .iter()
+            .flat_map(|own| own.ip_families.iter().flatten());
+        let families: Vec<_> = families.map(String::as_str).collect();
+        if families.is_empty() {
+            vec!["IPv4"]
+        } else {
+            families
+        }
+    }
+
+    /// The names of its TCP ports; one without a name has an empty one.
+    pub(crate) fn tcp_ports(&self) -> impl Iterator<Item = &str> {
+        let ports = self.own.iter().flat_map(|own| own.tcp_ports());
+        ports.map(|port| port.name.as_deref().unwrap_or_default())
+    }
+
+    /// Where slices have to lead, if this is unidler's own Service: to its port `http`, else its first one.
+    pub(crate) fn destination(&self) -> Option<Destination> {
+        let own = self.own.as_ref()?;
+        let named = own
+            .tcp_ports()
+            .find(|port| port.name.as_deref() == Some("http"));
+        let port = named.or_else(|| own.tcp_ports().next())?.port;
+        (!own.ips.is_empty()).then(|| Destination {
+            addresses: own.ips.to_vec(),
+            port,
+        })
+    }
+
+    /// Why a slice could not divert its visitors.
+    pub(crate) fn unfit(&self) -> Option<Unfit> {
+        let Some(own) = &self.own else {
+            return Some(Unfit::ExternalName);
+        };
+        let speaks_tls = |port: &&ServicePort| {
+            port.port == 443
+                || port
+                    .name
+                    .as_deref()
+                    .is_some_and(|name| name.starts_with("https"))
+        };
+        match &own.irreversible {
+            Some(Irreversible::ExternalName) => Some(Unfit::ExternalName),
+            Some(Irreversible::Type(kind)) => Some(Unfit::Type(kind.clone())),
+            Some(Irreversible::Headless) => Some(Unfit::Headless),
+            Some(Irreversible::ExternalIps) => Some(Unfit::ExternalIps),
+            Some(Irreversible::NoSelector) => Some(Unfit::NoSelector),
+            None if own.publishes_not_ready => Some(Unfit::PublishesNotReady),
+            None => own
+                .tcp_ports()
+                .find(speaks_tls)
+                .map(|port| Unfit::Tls(port.port)),
+        }
     }
 
     /// What it has to keep when it is diverted, if that is all that it loses.
@@ -256,12 +340,20 @@ impl Own {
             None
         };
         Self {
-            // Not a number if it is headless.
-            ip: spec.cluster_ip.as_deref().and_then(|ip| ip.parse().ok()),
+            // Not a number if it is headless. `clusterIPs` has the other one as well.
+            ips: match &spec.cluster_ips {
+                Some(ips) => ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
+                None => spec
+                    .cluster_ip
+                    .iter()
+                    .filter_map(|ip| ip.parse().ok())
+                    .collect(),
+            },
             ports: spec.ports.clone().unwrap_or_default().into(),
             ip_families: spec.ip_families.clone(),
             ip_family_policy: spec.ip_family_policy.clone(),
             irreversible,
+            publishes_not_ready: spec.publish_not_ready_addresses == Some(true),
         }
     }
 
@@ -271,12 +363,17 @@ impl Own {
             (Some(_), _) => asked.name == port.name,
             (None, number) => number == Some(port.port),
         };
-        let mut ports = self
-            .ports
+        let port = self.tcp_ports().find(is_asked)?;
+        Some(SocketAddr::new(
+            *self.ips.first()?,
+            u16::try_from(port.port).ok()?,
+        ))
+    }
+
+    fn tcp_ports(&self) -> impl Iterator<Item = &ServicePort> {
+        self.ports
             .iter()
-            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP");
-        let port = ports.find(is_asked)?;
-        Some(SocketAddr::new(self.ip?, u16::try_from(port.port).ok()?))
+            .filter(|port| port.protocol.as_deref().unwrap_or("TCP") == "TCP")
     }
 }
 
@@ -293,6 +390,25 @@ pub(crate) enum Irreversible {
     ExternalIps,
     /// Nothing says which its pods are.
     NoSelector,
+}
+
+/// Why a slice could not divert the visitors of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unfit {
+    /// It leads to a name, and not to endpoints.
+    ExternalName,
+    /// It is of a type whose visitors may come through kube-proxy, which does not forward one cluster IP to another.
+    Type(Box<str>),
+    /// Its visitors may know it by the addresses of its pods.
+    Headless,
+    /// It has addresses outside of the cluster, whose visitors come through kube-proxy.
+    ExternalIps,
+    /// Nothing says which its pods are.
+    NoSelector,
+    /// Its endpoints say that they are ready before they are.
+    PublishesNotReady,
+    /// Ingress controllers speak TLS to this port, which unidler does not.
+    Tls(i32),
 }
 
 /// Why it is not certain where a Service has to point when its app is awake.

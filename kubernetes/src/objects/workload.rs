@@ -1,13 +1,14 @@
-//! A Deployment: whether it is idled, how many replicas it has and had, and how it is doing.
-
-use std::{iter, time::Duration};
+//! A Deployment or a `StatefulSet`: whether it is idled, how many replicas it has and had, and how it is doing.
 
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus},
-        core::v1::PodSpec,
+        apps::v1::{
+            Deployment as KubeDeployment, DeploymentSpec, DeploymentStatus,
+            StatefulSet as KubeStatefulSet, StatefulSetSpec,
+        },
+        core::v1::{PodSpec, PodTemplateSpec},
     },
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
     jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone},
 };
 use kube::core::Selector;
@@ -18,13 +19,8 @@ use unidler::{
 
 use super::{
     IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
-    keeper::Keeper, label, labels::Labels, refusal::refusal, title,
+    keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
 };
-
-/// How many wake-ups it remembers.
-const REMEMBERED: usize = 5;
-/// The longest time that is believed, in seconds.
-const MAX_WAKE_SECONDS: u64 = 3600;
 
 /// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
 pub(crate) const LOGIN_PORT: i32 = 3000;
@@ -35,17 +31,39 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// For how long whoever has marked a Deployment may need to take its replicas, by hand or with webhooks in the way.
 const MARKED_LATELY: SignedDuration = SignedDuration::from_mins(5);
 
-/// A Deployment.
+/// What kind of workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WorkloadKind {
+    Deployment,
+    StatefulSet,
+}
+
+impl WorkloadKind {
+    /// The group and version of all of them.
+    pub(crate) const API_VERSION: &'static str = "apps/v1";
+
+    /// Its name in the API.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+        }
+    }
+}
+
+/// A Deployment or a `StatefulSet`.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Workload {
+    pub(crate) kind: WorkloadKind,
     pub(crate) uid: String,
+    /// Of the whole object, status included: for a write to `/scale`, which cannot say more exactly what it was decided on.
+    pub(crate) resource_version: Box<str>,
     pub(crate) generation: i64,
     pub(crate) idled: bool,
     pub(crate) idled_at: Option<String>,
     /// The text of the annotation, whatever it is.
     pub(crate) replicas_when_unidled: Option<String>,
-    /// How long its last wake-ups took, in seconds, the latest first.
-    wake_seconds: Vec<u64>,
+    pub(crate) wake_seconds: WakeSeconds,
     pub(crate) replicas: u32,
     /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
     /// or not `minReadySeconds` have passed that would make them available.
@@ -70,6 +88,13 @@ pub(crate) struct Workload {
     pub(crate) keeper: Option<Box<Keeper>>,
 }
 
+/// What the status of a workload says.
+struct Status {
+    generation: Option<i64>,
+    ready: Option<i32>,
+    trouble: Option<Trouble>,
+}
+
 impl Workload {
     pub(crate) fn parse(deployment: KubeDeployment) -> Self {
         let KubeDeployment {
@@ -78,50 +103,98 @@ impl Workload {
             status,
         } = deployment;
         let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
-        let generation = metadata.generation.unwrap_or_default();
-        let is_current = status.observed_generation.unwrap_or_default() >= generation;
-        let trouble = if is_current {
-            trouble_of(&metadata, &spec, &status)
-        } else {
-            None
+        let status = Status {
+            trouble: trouble_of(&metadata, &spec, &status),
+            generation: status.observed_generation,
+            ready: status.ready_replicas,
         };
-        let has_expressions = spec
-            .selector
+        let DeploymentSpec {
+            replicas,
+            selector,
+            template,
+            ..
+        } = spec;
+        Self::of(
+            WorkloadKind::Deployment,
+            &metadata,
+            replicas,
+            selector,
+            template,
+            &status,
+        )
+    }
+
+    pub(crate) fn parse_stateful_set(set: KubeStatefulSet) -> Self {
+        let KubeStatefulSet {
+            metadata,
+            spec,
+            status,
+        } = set;
+        let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
+        let status = Status {
+            trouble: None,
+            generation: status.observed_generation,
+            ready: status.ready_replicas,
+        };
+        let StatefulSetSpec {
+            replicas,
+            selector,
+            template,
+            ..
+        } = spec;
+        Self::of(
+            WorkloadKind::StatefulSet,
+            &metadata,
+            replicas,
+            selector,
+            template,
+            &status,
+        )
+    }
+
+    fn of(
+        kind: WorkloadKind,
+        metadata: &ObjectMeta,
+        replicas: Option<i32>,
+        selector: LabelSelector,
+        pods: PodTemplateSpec,
+        status: &Status,
+    ) -> Self {
+        let generation = metadata.generation.unwrap_or_default();
+        let is_current = status.generation.unwrap_or_default() >= generation;
+        let has_expressions = selector
             .match_expressions
             .as_ref()
             .is_some_and(|list| !list.is_empty());
-        let match_labels = spec
-            .selector
+        let match_labels = selector
             .match_labels
             .clone()
             .filter(|labels| !has_expressions && !labels.is_empty())
             .map(Labels::from);
-        let pods = spec.template;
         let target_port = target_port(pods.spec.as_ref());
         Self {
+            kind,
             uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
             generation,
-            idled: label(&metadata, IDLED).as_deref() == Some("true"),
-            idled_at: annotation(&metadata, IDLED_AT),
-            replicas_when_unidled: annotation(&metadata, REPLICAS_WHEN_UNIDLED),
-            wake_seconds: annotation(&metadata, WAKE_SECONDS)
-                .as_deref()
-                .map(wake_seconds)
-                .unwrap_or_default(),
+            idled: label(metadata, IDLED).as_deref() == Some("true"),
+            idled_at: annotation(metadata, IDLED_AT),
+            replicas_when_unidled: annotation(metadata, REPLICAS_WHEN_UNIDLED),
+            wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
             // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
-            replicas: spec.replicas.map_or(1, count),
+            replicas: replicas.map_or(1, count),
             ready: if is_current {
-                status.ready_replicas.map_or(0, count)
+                status.ready.map_or(0, count)
             } else {
                 0
             },
-            trouble,
+            trouble: status.trouble.filter(|_| is_current),
             unseen_since: if is_current {
                 None
             } else {
-                changed_at(&metadata)
+                changed_at(metadata)
             },
-            selector: Selector::try_from(spec.selector)
+            selector: Selector::try_from(selector)
                 .map(|selector| selector.to_string())
                 .unwrap_or_default(),
             match_labels,
@@ -131,9 +204,9 @@ impl Workload {
                 .unwrap_or_default()
                 .into(),
             target_port,
-            title: title(annotation(&metadata, TITLE)),
+            title: title(annotation(metadata, TITLE)),
             has_annotations: metadata.annotations.is_some(),
-            keeper: Keeper::of(&metadata),
+            keeper: Keeper::of(metadata),
         }
     }
 
@@ -170,25 +243,6 @@ impl Workload {
             }
             None => self.trouble,
         }
-    }
-
-    /// How long a wake-up usually takes: the median of the last ones.
-    pub(crate) fn usual(&self) -> Option<Duration> {
-        let mut sorted = self.wake_seconds.clone();
-        sorted.sort_unstable();
-        sorted
-            .get(sorted.len() / 2)
-            .copied()
-            .map(Duration::from_secs)
-    }
-
-    /// The text of [`WAKE_SECONDS`] after one more wake-up.
-    pub(crate) fn wake_seconds_with(&self, took: Duration) -> String {
-        let latest = took.as_secs().clamp(1, MAX_WAKE_SECONDS);
-        let all = iter::once(&latest)
-            .chain(&self.wake_seconds)
-            .take(REMEMBERED);
-        all.map(ToString::to_string).collect::<Vec<_>>().join(",")
     }
 
     /// The replicas to restore: at least 1, at most `max`. What cannot be read means 1.
@@ -325,17 +379,6 @@ fn changed_at(metadata: &ObjectMeta) -> Option<Timestamp> {
     times.map(|time| time.0).max()
 }
 
-/// Whoever may annotate a Deployment may write this, so what makes no sense is skipped.
-fn wake_seconds(text: &str) -> Vec<u64> {
-    let times = text
-        .split(',')
-        .filter_map(|seconds| seconds.trim().parse().ok());
-    times
-        .filter(|seconds| (1..=MAX_WAKE_SECONDS).contains(seconds))
-        .take(REMEMBERED)
-        .collect()
-}
-
 fn count(replicas: i32) -> u32 {
     u32::try_from(replicas).unwrap_or_default()
 }
@@ -436,25 +479,6 @@ mod tests {
                 idled(json!({ TITLE: text })).title.as_deref(),
                 title,
                 "{text:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn the_usual_time_is_the_median_of_the_last_ones() {
-        for (text, usual, then) in [
-            ("", None, "7"),
-            ("40", Some(40), "7,40"),
-            ("30,50,40", Some(40), "7,30,50,40"),
-            ("1,2,3,4,5,6,7", Some(3), "7,1,2,3,4"),
-            ("x,-1,0,99999999,40", Some(40), "7,40"),
-        ] {
-            let deployment = idled(json!({ WAKE_SECONDS: text }));
-            assert_eq!(deployment.usual(), usual.map(Duration::from_secs), "{text}");
-            assert_eq!(
-                deployment.wake_seconds_with(Duration::from_millis(7_400)),
-                then,
-                "{text}"
             );
         }
     }

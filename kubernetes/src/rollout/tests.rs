@@ -165,6 +165,7 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
             key: None,
             value: service,
         })],
+        slices: Vec::new(),
     }
 }
 

@@ -1,0 +1,296 @@
+//! A Service whose visitors land here because of an `EndpointSlice` of unidler's own.
+//!
+//! The Service is not touched. While its app sleeps, the slice has one endpoint: the address of unidler's own Service, which
+//! ingress controllers dial like that of any pod. While the app is awake the slice stays, without endpoints. What the app
+//! was before it was idled is recorded on the slice.
+
+use std::net::IpAddr;
+
+use k8s_openapi::{
+    api::discovery::v1::EndpointSlice, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    cache::Cached,
+    objects::{Destination, Service, WakeSeconds, Workload, WorkloadKind, annotation, label},
+};
+
+/// What unidler calls itself in [`MANAGED_BY`].
+pub(crate) const MANAGER: &str = "unidler";
+/// The label that says who keeps a slice.
+pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+/// The label that says of which Service a slice is.
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
+/// The annotation with a [`Record`].
+const RECORD: &str = "unidler/record";
+/// The annotation with a [`History`].
+const HISTORY: &str = "unidler/history";
+/// The annotation with the seconds that the last wake-ups took, the latest first.
+const WAKE_SECONDS: &str = "unidler/wake-seconds";
+
+/// A slice of unidler's own.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Slice {
+    uid: Box<str>,
+    resource_version: Box<str>,
+    /// The Service that it belongs to.
+    pub(crate) service: Box<str>,
+    /// Where it leads; `None` while the app is awake.
+    address: Option<IpAddr>,
+    /// The names of its ports, and their numbers.
+    ports: Box<[(Box<str>, i32)]>,
+    /// What the app was. It is there as long as the slice leads here.
+    pub(crate) record: Option<Box<Record>>,
+    /// When it was idled and woken last, while it is awake.
+    pub(crate) history: Option<Box<History>>,
+    pub(crate) wake_seconds: WakeSeconds,
+}
+
+/// What an app was before it was idled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    /// The version of this format.
+    v: u8,
+    /// What runs behind the Service, each with the replicas that it had: never 0.
+    pub(crate) workloads: Vec<Recorded>,
+    phase: RecordPhase,
+    /// When it was idled.
+    pub(crate) since: Timestamp,
+    /// What had it idled, such as `cli`.
+    pub(crate) by: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum RecordPhase {
+    /// The replicas are about to be taken.
+    Idling,
+    /// They had been taken before.
+    Asleep,
+}
+
+/// A workload as it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Recorded {
+    #[serde(flatten)]
+    pub(crate) workload: WorkloadName,
+    /// Of the very object.
+    pub(crate) uid: String,
+    /// How many it had.
+    pub(crate) replicas: u32,
+    /// Its `metadata.generation` then. A later one, with replicas, says that somebody has woken it.
+    pub(crate) generation: i64,
+}
+
+/// Which workload, in the namespace of the Service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WorkloadName {
+    pub(crate) api_version: String,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+/// What became of an app that is awake.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct History {
+    /// When it was idled last.
+    idled: Timestamp,
+    /// When it was woken after that.
+    woken: Timestamp,
+    /// What had it idled.
+    by: String,
+    /// What runs behind the Service.
+    pub(crate) workloads: Vec<WorkloadName>,
+}
+
+impl Record {
+    pub(crate) fn new(workloads: Vec<Recorded>, now: Timestamp, by: &str) -> Self {
+        Self {
+            v: 1,
+            workloads,
+            phase: RecordPhase::Idling,
+            since: now,
+            by: by.to_owned(),
+        }
+    }
+}
+
+impl Recorded {
+    pub(crate) fn of(workload: &Cached<Workload>) -> Self {
+        let Cached { name, value, .. } = workload;
+        Self {
+            workload: WorkloadName {
+                api_version: WorkloadKind::API_VERSION.to_owned(),
+                kind: value.kind.name().to_owned(),
+                name: name.clone(),
+            },
+            uid: value.uid.clone(),
+            replicas: value.replicas,
+            generation: value.generation,
+        }
+    }
+}
+
+impl Slice {
+    pub(crate) fn parse(slice: EndpointSlice) -> Self {
+        let EndpointSlice {
+            metadata,
+            endpoints,
+            ports,
+            ..
+        } = slice;
+        let address = endpoints
+            .first()
+            .and_then(|endpoint| endpoint.addresses.first());
+        let port = |port: k8s_openapi::api::discovery::v1::EndpointPort| {
+            Some((port.name.unwrap_or_default().into(), port.port?))
+        };
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default().into(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
+            service: label(&metadata, SERVICE_NAME).unwrap_or_default().into(),
+            address: address.and_then(|address| address.parse().ok()),
+            ports: ports.into_iter().flatten().filter_map(port).collect(),
+            record: json_in(&metadata, RECORD),
+            history: json_in(&metadata, HISTORY),
+            wake_seconds: WakeSeconds::parse(annotation(&metadata, WAKE_SECONDS).as_deref()),
+        }
+    }
+
+    /// Whether it leads visitors here, or at least away from the app.
+    pub(crate) fn diverts(&self) -> bool {
+        self.address.is_some()
+    }
+
+    /// Whether it leads here: to the present address of unidler's Service, at every port of its own Service.
+    pub(crate) fn is_current(&self, service: &Service, destination: &Destination) -> bool {
+        self.address == destination.address(service)
+            && service.tcp_ports().count() == self.ports.len()
+            && service.tcp_ports().all(|port| {
+                self.ports
+                    .iter()
+                    .any(|(name, number)| **name == *port && *number == destination.port)
+            })
+    }
+
+    /// Nobody but unidler changes it, so that this is the version of what it means.
+    pub(crate) fn version(&self) -> String {
+        format!("{}/{}", self.uid, self.resource_version)
+    }
+
+    /// The workloads behind its Service, as far as it says.
+    pub(crate) fn workloads(&self) -> Vec<&WorkloadName> {
+        match (&self.record, &self.history) {
+            (Some(record), _) => record
+                .workloads
+                .iter()
+                .map(|recorded| &recorded.workload)
+                .collect(),
+            (None, Some(history)) => history.workloads.iter().collect(),
+            (None, None) => Vec::new(),
+        }
+    }
+
+    /// The name of the slice of a Service.
+    pub(crate) fn name_of(service: &str) -> String {
+        format!("{service}-{MANAGER}")
+    }
+
+    /// The merge patch that leads the visitors to the app again.
+    pub(crate) fn restored(&self, took: Option<std::time::Duration>, now: Timestamp) -> Value {
+        let mut annotations = json!({ RECORD: null });
+        if let Some(record) = &self.record {
+            let history = History {
+                idled: record.since,
+                woken: now,
+                by: record.by.clone(),
+                workloads: self.workloads().into_iter().cloned().collect(),
+            };
+            annotations[HISTORY] = json!(json!(history).to_string());
+        }
+        if let Some(took) = took {
+            annotations[WAKE_SECONDS] = json!(self.wake_seconds.with(took));
+        }
+        let Self {
+            uid,
+            resource_version,
+            ..
+        } = self;
+        json!({
+            "metadata": { "uid": uid, "resourceVersion": resource_version, "annotations": annotations },
+            "endpoints": [],
+        })
+    }
+
+    /// The merge patch that leads the visitors here. The record is that of before, if there is one.
+    pub(crate) fn diverted(
+        &self,
+        service: &Service,
+        destination: &Destination,
+        record: &Record,
+    ) -> Option<Value> {
+        let mut patch = diverting(service, destination)?;
+        let annotations = match &self.record {
+            Some(_) => json!({}),
+            None => json!({ RECORD: json!(record).to_string(), HISTORY: null }),
+        };
+        let Self {
+            uid,
+            resource_version,
+            ..
+        } = self;
+        patch["metadata"] =
+            json!({ "uid": uid, "resourceVersion": resource_version, "annotations": annotations });
+        Some(patch)
+    }
+}
+
+/// The first slice of a Service, which leads its visitors here; `None` if there is no address for it.
+pub(crate) fn first(
+    service: &Cached<Service>,
+    destination: &Destination,
+    record: &Record,
+) -> Option<EndpointSlice> {
+    let Cached {
+        namespace,
+        name,
+        value: service,
+        ..
+    } = service;
+    let mut slice = diverting(service, destination)?;
+    let is_ipv6 = destination.address(service)?.is_ipv6();
+    slice["addressType"] = json!(if is_ipv6 { "IPv6" } else { "IPv4" });
+    slice["metadata"] = json!({
+        "name": Slice::name_of(name),
+        "namespace": namespace,
+        "labels": { SERVICE_NAME: name, MANAGED_BY: MANAGER },
+        "annotations": { RECORD: json!(record).to_string() },
+    });
+    serde_json::from_value(slice).ok()
+}
+
+/// The endpoint and the ports of a slice that leads here.
+fn diverting(service: &Service, destination: &Destination) -> Option<Value> {
+    let address = destination.address(service)?;
+    let ports: Vec<_> = service
+        .tcp_ports()
+        .map(|name| json!({ "name": name, "port": destination.port, "protocol": "TCP" }))
+        .collect();
+    // Written out: a controller that does not know better takes what is absent for what it likes.
+    let conditions = json!({ "ready": true, "serving": true, "terminating": false });
+    Some(json!({
+        "endpoints": [{ "addresses": [address], "conditions": conditions }],
+        "ports": ports,
+    }))
+}
+
+/// What cannot be read is not there.
+fn json_in<T: for<'de> Deserialize<'de>>(metadata: &ObjectMeta, name: &str) -> Option<Box<T>> {
+    serde_json::from_str(&annotation(metadata, name)?).ok()
+}
