@@ -75,9 +75,26 @@ export class Api {
         return await this.json("PATCH", `${pathOf(kind, namespace, name)}?dryRun=All`, change, "application/merge-patch+json");
     }
 
-    /** Creates an object, admitted or refused as ever, but nothing is created. */
-    async tryCreate(object: KubeObject): Promise<void> {
-        await this.json("POST", `${pathOf(object.kind as Kind, object.metadata.namespace)}?dryRun=All`, object);
+    /** Creates an object, admitted or refused as ever, but nothing is created. Gives what the object would be. */
+    async tryCreate<T extends KubeObject>(object: T): Promise<T> {
+        return await this.json("POST", `${pathOf(object.kind as Kind, object.metadata.namespace)}?dryRun=All`, object);
+    }
+
+    /** Creates an object. */
+    async create(object: KubeObject): Promise<void> {
+        await this.json("POST", pathOf(object.kind as Kind, object.metadata.namespace), object);
+    }
+
+    /** Scales a workload by its `/scale`, admitted or refused as ever, but nothing changes. */
+    async tryScale(kind: "Deployment" | "StatefulSet", namespace: string, name: string, replicas: number, how: "merge" | "apply"): Promise<void> {
+        const scale = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { namespace, name }, spec: { replicas } };
+        const options = `dryRun=All&fieldManager=unidler${how === "apply" ? "&force=true" : ""}`;
+        await this.json("PATCH", `${pathOf(kind, namespace, name)}/scale?${options}`, scale, how === "apply" ? "application/apply-patch+yaml" : "application/merge-patch+json");
+    }
+
+    /** Deletes an object, or without a name all of the namespace, admitted or refused as ever, but nothing is deleted. */
+    async tryDelete(kind: Kind, namespace: string, name?: string): Promise<void> {
+        await this.json("DELETE", `${pathOf(kind, namespace, name)}?dryRun=All`);
     }
 
     /** Deletes an object, if it is there. */

@@ -134,6 +134,7 @@ export interface Kinds {
     Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;
+    ServiceCIDR: KubeObject;
     StatefulSet: StatefulSet;
     ValidatingAdmissionPolicy: ValidatingAdmissionPolicy;
     ValidatingAdmissionPolicyBinding: KubeObject;
@@ -169,6 +170,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     Secret: { group: "/api/v1", plural: "secrets", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },
     ServiceAccount: { group: "/api/v1", plural: "serviceaccounts", isNamespaced: true },
+    ServiceCIDR: { group: "/apis/networking.k8s.io/v1", plural: "servicecidrs", isNamespaced: false },
     StatefulSet: { group: "/apis/apps/v1", plural: "statefulsets", isNamespaced: true },
     ValidatingAdmissionPolicy: { group: "/apis/admissionregistration.k8s.io/v1", plural: "validatingadmissionpolicies", isNamespaced: false },
     ValidatingAdmissionPolicyBinding: {

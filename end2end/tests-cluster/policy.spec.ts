@@ -1,23 +1,11 @@
 /** What unidler's account may not do, though its role would allow it: the policies that we ship. */
-import { Api } from "../cluster/api";
 import { IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED } from "../cluster/app";
 import { rendered } from "../cluster/helm";
 import { type Kind, type KubeObject } from "../cluster/objects";
-import { clusterFacts, shipped } from "../cluster/setup";
+import { shipped } from "../cluster/setup";
 import { events, status } from "../cluster/visitor";
+import { SOON, asUnidler, expectDenied } from "./denied";
 import { THREE_WRITES, expect, expectAwake, test } from "./fixtures";
-
-/** Somebody with unidler's token. */
-const asUnidler = async (api: Api) => new Api({ ...clusterFacts().access, token: await api.tokenOf("unidler", "unidler") });
-
-/** A new policy, or a new Deployment that a policy asks, is not known at once. */
-const SOON = { timeout: 10_000 };
-
-/** Expects that a policy refuses something, in these words, and as what is forbidden rather than as invalid. */
-async function expectDenied(what: string, attempt: () => Promise<unknown>, words: string): Promise<void> {
-    await expect(async () => await expect(attempt(), what).rejects.toThrow(words), what).toPass(SOON);
-    await expect(attempt(), what).rejects.toMatchObject({ status: 403 });
-}
 
 interface Attempt {
     what: string;
@@ -271,7 +259,7 @@ test("nobody else is kept from changing a Service, where there are no Deployment
     }
 });
 
-test("only its own Events about Deployments are written", async ({ api, app }) => {
+test("only its own Events about workloads are written", async ({ api, app }) => {
     const unidler = await asUnidler(api);
     const event = (reportingController: string, kind = "Deployment") =>
         ({
@@ -287,8 +275,8 @@ test("only its own Events about Deployments are written", async ({ api, app }) =
             reportingInstance: "x",
             regarding: { apiVersion: "apps/v1", kind, namespace: app.namespace, name: app.name },
         }) as unknown as KubeObject;
-    await unidler.tryCreate(event("unidler"));
-    const onlyOwn = "unidler may only write its own Events about Deployments";
+    for (const kind of ["Deployment", "StatefulSet"]) await unidler.tryCreate(event("unidler", kind));
+    const onlyOwn = "unidler may only write its own Events about Deployments and StatefulSets";
     await expectDenied("an Event of the scheduler", () => unidler.tryCreate(event("default-scheduler")), onlyOwn);
     await expectDenied("an Event about a Secret", () => unidler.tryCreate(event("unidler", "Secret")), onlyOwn);
     await api.apply(event("default-scheduler"));

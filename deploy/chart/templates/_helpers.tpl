@@ -16,6 +16,11 @@ app.kubernetes.io/name: {{ include "name" . }}
 {{ .Values.config.service | default (include "name" .) }}
 {{- end -}}
 
+{{- /* What keeps the EndpointSlices of this release, and what their names end in. */ -}}
+{{- define "manager" -}}
+{{ include "name" . }}
+{{- end -}}
+
 {{- /* The port of an option that may have an address before it. */ -}}
 {{- define "port" -}}
 {{ include "text" . | splitList ":" | last }}
@@ -57,16 +62,16 @@ spec:
   validationActions: [Deny]
 {{- end -}}
 
-{{- /* The variables of a policy that has to compare metadata. */ -}}
+{{- /* The variables of a policy that has to compare metadata. What is being created had none before. */ -}}
 {{- define "metadata" -}}
 - name: labels
   expression: object.metadata.?labels.orValue({})
 - name: oldLabels
-  expression: oldObject.metadata.?labels.orValue({})
+  expression: "oldObject == null ? {} : oldObject.metadata.?labels.orValue({})"
 - name: annotations
   expression: object.metadata.?annotations.orValue({})
 - name: oldAnnotations
-  expression: oldObject.metadata.?annotations.orValue({})
+  expression: "oldObject == null ? {} : oldObject.metadata.?annotations.orValue({})"
 # What other admission policies put on every update, and these let pass: whole keys, or prefixes that end in a slash.
 - name: stamps
   expression: {{ .Values.stampedKeys | toJson | squote }}
