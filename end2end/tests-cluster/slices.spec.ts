@@ -1,4 +1,6 @@
 /** How far unidler's account gets with EndpointSlices and replicas: every hole that the policies close, tried one by one. */
+import { randomBytes } from "node:crypto";
+
 import { type Api } from "../cluster/api";
 import { rendered } from "../cluster/helm";
 import { type EndpointSlice, type KubeObject } from "../cluster/objects";
@@ -6,7 +8,8 @@ import { shipped } from "../cluster/setup";
 import { SOON, asUnidler, expectDenied } from "./denied";
 import { UNIDLER_USER, expect, test } from "./fixtures";
 
-const NAMESPACE = "team-slices";
+/** Of its own for each worker: after a failure the next one begins while this is still being deleted. */
+const NAMESPACE = `team-${randomBytes(3).toString("hex")}`;
 /** Addresses of unidler's own Service. Those of the other tests are loopback addresses, which no slice may have. */
 const [OURS, LATER, CIDR] = ["10.97.0.10", "10.97.0.11", "10.97.0.0/24"];
 const SERVICE_NAME = "kubernetes.io/service-name";

@@ -159,9 +159,14 @@ impl ApiServer {
         account: Option<&ServiceAccount>,
         right: &Right,
     ) -> Result<bool, kube::Error> {
+        let (resource, subresource) = match right.resource.split_once('/') {
+            Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+            None => (right.resource, None),
+        };
         let resource_attributes = Some(ResourceAttributes {
             group: Some(right.group.to_owned()),
-            resource: Some(right.resource.to_owned()),
+            resource: Some(resource.to_owned()),
+            subresource,
             verb: Some(right.verb.to_owned()),
             ..ResourceAttributes::default()
         });

@@ -6,6 +6,7 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Right {
     pub(crate) group: &'static str,
+    /// With a subresource behind a slash, as in a role.
     pub(crate) resource: &'static str,
     pub(crate) verb: &'static str,
     /// What does not work without it.
@@ -16,7 +17,9 @@ pub(crate) struct Right {
 
 /// What `deploy/rbac.yaml` allows.
 pub(crate) const RIGHTS: &[Right] = &{
-    const EVENTS: &str = "Deployments do not show how their wake-ups went.";
+    const ENDPOINTS: &str = "Visitors are sent on before anybody answers behind the Service.";
+    const EVENTS: &str = "Workloads do not show how their wake-ups went.";
+    const EXTERNAL_NAME: &str = "Apps whose Service is an ExternalName cannot be woken.";
     const FIND: &str = "No app is found, so none is woken.";
     const WAKE: &str = "No app can be woken.";
     const fn right(
@@ -38,16 +41,44 @@ pub(crate) const RIGHTS: &[Right] = &{
         right("networking.k8s.io", "ingresses", "watch", FIND),
         right("apps", "deployments", "list", FIND),
         right("apps", "deployments", "watch", FIND),
-        right("apps", "deployments", "patch", WAKE),
+        right("apps", "statefulsets", "list", FIND),
+        right("apps", "statefulsets", "watch", FIND),
+        right("apps", "deployments/scale", "patch", WAKE),
+        right("apps", "statefulsets/scale", "patch", WAKE),
         right("", "services", "list", FIND),
         right("", "services", "watch", FIND),
-        right("", "services", "patch", WAKE),
+        right("discovery.k8s.io", "endpointslices", "list", FIND),
+        right("discovery.k8s.io", "endpointslices", "watch", ENDPOINTS),
         right(
             "discovery.k8s.io",
             "endpointslices",
-            "watch",
-            "Visitors are sent on before anybody answers behind the Service.",
+            "create",
+            "The visitors of an app that sleeps do not find it again once its EndpointSlice is gone.",
         ),
+        right("discovery.k8s.io", "endpointslices", "patch", WAKE),
+        right(
+            "discovery.k8s.io",
+            "endpointslices",
+            "delete",
+            "EndpointSlices stay behind when their Service, or unidler's own, is gone.",
+        ),
+        Right {
+            optional: true,
+            ..right(
+                "discovery.k8s.io",
+                "endpointslices/restricted",
+                "create",
+                "On OpenShift, no EndpointSlice may lead to unidler.",
+            )
+        },
+        Right {
+            optional: true,
+            ..right("apps", "deployments", "patch", EXTERNAL_NAME)
+        },
+        Right {
+            optional: true,
+            ..right("", "services", "patch", EXTERNAL_NAME)
+        },
         Right {
             optional: true,
             ..right(
