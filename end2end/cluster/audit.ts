@@ -82,7 +82,10 @@ export function isNote({ resource }: Request): boolean {
     return resource === "events";
 }
 
+/** The kinds that unidler watches in all namespaces. */
+const SHARED = ["ingresses", "deployments", "statefulsets", "services", "endpointslices"];
+
 /** A part of the watch caches that all apps share, and that no visitor causes. */
 export function isSharedWatch({ verb, resource, namespace }: Request): boolean {
-    return ["list", "watch"].includes(verb) && ["ingresses", "deployments", "services"].includes(resource) && namespace === "";
+    return ["list", "watch"].includes(verb) && SHARED.includes(resource) && namespace === "";
 }

@@ -11,7 +11,7 @@ test.describe("without the right to see what it needs", () => {
     // A refusal is asked about once more before it is believed: meanwhile, a quicker app would be up.
     test.use({ startSeconds: 10 });
 
-    for (const kinds of ["Ingresses", "Deployments", "Services"]) {
+    for (const kinds of ["Ingresses", "Deployments", "StatefulSets", "Services", "EndpointSlices"]) {
         test(`without the right to see ${kinds} it is not ready, and a wake-up goes on when the right is back`, async ({ page, api, app, unidler, ingress, apiProxy, asked }) => {
             const path = `/${kinds.toLowerCase()}`;
             forbid(apiProxy, [path]);

@@ -13,7 +13,7 @@ test("a visitor of an app that was idled from the command line sees the page unt
     load.answers.splice(0);
 
     const idled = Date.now();
-    expect(await run(operator, "idle", app.host)).toMatchObject({ code: 0 });
+    expect(await run(operator, "idle", app.host, "--handover", "external-name")).toMatchObject({ code: 0 });
     await load.settles("unidler");
     const idling = load.answers.splice(0);
 

@@ -25,6 +25,8 @@ interface Fixtures {
     operator: string;
     /** Returns unidler's requests to the API server from now on. */
     watchWrites: () => Asked;
+    /** The same for the commands, which run as an administrator. */
+    watchOperator: () => Asked;
     logs: void;
 }
 
@@ -75,17 +77,9 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         await use(file);
     },
 
-    watchWrites: async ({}, use) => {
-        await use(() => {
-            const log = new AuditLog(clusterFacts().auditLog);
-            const mark = log.mark();
-            const requests = (): Request[] => log.since(mark, UNIDLER_USER).filter((request) => !isNote(request));
-            return {
-                writes: () => requests().filter(isWrite).map(({ verb, resource }) => `${verb} ${resource}`),
-                others: () => requests().filter((request) => !isWrite(request) && !isSharedWatch(request)),
-            };
-        });
-    },
+    watchWrites: async ({}, use) => use(() => watched(UNIDLER_USER)),
+
+    watchOperator: async ({}, use) => use(() => watched(OPERATOR.user)),
 
     logs: [
         async ({}, use, testInfo) => {
@@ -97,6 +91,17 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         { auto: true },
     ],
 });
+
+/** What a user asks of the API server from now on. */
+function watched(user: string): Asked {
+    const log = new AuditLog(clusterFacts().auditLog);
+    const mark = log.mark();
+    const requests = (): Request[] => log.since(mark, user).filter((request) => !isNote(request));
+    return {
+        writes: () => requests().filter(isWrite).map(({ verb, resource }) => `${verb} ${resource}`),
+        others: () => requests().filter((request) => !isWrite(request) && !isSharedWatch(request)),
+    };
+}
 
 async function isServedAt(address: string): Promise<boolean> {
     try {

@@ -1,0 +1,50 @@
+/** An app that is put to sleep by `unidler idle` and woken by a visitor, on the data path of a cluster: nobody sees an error. */
+import { run } from "../cluster/program";
+import { type FieldApp } from "../field/apps";
+import { Load, failures, span, table } from "../field/load";
+import { type Api } from "../cluster/api";
+import { expect, test } from "./fixtures";
+
+for (const route of ["Ingress"] as const) {
+    for (const workload of ["Deployment", "StatefulSet"] as const) {
+        test(`a ${workload} behind an ${route} falls asleep and wakes without an error, in two writes each way`, async ({ page, api, unidler: _, startApp, operator, watchWrites, watchOperator }) => {
+            const app = await startApp({ route, workload });
+            const before = await versions(api, app);
+            const load = Load.start(app.host);
+            await load.settles("app", 1);
+            load.answers.splice(0);
+
+            const byOperator = watchOperator();
+            const idled = Date.now();
+            expect(await run(operator, "idle", app.host)).toMatchObject({ code: 0 });
+            await load.settles("unidler");
+            const idling = load.answers.splice(0);
+            console.log(`falling asleep (0 s: the command)\n${table(idling, idled)}`);
+
+            const asked = watchWrites();
+            const visited = Date.now();
+            const address = `http://${app.host}/reports?year=2026#table`;
+            await page.goto(address);
+            await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
+            const landed = Date.now();
+            await expect(page.locator("#path")).toHaveText("/reports?year=2026");
+            expect(page.url()).toBe(address);
+            await load.settles("app");
+            const waking = await load.stop();
+            console.log(`waking (0 s: the visit, on the app after ${((landed - visited) / 1000).toFixed(1)} s): unidler ${span(waking, "unidler", visited)}, the app ${span(waking, "app", visited)}`);
+            console.log(table(waking, visited));
+
+            expect(failures(idling), table(idling, idled)).toEqual([]);
+            expect(failures(waking), table(waking, visited)).toEqual([]);
+            expect(byOperator.writes()).toEqual(["create endpointslices", `patch ${workload.toLowerCase()}s/scale`]);
+            expect(asked.writes()).toEqual([`patch ${workload.toLowerCase()}s/scale`, "patch endpointslices"]);
+            expect(await versions(api, app), "the user's own objects are as they were").toEqual(before);
+        });
+    }
+}
+
+/** The versions of the objects that nobody has a reason to change. */
+async function versions(api: Api, { namespace, name, route }: FieldApp): Promise<string[]> {
+    const objects = [await api.get("Service", namespace, name), await api.get(route, namespace, name)];
+    return objects.map(({ metadata }) => metadata.resourceVersion ?? "");
+}
