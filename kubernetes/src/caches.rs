@@ -19,14 +19,14 @@ use unidler::progress::Reason;
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
     diversion::slice::{MANAGED_BY, MANAGER, Slice, WorkloadName},
-    objects::{Destination, Ingress, Service, Workload, WorkloadKind},
+    objects::{Destination, Route, Service, Workload, WorkloadKind},
     settings::ClusterSettings,
 };
 
 /// All that apps are found in.
 #[derive(Debug)]
 pub(crate) struct Caches {
-    pub(crate) ingresses: Cache<Ingress>,
+    pub(crate) ingresses: Cache<Route>,
     pub(crate) deployments: Cache<Workload>,
     pub(crate) stateful_sets: Cache<Workload>,
     pub(crate) services: Cache<Service>,
@@ -67,7 +67,7 @@ impl Caches {
         } = listed;
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Self {
-            ingresses: Cache::of(ingresses, key_label, Ingress::parse),
+            ingresses: Cache::of(ingresses, key_label, Route::of_ingress),
             deployments: Cache::of(deployments, key_label, Workload::parse),
             stateful_sets: Cache::of(stateful_sets, key_label, Workload::parse_stateful_set),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
@@ -84,7 +84,7 @@ impl Caches {
                 Api::<KubeIngress>::all(client.clone()),
                 None,
                 key_label,
-                Ingress::parse,
+                Route::of_ingress,
             ),
             self.deployments.fill(
                 Api::<KubeDeployment>::all(client.clone()),
@@ -208,19 +208,19 @@ impl Caches {
     }
 }
 
-impl Kept for Ingress {
+impl Kept for Route {
     fn kind(&self) -> &'static str {
-        "Ingress"
+        self.kind.name()
     }
 
     /// The hosts of its rules, the Services that they lead to, and its key.
-    fn terms(ingress: &Cached<Self>) -> Vec<String> {
-        let hosts = ingress.value.rules.iter().map(|rule| rule.host.clone());
-        let backends = ingress.value.rules.iter().flat_map(|rule| &rule.backends);
-        let services = backends.map(|(service, _)| of_namespace(&ingress.namespace, service));
+    fn terms(route: &Cached<Self>) -> Vec<String> {
+        let hosts = route.value.rules.iter().map(|rule| rule.host.clone());
+        let backends = route.value.rules.iter().flat_map(|rule| &rule.backends);
+        let services = backends.map(|backend| of_namespace(&backend.namespace, &backend.service));
         let terms: BTreeSet<_> = hosts
             .chain(services)
-            .chain(ingress.key.as_deref().map(of_key))
+            .chain(route.key.as_deref().map(of_key))
             .collect();
         terms.into_iter().collect()
     }

@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use k8s_openapi::api::networking::v1::ServiceBackendPort;
 use unidler::{
     app::{AppId, ObjectId, Version},
     host::Host,
@@ -11,16 +10,16 @@ use unidler::{
 use crate::{
     cache::Cached,
     diversion::slice::{Recorded, Slice},
-    objects::{Ingress, PointsAt, Service, ServiceWhenUnidled, Uncertain, Workload},
+    objects::{Backend, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload},
 };
 
-/// The objects of an app, all in one namespace.
+/// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// Its name. It stays the same whatever happens to the objects, and names them in the log.
     pub(crate) id: AppId,
     /// Who may visit it: those that lead to its Services.
-    pub(crate) routes: Vec<Arc<Cached<Ingress>>>,
+    pub(crate) routes: Vec<Arc<Cached<Route>>>,
     /// Where a route leads.
     pub(crate) services: Vec<Arc<Cached<Service>>>,
     /// What runs behind them.
@@ -124,8 +123,10 @@ impl Found {
             exact
         };
         let mut addresses = self.services.iter().filter_map(|service| {
-            let own = backends.iter().filter(|(name, _)| *name == service.name);
-            let mut ports = own.map(|(_, port)| *port).peekable();
+            let own = backends
+                .iter()
+                .filter(|backend| backend.is_of(&service.namespace, &service.name));
+            let mut ports = own.map(|backend| &backend.port).peekable();
             ports.peek()?;
             // As long as a slice leads here, so does the address of the Service.
             let is_diverted = self.diverting(service).is_some();
@@ -135,27 +136,29 @@ impl Found {
         addresses.all(|other| other == Some(first)).then_some(first)
     }
 
-    /// The Services and ports that the rules of a host lead to: those with exactly this host, or the wildcards.
-    fn backends(&self, host: &Host, is_exact: bool) -> Vec<(&str, &ServiceBackendPort)> {
-        let rules = self.routes.iter().flat_map(|route| &route.value.rules);
-        let of_host = rules.filter(|rule| {
-            (rule.host == host.as_str()) == is_exact && host.is_served_by(&rule.host)
+    /// Where the rules of a host lead: those with exactly this host, or the wildcards.
+    fn backends(&self, host: &Host, is_exact: bool) -> Vec<&Backend> {
+        let rules = self.routes.iter().flat_map(|route| {
+            let rules = route.value.rules.iter();
+            rules.filter(|rule| route.value.serves(rule, host))
         });
-        of_host
+        rules
+            .filter(|rule| (rule.host == host.as_str()) == is_exact)
             .flat_map(|rule| &rule.backends)
-            .filter(|(name, _)| self.has_service(name))
-            .map(|(name, port)| (&**name, port))
+            .filter(|backend| self.has(backend))
             .collect()
     }
 
-    fn has_service(&self, name: &str) -> bool {
-        self.services.iter().any(|service| service.name == name)
+    /// Whether it is led to one of the app's Services.
+    fn has(&self, backend: &Backend) -> bool {
+        let mut services = self.services.iter();
+        services.any(|service| backend.is_of(&service.namespace, &service.name))
     }
 
     /// The hosts that lead to the app, wildcards included.
     pub(crate) fn hosts(&self) -> BTreeSet<&str> {
         let rules = self.routes.iter().flat_map(|route| &route.value.rules);
-        let own = rules.filter(|rule| rule.backends.iter().any(|(name, _)| self.has_service(name)));
+        let own = rules.filter(|rule| rule.backends.iter().any(|backend| self.has(backend)));
         own.map(|rule| rule.host.as_str()).collect()
     }
 
@@ -223,7 +226,9 @@ mod tests {
             id: AppId::new("team/two"),
             routes: vec![cached(
                 "two",
-                Ingress::parse(object(json!({ "spec": { "rules": rules } }))),
+                Route::of_ingress(object(
+                    json!({ "metadata": { "namespace": "team" }, "spec": { "rules": rules } }),
+                )),
             )],
             services: [("web", "10.0.0.1"), ("api", "10.0.0.2")]
                 .map(service)

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    objects::{self, Ingress, OwnService, Service, ServiceWhenUnidled, Workload},
+    objects::{self, OwnService, Route, Service, ServiceWhenUnidled, Workload},
     pods,
 };
 
@@ -151,7 +151,7 @@ pub fn annotations(data: &[u8]) {
         );
     }
     if let Ok(ingress) = serde_json::from_slice(data) {
-        Ingress::parse(ingress);
+        Route::of_ingress(ingress);
     }
     if let Ok(pod) = serde_json::from_slice(data) {
         pods::read([&pod], Timestamp::UNIX_EPOCH);

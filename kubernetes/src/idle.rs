@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use unidler::{app::AppId, host::Host};
 
 pub(crate) use self::checks::lost_port;
-use self::checks::{expect_ingress, expect_pods, kept, no_app};
+use self::checks::{expect_pods, expect_route, kept, no_app};
 pub use self::slices::{SlicePlan, plan as plan_slices};
 pub use crate::target::Target;
 use crate::{
@@ -139,8 +139,8 @@ fn decide(
     );
     let kept = kept(service)?;
     // Also those of other hosts, whose visitors would be cut off.
-    for ingress in &found.routes {
-        expect_ingress(ingress, service_name)?;
+    for route in &found.routes {
+        expect_route(route, service)?;
     }
     expect_pods(&deployment.value, &service.value).with_context(|| {
         format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")

@@ -1,13 +1,13 @@
 //! Which app a host names.
 //!
 //! ```text
-//!  host ──> rules of Ingresses ──> Services in their namespaces ──> Deployments with the same key
-//!           exact before wildcard                                   in the same namespace
+//!  host ──> rules of routes ──> Services ──> what their slices have recorded; else Deployments
+//!           exact before wildcard            with the same key in the same namespace
 //! ```
 //!
 //! Requests reach unidler through a Service that points to it now. So of several candidates the one with such a Service
-//! counts, then any; what leads to no app counts for nothing. Of several namespaces the one whose Ingress is the oldest
-//! counts, as ingress controllers have it: who may create an Ingress cannot block an app, nor get its requests. What is
+//! counts, then any; what leads to no app counts for nothing. Of several namespaces the one whose route is the oldest
+//! counts, as ingress controllers have it: who may create a route cannot block an app, nor get its requests. What is
 //! left could be woken in the place of another app, and then none is.
 
 use std::{
@@ -23,7 +23,7 @@ use crate::{
     cache::Cached,
     caches::{Caches, of_key, of_namespace},
     found::Found,
-    objects::{Ingress, PointsAt, Service, Workload},
+    objects::{Backend, PointsAt, Route, Service, Workload},
 };
 
 /// The longest value of a label.
@@ -39,9 +39,9 @@ pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
     keys
 }
 
-/// What may be an app: a Service, the Deployment behind it, and the Ingresses that lead to it.
+/// What may be an app: a Service, the Deployment behind it, and the routes that lead to it.
 struct Candidate {
-    ingresses: Vec<Arc<Cached<Ingress>>>,
+    routes: Vec<Arc<Cached<Route>>>,
     deployment: Arc<Cached<Workload>>,
     service: Arc<Cached<Service>>,
 }
@@ -57,12 +57,10 @@ impl Candidate {
         self.service.value.points_at == PointsAt::Unidler
     }
 
-    /// When the first of its Ingresses was created. `None` is never.
+    /// When the first of its routes was created. `None` is never.
     fn since(&self) -> Option<Timestamp> {
-        self.ingresses
-            .iter()
-            .filter_map(|ingress| ingress.value.created)
-            .min()
+        let routes = self.routes.iter();
+        routes.filter_map(|route| route.value.created).min()
     }
 
     fn id(&self) -> AppId {
@@ -77,7 +75,7 @@ impl From<Candidate> for Found {
     fn from(candidate: Candidate) -> Self {
         Self {
             id: candidate.id(),
-            routes: candidate.ingresses,
+            routes: candidate.routes,
             services: vec![candidate.service],
             workloads: vec![candidate.deployment],
             slices: Vec::new(),
@@ -95,7 +93,7 @@ pub(crate) struct NotFound {
 /// An object that was looked at. The log has it as `Ingress team/tool`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Involved {
-    Route(Arc<Cached<Ingress>>),
+    Route(Arc<Cached<Route>>),
     Service(Arc<Cached<Service>>),
     Workload(Arc<Cached<Workload>>),
     /// One that is not there, in words.
@@ -105,7 +103,7 @@ pub(crate) enum Involved {
 impl fmt::Display for Involved {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Route(ingress) => ingress.fmt(f),
+            Self::Route(route) => route.fmt(f),
             Self::Service(service) => service.fmt(f),
             Self::Workload(deployment) => deployment.fmt(f),
             Self::Gone(words) => f.write_str(words),
@@ -121,74 +119,112 @@ impl fmt::Display for NotFound {
     }
 }
 
-/// The hosts of all rules, wildcards included.
-fn rules(ingresses: &[Arc<Cached<Ingress>>]) -> BTreeSet<&str> {
-    ingresses
-        .iter()
-        .flat_map(|ingress| &ingress.value.rules)
-        .map(|rule| &*rule.host)
-        .collect()
+/// The hosts of rules that can serve a host, as controllers take them: itself, then wildcards, the longest first.
+fn rules_for(host: &Host) -> impl Iterator<Item = String> {
+    fn parent(name: &str) -> Option<&str> {
+        name.split_once('.').map(|(_, parent)| parent)
+    }
+    let parents = std::iter::successors(parent(host.as_str()), |name| parent(name));
+    std::iter::once(host.as_str().to_owned()).chain(parents.map(|parent| format!("*.{parent}")))
+}
+
+/// A rule that serves a host, with the routes that have it.
+struct Served {
+    rule: String,
+    routes: Vec<Arc<Cached<Route>>>,
+}
+
+impl Served {
+    /// Where the rule leads, with the route: the oldest first, as Gateway API has it.
+    fn backends(&self) -> Vec<(&Cached<Route>, &Backend)> {
+        let mut routes: Vec<_> = self.routes.iter().map(|route| &**route).collect();
+        routes.sort_by_key(|route| (route.value.created, &route.namespace, &route.name));
+        let backends = routes.into_iter().flat_map(|route| {
+            let backends = route.value.backends(&self.rule);
+            backends.map(move |backend| (route, backend))
+        });
+        backends.collect()
+    }
 }
 
 impl Caches {
+    /// All routes.
+    pub(crate) fn routes(&self) -> Vec<Arc<Cached<Route>>> {
+        self.ingresses.all()
+    }
+
+    /// The routes that lead to a Service.
+    pub(crate) fn routes_to(&self, namespace: &str, service: &str) -> Vec<Arc<Cached<Route>>> {
+        self.ingresses.get(&of_namespace(namespace, service))
+    }
+
+    /// The rules that serve a host: exact before wildcard, a longer wildcard before a shorter one.
+    fn serving(&self, host: &Host) -> Vec<Served> {
+        let served = rules_for(host).map(|rule| {
+            let mut routes = self.ingresses.get(&rule);
+            routes.retain(|route| {
+                let mut rules = route.value.rules.iter();
+                rules.any(|own| own.host == rule && route.value.serves(own, host))
+            });
+            Served { rule, routes }
+        });
+        served.filter(|served| !served.routes.is_empty()).collect()
+    }
+
+    /// The rules of all routes.
+    fn rules(&self) -> impl Iterator<Item = Served> {
+        let mut rules = BTreeMap::<String, Vec<_>>::new();
+        for route in self.routes() {
+            let hosts: BTreeSet<_> = route.value.rules.iter().map(|rule| &rule.host).collect();
+            for host in hosts {
+                let same = rules.entry(host.clone()).or_default();
+                same.push(Arc::clone(&route));
+            }
+        }
+        let rules = rules.into_iter();
+        rules.map(|(rule, routes)| Served { rule, routes })
+    }
+
     /// Finds the app of a host.
     pub(crate) fn find(&self, host: &Host) -> Result<Found, NotFound> {
-        let wildcard = host
-            .as_str()
-            .split_once('.')
-            .map(|(_, parent)| format!("*.{parent}"));
+        let rules = self.serving(host);
         let mut error = None;
-        // Ingress controllers take an exact host before a wildcard, if it leads anywhere.
-        // An exact host that leads to no app does not keep away an app that is here: anybody may have created that Ingress.
+        // Controllers take an exact host before a wildcard, if it leads anywhere.
+        // An exact host that leads to no app does not keep away an app that is here: anybody may have created that route.
         let mut leads_elsewhere = false;
-        for rule in [Some(host.as_str()), wildcard.as_deref()]
-            .into_iter()
-            .flatten()
-        {
-            if let Some(found) = self.sliced(rule, true) {
+        for served in &rules {
+            if let Some(found) = self.sliced(served, true) {
                 return found;
             }
-            match self.decided(rule, Some(host)) {
+            match self.decided(served, Some(host)) {
                 Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found.into()),
                 Ok(_) => {}
                 Err(why) => error = error.or(why),
             }
-            leads_elsewhere |= self.leads_anywhere(rule);
+            leads_elsewhere |= self.leads_anywhere(served);
         }
         // An app that is awake again is still one.
-        let awake = [Some(host.as_str()), wildcard.as_deref()]
-            .into_iter()
-            .flatten()
-            .find_map(|rule| self.sliced(rule, false));
+        let awake = rules.iter().find_map(|served| self.sliced(served, false));
         awake.unwrap_or_else(|| Err(error.unwrap_or_else(|| self.nobodys(host))))
     }
 
     /// The app of the Services that a rule leads to and that have slices of unidler's own: those whose visitors land here
     /// now, or those of which that was the case before. `None` if there are none.
-    fn sliced(&self, rule: &str, is_here: bool) -> Option<Result<Found, NotFound>> {
-        let ingresses = self.ingresses.get(rule);
-        let services = ingresses.iter().flat_map(|ingress| {
-            let backends = ingress.value.backends(rule);
-            backends.map(move |(service, _)| (ingress, &**service))
-        });
-        let is_wanted = |ingress: &Cached<Ingress>, name: &str| {
-            let service = self.services.named(&ingress.namespace, name);
-            let slice = self.slice_of(&ingress.namespace, name);
+    fn sliced(&self, served: &Served, is_here: bool) -> Option<Result<Found, NotFound>> {
+        let is_wanted = |backend: &Backend| {
+            let service = self.services.named(&backend.namespace, &backend.service);
+            let slice = self.slice_of(&backend.namespace, &backend.service);
             service.is_some_and(|service| service.value.points_at == PointsAt::Pods)
                 && slice.is_some_and(|slice| slice.value.diverts() == is_here)
         };
-        let wanted: Vec<_> = services
-            .filter(|(ingress, name)| is_wanted(ingress, name))
-            .collect();
+        let mut wanted = served.backends();
+        wanted.retain(|(_, backend)| is_wanted(backend));
         // As above: of several namespaces, the oldest claim counts.
-        let (oldest, _) = wanted
-            .iter()
-            .min_by_key(|(ingress, _)| (ingress.value.created, &ingress.namespace))?;
-        let namespace = &oldest.namespace;
+        let namespace = &wanted.first()?.1.namespace;
         let names: BTreeSet<&str> = wanted
             .iter()
-            .filter(|(ingress, _)| ingress.namespace == *namespace)
-            .map(|(_, name)| *name)
+            .filter(|(_, backend)| backend.namespace == *namespace)
+            .map(|(_, backend)| &*backend.service)
             .collect();
         Some(self.of_services(namespace, &names))
     }
@@ -242,8 +278,8 @@ impl Caches {
         }
         let routes: BTreeMap<_, _> = names
             .iter()
-            .flat_map(|name| self.ingresses.get(&of_namespace(namespace, name)))
-            .map(|ingress| (ingress.name.clone(), ingress))
+            .flat_map(|name| self.routes_to(namespace, name))
+            .map(|route| (route.to_string(), route))
             .collect();
         Ok(Found {
             id: AppId::new(&format!("{namespace}/{joined}")),
@@ -256,32 +292,22 @@ impl Caches {
 
     /// The Services of the oldest namespace that claims a host, whatever is behind them: exact before wildcard.
     pub(crate) fn services_of(&self, host: &Host) -> Option<(String, BTreeSet<String>)> {
-        let wildcard = host
-            .as_str()
-            .split_once('.')
-            .map(|(_, parent)| format!("*.{parent}"));
-        let rules = [Some(host.as_str()), wildcard.as_deref()];
-        rules.into_iter().flatten().find_map(|rule| {
-            let ingresses = self.ingresses.get(rule);
-            let oldest = ingresses
+        self.serving(host).iter().find_map(|served| {
+            let backends = served.backends();
+            let namespace = &backends.first()?.1.namespace;
+            let own = backends
                 .iter()
-                .min_by_key(|ingress| (ingress.value.created, &ingress.namespace))?;
-            let own = ingresses
-                .iter()
-                .filter(|ingress| ingress.namespace == oldest.namespace);
-            let names: BTreeSet<_> = own
-                .flat_map(|ingress| ingress.value.backends(rule))
-                .map(|(service, _)| service.clone())
-                .collect();
-            (!names.is_empty()).then(|| (oldest.namespace.clone(), names))
+                .filter(|(_, backend)| backend.namespace == *namespace);
+            let names = own.map(|(_, backend)| backend.service.to_string());
+            Some((namespace.to_string(), names.collect()))
         })
     }
 
-    fn leads_anywhere(&self, rule: &str) -> bool {
-        self.ingresses.get(rule).iter().any(|ingress| {
-            let mut backends = ingress.value.backends(rule);
-            backends.any(|(service, _)| self.services.named(&ingress.namespace, service).is_some())
-        })
+    fn leads_anywhere(&self, served: &Served) -> bool {
+        let backends = served.backends().into_iter();
+        let mut services =
+            backends.map(|(_, backend)| self.services.named(&backend.namespace, &backend.service));
+        services.any(|service| service.is_some())
     }
 
     /// The app of a name.
@@ -303,12 +329,12 @@ impl Caches {
         let deployment = self.deployments.named(namespace, deployment_name);
         let deployment =
             deployment.ok_or_else(|| gone(Reason::NoWorkload, "Deployment", deployment_name))?;
-        let ingresses = self.ingresses.get(&of_namespace(namespace, service_name));
-        if ingresses.is_empty() {
+        let routes = self.routes_to(namespace, service_name);
+        if routes.is_empty() {
             return Err(gone(Reason::NoRoute, "Service", service_name));
         }
         let found = Candidate {
-            ingresses,
+            routes,
             deployment,
             service,
         };
@@ -317,10 +343,9 @@ impl Caches {
 
     /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
     pub(crate) fn apps(&self) -> Vec<Found> {
-        let ingresses = self.ingresses.all();
-        let candidates = rules(&ingresses).into_iter().flat_map(|rule| {
-            self.candidates(rule, Host::parse(rule).ok().as_ref())
-                .into_values()
+        let candidates = self.rules().flat_map(|served| {
+            let host = Host::parse(&served.rule).ok();
+            self.candidates(&served, host.as_ref()).into_values()
         });
         let apps: BTreeMap<_, _> = candidates
             .flatten()
@@ -353,19 +378,18 @@ impl Caches {
 
     /// The hosts of rules that should lead to an app and do not, with why.
     pub(crate) fn not_found(&self) -> Vec<(String, NotFound)> {
-        let ingresses = self.ingresses.all();
-        let rules = rules(&ingresses).into_iter();
-        let not_found = |rule: &str| {
-            let found = self.decided(rule, Host::parse(rule).ok().as_ref());
-            Some((rule.to_owned(), found.err()??))
+        let not_found = |served: Served| {
+            let host = Host::parse(&served.rule).ok();
+            let why = self.decided(&served, host.as_ref()).err()??;
+            Some((served.rule, why))
         };
-        rules.filter_map(not_found).collect()
+        self.rules().filter_map(not_found).collect()
     }
 
     /// The app that a rule leads to. The error is `None` if it leads to none.
-    fn decided(&self, rule: &str, host: Option<&Host>) -> Result<Candidate, Option<NotFound>> {
+    fn decided(&self, served: &Served, host: Option<&Host>) -> Result<Candidate, Option<NotFound>> {
         let (apps, others): (Vec<_>, Vec<_>) = self
-            .candidates(rule, host)
+            .candidates(served, host)
             .into_values()
             .partition(Result::is_ok);
         let mut apps: Vec<Candidate> = apps.into_iter().flatten().collect();
@@ -412,8 +436,8 @@ impl Caches {
             Reason::AmbiguousRoute
         };
         let involved = apps.iter().flat_map(|app| {
-            let ingresses = app.ingresses.iter().cloned().map(Involved::Route);
-            ingresses.chain([
+            let routes = app.routes.iter().cloned().map(Involved::Route);
+            routes.chain([
                 Involved::Service(Arc::clone(&app.service)),
                 Involved::Workload(Arc::clone(&app.deployment)),
             ])
@@ -427,19 +451,17 @@ impl Caches {
     /// What each Service that a rule leads to is part of, if anything says that it is part of an app. By namespace and name.
     fn candidates(
         &self,
-        rule: &str,
+        served: &Served,
         host: Option<&Host>,
     ) -> BTreeMap<(String, String), Result<Candidate, NotFound>> {
         let mut candidates = BTreeMap::new();
-        for ingress in self.ingresses.get(rule) {
-            for (service, _) in ingress.value.backends(rule) {
-                let id = (ingress.namespace.clone(), service.clone());
-                if let Some(candidate) = (!candidates.contains_key(&id))
-                    .then(|| self.behind(&ingress, service, host))
-                    .flatten()
-                {
-                    candidates.insert(id, candidate);
-                }
+        for (route, backend) in served.backends() {
+            let id = (backend.namespace.to_string(), backend.service.to_string());
+            if let Some(candidate) = (!candidates.contains_key(&id))
+                .then(|| self.behind(route, backend, host))
+                .flatten()
+            {
+                candidates.insert(id, candidate);
             }
         }
         candidates
@@ -448,21 +470,24 @@ impl Caches {
     /// The app that a Service is part of; `None` if it is of no interest to us.
     fn behind(
         &self,
-        ingress: &Arc<Cached<Ingress>>,
-        name: &str,
+        route: &Cached<Route>,
+        Backend {
+            namespace,
+            service: name,
+            ..
+        }: &Backend,
         host: Option<&Host>,
     ) -> Option<Result<Candidate, NotFound>> {
-        let namespace = &ingress.namespace;
-        let ingresses = self.ingresses.get(&of_namespace(namespace, name));
+        let routes = self.routes_to(namespace, name);
         let involved = |more: Vec<Involved>| {
-            let ingresses = ingresses.iter().cloned().map(Involved::Route);
-            ingresses.chain(more).collect()
+            let routes = routes.iter().cloned().map(Involved::Route);
+            routes.chain(more).collect()
         };
         let Some(service) = self.services.named(namespace, name) else {
             let involved = involved(vec![Involved::Gone(format!(
                 "Service {namespace}/{name}, which does not exist"
             ))]);
-            return ingress.key.as_ref().map(|_| {
+            return route.key.as_ref().map(|_| {
                 Err(NotFound {
                     reason: Reason::NoService,
                     involved,
@@ -472,7 +497,7 @@ impl Caches {
         let own = service
             .key
             .iter()
-            .chain(ingresses.iter().filter_map(|ingress| ingress.key.as_ref()))
+            .chain(routes.iter().filter_map(|route| route.key.as_ref()))
             .map(String::as_str);
         let keys = own.chain(host.map(keys_of).unwrap_or_default());
         let with_key = |key: &str| self.deployments.get(&of_namespace(namespace, key));
@@ -480,8 +505,7 @@ impl Caches {
             .map(with_key)
             .find(|deployments| !deployments.is_empty())
             .unwrap_or_default();
-        let is_labelled =
-            service.key.is_some() || ingresses.iter().any(|ingress| ingress.key.is_some());
+        let is_labelled = service.key.is_some() || routes.iter().any(|route| route.key.is_some());
         let mut idled = deployments
             .iter()
             .filter(|deployment| deployment.value.idled);
@@ -507,7 +531,7 @@ impl Caches {
         Some(Ok(Candidate {
             deployment: Arc::clone(deployment),
             service,
-            ingresses,
+            routes,
         }))
     }
 

@@ -2,10 +2,10 @@
 //!
 //! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
 
-mod ingress;
 mod keeper;
 mod labels;
 mod refusal;
+mod route;
 mod service;
 mod wake_seconds;
 mod workload;
@@ -13,8 +13,8 @@ mod workload;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
 
 pub(crate) use self::{
-    ingress::Ingress,
     keeper::Keeper,
+    route::{Backend, Port, Route, RouteKind},
     service::{
         Destination, Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain,
         Unfit,

@@ -15,7 +15,7 @@ use crate::{
 /// An app that is idled.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct IdledApp {
-    /// Its hosts, as far as an Ingress serves them.
+    /// Its hosts, as far as a route serves them.
     hosts: Vec<String>,
     namespace: String,
     form: Form,

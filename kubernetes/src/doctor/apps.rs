@@ -12,7 +12,7 @@ use crate::{
     cache::Cached,
     found::Found,
     idle::lost_port,
-    objects::{IDLED, Ingress, PointsAt, SERVICE_WHEN_UNIDLED, Service, Uncertain, Workload},
+    objects::{IDLED, PointsAt, Route, SERVICE_WHEN_UNIDLED, Service, Uncertain, Workload},
 };
 
 /// What is wrong with an app.
@@ -154,18 +154,18 @@ fn half_idled(
     })
 }
 
-/// Whether visitors come to unidler while the app is idled: through each Ingress that leads to it.
+/// Whether visitors come to unidler while the app is idled: through each route that leads to it.
 fn lost_ports(found: &Found, service: &Cached<Service>) -> Vec<Finding> {
     let is_idled = found.is_idled() || service.value.points_at == PointsAt::Unidler;
-    let finding = |ingress: &Arc<Cached<Ingress>>| {
-        let (namespace, name) = (&ingress.namespace, &ingress.name);
-        let port = lost_port(&ingress.value, &service.name)?;
+    let finding = |route: &Arc<Cached<Route>>| {
+        let port = lost_port(&route.value, service)?;
+        let kind = route.value.kind.name();
         Some(Finding {
             severity: if is_idled { Severity::Error } else { Severity::Warning },
             check: "port-lost",
-            what: format!("Ingress {namespace}/{name} leads to the port {port} of Service {namespace}/{}", service.name),
+            what: format!("{route} leads to the port {port} of {service}"),
             why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
-            mend: "name the Service's port `http` and let the Ingress say `http`, or let both be 80".into(),
+            mend: format!("name the Service's port `http` and let the {kind} say `http`, or let both be 80"),
         })
     };
     found.routes.iter().filter_map(finding).collect()

@@ -9,7 +9,7 @@ use super::{
     finding::{Finding, Severity},
     snapshot::Snapshot,
 };
-use crate::{found::Found, objects::Ingress};
+use crate::{found::Found, objects::RouteKind};
 
 /// An ingress controller that does not follow the switch of a Service as it should.
 struct Controller {
@@ -80,7 +80,7 @@ pub(crate) fn findings(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> V
     let used: BTreeSet<(String, String)> = apps
         .iter()
         .flat_map(|app| &app.routes)
-        .filter_map(|route| class_of(&route.value, classes))
+        .filter_map(|route| class_of(&route.value.kind, classes))
         .collect();
     let finding = |(class, controller): (String, String)| {
         let known = CONTROLLERS
@@ -100,14 +100,15 @@ pub(crate) fn findings(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> V
 /// The class of an Ingress and its controller ([Kubernetes: Ingress class]).
 ///
 /// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
-fn class_of(ingress: &Ingress, classes: &[IngressClass]) -> Option<(String, String)> {
+fn class_of(kind: &RouteKind, classes: &[IngressClass]) -> Option<(String, String)> {
+    let RouteKind::Ingress { class } = kind;
     let is_default = |class: &&IngressClass| {
         class
             .annotations()
             .get("ingressclass.kubernetes.io/is-default-class")
             .is_some_and(|value| value == "true")
     };
-    let class = match ingress.class.as_deref() {
+    let class = match class.as_deref() {
         Some(name @ (GCE | "gce-internal")) => return Some((name.to_owned(), GCE.to_owned())),
         Some(name) => classes.iter().find(|class| class.name_any() == name),
         None => classes.iter().find(is_default),

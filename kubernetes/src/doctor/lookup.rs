@@ -40,8 +40,8 @@ fn not_found(
     error: &NotFound,
 ) -> Option<Finding> {
     let ClusterSettings { key_label, .. } = settings;
-    let ingress = error.involved.iter().find_map(|involved| match involved {
-        Involved::Route(ingress) => Some(ingress),
+    let route = error.involved.iter().find_map(|involved| match involved {
+        Involved::Route(route) => Some(route),
         _ => None,
     })?;
     let services: Vec<_> = error
@@ -52,11 +52,11 @@ fn not_found(
             _ => None,
         })
         .collect();
-    let (namespace, ingress_name) = (&ingress.namespace, &ingress.name);
+    let namespace = &route.namespace;
     let mut keys = services
         .iter()
         .map(|service| &service.key)
-        .chain([&ingress.key])
+        .chain([&route.key])
         .flatten();
     let key = keys.next().map_or(rule, String::as_str);
     let deployments = listing.0.deployments.all();
@@ -93,7 +93,9 @@ fn not_found(
             format!("{rule} leads nowhere: {error}"),
             "Visitors of the app would not come to the unidler, so it can be neither idled nor woken.",
             format!(
-                "let it lead to the app's Service: kubectl -n {namespace} edit ingress {ingress_name}"
+                "let it lead to the app's Service: kubectl -n {namespace} edit {} {}",
+                route.value.kind.resource(),
+                route.name
             ),
         ),
         Reason::AmbiguousWorkload => (
@@ -188,13 +190,14 @@ impl<'a> Idled<'a> {
                 has(&found.workloads, namespace, name)
             }
         };
-        // An Ingress that leads to the app, or should, is told of already where it is looked at.
-        let is_of_ingress = listing.0.ingresses.all().iter().any(|ingress| {
-            let is_behind = || kind == "service" && ingress.value.ports(name).next().is_some();
-            let has_key = || key.is_some() && ingress.key.as_deref() == key;
-            ingress.namespace == namespace && (is_behind() || has_key())
+        // A route that leads to the app, or should, is told of already where it is looked at.
+        let is_of_route = listing.0.routes().iter().any(|route| {
+            let mut ports = route.value.ports(namespace, name);
+            let has_key = key.is_some() && route.key.as_deref() == key;
+            (kind == "service" && ports.next().is_some())
+                || (route.namespace == namespace && has_key)
         });
-        if found.iter().any(is_of) || is_of_ingress {
+        if found.iter().any(is_of) || is_of_route {
             return None;
         }
         let (check, what, mend) = match key {

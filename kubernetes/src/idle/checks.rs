@@ -6,7 +6,7 @@ use unidler::{host::Host, progress::Reason};
 use crate::{
     cache::Cached,
     lookup::{NotFound, keys_of},
-    objects::{Ingress, Irreversible, Service, ServiceWhenUnidled, Workload},
+    objects::{Irreversible, Port, Route, Service, ServiceWhenUnidled, Workload},
     target::PORT,
 };
 
@@ -32,26 +32,25 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
     })
 }
 
-/// Whether visitors who come through an Ingress ask for a port that the Service has while the app is idled.
-pub(crate) fn expect_ingress(ingress: &Cached<Ingress>, service: &str) -> anyhow::Result<()> {
-    if let Some(port) = lost_port(&ingress.value, service) {
+/// Whether visitors who come through a route ask for a port that the Service has while the app is idled.
+pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> anyhow::Result<()> {
+    if let Some(port) = lost_port(&route.value, service) {
         bail!(
-            "{ingress} leads to the port {port} of Service {service}, and while the app is idled that has only the port \
-             `http`, 80: name one of the Service's ports `http` and let the Ingress say `http`, or let both be 80"
+            "{route} leads to the port {port} of {service}, and while the app is idled that has only the port `http`, 80: name \
+             one of the Service's ports `http` and let the {} say `http`, or let both be 80",
+            route.value.kind.name()
         );
     }
     Ok(())
 }
 
-/// The port of a Service that an Ingress asks for, if the Service does not have it while the app is idled.
-pub(crate) fn lost_port(ingress: &Ingress, service: &str) -> Option<String> {
-    ingress
-        .ports(service)
-        .find_map(|port| match (&port.name, port.number) {
-            (Some(name), _) => (name != PORT.0).then(|| format!("`{name}`")),
-            (None, Some(number)) => (number != PORT.1).then(|| number.to_string()),
-            (None, None) => None,
-        })
+/// The port of a Service that a route asks for, if the Service does not have it while the app is idled.
+pub(crate) fn lost_port(route: &Route, service: &Cached<Service>) -> Option<String> {
+    let mut ports = route.ports(&service.namespace, &service.name);
+    ports.find_map(|port| match port {
+        Port::Name(name) => (**name != *PORT.0).then(|| format!("`{name}`")),
+        Port::Number(number) => (*number != PORT.1).then(|| number.to_string()),
+    })
 }
 
 /// Whether the Service's pods are those of the Deployment. Otherwise another app would lose its visitors.

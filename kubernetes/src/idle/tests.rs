@@ -236,7 +236,7 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
                 app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] =
                     json!({ "number": 8080 });
             },
-            "to the port 8080 of Service tool",
+            "to the port 8080 of Service team/tool",
         ),
         (
             |app| {
@@ -346,7 +346,7 @@ fn an_app_is_idled_for_all_of_its_hosts() {
     assert!(
         error
             .to_string()
-            .starts_with("Ingress team/more leads to the port 8080 of Service tool"),
+            .starts_with("Ingress team/more leads to the port 8080 of Service team/tool"),
         "{error}"
     );
 }

@@ -76,7 +76,7 @@ fn caches(cluster: &[&str]) -> Caches {
         domain: "cluster.local".into(),
     };
     Caches {
-        ingresses: Cache::of(objects(ingresses), "host", Ingress::parse),
+        ingresses: Cache::of(objects(ingresses), "host", Route::of_ingress),
         deployments: Cache::of(objects(deployments), "host", Workload::parse),
         stateful_sets: Cache::of(objects(stateful_sets), "host", Workload::parse_stateful_set),
         services: Cache::of(objects(services), "host", |service| {

@@ -6,10 +6,7 @@ use std::{
 };
 
 use k8s_openapi::{
-    api::{
-        core::v1::{Service as KubeService, ServicePort, ServiceSpec},
-        networking::v1::ServiceBackendPort,
-    },
+    api::core::v1::{Service as KubeService, ServicePort, ServiceSpec},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use serde::{Deserialize, Serialize};
@@ -20,6 +17,7 @@ use super::{
     keeper::Keeper,
     label,
     labels::Labels,
+    route::Port,
     title,
     workload::{LOGIN_PORT, Workload},
 };
@@ -170,7 +168,7 @@ impl Service {
     /// The address inside the cluster of some of its ports, if that is a single one.
     pub(crate) fn address<'a>(
         &self,
-        ports: impl IntoIterator<Item = &'a ServiceBackendPort>,
+        ports: impl IntoIterator<Item = &'a Port>,
     ) -> Option<SocketAddr> {
         // A Service without selector leads to whatever addresses somebody has written down for it.
         let own = self.own.as_ref().filter(|_| !self.selector.is_empty())?;
@@ -358,10 +356,10 @@ impl Own {
     }
 
     /// The address inside the cluster of a port, if it is one for TCP.
-    fn address(&self, asked: &ServiceBackendPort) -> Option<SocketAddr> {
-        let is_asked = |port: &&ServicePort| match (&asked.name, asked.number) {
-            (Some(_), _) => asked.name == port.name,
-            (None, number) => number == Some(port.port),
+    fn address(&self, asked: &Port) -> Option<SocketAddr> {
+        let is_asked = |port: &&ServicePort| match asked {
+            Port::Name(name) => port.name.as_deref() == Some(name),
+            Port::Number(number) => port.port == *number,
         };
         let port = self.tcp_ports().find(is_asked)?;
         Some(SocketAddr::new(
@@ -516,7 +514,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::objects::Ingress;
+    use crate::objects::Route;
 
     fn deployment(json: Value) -> Workload {
         Workload::parse(serde_json::from_value(json).expect("a Deployment"))
@@ -653,14 +651,14 @@ mod tests {
                 { "host": "other.example", "http": { "paths": [admin] } },
                 { "host": "tool.example", "http": { "paths": paths } },
             ]);
-            let ingress = Ingress::parse(
+            let ingress = Route::of_ingress(
                 serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } }))
                     .expect("an Ingress"),
             );
             let ports = ingress
                 .backends("tool.example")
-                .filter(|(name, _)| name == "tool")
-                .map(|(_, port)| port);
+                .filter(|backend| backend.is_of("", "tool"))
+                .map(|backend| &backend.port);
             let found = service(json!({}), spec.clone()).address(ports);
             assert_eq!(
                 found,

@@ -1,12 +1,12 @@
-//! An Ingress: which hosts it serves, and to which Services and ports it leads them.
+//! An Ingress.
 
 use k8s_openapi::{
-    api::networking::v1::{Ingress as KubeIngress, IngressBackend, ServiceBackendPort},
+    api::networking::v1::{Ingress, IngressBackend},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    jiff::Timestamp,
 };
 
-use super::{TITLE, annotation, title};
+use super::{Backend, Port, Route, RouteKind, Rule};
+use crate::objects::{TITLE, annotation, title};
 
 /// The annotation of an Ingress with more hosts that lead where its rules do, with commas between ([ingress-nginx]).
 ///
@@ -37,42 +37,20 @@ fn unfit(metadata: &ObjectMeta) -> Option<&'static str> {
     UNFIT.iter().find(is_set).map(|(name, _)| *name)
 }
 
-/// An Ingress.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Ingress {
-    pub(crate) rules: Box<[Rule]>,
-    /// Where it leads whatever is for no host of a rule.
-    others: Box<[Backend]>,
-    /// The name of its class.
-    pub(crate) class: Option<Box<str>>,
-    /// When it was created: of several that claim a host, the oldest counts.
-    pub(crate) created: Option<Timestamp>,
-    /// What people call the app.
-    pub(crate) title: Option<String>,
-    /// The annotation by which its visitors would not reach unidler through a slice.
-    pub(crate) unfit: Option<&'static str>,
-}
-
-/// A Service that an Ingress leads to, and its port.
-pub(crate) type Backend = (String, ServiceBackendPort);
-
-/// What an Ingress does with a host.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Rule {
-    /// In lower case, perhaps a wildcard.
-    pub(crate) host: String,
-    /// The Services that it leads to, and their ports.
-    pub(crate) backends: Box<[Backend]>,
-}
-
-impl Ingress {
-    pub(crate) fn parse(ingress: KubeIngress) -> Self {
-        let KubeIngress { metadata, spec, .. } = ingress;
+impl Route {
+    /// Parses an Ingress.
+    pub(crate) fn of_ingress(ingress: Ingress) -> Self {
+        let Ingress { metadata, spec, .. } = ingress;
         let spec = spec.unwrap_or_default();
         let service = |backend: IngressBackend| {
-            backend
-                .service
-                .and_then(|service| Some((service.name, service.port?)))
+            let service = backend.service?;
+            let port = service.port?;
+            let name = port.name.map(|name| Port::Name(name.into()));
+            Some(Backend {
+                namespace: metadata.namespace.as_deref().unwrap_or_default().into(),
+                service: service.name.into(),
+                port: name.or(port.number.map(Port::Number))?,
+            })
         };
         let default = spec.default_backend.and_then(service);
         let (mut rules, mut others) = (Vec::new(), Vec::new());
@@ -111,32 +89,14 @@ impl Ingress {
             .ingress_class_name
             .or_else(|| annotation(&metadata, CLASS));
         Self {
+            kind: RouteKind::Ingress {
+                class: class.map(Into::into),
+            },
             rules: rules.into(),
             others: others.into(),
-            class: class.map(Into::into),
             created,
             title: title(annotation(&metadata, TITLE)),
             unfit: unfit(&metadata),
         }
-    }
-
-    /// Where a rule leads. One host may have several rules.
-    pub(crate) fn backends<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Backend> {
-        self.rules
-            .iter()
-            .filter(move |each| each.host == rule)
-            .flat_map(|rule| &rule.backends)
-    }
-
-    /// The ports of a Service that it leads to, for whatever host.
-    pub(crate) fn ports<'a>(
-        &'a self,
-        service: &'a str,
-    ) -> impl Iterator<Item = &'a ServiceBackendPort> {
-        let backends = self.rules.iter().flat_map(|rule| &rule.backends);
-        backends
-            .chain(&self.others)
-            .filter(move |(name, _)| name == service)
-            .map(|(_, port)| port)
     }
 }
