@@ -3,12 +3,14 @@ import { basename } from "node:path";
 
 import { test as base, expect } from "@playwright/test";
 
-import { Api } from "../cluster/api";
+import { Api, writeKubeconfig } from "../cluster/api";
 import { type App, type Flaw, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, createIdledApp, deleteApp } from "../cluster/app";
 import { AuditLog, type Request, isNote, isSharedWatch, isWrite } from "../cluster/audit";
 import { FaultyProxy } from "../cluster/faulty-proxy";
 import { StandInIngress } from "../cluster/ingress";
+import { OPERATOR } from "../cluster/control-plane";
 import { type Service } from "../cluster/objects";
+import { type Ran, run } from "../cluster/program";
 import { clusterFacts } from "../cluster/setup";
 import { Unidler } from "../cluster/unidler";
 import { status } from "../cluster/visitor";
@@ -39,6 +41,8 @@ interface Fixtures {
     ingress: StandInIngress;
     app: App;
     asked: Asked;
+    /** Runs a command as an administrator, who is nobody in the audit log but the tests themselves. */
+    operate: (...args: string[]) => Promise<Ran>;
 }
 
 interface WorkerFixtures {
@@ -83,6 +87,12 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         if (!flaw) await expect.poll(async () => (await status(unidler.port, app.host)).phase).toBe("asleep");
         await use(app);
         await deleteApp(api, app);
+    },
+
+    operate: async ({}, use, testInfo) => {
+        const kubeconfig = testInfo.outputPath("admin.kubeconfig");
+        writeKubeconfig(kubeconfig, { ...clusterFacts().access, token: OPERATOR.token });
+        await use((...args) => run(kubeconfig, ...args));
     },
 
     // After `app`: what it took to notice the app is not counted.

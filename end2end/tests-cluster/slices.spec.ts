@@ -4,22 +4,16 @@ import { randomBytes } from "node:crypto";
 import { type Api } from "../cluster/api";
 import { rendered } from "../cluster/helm";
 import { type EndpointSlice, type KubeObject } from "../cluster/objects";
-import { shipped } from "../cluster/setup";
+import { LATER, OURS, createOwnService, deleteOwnService, ownService } from "../cluster/own-service";
 import { SOON, asUnidler, expectDenied } from "./denied";
 import { UNIDLER_USER, expect, test } from "./fixtures";
 
 /** Of its own for each worker: after a failure the next one begins while this is still being deleted. */
 const NAMESPACE = `team-${randomBytes(3).toString("hex")}`;
-/** Addresses of unidler's own Service. Those of the other tests are loopback addresses, which no slice may have. */
-const [OURS, LATER, CIDR] = ["10.97.0.10", "10.97.0.11", "10.97.0.0/24"];
 const SERVICE_NAME = "kubernetes.io/service-name";
 const MANAGED_BY = "endpointslice.kubernetes.io/managed-by";
 
 const core = (kind: string, name: string, namespace: string, spec?: object) => ({ apiVersion: "v1", kind, metadata: { name, namespace }, ...(spec && { spec }) }) as KubeObject;
-const ourService = (clusterIP: string) => {
-    const service = shipped("unidler.yaml").find(({ kind }) => kind === "Service") as KubeObject & { spec: object };
-    return { ...service, spec: { ...service.spec, clusterIP } } as KubeObject;
-};
 const podTemplate = { metadata: { labels: { app: "tool" } }, spec: { containers: [{ name: "app", image: "app.invalid/app:1" }] } };
 const workload = (kind: string, name: string, namespace: string, replicas: number) =>
     ({ apiVersion: "apps/v1", kind, metadata: { name, namespace }, spec: { replicas, ...(kind === "StatefulSet" && { serviceName: "tool" }), selector: { matchLabels: { app: "tool" } }, template: podTemplate } }) as KubeObject;
@@ -130,9 +124,8 @@ test.describe("with every permission that a role can give", () => {
     let unidler: Api;
 
     test.beforeAll(async ({ api }) => {
-        await api.apply({ apiVersion: "networking.k8s.io/v1", kind: "ServiceCIDR", metadata: { name: "tests-slices" }, spec: { cidrs: [CIDR] } } as unknown as KubeObject);
+        await createOwnService(api);
         await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } });
-        await expect(async () => await api.apply(ourService(OURS)), "the range is known").toPass(SOON);
         await api.apply(core("Service", "tool", NAMESPACE, { selector: { app: "tool" }, ports: [{ name: "http", port: 80, targetPort: 3000 }] }));
         for (const object of isThere) await api.apply(object);
         await api.apply(everything);
@@ -142,15 +135,14 @@ test.describe("with every permission that a role can give", () => {
 
     test.afterEach(async ({ api }) => {
         await api.delete("EndpointSlice", NAMESPACE, "tool-unidler");
-        if (!(await api.isThere("Service", "unidler", "unidler"))) await api.apply(ourService(OURS));
+        if (!(await api.isThere("Service", "unidler", "unidler"))) await api.apply(ownService(OURS));
     });
 
     test.afterAll(async ({ api }) => {
         await api.delete("ClusterRoleBinding", "", "tests-everything");
         for (const { kind, metadata } of isThere) await api.delete(kind as "Deployment", metadata.namespace ?? "", metadata.name);
-        await api.delete("Service", "unidler", "unidler");
         await api.delete("Namespace", "", NAMESPACE);
-        await api.delete("ServiceCIDR", "", "tests-slices");
+        await deleteOwnService(api);
         await expect.poll(() => api.may(UNIDLER_USER, "deletecollection", "discovery.k8s.io", "endpointslices")).toBe(false);
     });
 
@@ -195,7 +187,7 @@ test.describe("with every permission that a role can give", () => {
         await api.apply(core("Service", "later", NAMESPACE, { selector: { app: "tool" }, ports: [{ port: 80 }] }));
         await expect.poll(async () => (await api.list("EndpointSlice", NAMESPACE)).filter(({ metadata }) => metadata.labels?.[SERVICE_NAME] === "later").length).toBe(1);
 
-        await api.apply(ourService(LATER));
+        await api.apply(ownService(LATER));
         await expect(async () => await change(to(LATER))).toPass(SOON);
         await expectDenied("the address of before", () => change(to(OURS)), TO_US);
         await unidler.delete("EndpointSlice", NAMESPACE, "tool-unidler");

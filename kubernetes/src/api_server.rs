@@ -4,12 +4,9 @@ use std::{fmt::Debug, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::{
-    api::{
-        authorization::v1::{
-            ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
-            SubjectAccessReview, SubjectAccessReviewSpec,
-        },
-        core::v1::Service as KubeService,
+    api::authorization::v1::{
+        ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+        SubjectAccessReview, SubjectAccessReviewSpec,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -26,7 +23,6 @@ use crate::{
     listing::Listing,
     rights::{RIGHTS, Right, ServiceAccount},
     settings::ClusterSettings,
-    target::Target,
 };
 
 /// How long the API server may be silent: long enough for a list in a large cluster.
@@ -112,30 +108,6 @@ impl ApiServer {
                 None => return Ok(objects),
             }
         }
-    }
-
-    /// Looks whether the unidler's Service is there: an app that leads nowhere cannot be visited.
-    ///
-    /// # Errors
-    ///
-    /// If it is not there, or cannot be read.
-    pub async fn expect_service(
-        &self,
-        Target {
-            name, namespace, ..
-        }: &Target,
-    ) -> anyhow::Result<()> {
-        let services = KubeApi::<KubeService>::namespaced(self.client.clone(), namespace);
-        let found = services
-            .get_opt(name)
-            .await
-            .context("cannot read the Service of the unidler")?;
-        found.map(drop).with_context(|| {
-            format!(
-                "there is no Service {namespace}/{name}, so nobody would wake the app: install the unidler, or say with \
-                 --unidler-host where it is"
-            )
-        })
     }
 
     /// The rights that an account does not have; `None` means our own ([Kubernetes: checking API access]).

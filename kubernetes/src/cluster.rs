@@ -71,15 +71,9 @@ impl KubernetesCluster {
         }
     }
 
-    /// Waits until the caches can be relied upon.
-    pub async fn ready(&self) {
-        let mut changes = self.observer.changes();
-        while self.not_ready().is_some() {
-            // The sender lives as long as the observer.
-            if changes.changed().await.is_err() {
-                return;
-            }
-        }
+    /// Whether the API server answers at all.
+    pub(crate) async fn expect_answer(&self) -> anyhow::Result<()> {
+        self.writer.expect_answer().await
     }
 
     /// Fills the caches, for ever.

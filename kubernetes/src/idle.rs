@@ -1,173 +1,257 @@
-//! What to write to idle an app, and when not to.
+//! What to write to idle apps, and when not to.
 //!
-//! The app must come back as it was. So whatever a wake-up could not give back is a reason to refuse, and each
-//! refusal tells what to do instead.
+//! An app must come back as it was. So whatever a wake-up could not give back is a reason to refuse, and each
+//! refusal says what to do instead.
 
-mod apply;
 mod checks;
+mod external_name;
 mod slices;
 
-use std::fmt;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use anyhow::{Context, bail, ensure};
-use json_patch::Patch as JsonPatch;
+use anyhow::{Context, anyhow};
+use futures::{Stream, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use serde_json::{Value, json};
-use unidler::{app::AppId, host::Host};
+use unidler::{app::AppId, host::Host, hub::NotIdled};
 
+pub use self::checks::NotPlanned;
 pub(crate) use self::checks::lost_port;
-use self::checks::{expect_pods, expect_route, kept, no_app};
-pub use self::slices::{SlicePlan, plan as plan_slices};
+use self::{external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
-    caches::Caches,
-    listing::Listing,
-    objects::{PointsAt, ServiceWhenUnidled},
-    patch,
+    caches::Caches, diversion::Handover, listing::Listing, operator::Operator,
     settings::ClusterSettings,
 };
 
-/// Two patches that idle an app, each on the condition of what was seen.
+/// How many apps are idled at the same time: most of it is waiting for ingress controllers.
+const AT_ONCE: usize = 10;
+
+/// Which apps are to be put to sleep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Those of these hosts.
+    Hosts(Vec<Host>),
+    /// All to which routes of a namespace lead in that namespace.
+    Namespace(String),
+}
+
+/// An app that is to be put to sleep. It is shown as its hosts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct App {
+    /// The hosts by which it was asked for, perhaps wildcards. There is at least one.
+    hosts: Vec<String>,
+    services: Services,
+}
+
+/// The Services of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Services {
+    /// Those that a host leads to.
+    Of(Host),
+    /// These, of a namespace.
+    These(String, BTreeSet<String>),
+}
+
+impl fmt::Display for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.hosts.join(", "))
+    }
+}
+
+/// The writes that put an app to sleep, each on the condition of what was seen. It is shown for a dry run.
 #[derive(Debug)]
-pub struct Plan {
-    pub(crate) app: AppId,
-    pub(crate) host: Host,
-    pub(crate) namespace: String,
-    pub(crate) service: String,
-    /// A merge patch, written first: while the app still runs, its visitors already reach the unidler.
-    pub(crate) divert: Value,
-    /// What the Service keeps, to be given back.
-    pub(crate) kept: ServiceWhenUnidled,
-    pub(crate) deployment: String,
-    pub(crate) scale: JsonPatch,
-    pub(crate) replicas: u32,
+pub enum Plan {
+    /// By `EndpointSlice`s of unidler's own.
+    Slice(SlicePlan),
+    /// By a Service that is an `ExternalName`.
+    ExternalName(ExternalNamePlan),
 }
 
 impl Plan {
+    fn app(&self) -> &AppId {
+        match self {
+            Self::Slice(plan) => &plan.found.id,
+            Self::ExternalName(plan) => &plan.app,
+        }
+    }
+
     /// What is said when it is carried out.
     #[must_use]
     pub fn done(&self) -> String {
-        let Self {
-            host,
-            namespace,
-            deployment,
-            replicas,
-            ..
-        } = self;
-        format!(
-            "Idled {host}: Deployment {namespace}/{deployment} has 0 replicas and gets {replicas} back when somebody visits it."
-        )
+        match self {
+            Self::Slice(plan) => plan.done(),
+            Self::ExternalName(plan) => plan.done(),
+        }
+    }
+
+    /// What is said when it could not be carried out.
+    fn explained(&self, why: &NotIdled) -> anyhow::Error {
+        match self {
+            Self::Slice(plan) => plan.explained(why),
+            Self::ExternalName(plan) => plan.explained(why),
+        }
     }
 }
 
-/// For a dry run.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            host,
-            namespace,
-            service,
-            divert,
-            deployment,
-            scale,
-            ..
-        } = self;
-        writeln!(
-            f,
-            "To idle {host}, these two patches would be written. Nothing was.\n"
-        )?;
-        writeln!(
-            f,
-            "Service {namespace}/{service}, merge patch:\n{divert:#}\n"
-        )?;
-        write!(f, "Deployment {namespace}/{deployment}, JSON patch:\n[")?;
-        for (number, operation) in scale.0.iter().enumerate() {
-            write!(
-                f,
-                "{}\n  {}",
-                if number == 0 { "" } else { "," },
-                json!(operation)
-            )?;
+        match self {
+            Self::Slice(plan) => plan.fmt(f),
+            Self::ExternalName(plan) => plan.fmt(f),
         }
-        write!(f, "\n]")
     }
 }
 
-/// Decides what to write.
-///
-/// # Errors
-///
-/// If the app must not be idled, in words that tell what to do.
-pub fn plan(
-    host: &Host,
+/// What would be written for each app that is asked for.
+#[must_use]
+pub fn plans(
+    asked: &Asked,
     Listing(caches): &Listing,
     settings: &ClusterSettings,
-    target: &Target,
+    handover: &Handover,
     now: Timestamp,
-) -> anyhow::Result<Plan> {
-    decide(host, caches, settings, target, now)
+) -> Vec<(App, Result<Plan, NotPlanned>)> {
+    planned(asked, caches, settings, handover, now)
+}
+
+impl Operator {
+    /// Puts apps to sleep, or leaves each as it was; and says what was planned at the last moment, or why it is not asleep.
+    ///
+    /// Killed in between, it leaves an app that runs and whose Services lead to unidler. The server takes that for a
+    /// wake-up that nobody finished, and leads the visitors back.
+    pub fn idle<'a>(
+        &'a self,
+        asked: &Asked,
+        handover: &'a Handover,
+    ) -> impl Stream<Item = (App, Result<Plan, NotPlanned>)> + 'a {
+        let now = Timestamp::now();
+        let apps = planned(asked, self.caches(), &self.settings, handover, now);
+        let idle = move |(app, planned): (App, Result<Plan, NotPlanned>)| async move {
+            if planned.is_err() {
+                return (app, planned);
+            }
+            // It may have been a while since.
+            let now = Timestamp::now();
+            let plan = match decide(&app, self.caches(), &self.settings, handover, now) {
+                Ok(plan) => plan,
+                Err(why) => return (app, Err(why)),
+            };
+            let outcome = self.hub.idle(plan.app()).await;
+            let outcome = outcome.map_err(|why| plan.explained(&why).into());
+            (app, outcome.map(|()| plan))
+        };
+        stream::iter(apps).map(idle).buffered(AT_ONCE)
+    }
+}
+
+/// Each app once, however many hosts it has.
+fn planned(
+    asked: &Asked,
+    caches: &Caches,
+    settings: &ClusterSettings,
+    handover: &Handover,
+    now: Timestamp,
+) -> Vec<(App, Result<Plan, NotPlanned>)> {
+    let apps = match asked {
+        Asked::Hosts(hosts) => hosts
+            .iter()
+            .map(|host| App {
+                hosts: vec![host.to_string()],
+                services: Services::Of(host.clone()),
+            })
+            .collect(),
+        Asked::Namespace(namespace) => of_namespace(namespace, caches),
+    };
+    let mut planned: Vec<(App, Result<Plan, NotPlanned>)> = Vec::new();
+    for app in apps {
+        let plan = decide(&app, caches, settings, handover, now);
+        let is_same = |(_, other): &&mut (App, Result<Plan, NotPlanned>)| matches!((&plan, other), (Ok(plan), Ok(other)) if plan.app() == other.app());
+        match planned.iter_mut().find(is_same) {
+            Some((same, _)) => {
+                let is_new = |host: &String| !same.hosts.contains(host);
+                let hosts: Vec<_> = app.hosts.into_iter().filter(is_new).collect();
+                same.hosts.extend(hosts);
+            }
+            None => planned.push((app, plan)),
+        }
+    }
+    planned
+}
+
+/// The apps of a namespace: those of most Services first, so that what is a part of another app follows it.
+fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
+    let routes = caches.routes();
+    let own = routes.iter().filter(|route| route.namespace == namespace);
+    let mut services = BTreeMap::<&str, BTreeSet<String>>::new();
+    for rule in own.flat_map(|route| &route.value.rules) {
+        let backends = rule.backends.iter();
+        let here = backends.filter(|backend| *backend.namespace == *namespace);
+        let of_host = services.entry(&rule.host).or_default();
+        of_host.extend(here.map(|backend| backend.service.to_string()));
+    }
+    let mut hosts = BTreeMap::<BTreeSet<String>, Vec<String>>::new();
+    for (host, services) in services {
+        if !services.is_empty() {
+            hosts.entry(services).or_default().push(host.to_owned());
+        }
+    }
+    let mut apps: Vec<_> = hosts.into_iter().collect();
+    apps.sort_by_key(|(services, hosts)| (usize::MAX - services.len(), hosts.clone()));
+    let app = |(services, hosts)| App {
+        hosts,
+        services: Services::These(namespace.to_owned(), services),
+    };
+    apps.into_iter().map(app).collect()
 }
 
 fn decide(
-    host: &Host,
+    app: &App,
     caches: &Caches,
     settings: &ClusterSettings,
-    target: &Target,
+    handover: &Handover,
     now: Timestamp,
-) -> anyhow::Result<Plan> {
-    let ClusterSettings {
-        key_label,
-        max_replicas,
-        ..
-    } = settings;
-    let found = caches
-        .find(host)
-        .map_err(|error| no_app(&error, host, key_label))?;
-    let ([deployment], [service]) = (&*found.workloads, &*found.services) else {
-        bail!("{host} leads to several Services or Deployments, which are not idled together");
-    };
-    let namespace = &service.namespace;
-    let (deployment_name, service_name) = (&deployment.name, &service.name);
-
-    ensure!(
-        (service_name, namespace) != (&target.name, &target.namespace),
-        "{host} is the unidler's own host: it cannot wake itself"
-    );
-    ensure!(
-        !deployment.value.idled && service.value.points_at != PointsAt::Unidler,
-        "{host} is idled already: `unidler status` lists what is, and `unidler doctor` tells if only half of it was done"
-    );
-    let kept = kept(service)?;
-    // Also those of other hosts, whose visitors would be cut off.
-    for route in &found.routes {
-        expect_route(route, service)?;
+) -> Result<Plan, NotPlanned> {
+    match handover {
+        Handover::Slice => {
+            let services = match &app.services {
+                Services::Of(host) => caches.services_of(host).with_context(|| {
+                    format!("no Ingress leads {host} to a Service: `kubectl get ingress -A` shows which hosts there are")
+                })?,
+                Services::These(namespace, names) => (namespace.clone(), names.clone()),
+            };
+            slices::decide(&services, caches, settings, now).map(Plan::Slice)
+        }
+        Handover::ExternalName(target) => {
+            let Target {
+                name, namespace, ..
+            } = target;
+            caches.services.named(namespace, name).with_context(|| {
+                format!(
+                    "there is no Service {namespace}/{name}, so nobody would wake the app: install unidler, or say with \
+                     --unidler-host where it is"
+                )
+            })?;
+            let host = match &app.services {
+                Services::Of(host) => host.clone(),
+                Services::These(..) => {
+                    let mut hosts = app.hosts.iter().filter_map(|host| Host::parse(host).ok());
+                    let none = || anyhow!("it has only wildcards: name one of its hosts");
+                    hosts.next().ok_or_else(none)?
+                }
+            };
+            let plan = external_name::decide(&host, caches, settings, target, now)?;
+            match &app.services {
+                Services::These(namespace, _) if *namespace != plan.namespace => {
+                    let other = &plan.namespace;
+                    Err(anyhow!("it leads to an app in the namespace {other}").into())
+                }
+                _ => Ok(Plan::ExternalName(plan)),
+            }
+        }
     }
-    expect_pods(&deployment.value, &service.value).with_context(|| {
-        format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
-    })?;
-    let replicas = deployment.value.replicas;
-    ensure!(
-        replicas > 0,
-        "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
-         switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
-    );
-    ensure!(
-        replicas <= *max_replicas,
-        "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
-         raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
-    );
-
-    Ok(Plan {
-        app: found.id.clone(),
-        host: host.clone(),
-        namespace: namespace.clone(),
-        service: service_name.clone(),
-        divert: patch::divert(&service.value, &kept, target),
-        kept,
-        deployment: deployment_name.clone(),
-        scale: patch::idle(&deployment.value, now),
-        replicas,
-    })
 }
 
 #[cfg(test)]

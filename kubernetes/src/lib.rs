@@ -8,8 +8,9 @@
 //!                                      │
 //!                    cluster: observe / watch / apply ──> writer ──> patch    three conditional patches
 //!
-//!  api_server ──Listing──> idle::plan ──Plan──> idle::apply                   the driver, with the goal asleep
-//!                          status::apps
+//!  operator ────caches───> idle ──Plan──> the driver, with the goal asleep
+//!                          the same driver, with the goal awake
+//!  api_server ──Listing──> idle::plans, status::apps
 //!             ─Snapshot──> doctor::findings
 //! ```
 //!
@@ -32,6 +33,7 @@ mod listing;
 mod lookup;
 mod objects;
 mod observe;
+mod operator;
 mod patch;
 mod pods;
 mod request_metrics;
@@ -46,8 +48,8 @@ mod writer;
 
 pub use self::{
     api_server::ApiServer, cluster::KubernetesCluster, diversion::Handover, listing::Listing,
-    observe::CONTACT_AGE, request_metrics::API_REQUESTS, rights::ServiceAccount,
-    settings::ClusterSettings,
+    observe::CONTACT_AGE, operator::Operator, request_metrics::API_REQUESTS,
+    rights::ServiceAccount, settings::ClusterSettings,
 };
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use anyhow::Context;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::{
     api::{
@@ -64,6 +65,12 @@ impl Writer {
             handover: Some(handover),
             ..self
         }
+    }
+
+    /// Whether the API server answers at all.
+    pub(crate) async fn expect_answer(&self) -> anyhow::Result<()> {
+        let version = self.client.apiserver_version().await;
+        version.map(drop).context("the API server does not answer")
     }
 
     /// Does a write, if what it was decided on still holds. `destination` is where slices have to lead, if that is known.

@@ -1,9 +1,11 @@
 //! The commands for those who run the cluster, one file each: its options, and what it does.
 
 pub mod doctor;
+mod host;
 pub mod idle;
 mod output;
 pub mod status;
+pub mod wake;
 
 use std::process::ExitCode;
 
@@ -14,16 +16,19 @@ use crate::config::ClusterArgs;
 /// What to do in a cluster, once.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Operate {
-    /// Idle an app: no replicas, and its Service leads to the unidler, which wakes it for the next visitor.
+    /// Idle apps: scale them to zero and route their visitors to unidler, which wakes them on the next visit.
     ///
-    /// An Ingress must lead the host to a Service, and one Deployment in its namespace must have the app's key.
-    /// Nothing is written for an app that could not be woken up as it was.
+    /// An app is whatever a host leads to. Nothing is written for an app that could not be woken up as it was. Visitors are
+    /// diverted first, and led back if the app cannot be scaled.
     ///
-    /// The Service is switched first and switched back if the Deployment cannot be scaled. Its cluster IP is another
-    /// one after the wake-up; whoever uses its name notices nothing.
-    ///
-    /// Exit code: 0 if the app is idled, 2 if it is not.
+    /// Exit code: 0 if all hosts are idled, or of a namespace whatever can be; 1 if a host is not, or nothing of a namespace
+    /// is; 2 if the cluster cannot be asked.
     Idle(idle::Options),
+    /// Wake an app without a visitor.
+    ///
+    /// Exit code: 0 if it is up, or without --wait if it is starting; 1 if it cannot start; 2 if it is not up in time, or the
+    /// cluster cannot be asked.
+    Wake(wake::Options),
     /// List the apps that are idled.
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
@@ -43,6 +48,7 @@ impl Operate {
     pub async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         match self {
             Self::Idle(options) => options.run(cluster).await,
+            Self::Wake(options) => options.run(cluster).await,
             Self::Status(options) => options.run(cluster).await,
             Self::Doctor(options) => options.run(cluster).await,
         }

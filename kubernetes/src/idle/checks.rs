@@ -1,7 +1,9 @@
 //! Which apps are not idled, and what to do about it.
 
+use std::fmt;
+
 use anyhow::{anyhow, bail};
-use unidler::{host::Host, progress::Reason};
+use unidler::{host::Host, hub::Cause, progress::Reason};
 
 use crate::{
     cache::Cached,
@@ -9,6 +11,30 @@ use crate::{
     objects::{Irreversible, Port, Route, Service, ServiceWhenUnidled, Workload},
     target::PORT,
 };
+
+/// Why there is nothing to write.
+#[derive(Debug)]
+pub enum NotPlanned {
+    /// It is idled already.
+    Already,
+    /// It must not be idled, in words that say what to do.
+    Refused(anyhow::Error),
+}
+
+impl fmt::Display for NotPlanned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Already => f.write_str("it is idled already"),
+            Self::Refused(why) => write!(f, "{why:#}"),
+        }
+    }
+}
+
+impl From<anyhow::Error> for NotPlanned {
+    fn from(why: anyhow::Error) -> Self {
+        Self::Refused(why)
+    }
+}
 
 /// What a Service has to keep, if that is all that it loses.
 pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidled> {
@@ -96,4 +122,14 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
         other => format!("the app cannot be found: {other:?}"),
     };
     anyhow!(text)
+}
+
+/// What is said of an attempt that has failed and of which nothing is left.
+pub(crate) fn undone(cause: &Cause) -> anyhow::Error {
+    match cause {
+        Cause::Woken => anyhow!(
+            "the app was woken in the meantime, by a visitor or by unidler's server, and stays awake: try again"
+        ),
+        cause => anyhow!("the app is as it was: {cause}"),
+    }
 }

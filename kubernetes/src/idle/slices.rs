@@ -1,23 +1,19 @@
 //! Whether an app can be put to sleep with its Services left as they are, and what that would write.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use serde_json::json;
-use unidler::{host::Host, hub::NotIdled};
+use unidler::hub::NotIdled;
 
-use super::apply::{Idler, undone};
+use super::checks::{NotPlanned, undone};
 use crate::{
     cache::Cached,
     caches::Caches,
-    diversion::{
-        Handover,
-        slice::{self, Record, Recorded, Slice},
-    },
+    diversion::slice::{self, Record, Recorded, Slice},
     found::Found,
-    listing::Listing,
-    objects::{PointsAt, Service, Unfit},
+    objects::{PointsAt, Service, Unfit, Workload},
     patch::scale_to_zero,
     settings::ClusterSettings,
 };
@@ -25,46 +21,59 @@ use crate::{
 /// What puts an app to sleep: an `EndpointSlice` for each of its Services, and then no replicas for its workloads.
 #[derive(Debug)]
 pub struct SlicePlan {
-    host: Host,
-    found: Found,
+    pub(super) found: Found,
     slices: Vec<EndpointSlice>,
 }
 
-/// Decides whether an app can be put to sleep in this way. Nothing needs a label: the app is what the host leads to.
-///
-/// # Errors
-///
-/// If it cannot, in words that say what to do.
-pub fn plan(
-    host: &Host,
-    Listing(caches): &Listing,
-    settings: &ClusterSettings,
-    now: Timestamp,
-) -> anyhow::Result<SlicePlan> {
-    decide(host, caches, settings, now)
-}
-
-fn decide(
-    host: &Host,
+/// Decides whether some Services of a namespace can be put to sleep in this way. Nothing needs a label: the app is what its
+/// routes lead to.
+pub(super) fn decide(
+    (namespace, names): &(String, BTreeSet<String>),
     caches: &Caches,
     settings: &ClusterSettings,
     now: Timestamp,
-) -> anyhow::Result<SlicePlan> {
-    let (namespace, names) = caches.services_of(host).with_context(|| {
-        format!("no Ingress leads {host} to a Service: `kubectl get ingress -A` shows which hosts there are")
-    })?;
-    ensure!(
-        namespace != settings.service_namespace || !names.contains(&settings.service_name),
-        "{host} is unidler's own host: it cannot wake itself"
-    );
+) -> Result<SlicePlan, NotPlanned> {
+    if *namespace == settings.service_namespace && names.contains(&settings.service_name) {
+        return Err(anyhow!("it is unidler's own: it cannot wake itself").into());
+    }
     let names = names.iter().map(String::as_str).collect();
-    let found = caches.of_services(&namespace, &names).map_err(|error| {
-        anyhow!("there is no Deployment and no StatefulSet behind {host}: {error}")
-    })?;
-    ensure!(
-        !found.is_here() && !found.is_idled(),
-        "{host} is idled already: `unidler status` lists what is"
-    );
+    let found = caches
+        .of_services(namespace, &names)
+        .map_err(|error| anyhow!("there is no Deployment and no StatefulSet behind it: {error}"))?;
+    let (asleep, awake): (Vec<_>, Vec<_>) = found
+        .services
+        .iter()
+        .partition(|service| leads_here(&found, service));
+    if awake.is_empty() {
+        return Err(NotPlanned::Already);
+    }
+    // What has the marks of 2020 is woken by them.
+    if let Some(marked) = asleep
+        .iter()
+        .find(|service| service.value.points_at == PointsAt::Unidler)
+    {
+        return Err(anyhow!("a part of it is idled already: {marked} leads to unidler").into());
+    }
+    if let Some(marked) = found.workloads.iter().find(|each| each.value.idled) {
+        let why = anyhow!("{marked} is marked as idled: `unidler doctor` says what to do");
+        return Err(why.into());
+    }
+    let slices = slices(&found, &awake, caches, settings, now)?;
+    Ok(SlicePlan { found, slices })
+}
+
+fn leads_here(found: &Found, service: &Cached<Service>) -> bool {
+    service.value.points_at == PointsAt::Unidler || found.diverting(service).is_some()
+}
+
+/// The slices of the Services that do not lead to unidler yet.
+fn slices(
+    found: &Found,
+    services: &[&Arc<Cached<Service>>],
+    caches: &Caches,
+    settings: &ClusterSettings,
+    now: Timestamp,
+) -> anyhow::Result<Vec<EndpointSlice>> {
     for route in &found.routes {
         if let Some(annotation) = route.value.unfit {
             bail!(
@@ -84,8 +93,7 @@ fn decide(
              unidler, or say with --service where it is"
         )
     })?;
-    let mut slices = Vec::new();
-    for service in &found.services {
+    let slice = |service: &&Arc<Cached<Service>>| {
         fit(service)?;
         let behind = found.behind(service);
         ensure!(
@@ -103,16 +111,11 @@ fn decide(
             );
         }
         let record = Record::new(behind.into_iter().map(Recorded::of).collect(), now, "cli");
-        let slice = slice::first(service, &destination, &record).with_context(|| {
+        slice::first(service, &destination, &record).with_context(|| {
             format!("unidler's own Service has no address of the families of {service}")
-        })?;
-        slices.push(slice);
-    }
-    Ok(SlicePlan {
-        host: host.clone(),
-        found,
-        slices,
-    })
+        })
+    };
+    services.iter().map(slice).collect()
 }
 
 fn fit(service: &Cached<Service>) -> anyhow::Result<()> {
@@ -148,28 +151,16 @@ fn fit(service: &Cached<Service>) -> anyhow::Result<()> {
 }
 
 impl SlicePlan {
-    /// Puts the app to sleep, or leaves it as it was; and says what was planned at the last moment, since the app may have
-    /// changed after the first look.
-    ///
-    /// # Errors
-    ///
-    /// If the app is not asleep afterwards, in words that say what it is.
-    pub async fn apply(&self, settings: &ClusterSettings) -> anyhow::Result<Self> {
-        let idler = Idler::start(settings, Handover::Slice).await?;
-        let plan = decide(&self.host, idler.caches(), settings, Timestamp::now())?;
-        match idler.idle(&plan.found.id).await {
-            Ok(()) => Ok(plan),
-            Err(NotIdled {
-                cause,
-                is_undone: true,
-            }) => Err(undone(&cause)),
-            Err(NotIdled { cause, .. }) => Err(anyhow!(
-                "{cause}. Visitors of {} may still reach unidler. Its server leads them back within a minute; where none runs, \
-                 delete what leads them there: {}",
-                self.host,
-                self.removal()
-            )),
+    /// What is said when it could not be carried out.
+    pub(super) fn explained(&self, NotIdled { cause, is_undone }: &NotIdled) -> anyhow::Error {
+        if *is_undone {
+            return undone(cause);
         }
+        anyhow!(
+            "{cause}. Its visitors may still reach unidler. Its server leads them back within a minute; where none runs, delete \
+             what leads them there: {}",
+            self.removal()
+        )
     }
 
     /// The command that takes the slices away.
@@ -187,8 +178,7 @@ impl SlicePlan {
     }
 
     /// What is said when it is carried out.
-    #[must_use]
-    pub fn done(&self) -> String {
+    pub(super) fn done(&self) -> String {
         let workloads = self.idled().map(|workload| {
             format!(
                 "{workload} has 0 replicas and gets {} back",
@@ -196,15 +186,11 @@ impl SlicePlan {
             )
         });
         let workloads: Vec<_> = workloads.collect();
-        format!(
-            "Idled {}: {} when somebody visits it.",
-            self.host,
-            workloads.join(", ")
-        )
+        format!("{} when somebody visits it.", workloads.join(", "))
     }
 
     /// The workloads that lose their replicas.
-    fn idled(&self) -> impl Iterator<Item = &Cached<crate::objects::Workload>> {
+    fn idled(&self) -> impl Iterator<Item = &Cached<Workload>> {
         let workloads = self.found.workloads.iter().map(|workload| &**workload);
         workloads.filter(|workload| workload.value.replicas > 0)
     }
@@ -216,8 +202,7 @@ impl fmt::Display for SlicePlan {
         let writes = self.slices.len() + self.idled().count();
         writeln!(
             f,
-            "To idle {}, these {writes} writes would be done. Nothing was.",
-            self.host
+            "To idle it, these {writes} writes would be done. Nothing was."
         )?;
         for slice in &self.slices {
             let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();

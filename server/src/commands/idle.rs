@@ -1,17 +1,24 @@
-//! `unidler idle`: puts an app to sleep.
+//! `unidler idle`: puts apps to sleep.
 
-use std::process::ExitCode;
+use std::{pin::pin, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
+use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 use unidler_kubernetes::{
-    ApiServer,
-    idle::{self, Target},
+    ApiServer, Handover, Operator,
+    idle::{self, Asked, NotPlanned, Target},
 };
 
-use super::output::print;
+use super::{
+    host::host,
+    output::{complain, print},
+};
 use crate::config::ClusterArgs;
+
+/// How long to try, and then how long to undo what was done.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How visitors are led to unidler while the app sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -26,11 +33,15 @@ pub enum HandoverArg {
 /// The options of `unidler idle`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Options {
-    /// The app's host, as its visitors type it.
-    #[arg(value_parser = host)]
-    pub host: Host,
+    /// Hosts of the apps, as their visitors type them.
+    #[arg(value_parser = host, required_unless_present = "namespace")]
+    pub hosts: Vec<Host>,
 
-    /// How visitors are led to unidler while the app sleeps.
+    /// Namespace of which to idle all apps that can be idled: whatever its routes lead to there.
+    #[arg(long, short, value_name = "NAMESPACE", conflicts_with = "hosts")]
+    pub namespace: Option<String>,
+
+    /// How visitors are led to unidler while an app sleeps.
     #[arg(long, value_enum, default_value_t)]
     pub handover: HandoverArg,
 
@@ -45,42 +56,94 @@ pub struct Options {
 }
 
 impl Options {
-    /// Idles the app, or prints what that would write.
+    /// Idles the apps, or prints what that would write. One line an app says what was done, or why not.
     ///
     /// # Errors
     ///
-    /// If it is not idled, in words that tell what to do.
+    /// If the cluster cannot be asked.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let settings = cluster.settings();
-        let api_server = ApiServer::connect().await?;
-        match self.handover {
-            HandoverArg::Slice => {
-                let listing = api_server.listing(&settings).await?;
-                let plan = idle::plan_slices(&self.host, &listing, &settings, Timestamp::now())?;
-                if self.dry_run {
-                    print(&plan.to_string());
-                } else {
-                    print(&plan.apply(&settings).await?.done());
-                }
-            }
+        let handover = match self.handover {
+            HandoverArg::Slice => Handover::Slice,
             HandoverArg::ExternalName => {
                 let target = Target::parse(self.unidler_host.as_deref(), &settings)?;
-                api_server.expect_service(&target).await?;
-                let listing = api_server.listing(&settings).await?;
-                let plan = idle::plan(&self.host, &listing, &settings, &target, Timestamp::now())?;
-                if self.dry_run {
-                    print(&plan.to_string());
-                } else {
-                    print(&plan.apply(&settings, &target).await?.done());
+                Handover::ExternalName(target)
+            }
+        };
+        let mut tally = Tally::default();
+        let asked = match self.namespace {
+            Some(namespace) => Asked::Namespace(namespace),
+            None => Asked::Hosts(self.hosts),
+        };
+        if self.dry_run {
+            let listing = ApiServer::connect().await?.listing(&settings).await?;
+            for (app, plan) in idle::plans(&asked, &listing, &settings, &handover, Timestamp::now())
+            {
+                tally.count(&app, plan, |plan| format!("{app}:\n{plan}\n"));
+            }
+        } else {
+            let operator = Operator::start(settings, Some(handover.clone()), DEADLINE).await?;
+            {
+                let mut outcomes = pin!(operator.idle(&asked, &handover));
+                while let Some((app, outcome)) = outcomes.next().await {
+                    tally.count(&app, outcome, |plan| {
+                        format!("Idled {app}: {}", plan.done())
+                    });
                 }
             }
+            operator.stop().await;
         }
-        Ok(ExitCode::SUCCESS)
+        Ok(tally.exit_code(&asked))
     }
 }
 
-fn host(text: &str) -> Result<Host, String> {
-    Host::parse(text).map_err(|_| {
-        "write the host as the app's Ingress has it, such as tool.example.org".to_owned()
-    })
+/// How many apps are, or would be, asleep in the end.
+#[derive(Default)]
+struct Tally {
+    asleep: usize,
+    awake: usize,
+}
+
+impl Tally {
+    fn count(
+        &mut self,
+        app: &idle::App,
+        outcome: Result<idle::Plan, NotPlanned>,
+        done: impl FnOnce(&idle::Plan) -> String,
+    ) {
+        match outcome {
+            Ok(plan) => {
+                self.asleep += 1;
+                print(&done(&plan));
+            }
+            Err(NotPlanned::Already) => {
+                self.asleep += 1;
+                print(&format!("{app} is idled already."));
+            }
+            Err(NotPlanned::Refused(why)) => {
+                self.awake += 1;
+                complain(&format!("{app} is not idled: {why:#}"));
+            }
+        }
+    }
+
+    /// Whoever names a host wants that app idled; whoever names a namespace, what can be idled there.
+    fn exit_code(&self, asked: &Asked) -> ExitCode {
+        let is_done = match asked {
+            Asked::Hosts(_) => self.awake == 0,
+            Asked::Namespace(namespace) => {
+                if self.asleep + self.awake == 0 {
+                    complain(&format!(
+                        "no route in the namespace {namespace} leads to a Service there"
+                    ));
+                }
+                self.asleep > 0
+            }
+        };
+        if is_done {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
 }

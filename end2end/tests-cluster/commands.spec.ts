@@ -1,0 +1,174 @@
+/** The commands for operators on apps that unidler's own EndpointSlices divert: nothing in them has a label of unidler's. */
+import { randomBytes } from "node:crypto";
+
+import { IMAGE } from "../cluster/app";
+import { type KubeObject } from "../cluster/objects";
+import { OURS, createOwnService, deleteOwnService } from "../cluster/own-service";
+import { expect, test as base } from "./fixtures";
+
+/** A workload and the Service in front of it, both of this name. */
+interface Part {
+    name: string;
+    kind?: "Deployment" | "StatefulSet";
+    hosts: string[];
+    service?: object;
+    replicas?: number;
+    /** What its pods do, as stages.yaml has it. */
+    trouble?: string;
+}
+
+interface Team {
+    namespace: string;
+    host: (name: string) => string;
+    /** Creates an app with an Ingress for its hosts. */
+    create: (part: Part) => Promise<void>;
+    replicas: (name: string, kind?: "Deployment" | "StatefulSet") => Promise<number>;
+    /** The addresses that unidler's slice of a Service has; `undefined` without a slice. */
+    slice: (name: string) => Promise<string[] | undefined>;
+}
+
+const test = base.extend<{ team: Team }, { ownService: void }>({
+    ownService: [
+        async ({ api }, use) => {
+            await createOwnService(api);
+            await use();
+            await deleteOwnService(api);
+        },
+        { scope: "worker", auto: true },
+    ],
+
+    team: async ({ api }, use) => {
+        const id = randomBytes(3).toString("hex");
+        const namespace = `team-${id}`;
+        await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } });
+        const created: Part[] = [];
+        await use({
+            namespace,
+            host: (name) => `${name}-${id}.localhost`,
+            create: async (part) => {
+                created.push(part);
+                for (const object of objectsOf(namespace, part)) await api.apply(object);
+            },
+            replicas: async (name, kind = "Deployment") => (await api.get(kind, namespace, name)).spec.replicas,
+            slice: async (name) => {
+                const slices = await api.list("EndpointSlice", namespace);
+                const own = slices.find(({ metadata }) => metadata.name === `${name}-unidler`) as { endpoints: { addresses: string[] }[] | null } | undefined;
+                return own && (own.endpoints ?? []).flatMap(({ addresses }) => addresses);
+            },
+        });
+        for (const { name, kind = "Deployment" } of created) {
+            await api.delete("Ingress", namespace, name);
+            await api.delete(kind, namespace, name);
+        }
+        await api.delete("Namespace", "", namespace);
+    },
+});
+
+test("several hosts are idled at once, an app of two of them once, and a refusal is said", async ({ operate, team }) => {
+    const [web, www, db, node] = ["web", "www", "db", "node"].map(team.host) as [string, string, string, string];
+    await team.create({ name: "web", hosts: [web, www] });
+    await team.create({ name: "db", kind: "StatefulSet", hosts: [db] });
+    await team.create({ name: "node", hosts: [node], service: { type: "NodePort" } });
+
+    expect(await operate("idle", web, db, www)).toEqual({
+        code: 0,
+        stdout: [
+            `Idled ${web}, ${www}: Deployment ${team.namespace}/web has 0 replicas and gets 2 back when somebody visits it.`,
+            `Idled ${db}: StatefulSet ${team.namespace}/db has 0 replicas and gets 2 back when somebody visits it.`,
+            "",
+        ].join("\n"),
+        stderr: "",
+    });
+    expect([await team.replicas("web"), await team.replicas("db", "StatefulSet")]).toEqual([0, 0]);
+    expect([await team.slice("web"), await team.slice("db")]).toEqual([[OURS], [OURS]]);
+
+    const again = await operate("idle", web, node, team.host("nobody"));
+    expect(again).toMatchObject({ code: 1, stdout: `${web} is idled already.\n` });
+    expect(again.stderr).toContain(`unidler: ${node} is not idled: Service ${team.namespace}/node is of type NodePort: `);
+    expect(again.stderr).toContain(`unidler: ${team.host("nobody")} is not idled: no Ingress leads `);
+    expect(await team.replicas("node")).toBe(2);
+});
+
+test("of a namespace, all is idled that can be", async ({ operate, team }) => {
+    await team.create({ name: "web", hosts: [team.host("web"), team.host("www")] });
+    await team.create({ name: "any", hosts: [`*.${team.host("any")}`] });
+    await team.create({ name: "node", hosts: [team.host("node")], service: { type: "NodePort" } });
+    await team.create({ name: "off", hosts: [team.host("off")], replicas: 0 });
+
+    const dry = await operate("idle", "--namespace", team.namespace, "--dry-run");
+    expect(dry.code).toBe(0);
+    expect(dry.stdout).toContain(`${team.host("web")}, ${team.host("www")}:\nTo idle it, these 2 writes would be done. Nothing was.`);
+    expect(await team.slice("web")).toBeUndefined();
+
+    const { code, stdout, stderr } = await operate("idle", "--namespace", team.namespace);
+    expect(stdout.trimEnd().split("\n").sort()).toEqual([
+        `Idled *.${team.host("any")}: Deployment ${team.namespace}/any has 0 replicas and gets 2 back when somebody visits it.`,
+        `Idled ${team.host("web")}, ${team.host("www")}: Deployment ${team.namespace}/web has 0 replicas and gets 2 back when somebody visits it.`,
+    ]);
+    expect(stderr).toContain(`${team.host("node")} is not idled: Service ${team.namespace}/node is of type NodePort: `);
+    expect(stderr).toContain(`${team.host("off")} is not idled: there are no replicas behind Service ${team.namespace}/off`);
+    expect(code, "what cannot be idled was not asked for").toBe(0);
+
+    expect(await operate("idle", "--namespace", `${team.namespace}-x`)).toMatchObject({ code: 1, stdout: "" });
+    expect(await operate("idle", "--namespace", team.namespace, team.host("web"))).toMatchObject({ code: 2 });
+});
+
+test("an app is woken without a visitor, and the exit code says how that went", async ({ operate, team }) => {
+    const [web, bad, slow] = ["web", "bad", "slow"].map(team.host) as [string, string, string];
+    await team.create({ name: "web", hosts: [web] });
+    await team.create({ name: "bad", hosts: [bad], trouble: "crash" });
+    await team.create({ name: "slow", hosts: [slow], trouble: "probe" });
+    expect(await operate("idle", web, bad, slow)).toMatchObject({ code: 0 });
+
+    expect(await operate("wake", web, "--wait", "1m")).toMatchObject({ code: 0, stdout: expect.stringMatching(`^${web} is awake after \\d+ s.\n$`) });
+    expect([await team.replicas("web"), await team.slice("web")]).toEqual([2, []]);
+    expect(await operate("wake", web)).toMatchObject({ code: 0, stdout: `${web} is awake already.\n` });
+
+    expect(await operate("wake", bad)).toMatchObject({ code: 0, stdout: `${bad} is starting.\n` });
+    expect(await team.replicas("bad")).toBe(2);
+    const failed = await operate("wake", bad, "--wait", "50s");
+    expect(failed).toMatchObject({ code: 1, stdout: "", stderr: `unidler: ${bad} is not awake: The app keeps stopping right after it starts.\n` });
+    const late = await operate("wake", slow, "--wait", "5s");
+    expect(late).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(`unidler: ${slow} is not awake after 5s`) });
+
+    const unknown = await operate("wake", team.host("nobody"), "--wait", "5s");
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("There is no app at this address.") });
+    expect(await operate("wake", web, "--wait", "soon")).toMatchObject({ code: 2, stderr: expect.stringContaining("such as 90s or 10m") });
+});
+
+test("status lists apps in both forms", async ({ operate, team }) => {
+    const [web, db] = [team.host("web"), team.host("db")];
+    await team.create({ name: "web", hosts: [web] });
+    await team.create({ name: "db", kind: "StatefulSet", hosts: [db, `*.${db}`] });
+    await team.create({ name: "old", hosts: [team.host("old")] });
+    await operate("idle", web, db);
+    expect(await operate("idle", "--handover", "external-name", team.host("old"))).toMatchObject({ code: 0 });
+
+    const { code, stdout } = await operate("status", "--output", "json");
+    const own = (JSON.parse(stdout) as { namespace: string }[]).filter(({ namespace }) => namespace === team.namespace);
+    const row = { namespace: team.namespace, since: expect.stringMatching(/Z$/), wake_seconds: null, wakes: true };
+    expect(code).toBe(0);
+    expect(own).toEqual([
+        { ...row, form: "slice", hosts: [`*.${db}`, db], workloads: [{ kind: "StatefulSet", name: "db", replicas: 2 }] },
+        { ...row, form: "external-name", hosts: [team.host("old")], workloads: [{ kind: "Deployment", name: "old", replicas: 2 }] },
+        { ...row, form: "slice", hosts: [web], workloads: [{ kind: "Deployment", name: "web", replicas: 2 }] },
+    ]);
+    const lines = (await operate("status")).stdout.split("\n");
+    expect(lines.find((line) => line.startsWith(web))?.split(/\s{2,}/)).toEqual([web, team.namespace, expect.stringMatching(/^\d+ s ago$/), "2", "unknown"]);
+});
+
+function objectsOf(namespace: string, { name, kind = "Deployment", hosts, service = {}, replicas = 2, trouble }: Part): KubeObject[] {
+    const metadata = { name, namespace };
+    // What is idled in the form of 2020 needs its key.
+    const key = { labels: { host: hosts[0]?.replace("*.", "") } };
+    const labels = { app: name };
+    const delays = Object.fromEntries(["pod-create", "pod-ready"].flatMap((stage) => ["delay", "jitter-delay"].map((what) => [`${stage}.stage.kwok.x-k8s.io/${what}`, stage === "pod-ready" ? "2s" : "0s"])));
+    const backend = { service: { name, port: { name: "http" } } };
+    const rules = hosts.map((host) => ({ host, http: { paths: [{ path: "/", pathType: "Prefix", backend }] } }));
+    const template = { metadata: { labels, annotations: { ...delays, ...(trouble && { "unidler.tests/trouble": trouble, "pod-ready.stage.kwok.x-k8s.io/weight": "0" }) } }, spec: { containers: [{ name: "app", image: IMAGE }] } };
+    return [
+        { apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata, spec: { rules } },
+        { apiVersion: "v1", kind: "Service", metadata, spec: { selector: labels, ports: [{ name: "http", port: 80, targetPort: 3000 }], ...service } },
+        { apiVersion: "apps/v1", kind, metadata: { ...metadata, ...key }, spec: { replicas, ...(kind === "StatefulSet" && { serviceName: name, podManagementPolicy: "Parallel" }), selector: { matchLabels: labels }, template } },
+    ] as unknown as KubeObject[];
+}

@@ -1,0 +1,180 @@
+//! Whether an app can be put to sleep as the idler of 2020 does it, and what that would write.
+
+use std::fmt;
+
+use anyhow::{Context, anyhow};
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::jiff::Timestamp;
+use serde_json::{Value, json};
+use unidler::{
+    app::AppId,
+    host::Host,
+    hub::{Cause, NotIdled},
+};
+
+use super::checks::{NotPlanned, expect_pods, expect_route, kept, no_app, undone};
+use crate::{
+    caches::Caches,
+    objects::{PointsAt, ServiceWhenUnidled},
+    patch::{self, spec_of},
+    settings::ClusterSettings,
+    target::Target,
+};
+
+/// Two patches that idle an app, each on the condition of what was seen.
+#[derive(Debug)]
+pub struct ExternalNamePlan {
+    pub(crate) app: AppId,
+    pub(crate) host: Host,
+    pub(crate) namespace: String,
+    pub(crate) service: String,
+    /// A merge patch, written first: while the app still runs, its visitors already reach the unidler.
+    pub(crate) divert: Value,
+    /// What the Service keeps, to be given back.
+    pub(crate) kept: ServiceWhenUnidled,
+    pub(crate) deployment: String,
+    pub(crate) scale: JsonPatch,
+    pub(crate) replicas: u32,
+}
+
+impl ExternalNamePlan {
+    /// What is said when it is carried out.
+    pub(super) fn done(&self) -> String {
+        let Self {
+            namespace,
+            deployment,
+            replicas,
+            ..
+        } = self;
+        format!(
+            "Deployment {namespace}/{deployment} has 0 replicas and gets {replicas} back when somebody visits it."
+        )
+    }
+
+    /// What is said when it could not be carried out.
+    pub(super) fn explained(&self, NotIdled { cause, is_undone }: &NotIdled) -> anyhow::Error {
+        let Self {
+            namespace,
+            service,
+            kept,
+            ..
+        } = self;
+        match (cause, is_undone) {
+            (Cause::Woken, _) | (_, true) => undone(cause),
+            (cause, false) => anyhow!(
+                "{cause}. Service {namespace}/{service} may still lead to unidler. Its server leads it back within a minute; \
+                 where none runs: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
+                json!({ "spec": spec_of(kept) })
+            ),
+        }
+    }
+}
+
+/// For a dry run.
+impl fmt::Display for ExternalNamePlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            host,
+            namespace,
+            service,
+            divert,
+            deployment,
+            scale,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "To idle {host}, these two patches would be written. Nothing was.\n"
+        )?;
+        writeln!(
+            f,
+            "Service {namespace}/{service}, merge patch:\n{divert:#}\n"
+        )?;
+        write!(f, "Deployment {namespace}/{deployment}, JSON patch:\n[")?;
+        for (number, operation) in scale.0.iter().enumerate() {
+            write!(
+                f,
+                "{}\n  {}",
+                if number == 0 { "" } else { "," },
+                json!(operation)
+            )?;
+        }
+        write!(f, "\n]")
+    }
+}
+
+/// Decides what to write.
+pub(super) fn decide(
+    host: &Host,
+    caches: &Caches,
+    settings: &ClusterSettings,
+    target: &Target,
+    now: Timestamp,
+) -> Result<ExternalNamePlan, NotPlanned> {
+    let ClusterSettings {
+        key_label,
+        max_replicas,
+        ..
+    } = settings;
+    let found = caches
+        .find(host)
+        .map_err(|error| no_app(&error, host, key_label))?;
+    let ([deployment], [service]) = (&*found.workloads, &*found.services) else {
+        let why = anyhow!(
+            "it leads to several Services or Deployments, which are not idled together in this way"
+        );
+        return Err(why.into());
+    };
+    let namespace = &service.namespace;
+    let (deployment_name, service_name) = (&deployment.name, &service.name);
+
+    match (deployment.value.idled, service.value.points_at) {
+        (true, PointsAt::Unidler) => return Err(NotPlanned::Already),
+        (false, PointsAt::Pods | PointsAt::Elsewhere) => {}
+        _ => {
+            let why = anyhow!("only half of it is idled: `unidler doctor` says what to do");
+            return Err(why.into());
+        }
+    }
+    if (service_name, namespace) == (&target.name, &target.namespace) {
+        return Err(anyhow!("it is unidler's own: it cannot wake itself").into());
+    }
+    let kept = kept(service)?;
+    // Also those of other hosts, whose visitors would be cut off.
+    for route in &found.routes {
+        expect_route(route, service)?;
+    }
+    expect_pods(&deployment.value, &service.value).with_context(|| {
+        format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
+    })?;
+    let replicas = deployment.value.replicas;
+    if replicas == 0 {
+        let why = anyhow!(
+            "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
+         switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
+        );
+        return Err(why.into());
+    }
+    if replicas > *max_replicas {
+        let why = anyhow!(
+            "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
+         raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
+        );
+        return Err(why.into());
+    }
+
+    Ok(ExternalNamePlan {
+        app: found.id.clone(),
+        host: host.clone(),
+        namespace: namespace.clone(),
+        service: service_name.clone(),
+        divert: patch::divert(&service.value, &kept, target),
+        kept,
+        deployment: deployment_name.clone(),
+        scale: patch::idle(&deployment.value, now),
+        replicas,
+    })
+}
+
+#[cfg(test)]
+mod tests;

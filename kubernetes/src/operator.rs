@@ -1,0 +1,117 @@
+//! The driver of the commands: on a view of the cluster that is kept current, with the rights of whoever runs them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use futures::Stream;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use unidler::{
+    cluster::Cluster,
+    host::Host,
+    hub::{Hub, Settings},
+    progress::{Progress, Reason},
+    step::is_unfinished,
+};
+
+use crate::{
+    caches::Caches, cluster::KubernetesCluster, diversion::Handover, settings::ClusterSettings,
+};
+
+/// How long the first view of a large cluster may take.
+const READY: Duration = Duration::from_secs(60);
+/// How long a refusal may take to pass: an API server learns of new roles a moment later.
+const REFUSED: Duration = Duration::from_secs(5);
+/// How often the view is looked at until it is there.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long tidying up after a wake-up may take. What is left, unidler's server does.
+const TIDY: Duration = Duration::from_secs(5);
+
+/// What the commands do is done through this: one view of the cluster and one hub, however many apps there are.
+#[derive(Debug)]
+pub struct Operator {
+    pub(crate) cluster: KubernetesCluster,
+    pub(crate) hub: Hub,
+    pub(crate) settings: ClusterSettings,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Operator {
+    /// Connects to the cluster, and waits for the first view of it. `handover` is how apps are put to sleep, if any are, and
+    /// `deadline` how long that or a wake-up may take.
+    ///
+    /// # Errors
+    ///
+    /// If there is no cluster, or it cannot be watched.
+    pub async fn start(
+        settings: ClusterSettings,
+        handover: Option<Handover>,
+        deadline: Duration,
+    ) -> anyhow::Result<Self> {
+        let mut cluster = KubernetesCluster::connect(settings.clone()).await?;
+        if let Some(handover) = handover {
+            cluster = cluster.idling(handover);
+        }
+        // A view is waited for with patience; whether anybody answers shows at once.
+        cluster.expect_answer().await?;
+        let watched = cluster.clone();
+        let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.run().await }));
+        let began = Instant::now();
+        while let Some(why) = cluster.not_ready() {
+            let is_forbidden =
+                cluster.observer.caches.unusable() == Some(Reason::PermissionMissing);
+            let patience = if is_forbidden { REFUSED } else { READY };
+            ensure!(
+                began.elapsed() < patience,
+                "the cluster cannot be watched: {why}"
+            );
+            sleep(LOOK).await;
+        }
+        let limits = Settings {
+            deadline,
+            max_wakes: usize::MAX,
+            ..Settings::default()
+        };
+        let hub = Hub::new(Arc::new(cluster.clone()), limits);
+        Ok(Self {
+            cluster,
+            hub,
+            settings,
+            _watch: watch,
+        })
+    }
+
+    /// What there is to see.
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.cluster.observer.caches
+    }
+
+    /// Wakes the app of a host, as a visitor would. The stream ends with the last thing that there is to say.
+    pub fn wake(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
+        self.hub.start(host)
+    }
+
+    /// Waits for what is left to write after an app is ready.
+    pub async fn tidied(&self, host: &Host) {
+        let Ok(app) = self.cluster.find(host) else {
+            return;
+        };
+        let tidied = async {
+            let is_left = || {
+                self.cluster
+                    .observe(&app)
+                    .is_ok_and(|app| is_unfinished(&app))
+            };
+            while is_left() {
+                sleep(LOOK).await;
+            }
+        };
+        // Whoever is late finds the server at it.
+        let _ = timeout(TIDY, tidied).await;
+    }
+
+    /// Ends whatever is under way.
+    pub async fn stop(self) {
+        self.hub.shutdown().await;
+    }
+}

@@ -1,0 +1,9 @@
+//! The hosts that commands are about.
+
+use unidler::host::Host;
+
+pub(super) fn host(text: &str) -> Result<Host, String> {
+    Host::parse(text).map_err(|_| {
+        "write the host as the app's route has it, such as tool.example.org".to_owned()
+    })
+}

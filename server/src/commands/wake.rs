@@ -1,0 +1,143 @@
+//! `unidler wake`: wakes an app without a visitor.
+
+use std::{pin::pin, process::ExitCode, time::Duration};
+
+use clap::Args;
+use futures::StreamExt;
+use k8s_openapi::jiff::SignedDuration;
+use tokio::time::timeout;
+use unidler::{
+    host::Host,
+    progress::{Notice, Phase, Progress, Reason, Step},
+};
+use unidler_app::words::Language;
+use unidler_kubernetes::Operator;
+
+use super::{
+    host::host,
+    output::{complain, print},
+};
+use crate::config::ClusterArgs;
+
+/// How long it may take until an app has its replicas.
+const START: Duration = Duration::from_secs(60);
+/// What the driver itself has for it: longer than anybody waits here.
+const FOREVER: Duration = Duration::from_hours(24 * 365);
+
+/// The options of `unidler wake`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct Options {
+    /// The app's host, as its visitors type it.
+    #[arg(value_parser = host)]
+    pub host: Host,
+
+    /// How long to wait until the app is up, such as 90s or 10m. Without it, the command ends when the app has its replicas;
+    /// unidler's server does the rest.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub wait: Option<Duration>,
+}
+
+/// What there is to say in the end.
+enum Outcome {
+    Ready(Progress),
+    Started,
+    Failed(Reason),
+    /// With what stood in the way last.
+    TimedOut(Option<Reason>),
+}
+
+impl Options {
+    /// Wakes the app, and says how that went.
+    ///
+    /// # Errors
+    ///
+    /// If the cluster cannot be asked.
+    pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
+        let Self { host, wait } = &self;
+        let operator = Operator::start(cluster.settings(), None, FOREVER).await?;
+        let outcome = self.wake(&operator).await;
+        if let Outcome::Ready(_) = outcome {
+            operator.tidied(host).await;
+        }
+        operator.stop().await;
+        Ok(match outcome {
+            Outcome::Ready(progress) => {
+                print(&match progress.phase {
+                    Phase::Ready {
+                        notice: Some(Notice::AlreadyAwake),
+                    } => format!("{host} is awake already."),
+                    _ => format!("{host} is awake after {} s.", progress.elapsed_ms / 1000),
+                });
+                ExitCode::SUCCESS
+            }
+            Outcome::Started => {
+                print(&format!("{host} is starting."));
+                ExitCode::SUCCESS
+            }
+            Outcome::Failed(reason) => {
+                complain(&format!("{host} is not awake: {}", explained(reason)));
+                ExitCode::FAILURE
+            }
+            Outcome::TimedOut(reason) => {
+                let waited = SignedDuration::try_from(wait.unwrap_or(START)).unwrap_or_default();
+                let why =
+                    reason.map_or_else(String::new, |reason| format!(": {}", explained(reason)));
+                complain(&format!("{host} is not awake after {waited:#}{why}"));
+                ExitCode::from(2)
+            }
+        })
+    }
+
+    async fn wake(&self, operator: &Operator) -> Outcome {
+        let mut last = None;
+        let following = async {
+            let mut progress = pin!(operator.wake(&self.host));
+            while let Some(progress) = progress.next().await {
+                match progress.phase {
+                    Phase::Ready { .. } => return Outcome::Ready(progress),
+                    Phase::Failed { reason } => return Outcome::Failed(reason),
+                    // Of an app that is up, it takes a moment to see that it answers.
+                    Phase::Waking { step, .. }
+                        if self.wait.is_none()
+                            && (Step::Scheduling..Step::Connecting).contains(&step) =>
+                    {
+                        return Outcome::Started;
+                    }
+                    Phase::Waking { reason, .. } => last = reason,
+                    Phase::Asleep => {}
+                }
+            }
+            Outcome::Failed(Reason::Internal)
+        };
+        let waited = timeout(self.wait.unwrap_or(START), following).await;
+        waited.unwrap_or(Outcome::TimedOut(last))
+    }
+}
+
+/// A reason in the words of the page, which docs/operating.md lists with what to look at.
+fn explained(reason: Reason) -> &'static str {
+    (Language::English.words().reason)(reason).what
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed: Option<SignedDuration> = text.parse().ok();
+    let duration = parsed.and_then(|parsed| Duration::try_from(parsed).ok());
+    duration
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "write a length of time with its unit, such as 90s or 10m".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_units() {
+        for (text, expected) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1 minute", 60)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs(expected)), "{text}");
+        }
+        for text in ["", "10", "-5m", "0s", "soon"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}
