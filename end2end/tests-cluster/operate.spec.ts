@@ -49,7 +49,7 @@ test("an app that was idled comes back as it was, whatever its Service is like",
     // A server that has just started looks for wake-ups to finish, and half an idling looks like one.
     await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
     const before = await specs(api, awake);
-    expect(await operate("idle", awake.host)).toEqual({
+    expect(await operate(...idleOf(awake))).toEqual({
         code: 0,
         stdout: `Idled ${awake.host}: Deployment ${awake.namespace}/${awake.name} has 0 replicas and gets 2 back when somebody visits it.\n`,
         stderr: "",
@@ -78,7 +78,7 @@ test("a dry run shows both patches and writes nothing", async ({ api, awake, ope
     const log = new AuditLog(clusterFacts().auditLog);
     const mark = log.mark();
 
-    const { code, stdout } = await operate("idle", awake.host, "--dry-run");
+    const { code, stdout } = await operate(...idleOf(awake), "--dry-run");
     expect(code).toBe(0);
     const [, service, deployment] = stdout.split(/^.*patch:$/m).map((part) => part.trim());
     expect(JSON.parse(service ?? "").spec.externalName).toBe("unidler.unidler.svc.cluster.local");
@@ -86,7 +86,7 @@ test("a dry run shows both patches and writes nothing", async ({ api, awake, ope
 
     const asked = log.since(mark, OPERATOR.user);
     expect(asked.map(({ verb, resource }) => `${verb} ${resource}`).sort()).toEqual(
-        ["get services", "list deployments", "list ingresses", "list services"],
+        ["get services", ...["deployments", "endpointslices", "ingresses", "services", "statefulsets"].map((kind) => `list ${kind}`)],
     );
     expect(asked.filter(isWrite)).toEqual([]);
     expect(await contentsOf(api, awake)).toEqual(before);
@@ -98,7 +98,7 @@ test("who may not scale the app leaves its Service as it was", async ({ api, awa
     const log = new AuditLog(clusterFacts().auditLog);
     const mark = log.mark();
 
-    const { code, stdout, stderr } = await run(kubeconfig, "idle", awake.host);
+    const { code, stdout, stderr } = await run(kubeconfig, ...idleOf(awake));
     expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
     expect(stderr).toContain(`the app is as it was: cannot scale Deployment ${awake.namespace}/${awake.name}: `);
     expect(stderr).toContain('cannot patch resource "deployments"');
@@ -114,26 +114,26 @@ test("who may not scale the app leaves its Service as it was", async ({ api, awa
 test("what could not be woken as it was is refused, and nothing is written", async ({ api, awake, operate }) => {
     await api.patch("Service", awake.namespace, awake.name, { spec: { type: "NodePort" } });
     const before = await contentsOf(api, awake);
-    const { code, stderr } = await operate("idle", awake.host);
+    const { code, stderr } = await operate(...idleOf(awake));
     expect(code).toBe(2);
     expect(stderr).toContain("is of type NodePort");
     expect(await contentsOf(api, awake)).toEqual(before);
 
-    const unknown = await operate("idle", "nobody.localhost");
+    const unknown = await operate("idle", "nobody.localhost", "--handover", "external-name");
     expect(unknown.code).toBe(2);
     expect(unknown.stderr).toContain("no Ingress has the label host=nobody.localhost");
 });
 
 test("an app is not idled twice, nor towards an unidler that is not there", async ({ awake, operate }) => {
-    const nowhere = await operate("idle", awake.host, "--unidler-host", "unidler.nowhere.svc.cluster.local");
+    const nowhere = await operate(...idleOf(awake), "--unidler-host", "unidler.nowhere.svc.cluster.local");
     expect(nowhere).toMatchObject({ code: 2, stderr: expect.stringContaining("there is no Service nowhere/unidler") });
-    expect(await operate("idle", awake.host)).toMatchObject({ code: 0 });
-    expect(await operate("idle", awake.host)).toMatchObject({ code: 2, stderr: expect.stringContaining("is idled already") });
+    expect(await operate(...idleOf(awake))).toMatchObject({ code: 0 });
+    expect(await operate(...idleOf(awake))).toMatchObject({ code: 2, stderr: expect.stringContaining("is idled already") });
 });
 
 test("status lists what is idled, for people and for machines", async ({ api, awake, operate }) => {
     await expect.poll(() => operate("status"), AFTER_OTHERS).toEqual({ code: 0, stdout: "No app is idled.\n", stderr: "" });
-    await operate("idle", awake.host);
+    await operate(...idleOf(awake));
     await api.patch("Deployment", awake.namespace, awake.name, { metadata: { annotations: { "mojanalytics.xyz/wake-seconds": "30,50,40" } } });
 
     const { stdout } = await operate("status");
@@ -148,9 +148,9 @@ test("status lists what is idled, for people and for machines", async ({ api, aw
         {
             hosts: [awake.host],
             namespace: awake.namespace,
-            deployment: awake.name,
-            idled_at: expect.stringMatching(/Z$/),
-            replicas: 2,
+            form: "external-name",
+            since: expect.stringMatching(/Z$/),
+            workloads: [{ kind: "Deployment", name: awake.name, replicas: 2 }],
             wake_seconds: 40,
             wakes: true,
         },
@@ -185,7 +185,7 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
         await patch(kind, withKey);
     }
 
-    await operate("idle", host);
+    await operate(...idleOf(awake));
     expect(await diagnose(), "an idled app is healthy").toEqual(healthy);
 
     const service = await api.get("Service", namespace, name);
@@ -291,6 +291,11 @@ test("without a cluster the commands say what to do", async () => {
     }
 });
 
+/** The command that idles an app as in 2020. */
+function idleOf({ host }: App): string[] {
+    return ["idle", host, "--handover", "external-name"];
+}
+
 /** What must be the same after a wake-up: all but what the API server assigns. */
 async function specs(api: Api, { namespace, name }: App): Promise<object> {
     const service = await api.get("Service", namespace, name);
@@ -372,7 +377,8 @@ async function limitedOperator(api: Api, { namespace }: App, kubeconfig: string)
             metadata: { name: role },
             rules: [
                 { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: ["list", "watch"] },
-                { apiGroups: ["apps"], resources: ["deployments"], verbs: ["list", "watch"] },
+                { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["list", "watch"] },
+                { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
                 { apiGroups: [""], resources: ["services"], verbs: ["get", "list", "patch"] },
             ],
         },

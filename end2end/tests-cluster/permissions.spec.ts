@@ -53,7 +53,7 @@ test("without any right to watch, lists do", async ({ page, api, app, unidler, i
     expect(told.filter(({ progress }) => progress.reason)).toEqual([]);
     await expect.poll(asked.writes).toEqual(THREE_WRITES);
     // Twice, since an API server that has just started refuses what it allows a moment later.
-    expect(apiProxy.of("watch", "/endpointslices").length, "what is forbidden is not asked for again and again").toBe(2);
+    expect(apiProxy.of("watch", `/namespaces/${app.namespace}/endpointslices`).length, "what is forbidden is not asked for again and again").toBe(2);
 });
 
 test("without the right to see pods and endpoints, less is told of the way", async ({ api, app, ingress, apiProxy, asked }) => {
