@@ -120,8 +120,8 @@ pub enum Leads {
 pub struct Diversion {
     /// Whether it is known where they have to land instead.
     pub restorable: bool,
-    /// Whether it leads here as it is. If not, it has to be written again.
-    pub is_current: bool,
+    /// Whether it does that. If not, it has to be written again.
+    pub effect: Effect,
     /// What is known of the app's own endpoints beside it; `None` where there are none as long as it is there.
     pub endpoints: Option<Endpoints>,
 }
@@ -132,10 +132,21 @@ impl Diversion {
     pub const fn instead(restorable: bool) -> Self {
         Self {
             restorable,
-            is_current: true,
+            effect: Effect::Leads,
             endpoints: None,
         }
     }
+}
+
+/// What a diversion does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// It leads visitors here.
+    Leads,
+    /// It leads them where unidler was before, or not all of them.
+    Astray,
+    /// It is gone, although the app is asleep: its visitors reach nobody.
+    Gone,
 }
 
 /// What is known of the endpoints behind a Service.

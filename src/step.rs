@@ -13,7 +13,7 @@
 //! as the app has its replicas, whoever finds it between the two writes leads its visitors back.
 
 use crate::{
-    app::{App, Diversion, Endpoints, Leads, Observation, Service, Trouble, Workload},
+    app::{App, Diversion, Effect, Endpoints, Leads, Observation, Service, Trouble, Workload},
     cluster::Write,
     progress::{Notice, Phase, Reason, Step},
 };
@@ -69,8 +69,9 @@ fn idle(app: &App) -> Next {
     if !app.connected {
         return unreachable(Step::Finding);
     }
-    let to_app = |service: &&Service| matches!(service.leads, Leads::ToApp { .. });
-    if let Some(service) = app.services.iter().find(to_app) {
+    let to_divert =
+        |service: &&Service| matches!(service.leads, Leads::ToApp { .. }) || is_astray(service);
+    if let Some(service) = app.services.iter().find(to_divert) {
         return Next::Write(Write::Divert {
             service: service.id.clone(),
             version: service.version.clone(),
@@ -152,7 +153,7 @@ fn wake(app: &App) -> Next {
 
 /// Whether the visitors of a Service should land here, and do not.
 fn is_astray(service: &Service) -> bool {
-    matches!(&service.leads, Leads::Here(diversion) if !diversion.is_current)
+    matches!(&service.leads, Leads::Here(diversion) if diversion.effect != Effect::Leads)
 }
 
 /// Whether the visitors of a Service would reach the app if they were not diverted. Where that cannot be seen, the whole app
@@ -427,7 +428,7 @@ mod tests {
     fn beside(endpoints: Endpoints) -> Leads {
         Leads::Here(Diversion {
             restorable: true,
-            is_current: true,
+            effect: Effect::Leads,
             endpoints: Some(endpoints),
         })
     }
@@ -475,18 +476,22 @@ mod tests {
     #[test]
     fn visitors_who_would_not_land_here_are_led_here_again() {
         let mut app = idled();
-        app.services[0].leads = Leads::Here(Diversion {
-            restorable: true,
-            is_current: false,
-            endpoints: Some(Endpoints::NotReady),
-        });
-        let divert = Next::Write(Write::Divert {
-            service: ObjectId::new("s"),
-            version: Version("s.1".into()),
-        });
-        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), divert);
-        assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
-        assert!(is_unfinished(&app), "without a visitor");
+        for effect in [Effect::Astray, Effect::Gone] {
+            app.services[0].leads = Leads::Here(Diversion {
+                restorable: true,
+                effect,
+                endpoints: Some(Endpoints::NotReady),
+            });
+            let divert = Next::Write(Write::Divert {
+                service: ObjectId::new("s"),
+                version: Version("s.1".into()),
+            });
+            for goal in [Goal::Awake, Goal::Asleep] {
+                assert_eq!(next_step(&Ok(app.clone()), goal), divert);
+            }
+            assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+            assert!(is_unfinished(&app), "without a visitor");
+        }
     }
 
     #[test]

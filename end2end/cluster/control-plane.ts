@@ -151,6 +151,7 @@ async function startControllers(dir: string, access: Access, further: string[], 
         controllers: [
             "deployment-controller",
             "replicaset-controller",
+            "statefulset-controller",
             // All three that write of endpoints: what one of them leaves behind, another may spread.
             "endpointslice-controller",
             "endpoints-controller",

@@ -92,7 +92,7 @@ export interface Ingress extends KubeObject {
 }
 
 export interface EndpointSlice extends KubeObject {
-    endpoints: { conditions?: { ready?: boolean }; targetRef?: { uid?: string } }[] | null;
+    endpoints: { addresses: string[]; conditions?: { ready?: boolean }; targetRef?: { uid?: string } }[] | null;
 }
 
 export interface ValidatingAdmissionPolicy extends KubeObject {

@@ -43,7 +43,7 @@ export default async function setup(): Promise<() => Promise<void>> {
 
     const { access, dir, stop } = await startCluster({
         serviceRange: "10.96.0.0/16",
-        controllers: ["statefulset-controller", "horizontal-pod-autoscaler-controller"],
+        controllers: ["horizontal-pod-autoscaler-controller"],
         nodeAddress,
         build: ["field"],
     });

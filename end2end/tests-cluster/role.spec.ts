@@ -1,10 +1,13 @@
 /** The roles that we ship: they are enough, as every other test shows, and no verb of them is there for nothing. */
 import { idle } from "../cluster/app";
+import { createSleepingApp } from "../cluster/asleep";
 import { AuditLog } from "../cluster/audit";
 import { type KubeObject } from "../cluster/objects";
+import { createOwnService, deleteOwnService } from "../cluster/own-service";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events } from "../cluster/visitor";
-import { UNIDLER_USER, expect, test } from "./fixtures";
+import { type FieldApp, type Workload, deleteApp } from "../field/apps";
+import { UNIDLER_USER, expect, test as base } from "./fixtures";
 
 interface Rule {
     apiGroups: string[];
@@ -13,6 +16,29 @@ interface Rule {
 }
 
 type ClusterRole = KubeObject & { rules: Rule[] };
+
+const test = base.extend<{ fallAsleep: (workload: Workload) => Promise<FieldApp> }, { ownService: void }>({
+    ownService: [
+        async ({ api }, use) => {
+            await createOwnService(api);
+            await use();
+            await deleteOwnService(api);
+        },
+        { scope: "worker", auto: true },
+    ],
+
+    /** Has an app put to sleep by a slice. */
+    fallAsleep: async ({ api, operate, unidler }, use) => {
+        const apps: FieldApp[] = [];
+        await use(async (workload) => {
+            await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
+            const app = await createSleepingApp(api, operate, { workload });
+            apps.push(app);
+            return app;
+        });
+        for (const app of apps) await deleteApp(api, app);
+    },
+});
 
 test.use({ startSeconds: 3 });
 
@@ -23,7 +49,10 @@ for (const role of roles) {
         // Only OpenShift asks for this.
         if (resource === "endpointslices/restricted") continue;
         for (const verb of verbs) {
-            test(`the right to ${verb} ${resource} is used`, async ({ api, app, unidler }) => {
+            test(`the right to ${verb} ${resource} is used`, async ({ api, app, unidler, fallAsleep }) => {
+                // What the app sleeps by decides what is written.
+                const isOfSlices = resource.endsWith("/scale") || (resource === "endpointslices" && !["list", "watch"].includes(verb));
+                const visited = isOfSlices ? await fallAsleep(resource.startsWith("statefulsets") ? "StatefulSet" : "Deployment") : app;
                 const log = new AuditLog(clusterFacts().auditLog);
                 const without = (rule: Rule) => ({ ...rule, verbs: rule.resources[0] === resource ? verbs.filter((other) => other !== verb) : rule.verbs });
                 const rules = role.rules.map(without).filter((rule) => rule.verbs.length > 0);
@@ -34,9 +63,10 @@ for (const role of roles) {
                     await unidler.kill();
                     const ready = unidler.startAgain();
                     ready.catch(() => {});
+                    if (resource === "endpointslices" && verb === "create") await api.delete("EndpointSlice", visited.namespace, `${visited.name}-unidler`);
                     const isRefused = () => log.since(mark, UNIDLER_USER).some((asked) => asked.verb === verb && asked.resource === resource && asked.code === 403);
                     await expect(async () => {
-                        const visit = events(unidler.port, app.host).catch(() => {});
+                        const visit = events(unidler.port, visited.host).catch(() => {});
                         if (resource === "events") {
                             // The same thing has to happen again for an Event to be patched.
                             await visit;

@@ -14,7 +14,7 @@ use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
     app::{
-        App, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
+        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
         Trouble, Version, Workload,
     },
     cluster::{ApplyError, Cluster, Write},
@@ -147,7 +147,7 @@ fn service(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Service> {
     let leads = match u.int_in_range(0..=2)? {
         0 => Leads::Here(Diversion {
             restorable: u.arbitrary()?,
-            is_current: u.arbitrary()?,
+            effect: *u.choose(&[Effect::Leads, Effect::Astray, Effect::Gone])?,
             endpoints: some(u)?,
         }),
         1 => Leads::ToApp { endpoints: one(u)? },

@@ -86,13 +86,25 @@ impl Found {
         })
     }
 
-    /// The workloads whose pods a Service selects and that have replicas.
+    /// The workloads whose pods a Service selects and that have replicas, or had them until unidler took them.
     pub(crate) fn behind(&self, service: &Cached<Service>) -> Vec<&Cached<Workload>> {
         let workloads = self.workloads.iter().map(|workload| &**workload);
-        let is_behind = |workload: &Workload| workload.lacks(&service.value.selector).is_none();
+        let is_behind = |workload: &Workload| {
+            (workload.replicas > 0 || workload.taken.is_some())
+                && workload.lacks(&service.value.selector).is_none()
+        };
         workloads
-            .filter(|workload| workload.value.replicas > 0 && is_behind(&workload.value))
+            .filter(|workload| is_behind(&workload.value))
             .collect()
+    }
+
+    /// Whether the app behind a Service sleeps because of unidler, and nothing leads its visitors here any more.
+    pub(crate) fn is_lost(&self, service: &Cached<Service>) -> bool {
+        let behind = self.behind(service);
+        service.value.points_at == PointsAt::Pods
+            && self.diverting(service).is_none()
+            && !behind.is_empty()
+            && behind.iter().all(|workload| workload.value.taken.is_some())
     }
 
     /// The version of a Service, with that of its slice.

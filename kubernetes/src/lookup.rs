@@ -22,6 +22,7 @@ use unidler::{app::AppId, host::Host, progress::Reason};
 use crate::{
     cache::Cached,
     caches::{Caches, of_key, of_namespace},
+    diversion::slice::Slice,
     found::Found,
     objects::{Backend, PointsAt, Route, Service, Workload},
 };
@@ -368,12 +369,50 @@ impl Caches {
             .map(Found::from);
         let slices = self.slices.all();
         let diverted = slices.iter().filter(|slice| slice.value.diverts());
+        let lost = self.lost(diverted.clone().map(|slice| &**slice));
         // Each Service by itself: what is half done of one is finished, whichever hosts lead to it.
         let diverted = diverted.filter_map(|slice| {
             let names = BTreeSet::from([&*slice.value.service]);
             self.of_services(&slice.namespace, &names).ok()
         });
-        labelled.chain(diverted).collect()
+        labelled.chain(diverted).chain(lost).collect()
+    }
+
+    /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice.
+    fn lost<'a>(&self, diverted: impl Iterator<Item = &'a Cached<Slice>>) -> Vec<Found> {
+        let recorded: HashSet<_> = diverted
+            .flat_map(|slice| {
+                let workloads = slice.value.workloads().into_iter();
+                workloads.map(|each| (&*slice.namespace, &*each.kind, &*each.name))
+            })
+            .collect();
+        let all = [&self.deployments, &self.stateful_sets];
+        let workloads = all.iter().flat_map(|cache| cache.all());
+        let lost = workloads.filter(|workload| {
+            let Cached {
+                namespace,
+                name,
+                value,
+                ..
+            } = &**workload;
+            value.taken.is_some() && !recorded.contains(&(&**namespace, value.kind.name(), &**name))
+        });
+        let services = lost.flat_map(|workload| {
+            let mut services = self.services.all();
+            services.retain(|service| {
+                service.namespace == workload.namespace
+                    && !service.value.selector.is_empty()
+                    && workload.value.lacks(&service.value.selector).is_none()
+                    && !self.routes_to(&service.namespace, &service.name).is_empty()
+            });
+            services
+        });
+        let found = services.filter_map(|service| {
+            let names = BTreeSet::from([&*service.name]);
+            let found = self.of_services(&service.namespace, &names).ok()?;
+            found.is_lost(&service).then_some(found)
+        });
+        found.collect()
     }
 
     /// The hosts of rules that should lead to an app and do not, with why.

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tracing::warn;
 use unidler::{
-    app::{App, AppId, Diversion, Endpoints, Leads, Pods, Record, Service, Workload},
+    app::{App, AppId, Diversion, Effect, Endpoints, Leads, Pods, Record, Service, Workload},
     host::Host,
     progress::Reason,
 };
@@ -186,9 +186,13 @@ impl Observer {
                     replicas: recorded.replicas.clamp(1, max),
                     is_recent: false,
                 }),
-                None => workload.idled.then(|| Record {
+                None if workload.idled => Some(Record {
                     replicas: workload.replicas_to_restore(max),
                     is_recent: workload.is_marked_lately(now),
+                }),
+                None => workload.taken.map(|replicas| Record {
+                    replicas: replicas.clamp(1, max),
+                    is_recent: false,
                 }),
             };
             let of_slices = found
@@ -217,11 +221,19 @@ impl Observer {
                 (PointsAt::Pods, Some(slice)) => Leads::Here(Diversion {
                     restorable: true,
                     // As long as our own Service is not known, nothing can be said, nor written.
-                    is_current: destination
-                        .as_ref()
-                        .is_none_or(|own| slice.value.is_current(service, own)),
+                    effect: match &destination {
+                        Some(own) if !slice.value.is_current(service, own) => Effect::Astray,
+                        _ => Effect::Leads,
+                    },
                     endpoints: Some(endpoints()),
                 }),
+                (PointsAt::Pods, None) if destination.is_some() && found.is_lost(each) => {
+                    Leads::Here(Diversion {
+                        restorable: true,
+                        effect: Effect::Gone,
+                        endpoints: Some(endpoints()),
+                    })
+                }
                 (PointsAt::Pods, None) => Leads::ToApp {
                     endpoints: endpoints(),
                 },

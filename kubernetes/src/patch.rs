@@ -19,14 +19,11 @@ use serde_json::{Value, json};
 use crate::{
     cache::Cached,
     objects::{
-        IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
-        WAKE_SECONDS, Workload,
+        FIELD_MANAGER, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service,
+        ServiceWhenUnidled, WAKE_SECONDS, Workload,
     },
     target::{PORT, Target},
 };
-
-/// The name under which the API server notes our changes in `managedFields`.
-const FIELD_MANAGER: &str = "unidler";
 
 pub(crate) fn params() -> PatchParams {
     PatchParams {

@@ -90,7 +90,7 @@ impl Writer {
         let request = async {
             match (write, workload, service) {
                 (Write::Scale { replicas, .. }, Some(workload), _) => {
-                    if found.recorded(workload).is_some() {
+                    if found.recorded(workload).is_some() || workload.value.taken.is_some() {
                         let patch = Patch::Merge(scale_up(&workload.value, *replicas));
                         self.scale(workload, &params(), patch).await
                     } else {
@@ -143,6 +143,8 @@ impl Writer {
         let invalid = |why: &str| ApplyError::Invalid(why.to_owned());
         let handover = match (found.diverting(service), &self.handover) {
             (Some(_), _) => &Handover::Slice,
+            // As it was.
+            (None, None) if found.is_lost(service) => &Handover::Slice,
             (None, Some(handover)) => handover,
             (None, None) => return Err(invalid("nothing says how the visitors get here")),
         };

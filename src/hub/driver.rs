@@ -25,7 +25,7 @@ use super::{
     wake::{Mandate, Wake},
 };
 use crate::{
-    app::{App, Diversion, Endpoints, Leads, ObjectId, Observation, Version, Workload},
+    app::{App, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Version, Workload},
     cluster::{ApplyError, Write},
     progress::{Notice, Phase, Reason, Step},
     step::{self, Goal, Next, next_step},
@@ -374,13 +374,19 @@ impl Driver {
             concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
+        let is_divert = matches!(write, Write::Divert { .. });
+        let is_gone = app.services.iter().any(
+            |service| matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Gone),
+        );
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
-            _ if matches!(write, Write::Divert { .. }) => Duration::ZERO,
+            // Each object is seen as late as its own watch brings it: an app that somebody wakes may look like this.
+            Mandate::Finish | Mandate::Watch if is_divert && is_gone => SETTLE_ALONE,
+            _ if is_divert => Duration::ZERO,
             Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
             // Whoever began has been killed in between, or is another replica.
             Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,

@@ -131,7 +131,8 @@ impl Recorded {
                 name: name.clone(),
             },
             uid: value.uid.clone(),
-            replicas: value.replicas,
+            // One that has none is behind a Service whose slice is lost.
+            replicas: value.taken.unwrap_or(value.replicas),
             generation: value.generation,
         }
     }

@@ -18,12 +18,16 @@ use unidler::{
 };
 
 use super::{
-    IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
-    keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
+    FIELD_MANAGER, IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS,
+    annotation, keeper::Keeper, label, labels::Labels, refusal::refusal, title,
+    wake_seconds::WakeSeconds,
 };
 
 /// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
 pub(crate) const LOGIN_PORT: i32 = 3000;
+
+/// The annotation with the manifest that `kubectl apply` was given last.
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The annotation that a Deployment gets with its first `ReplicaSet`.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -65,6 +69,9 @@ pub(crate) struct Workload {
     pub(crate) replicas_when_unidled: Option<String>,
     pub(crate) wake_seconds: WakeSeconds,
     pub(crate) replicas: u32,
+    /// How many it had before unidler took them, as far as that is known, if it has done so and nobody has scaled it since.
+    /// Server-side apply leaves that on the object itself.
+    pub(crate) taken: Option<u32>,
     /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
     /// or not `minReadySeconds` have passed that would make them available.
     pub(crate) ready: u32,
@@ -183,6 +190,7 @@ impl Workload {
             wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
             // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
             replicas: replicas.map_or(1, count),
+            taken: (replicas == Some(0) && is_taken(metadata)).then(|| last_applied(metadata)),
             ready: if is_current {
                 status.ready.map_or(0, count)
             } else {
@@ -366,6 +374,28 @@ fn trouble_of(
     }
 }
 
+/// Whether unidler has applied the number of replicas, and nobody has set it since.
+fn is_taken(metadata: &ObjectMeta) -> bool {
+    let mut entries = metadata.managed_fields.iter().flatten();
+    entries.any(|entry| {
+        let replicas = || entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas");
+        entry.manager.as_deref() == Some(FIELD_MANAGER)
+            && entry.operation.as_deref() == Some("Apply")
+            && replicas().is_some()
+    })
+}
+
+/// The number of replicas in the manifest that somebody has applied; 1 if there is none.
+fn last_applied(metadata: &ObjectMeta) -> u32 {
+    let manifest = annotation(metadata, LAST_APPLIED);
+    let manifest = manifest.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
+    let replicas = manifest.and_then(|manifest| manifest.pointer("/spec/replicas")?.as_u64());
+    replicas
+        .and_then(|replicas| u32::try_from(replicas).ok())
+        .unwrap_or(1)
+        .max(1)
+}
+
 /// When anything but the status was changed last.
 fn changed_at(metadata: &ObjectMeta) -> Option<Timestamp> {
     let by_people = metadata
@@ -403,6 +433,42 @@ mod tests {
             "spec": { "replicas": 0, "selector": { "matchLabels": { "app": "tool" } }, "template": { "metadata": { "labels": { "app": "tool" } } } },
             "status": { "observedGeneration": 3 },
         }))
+    }
+
+    #[test]
+    fn what_unidler_has_taken_is_known_from_the_workload_alone() {
+        let taken = |replicas: i32, manager: &str, operation: &str, applied: Option<&str>| {
+            deployment(json!({
+                "metadata": {
+                    "annotations": applied.map(|json| json!({ LAST_APPLIED: json })),
+                    "managedFields": [{
+                        "manager": manager, "operation": operation, "subresource": "scale",
+                        "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { "f:replicas": {} } },
+                    }],
+                },
+                "spec": { "replicas": replicas, "selector": {}, "template": {} },
+            }))
+            .taken
+        };
+        assert_eq!(
+            taken(0, "unidler", "Apply", Some(r#"{"spec":{"replicas":3}}"#)),
+            Some(3)
+        );
+        for applied in [
+            None,
+            Some("garbage"),
+            Some("{}"),
+            Some(r#"{"spec":{"replicas":0}}"#),
+        ] {
+            assert_eq!(taken(0, "unidler", "Apply", applied), Some(1));
+        }
+        assert_eq!(taken(2, "unidler", "Apply", None), None, "it is up");
+        assert_eq!(
+            taken(0, "unidler", "Update", None),
+            None,
+            "that is a wake-up's"
+        );
+        assert_eq!(taken(0, "somebody", "Apply", None), None);
     }
 
     #[test]
