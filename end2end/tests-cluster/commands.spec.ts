@@ -1,9 +1,12 @@
 /** The commands for operators on apps that unidler's own EndpointSlices divert: nothing in them has a label of unidler's. */
 import { randomBytes } from "node:crypto";
 
-import { IMAGE } from "../cluster/app";
+import { type Api, writeKubeconfig } from "../cluster/api";
+import { IDLED, IMAGE } from "../cluster/app";
 import { type KubeObject } from "../cluster/objects";
+import { run } from "../cluster/program";
 import { OURS, createOwnService, deleteOwnService } from "../cluster/own-service";
+import { clusterFacts } from "../cluster/setup";
 import { expect, test as base } from "./fixtures";
 
 /** A workload and the Service in front of it, both of this name. */
@@ -156,6 +159,82 @@ test("status lists apps in both forms", async ({ operate, team }) => {
     const lines = (await operate("status")).stdout.split("\n");
     expect(lines.find((line) => line.startsWith(web))?.split(/\s{2,}/)).toEqual([web, team.namespace, expect.stringMatching(/^\d+ s ago$/), "2", "unknown"]);
 });
+
+test("every app of either form is given back, and no slice is left", async ({ api, operate, team }) => {
+    const hosts = ["web", "db", "old", "bad", "stuck"].map(team.host) as [string, string, string, string, string];
+    const [web, db, old, bad, stuck] = hosts;
+    await team.create({ name: "web", hosts: [web] });
+    await team.create({ name: "db", kind: "StatefulSet", hosts: [db] });
+    await team.create({ name: "old", hosts: [old] });
+    await team.create({ name: "bad", hosts: [bad], trouble: "crash" });
+    await team.create({ name: "stuck", hosts: [stuck], trouble: "crash" });
+    expect(await operate("idle", web, db, bad)).toMatchObject({ code: 0 });
+    expect(await operate("idle", "--handover", "external-name", old, stuck)).toMatchObject({ code: 0 });
+    // One that is awake keeps a slice without endpoints; another one is of a Service that is gone.
+    const services = async () => await Promise.all(["old", "stuck"].map(async (name) => (await api.get("Service", team.namespace, name)).spec));
+    expect((await services()).map(({ type }) => type)).toEqual(["ExternalName", "ExternalName"]);
+    await api.apply({
+        apiVersion: "discovery.k8s.io/v1",
+        kind: "EndpointSlice",
+        metadata: { name: "gone-unidler", namespace: team.namespace, labels: { "kubernetes.io/service-name": "gone", "endpointslice.kubernetes.io/managed-by": "unidler" } },
+        addressType: "IPv4",
+        endpoints: [{ addresses: [OURS] }],
+        ports: [],
+    } as unknown as KubeObject);
+
+    const dry = await operate("restore", "--all", "--dry-run");
+    expect(dry).toMatchObject({ code: 0, stderr: "" });
+    const lines = [`${web}: Deployment ${team.namespace}/web`, `${db}: StatefulSet ${team.namespace}/db`, `${old}: Deployment ${team.namespace}/old`, `${bad}: Deployment ${team.namespace}/bad`, `${stuck}: Deployment ${team.namespace}/stuck`];
+    const own = (text: string) => text.split("\n").filter((line) => line.includes(team.namespace)).sort();
+    expect(own(dry.stdout)).toEqual(lines.map((line) => `Would restore ${line} gets 2 replicas`).sort());
+    expect([await team.slice("web"), await team.replicas("web")]).toEqual([[OURS], 0]);
+
+    const { code, stdout, stderr } = await operate("restore", "--all");
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(own(stdout)).toEqual(lines.map((line) => `Restored ${line} gets 2 replicas`).sort());
+    for (const name of ["web", "old", "bad", "stuck"]) expect(await team.replicas(name), name).toBe(2);
+    expect(await team.replicas("db", "StatefulSet")).toBe(2);
+    expect((await services()).map(({ type, selector }) => ({ type, selector }))).toEqual(["old", "stuck"].map((app) => ({ type: "ClusterIP", selector: { app } })));
+    for (const name of ["old", "stuck"]) expect((await api.get("Deployment", team.namespace, name)).metadata.labels, name).not.toHaveProperty([IDLED]);
+    expect((await api.list("EndpointSlice", team.namespace)).filter(({ metadata }) => metadata.name.endsWith("-unidler"))).toEqual([]);
+    expect(await operate("restore", "--all", "--dry-run")).toMatchObject({ stdout: "No app is idled.\n" });
+    expect(await operate("restore"), "what is restored has to be said").toMatchObject({ code: 2 });
+});
+
+test("what cannot be given back is said, with what it had, and its visitors do not land where nobody is", async ({ api, operate, team }, testInfo) => {
+    const web = team.host("web");
+    await team.create({ name: "web", hosts: [web] });
+    expect(await operate("idle", web)).toMatchObject({ code: 0 });
+    const kubeconfig = testInfo.outputPath("viewer.kubeconfig");
+    const leave = await withRules(api, team.namespace, kubeconfig, [
+        { apiGroups: ["networking.k8s.io"], resources: ["ingresses"], verbs: ["list", "watch"] },
+        { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["list", "watch"] },
+        { apiGroups: [""], resources: ["services"], verbs: ["list", "watch"] },
+        { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch", "delete"] },
+    ]);
+    try {
+        const { code, stderr } = await run(kubeconfig, "restore", "--all");
+        expect(code).toBe(1);
+        expect(stderr).toContain(`not restored: ${web}: Deployment ${team.namespace}/web gets 2 replicas: Deployment ${team.namespace}/web: the cluster forbids it`);
+        expect([await team.replicas("web"), await team.slice("web")]).toEqual([0, undefined]);
+    } finally {
+        await leave();
+    }
+});
+
+/** Writes the kubeconfig of somebody who may do this in the whole cluster, and gives what takes that away. */
+async function withRules(api: Api, namespace: string, kubeconfig: string, rules: object[]): Promise<() => Promise<void>> {
+    const [name, group] = ["tests-operator", "rbac.authorization.k8s.io"];
+    await api.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace } });
+    await api.apply({ apiVersion: `${group}/v1`, kind: "ClusterRole", metadata: { name }, rules } as unknown as KubeObject);
+    const roleRef = { apiGroup: group, kind: "ClusterRole", name };
+    await api.apply({ apiVersion: `${group}/v1`, kind: "ClusterRoleBinding", metadata: { name }, roleRef, subjects: [{ kind: "ServiceAccount", name, namespace }] } as unknown as KubeObject);
+    writeKubeconfig(kubeconfig, { ...clusterFacts().access, token: await api.tokenOf(namespace, name) });
+    await expect.poll(() => api.may(`system:serviceaccount:${namespace}:${name}`, "watch", "", "services")).toBe(true);
+    return async () => {
+        for (const kind of ["ClusterRoleBinding", "ClusterRole"] as const) await api.delete(kind, "", name);
+    };
+}
 
 function objectsOf(namespace: string, { name, kind = "Deployment", hosts, service = {}, replicas = 2, trouble }: Part): KubeObject[] {
     const metadata = { name, namespace };

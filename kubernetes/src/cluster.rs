@@ -16,8 +16,14 @@ use unidler::{
 };
 
 use crate::{
-    client, diversion::Handover, events::Notes, observe::Observer, settings::ClusterSettings,
-    watching::Watching, writer::Writer,
+    cache::Cached,
+    client,
+    diversion::{Handover, slice::Slice},
+    events::Notes,
+    observe::Observer,
+    settings::ClusterSettings,
+    watching::Watching,
+    writer::Writer,
 };
 
 /// The cluster that the process runs in, or that a kubeconfig names. Cheap to clone.
@@ -69,6 +75,11 @@ impl KubernetesCluster {
             writer: self.writer.idling(handover),
             ..self
         }
+    }
+
+    /// Deletes a slice of unidler's own, if it is as it was seen.
+    pub(crate) async fn delete_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
+        self.writer.delete_slice(slice).await
     }
 
     /// Whether the API server answers at all.

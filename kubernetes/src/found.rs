@@ -86,6 +86,17 @@ impl Found {
         })
     }
 
+    /// How many replicas a workload gets back that unidler or another idler has put to sleep.
+    pub(crate) fn replicas_to_restore(&self, workload: &Cached<Workload>, max: u32) -> Option<u32> {
+        let recorded = self.recorded(workload).map(|recorded| recorded.replicas);
+        let workload = &workload.value;
+        match recorded {
+            None if workload.idled => Some(workload.replicas_to_restore(max)),
+            None => workload.taken.map(|replicas| replicas.clamp(1, max)),
+            Some(replicas) => Some(replicas.clamp(1, max)),
+        }
+    }
+
     /// The workloads whose pods a Service selects and that have replicas, or had them until unidler took them.
     pub(crate) fn behind(&self, service: &Cached<Service>) -> Vec<&Cached<Workload>> {
         let workloads = self.workloads.iter().map(|workload| &**workload);

@@ -10,6 +10,7 @@
 //!
 //!  operator ────caches───> idle ──Plan──> the driver, with the goal asleep
 //!                          the same driver, with the goal awake
+//!                          restore: every app, and then no slice
 //!  api_server ──Listing──> idle::plans, status::apps
 //!             ─Snapshot──> doctor::findings
 //! ```
@@ -37,6 +38,7 @@ mod operator;
 mod patch;
 mod pods;
 mod request_metrics;
+pub mod restore;
 mod retry_after;
 mod rights;
 mod rollout;

@@ -181,20 +181,12 @@ impl Observer {
         let workload = |each: &Arc<Cached<objects::Workload>>| {
             let (id, workload) = (each.id(), &each.value);
             let max = self.settings.max_replicas;
-            let record = match found.recorded(each) {
-                Some(recorded) => Some(Record {
-                    replicas: recorded.replicas.clamp(1, max),
-                    is_recent: false,
-                }),
-                None if workload.idled => Some(Record {
-                    replicas: workload.replicas_to_restore(max),
-                    is_recent: workload.is_marked_lately(now),
-                }),
-                None => workload.taken.map(|replicas| Record {
-                    replicas: replicas.clamp(1, max),
-                    is_recent: false,
-                }),
-            };
+            let is_marked = workload.idled && found.recorded(each).is_none();
+            let replicas = found.replicas_to_restore(each, max);
+            let record = replicas.map(|replicas| Record {
+                replicas,
+                is_recent: is_marked && workload.is_marked_lately(now),
+            });
             let of_slices = found
                 .slices
                 .iter()

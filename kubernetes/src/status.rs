@@ -111,11 +111,11 @@ fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
     let service = found.services.first()?;
     let slice = &found.diverting(service)?.value;
     let workload = |workload: &Arc<Cached<Workload>>| {
-        let recorded = found.recorded(workload)?;
+        let replicas = found.replicas_to_restore(workload, settings.max_replicas)?;
         (workload.value.replicas == 0).then(|| IdledWorkload {
             kind: workload.value.kind.name(),
             name: workload.name.clone(),
-            replicas: recorded.replicas.clamp(1, settings.max_replicas),
+            replicas,
         })
     };
     Some(IdledApp {

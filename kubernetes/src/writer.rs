@@ -14,7 +14,7 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt,
-    api::{Patch, PatchParams, PostParams},
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde_json::Value;
 use tracing::info;
@@ -226,6 +226,21 @@ impl Writer {
             .await
             .map_err(classify)?;
         info!(%namespace, slice = %name, "patched {slice}");
+        Ok(())
+    }
+
+    /// Deletes a slice, if it is as it was seen.
+    pub(crate) async fn delete_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
+        let Cached {
+            namespace, name, ..
+        } = slice;
+        let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
+        let params = DeleteParams {
+            preconditions: Some(slice.value.preconditions()),
+            ..DeleteParams::default()
+        };
+        api.delete(name, &params).await.map_err(classify)?;
+        info!(%namespace, slice = %name, "deleted {slice}");
         Ok(())
     }
 

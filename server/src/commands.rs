@@ -4,6 +4,7 @@ pub mod doctor;
 mod host;
 pub mod idle;
 mod output;
+pub mod restore;
 pub mod status;
 pub mod wake;
 
@@ -29,6 +30,12 @@ pub enum Operate {
     /// Exit code: 0 if it is up, or without --wait if it is starting; 1 if it cannot start; 2 if it is not up in time, or the
     /// cluster cannot be asked.
     Wake(wake::Options),
+    /// Restore all idled apps and remove unidler's `EndpointSlices`: what has to be done before unidler is uninstalled.
+    ///
+    /// Each app gets its replicas, and its visitors once it answers or after half a minute.
+    ///
+    /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
+    Restore(restore::Options),
     /// List the apps that are idled.
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
@@ -49,6 +56,7 @@ impl Operate {
         match self {
             Self::Idle(options) => options.run(cluster).await,
             Self::Wake(options) => options.run(cluster).await,
+            Self::Restore(options) => options.run(cluster).await,
             Self::Status(options) => options.run(cluster).await,
             Self::Doctor(options) => options.run(cluster).await,
         }

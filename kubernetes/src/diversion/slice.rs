@@ -10,6 +10,7 @@ use k8s_openapi::{
     api::discovery::v1::EndpointSlice, apimachinery::pkg::apis::meta::v1::ObjectMeta,
     jiff::Timestamp,
 };
+use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -183,6 +184,14 @@ impl Slice {
     /// Nobody but unidler changes it, so that this is the version of what it means.
     pub(crate) fn version(&self) -> String {
         format!("{}/{}", self.uid, self.resource_version)
+    }
+
+    /// What has to be true of it when it is deleted.
+    pub(crate) fn preconditions(&self) -> Preconditions {
+        Preconditions {
+            uid: Some(self.uid.to_string()),
+            resource_version: Some(self.resource_version.to_string()),
+        }
     }
 
     /// The workloads behind its Service, as far as it says.

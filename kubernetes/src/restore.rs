@@ -1,0 +1,236 @@
+//! Gives every idled app back, for the day on which unidler goes.
+//!
+//! No slice of unidler's own may be left that leads to a Service that is gone. So visitors are led to their app again once it
+//! answers, and otherwise after a while: what cannot come is not waited for.
+
+use std::{fmt, time::Duration};
+
+use anyhow::anyhow;
+use futures::{Stream, StreamExt, stream};
+use tokio::time::{Instant, timeout_at};
+use unidler::{
+    app::{App, AppId, Leads, Observation, Service, Workload},
+    cluster::{ApplyError, Cluster, Write},
+    step::{Goal, Next, next_step},
+};
+
+use crate::{
+    caches::Caches, found::Found, listing::Listing, operator::Operator, settings::ClusterSettings,
+};
+
+/// How many apps are given back at the same time.
+const AT_ONCE: usize = 20;
+/// How long an app has until it answers.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long all of them have together, so that those who wait for this do not wait in vain.
+const PATIENCE_WITH_ALL: Duration = Duration::from_secs(90);
+/// How long the effect of a write may take to be observed.
+const EFFECT: Duration = Duration::from_secs(2);
+/// How often a write is tried.
+const TRIES: u32 = 4;
+
+/// An idled app, as it was before. It is shown as its hosts, with what it gets back.
+#[derive(Debug)]
+pub struct IdledApp {
+    id: AppId,
+    name: String,
+    gets: Vec<String>,
+}
+
+impl fmt::Display for IdledApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.gets.join(", "))
+    }
+}
+
+/// The idled apps, and what each gets back.
+#[must_use]
+pub fn idled(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
+    idled_in(caches, settings)
+}
+
+fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
+    let apps = caches.apps().into_iter();
+    let idled = apps.filter(|found| found.is_here() || found.is_idled());
+    idled.map(|found| idled_app(&found, settings)).collect()
+}
+
+fn idled_app(found: &Found, settings: &ClusterSettings) -> IdledApp {
+    let hosts: Vec<_> = found.hosts().into_iter().collect();
+    let services = || found.services.iter().map(ToString::to_string);
+    let workloads = found.workloads.iter();
+    let gets = workloads.filter_map(|workload| {
+        let replicas = found.replicas_to_restore(workload, settings.max_replicas)?;
+        Some(format!("{workload} gets {replicas} replicas"))
+    });
+    IdledApp {
+        id: found.id.clone(),
+        name: if hosts.is_empty() {
+            services().collect::<Vec<_>>().join(", ")
+        } else {
+            hosts.join(", ")
+        },
+        gets: gets.collect(),
+    }
+}
+
+impl Operator {
+    /// Gives all apps back, and says of each whether it was.
+    pub fn restore(&self) -> impl Stream<Item = (IdledApp, anyhow::Result<()>)> + '_ {
+        let end = Instant::now() + PATIENCE_WITH_ALL;
+        let apps = idled_in(self.caches(), &self.settings);
+        let restore = move |app: IdledApp| async move {
+            let outcome = self.give_back(&app.id, end).await;
+            (app, outcome)
+        };
+        stream::iter(apps).map(restore).buffer_unordered(AT_ONCE)
+    }
+
+    /// Deletes every slice of unidler's own, whatever it is of.
+    ///
+    /// # Errors
+    ///
+    /// If one is left, and why.
+    pub async fn delete_slices(&self) -> anyhow::Result<()> {
+        let mut error = None;
+        let mut changes = self.cluster.observer.changes();
+        for _ in 0..TRIES {
+            changes.mark_unchanged();
+            for slice in self.caches().slices.all() {
+                match self.cluster.delete_slice(&slice).await {
+                    // It is another one by now, or gone: the view of it is late.
+                    Ok(()) | Err(ApplyError::Conflict) => {}
+                    Err(why) => error = Some(anyhow!("cannot delete {slice}: {why}")),
+                }
+            }
+            if self.caches().slices.all().is_empty() {
+                return Ok(());
+            }
+            let _ = timeout_at(Instant::now() + EFFECT, changes.changed()).await;
+        }
+        let left = self.caches().slices.all();
+        let Some(first) = left.first() else {
+            return Ok(());
+        };
+        Err(error.unwrap_or_else(|| anyhow!("{first} is still there, and keeps changing")))
+    }
+
+    async fn give_back(&self, id: &AppId, end: Instant) -> anyhow::Result<()> {
+        let patience = end.min(Instant::now() + PATIENCE);
+        let mut observations = self.cluster.watch(id);
+        let mut latest = observations.next().await;
+        let (mut tries, mut error) = (0, None);
+        // As any wake-up, as long as there is something to hope for.
+        while let Some(observation) = &latest {
+            let write = match next_step(observation, Goal::Awake) {
+                // It leads nowhere, and is about to be led to the app.
+                Next::Write(Write::Divert { .. }) => scale(observation),
+                Next::Write(write) => Some(write),
+                Next::Wait { .. } => {
+                    match timeout_at(patience, observations.next()).await {
+                        Ok(next) => latest = next,
+                        Err(_) => break,
+                    }
+                    continue;
+                }
+                Next::Done | Next::Fail(_) => None,
+            };
+            let Some(write) = write.filter(|_| tries < TRIES) else {
+                break;
+            };
+            match self.undo(id, &write).await {
+                Ok(()) => (tries, error) = (0, None),
+                Err(why) => (tries, error) = (tries + 1, Some(failed(&write, &why))),
+            }
+            if let Ok(next) = timeout_at(Instant::now() + EFFECT, observations.next()).await {
+                latest = next;
+            }
+        }
+        // And then in every case. What says how many replicas it had goes with what leads its visitors away.
+        let has_replicas = scale(&self.cluster.observe(id)).is_none();
+        let mut tries = 0;
+        while tries < TRIES
+            && let Some(write) = take_back(&self.cluster.observe(id))
+        {
+            match self.undo(id, &write).await {
+                Ok(()) => tries = 0,
+                Err(why) => {
+                    tries += 1;
+                    error.get_or_insert(failed(&write, &why));
+                }
+            }
+            let _ = timeout_at(Instant::now() + EFFECT, observations.next()).await;
+        }
+        let is_back = |app: &App| {
+            let mut services = app.services.iter();
+            services.all(|service| matches!(service.leads, Leads::ToApp { .. }))
+                && app
+                    .workloads
+                    .iter()
+                    .all(|workload| workload.record.is_none())
+        };
+        match (error, self.cluster.observe(id)) {
+            (_, Ok(app)) if has_replicas && is_back(&app) => Ok(()),
+            (Some(error), _) => Err(error),
+            (None, Ok(_)) => Err(anyhow!(
+                "where its Service led is not known, or it leads elsewhere: `unidler doctor` says what to do"
+            )),
+            (None, Err(reason)) => Err(anyhow!("it cannot be found: {reason:?}")),
+        }
+    }
+
+    /// Does a write of a wake-up; but what leads visitors away goes for good.
+    async fn undo(&self, id: &AppId, write: &Write) -> Result<(), ApplyError> {
+        if let Write::Restore { service, .. } = write {
+            let found = self.cluster.observer.app(id);
+            let found = found.map_err(|_| ApplyError::Conflict)?;
+            let slice = found
+                .service(service)
+                .and_then(|service| found.diverting(service));
+            if let Some(slice) = slice {
+                return self.cluster.delete_slice(slice).await;
+            }
+        }
+        self.cluster.apply(id, write).await
+    }
+}
+
+/// The next workload that gets its replicas back.
+fn scale(observation: &Observation) -> Option<Write> {
+    let workloads = observation.as_ref().ok()?.workloads.iter();
+    let mut asleep = workloads.filter(|workload| workload.replicas == 0);
+    asleep.find_map(|workload| {
+        Some(Write::Scale {
+            workload: workload.id.clone(),
+            version: workload.version.clone(),
+            replicas: workload.record?.replicas,
+        })
+    })
+}
+
+/// The next thing that has to be as it was, whether anybody answers the visitors or not. What has no replicas keeps its marks:
+/// they say how many it had.
+fn take_back(observation: &Observation) -> Option<Write> {
+    let app = observation.as_ref().ok()?;
+    let is_here = |service: &&Service| matches!(&service.leads, Leads::Here(diversion) if diversion.restorable);
+    if let Some(service) = app.services.iter().find(is_here) {
+        return Some(Write::Restore {
+            service: service.id.clone(),
+            version: service.version.clone(),
+            took: None,
+        });
+    }
+    let is_marked = |workload: &&Workload| workload.record.is_some() && workload.replicas > 0;
+    let workload = app.workloads.iter().find(is_marked);
+    let workload = workload.filter(|_| !app.leads_here())?;
+    Some(Write::ClearIdled {
+        workload: workload.id.clone(),
+        version: workload.version.clone(),
+        took: None,
+    })
+}
+
+fn failed(write: &Write, why: &ApplyError) -> anyhow::Error {
+    let (object, _) = write.target();
+    anyhow!("{object}: {why}")
+}
