@@ -1,12 +1,14 @@
 /** The commands for operators on apps that unidler's own EndpointSlices divert: nothing in them has a label of unidler's. */
 import { randomBytes } from "node:crypto";
 
-import { type Api, writeKubeconfig } from "../cluster/api";
+import { Api, writeKubeconfig } from "../cluster/api";
 import { IDLED, IMAGE } from "../cluster/app";
-import { type KubeObject } from "../cluster/objects";
+import { rendered } from "../cluster/helm";
+import { type Kind, type KubeObject } from "../cluster/objects";
 import { run } from "../cluster/program";
 import { OURS, createOwnService, deleteOwnService } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
+import { expectDenied } from "./denied";
 import { expect, test as base } from "./fixtures";
 
 /** A workload and the Service in front of it, both of this name. */
@@ -220,6 +222,39 @@ test("what cannot be given back is said, with what it had, and its visitors do n
     } finally {
         await leave();
     }
+});
+
+test("before helm uninstalls, a job with an account of its own gives everything back", async ({ api, operate, team }, testInfo) => {
+    const [web, old] = [team.host("web"), team.host("old")];
+    await team.create({ name: "web", hosts: [web] });
+    await team.create({ name: "old", hosts: [old] });
+    expect(await operate("idle", web)).toMatchObject({ code: 0 });
+    expect(await operate("idle", "--handover", "external-name", old)).toMatchObject({ code: 0 });
+
+    const hook = rendered("restore", {});
+    for (const { kind, metadata } of hook) expect(metadata.annotations, kind).toMatchObject({ "helm.sh/hook": "pre-delete" });
+    const job = hook.find(({ kind }) => kind === "Job") as KubeObject & { spec: { template: { spec: { serviceAccountName: string; containers: { args: string[] }[] } } } };
+    const { serviceAccountName: account, containers } = job.spec.template.spec;
+    const objects = hook.filter((object) => object !== job);
+    try {
+        for (const object of objects) await api.apply(object);
+        const user = `system:serviceaccount:unidler:${account}`;
+        await expect.poll(() => api.may(user, "delete", "discovery.k8s.io", "endpointslices")).toBe(true);
+        const token = await api.tokenOf("unidler", account);
+        const kubeconfig = testInfo.outputPath("hook.kubeconfig");
+        writeKubeconfig(kubeconfig, { ...clusterFacts().access, token });
+        const slices = await api.list("EndpointSlice", team.namespace);
+        const theirs = slices.find(({ metadata }) => metadata.labels?.["endpointslice.kubernetes.io/managed-by"] === "endpointslice-controller.k8s.io")?.metadata.name ?? "";
+        const asHook = new Api({ ...clusterFacts().access, token });
+        await expectDenied("somebody else's slice", () => asHook.tryDelete("EndpointSlice", team.namespace, theirs), "unidler may only change its own EndpointSlices");
+
+        expect(await run(kubeconfig, ...(containers[0]?.args ?? []))).toMatchObject({ code: 0, stderr: "" });
+        expect([await team.replicas("web"), await team.replicas("old"), await team.slice("web")]).toEqual([2, 2, undefined]);
+        expect((await api.get("Service", team.namespace, "old")).spec).toMatchObject({ type: "ClusterIP", selector: { app: "old" } });
+    } finally {
+        for (const { kind, metadata } of objects) await api.delete(kind as Kind, metadata.namespace ?? "", metadata.name);
+    }
+    expect(() => rendered("restore", { restoreOnUninstall: false })).toThrow("could not find template");
 });
 
 /** Writes the kubeconfig of somebody who may do this in the whole cluster, and gives what takes that away. */

@@ -182,7 +182,7 @@ test.describe("with every permission that a role can give", () => {
         // Without the parameter of the policy, the API server says that the policy is not configured: that is 422.
         const empty = () => unidler.tryPatch("EndpointSlice", NAMESPACE, "tool-unidler", { endpoints: [] });
         await expect(async () => await expect(empty()).rejects.toThrow("no params found for policy binding"), "nobody is left to lead to").toPass(SOON);
-        await unidler.tryDelete("EndpointSlice", NAMESPACE, "tool-unidler");
+        await expectDenied("deleted", () => unidler.tryDelete("EndpointSlice", NAMESPACE, "tool-unidler"), "unidler may only delete its EndpointSlices when it is uninstalled");
         // Nobody else is bothered, least of all the controller.
         await api.apply(core("Service", "later", NAMESPACE, { selector: { app: "tool" }, ports: [{ port: 80 }] }));
         await expect.poll(async () => (await api.list("EndpointSlice", NAMESPACE)).filter(({ metadata }) => metadata.labels?.[SERVICE_NAME] === "later").length).toBe(1);
@@ -190,8 +190,6 @@ test.describe("with every permission that a role can give", () => {
         await api.apply(ownService(LATER));
         await expect(async () => await change(to(LATER))).toPass(SOON);
         await expectDenied("the address of before", () => change(to(OURS)), TO_US);
-        await unidler.delete("EndpointSlice", NAMESPACE, "tool-unidler");
-        expect(await api.isThere("EndpointSlice", NAMESPACE, "tool-unidler")).toBe(false);
         await api.delete("Service", "unidler", "unidler");
     });
 

@@ -56,12 +56,6 @@ pub(crate) const RIGHTS: &[Right] = &{
             "The visitors of an app that sleeps do not find it again once its EndpointSlice is gone.",
         ),
         right("discovery.k8s.io", "endpointslices", "patch", WAKE),
-        right(
-            "discovery.k8s.io",
-            "endpointslices",
-            "delete",
-            "EndpointSlices stay behind when their Service, or unidler's own, is gone.",
-        ),
         Right {
             optional: true,
             ..right(

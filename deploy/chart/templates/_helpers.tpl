@@ -96,3 +96,76 @@ spec:
   reason: Forbidden
   message: unidler may not change the owners or finalizers of a {{ . }}
 {{- end -}}
+
+{{- /* The options and the variables that are set, as a container's env. */ -}}
+{{- define "env" -}}
+{{- $service := include "service" . }}
+{{- $config := .Values.config }}
+{{- if ne $service "unidler" }}{{ $config = merge (dict "service" $service) $config }}{{ end }}
+{{- $env := list }}
+{{- range $flag, $value := $config }}
+{{- $variable := snakecase $flag | upper }}
+{{- if eq $flag "otlpEndpoint" }}{{ $variable = printf "OTEL_EXPORTER_%s" $variable }}
+{{- else if not (has $flag (list "port" "unidleKeyLabel")) }}{{ $variable = printf "UNIDLER_%s" $variable }}
+{{- end }}
+{{- /* Empty means what it means to leave it out: the default of the program. */ -}}
+{{- with include "text" $value }}{{ $env = append $env (dict "name" $variable "value" .) }}{{ end }}
+{{- end }}
+{{- concat $env .Values.env | toYaml }}
+{{- end -}}
+
+{{- /* Where pods run, and what their images are pulled with. */ -}}
+{{- define "placement" -}}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- /* As whom containers run, of a pod. */ -}}
+{{- define "user" -}}
+securityContext:
+  runAsNonRoot: true
+  {{- with .Values.runAsUser }}
+  runAsUser: {{ int64 . }}
+  runAsGroup: {{ int64 . }}
+  {{- end }}
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- /* What a container may do at most. */ -}}
+{{- define "restricted" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+{{- end -}}
+
+{{- /* Whether a request is of one of the accounts: that of the server, or that of the job which restores all apps at the end. */ -}}
+{{- define "is-unidler" -}}
+request.userInfo.username in ['system:serviceaccount:{{ .Release.Namespace }}:{{ include "name" . }}', 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "name" . }}-restore']
+{{- end -}}
+
+{{- /* Has an object there only while the release is being uninstalled. Takes the weight: the lowest comes first. */ -}}
+{{- define "hook" -}}
+helm.sh/hook: pre-delete
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
