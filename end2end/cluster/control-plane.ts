@@ -157,6 +157,8 @@ async function startControllers(dir: string, access: Access, further: string[], 
             "endpoints-controller",
             "endpointslice-mirroring-controller",
             "namespace-controller",
+            // Runs what helm runs before it uninstalls.
+            "job-controller",
             "garbage-collector-controller",
             "resourcequota-controller",
             // Checks the types of policies' expressions.

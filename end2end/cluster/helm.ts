@@ -14,14 +14,15 @@ const CHART = join(__dirname, "../../deploy/chart");
 export type Values = Record<string, unknown>;
 
 /** Runs a command of helm for a release, as an administrator of the cluster. Gives what it prints. */
-export function helm(command: "install" | "upgrade" | "template", release: string, namespace: string, values: Values = {}, ...options: string[]): string {
+export function helm(command: "install" | "upgrade" | "template" | "uninstall", release: string, namespace: string, values: Values = {}, ...options: string[]): string {
     const dir = mkdtempSync(join(tmpdir(), "unidler-helm-"));
     try {
         const [kubeconfig, file] = [join(dir, "kubeconfig"), join(dir, "values.yaml")];
         writeKubeconfig(kubeconfig, clusterFacts().access);
         // JSON is YAML.
         writeFileSync(file, JSON.stringify(values));
-        const args = [command, release, CHART, "--namespace", namespace, "--values", file, ...options];
+        const chart = command === "uninstall" ? [] : [CHART, "--values", file];
+        const args = [command, release, ...chart, "--namespace", namespace, ...options];
         return execFileSync("helm", args, { env: { PATH: process.env.PATH, HOME: dir, KUBECONFIG: kubeconfig }, encoding: "utf8", stdio: "pipe" });
     } finally {
         rmSync(dir, { recursive: true, force: true });

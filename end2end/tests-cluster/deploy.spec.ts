@@ -1,8 +1,9 @@
 /** The manifests that we ship, and the chart that they come from. */
 import { type Api } from "../cluster/api";
+import { AuditLog } from "../cluster/audit";
 import { type Values, helm, rendered } from "../cluster/helm";
 import { type Deployment, type Kind, type KubeObject, type NetworkPolicy } from "../cluster/objects";
-import { documents, shipped } from "../cluster/setup";
+import { clusterFacts, documents, shipped } from "../cluster/setup";
 import { expect, test } from "./fixtures";
 
 /** The roles and policies are there already, for the other tests. */
@@ -32,6 +33,24 @@ test("helm installs the chart, and upgrades it to another configuration", async 
         expect(slip, "a slip of the pen is noticed").toThrow(/maxReplica/);
     } finally {
         await leaveAsShipped(api);
+    }
+});
+
+test("before helm uninstalls, it runs a job, of which nothing is left", async ({ api }) => {
+    const namespace = "leaving-platform";
+    const log = new AuditLog(clusterFacts().auditLog);
+    const mark = log.mark();
+    try {
+        helm("install", "leaving", namespace, { replicas: 1 }, ...INSTALL, "--create-namespace");
+        expect(helm("uninstall", "leaving", namespace, {}, "--wait", "--timeout", "60s")).toContain('release "leaving" uninstalled');
+        const asked = log.since(mark, "admin").filter(({ name }) => name.startsWith("leaving")).map(({ verb, resource, name }) => `${verb} ${resource} ${name}`);
+        const order = ["create jobs leaving-restore", "delete jobs leaving-restore", "delete deployments leaving"].map((what) => asked.indexOf(what));
+        expect(Math.min(...order), asked.join("\n")).toBeGreaterThanOrEqual(0);
+        expect(order[0], "the job comes first").toBeLessThan(order[2]!);
+        const left = await Promise.all(["leaving", "leaving-restore", "leaving-restore-restore", "leaving-restore-external-name"].map((name) => api.isThere("ClusterRoleBinding", "", name)));
+        expect(left).toEqual([false, false, false, false]);
+    } finally {
+        await api.delete("Namespace", "", namespace);
     }
 });
 

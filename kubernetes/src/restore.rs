@@ -15,7 +15,8 @@ use unidler::{
 };
 
 use crate::{
-    caches::Caches, found::Found, listing::Listing, operator::Operator, settings::ClusterSettings,
+    caches::Caches, found::Found, listing::Listing, objects::PointsAt, operator::Operator,
+    settings::ClusterSettings,
 };
 
 /// How many apps are given back at the same time.
@@ -184,10 +185,9 @@ impl Operator {
         if let Write::Restore { service, .. } = write {
             let found = self.cluster.observer.app(id);
             let found = found.map_err(|_| ApplyError::Conflict)?;
-            let slice = found
-                .service(service)
-                .and_then(|service| found.diverting(service));
-            if let Some(slice) = slice {
+            let service = found.service(service).ok_or(ApplyError::Conflict)?;
+            if service.value.points_at == PointsAt::Pods {
+                let slice = found.diverting(service).ok_or(ApplyError::Conflict)?;
                 return self.cluster.delete_slice(slice).await;
             }
         }
