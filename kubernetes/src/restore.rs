@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use unidler::{
-    app::{App, AppId, Leads, Observation, Service, Workload},
+    app::{App, AppId, Effect, Leads, Observation, Service, Workload},
     cluster::{ApplyError, Cluster, Write},
     step::{Goal, Next, next_step},
 };
@@ -52,7 +52,11 @@ pub fn idled(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<Idled
 
 fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
     let apps = caches.apps().into_iter();
-    let idled = apps.filter(|found| found.is_here() || found.is_idled());
+    let is_asleep = |found: &Found| {
+        let mut workloads = found.workloads.iter();
+        workloads.any(|workload| found.replicas_to_restore(workload, 1).is_some())
+    };
+    let idled = apps.filter(|found| found.is_here() || is_asleep(found));
     idled.map(|found| idled_app(&found, settings)).collect()
 }
 
@@ -212,7 +216,10 @@ fn scale(observation: &Observation) -> Option<Write> {
 /// they say how many it had.
 fn take_back(observation: &Observation) -> Option<Write> {
     let app = observation.as_ref().ok()?;
-    let is_here = |service: &&Service| matches!(&service.leads, Leads::Here(diversion) if diversion.restorable);
+    let is_here = |service: &&Service| match &service.leads {
+        Leads::Here(diversion) => diversion.restorable && diversion.effect != Effect::Gone,
+        Leads::ToApp { .. } | Leads::Elsewhere => false,
+    };
     if let Some(service) = app.services.iter().find(is_here) {
         return Some(Write::Restore {
             service: service.id.clone(),
