@@ -366,6 +366,8 @@ impl Caches {
         let labelled = apps
             .into_values()
             .filter(|found| found.is_here() || !here.contains(&id(found)))
+            // What sleeps by a slice follows below, also if it has a key.
+            .filter(|found| found.is_here() || !self.sleeps_by_slice(found))
             .map(Found::from);
         let slices = self.slices.all();
         let diverted = slices.iter().filter(|slice| slice.value.diverts());
@@ -376,6 +378,14 @@ impl Caches {
             self.of_services(&slice.namespace, &names).ok()
         });
         labelled.chain(diverted).chain(lost).collect()
+    }
+
+    fn sleeps_by_slice(&self, found: &Candidate) -> bool {
+        let Cached {
+            namespace, name, ..
+        } = &*found.service;
+        let slice = self.slice_of(namespace, name);
+        found.deployment.value.taken.is_some() || slice.is_some_and(|slice| slice.value.diverts())
     }
 
     /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice.
