@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::*;
 use crate::{
     app::{
-        App, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
-        Version, Workload,
+        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record,
+        Service, Version, Workload,
     },
     cluster::{ApplyError, Write},
     progress::{Phase, Reason},
@@ -37,6 +37,8 @@ const AFTER_FAULTS: Duration = Duration::from_hours(8);
 /// The longest that an idled app may be out of everybody's reach, if nothing goes wrong with the repair: until the
 /// next sweep, the minute for which that looks at it, and what a write may take.
 const REACH: Duration = Duration::from_secs(135);
+/// How much older than what a hub sees of it something may be when it is written.
+const SIGHT: Duration = Duration::from_secs(1);
 
 /// A workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,8 @@ struct Part {
     replicas: u32,
     /// When its replicas were asked for.
     since: Option<Instant>,
+    /// Whether unidler was the last to set its replicas, to zero. Counts only where a slice diverts.
+    is_taken: bool,
     /// Whether somebody else has scaled to zero what was awake, and not marked it: such a workload stays down.
     is_switched_off: bool,
     /// Whether visitors have reached it since it was asleep.
@@ -53,15 +57,17 @@ struct Part {
 }
 
 impl Part {
-    /// Whether it is up or has to be woken.
-    fn is_part(&self) -> bool {
-        self.idled || self.replicas > 0
+    /// Whether it is known what it was before it was idled: it is marked, or a slice that diverts has it in its record, or
+    /// the workload itself shows that unidler has scaled it to zero.
+    fn is_recorded(&self, index: usize, address: &Address) -> bool {
+        self.idled || address.has_recorded(index) || (self.is_taken && self.replicas == 0)
     }
 
     /// Looks at it after a change, of the Service's too.
-    fn look(&mut self, is_ours: bool) {
-        self.was_awake |= !self.idled && self.replicas > 0 && !is_ours;
-        if self.idled && self.replicas == 0 {
+    fn look(&mut self, index: usize, address: &Address) {
+        let is_recorded = self.is_recorded(index, address);
+        self.was_awake |= !self.idled && self.replicas > 0 && !address.is_ours;
+        if is_recorded && self.replicas == 0 {
             self.was_awake = false;
         }
     }
@@ -74,11 +80,19 @@ impl Part {
     }
 }
 
-/// The Service.
+/// The Service, with its slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Address {
     version: u64,
     is_ours: bool,
+    /// The workloads in the record of the slice, where it is a slice that diverts.
+    record: Vec<usize>,
+}
+
+impl Address {
+    fn has_recorded(&self, part: usize) -> bool {
+        self.is_ours && self.record.contains(&part)
+    }
 }
 
 /// What there was to see of an object, and since when.
@@ -103,6 +117,17 @@ impl<T: Clone> History<T> {
             .find(|(since, _)| then.is_some_and(|then| *since <= then));
         seen.or(self.0.front())
             .map_or_else(|| self.now().clone(), |(_, seen)| seen.clone())
+    }
+
+    /// Whether something was true of it at any time since then.
+    fn was(&self, age: Duration, is: impl Fn(&T) -> bool) -> bool {
+        let then = Instant::now().checked_sub(age);
+        let mut until = None;
+        self.0.iter().rev().any(|(since, state)| {
+            let is_recent = until.is_none_or(|until| then.is_none_or(|then| until >= then));
+            until = Some(*since);
+            is_recent && is(state)
+        })
     }
 
     fn change(&mut self, change: impl FnOnce(&mut T)) {
@@ -177,6 +202,8 @@ struct Event {
 #[derive(Clone, Debug)]
 struct Script {
     is_awake: bool,
+    /// Whether a slice diverts the visitors, and not the Service itself.
+    is_sliced: bool,
     parts: usize,
     hubs: usize,
     faults: Vec<Fault>,
@@ -228,7 +255,7 @@ fn script() -> impl Strategy<Value = Script> {
     let faults = prop_oneof![Just(Vec::new()), proptest::collection::vec(fault, 1..8)];
     let events = proptest::collection::vec(event, 0..5);
     (
-        any::<bool>(),
+        any::<(bool, bool)>(),
         prop_oneof![3 => Just(1), 1 => 2_usize..5],
         1_usize..4,
         faults,
@@ -236,8 +263,9 @@ fn script() -> impl Strategy<Value = Script> {
         (0_u64..1_000, 0_u64..1_000),
     )
         .prop_map(
-            |(is_awake, parts, hubs, faults, events, staleness)| Script {
+            |((is_awake, is_sliced), parts, hubs, faults, events, staleness)| Script {
                 is_awake,
+                is_sliced,
                 parts,
                 hubs,
                 faults,
@@ -255,6 +283,7 @@ struct World {
 
 #[derive(Debug)]
 struct Truth {
+    is_sliced: bool,
     parts: Vec<History<Part>>,
     service: History<Address>,
     faults: VecDeque<Fault>,
@@ -274,11 +303,12 @@ struct Truth {
 
 impl World {
     fn new(script: &Script) -> Self {
-        let is_awake = script.is_awake;
+        let (is_awake, is_sliced) = (script.is_awake, script.is_sliced);
         let part = match is_awake {
             true => Part {
                 version: 1,
                 idled: false,
+                is_taken: false,
                 replicas: REPLICAS,
                 since: Instant::now().checked_sub(START),
                 is_switched_off: false,
@@ -286,7 +316,8 @@ impl World {
             },
             false => Part {
                 version: 1,
-                idled: true,
+                idled: !is_sliced,
+                is_taken: is_sliced,
                 replicas: 0,
                 since: None,
                 is_switched_off: false,
@@ -294,12 +325,14 @@ impl World {
             },
         };
         let truth = Truth {
+            is_sliced,
             parts: (0..script.parts)
                 .map(|_| History::new(part.clone()))
                 .collect(),
             service: History::new(Address {
                 version: 1,
                 is_ours: !is_awake,
+                record: (0..script.parts).filter(|_| is_sliced).collect(),
             }),
             faults: script.faults.iter().copied().collect(),
             connected: true,
@@ -334,15 +367,21 @@ impl World {
     }
 
     async fn deed(&self, event: Event) {
-        let (parts, is_marked) = {
+        let (parts, is_marked, is_sliced) = {
             let truth = self.truth();
             let is_marked = truth.parts.iter().any(|part| part.now().idled);
-            (truth.parts.len(), is_marked)
+            (truth.parts.len(), is_marked, truth.is_sliced)
         };
         let all = |half: fn(usize) -> Half| (0..parts).map(half).collect::<Vec<_>>();
         let part = event.part % parts;
         let halves = match event.deed {
             Deed::ServiceFirst | Deed::WorkloadsFirst | Deed::LabelFirst if is_marked => Vec::new(),
+            // Nobody else writes slices.
+            Deed::ServiceFirst | Deed::WorkloadsFirst | Deed::LabelFirst | Deed::MarkAgain
+                if is_sliced =>
+            {
+                Vec::new()
+            }
             Deed::ServiceFirst => {
                 [vec![Half::DivertService], all(Half::MarkAndScaleToZero)].concat()
             }
@@ -394,7 +433,13 @@ impl World {
             return Err(ApplyError::Conflict);
         }
         let puts_to_sleep = matches!(write, Write::Divert { .. } | Write::Idle { .. });
-        let is_idled = service.is_ours || workload.as_ref().is_some_and(|part| part.idled);
+        let is_marked = |part: usize| truth.parts[part].now().is_recorded(part, &service);
+        // A write to a workload carries no version of the slice.
+        let was_ours = truth.is_sliced
+            && truth
+                .service
+                .was(self.staleness.1 + SIGHT, |service| service.is_ours);
+        let is_idled = service.is_ours || was_ours || (0..truth.parts.len()).any(is_marked);
         assert!(
             is_idled || (puts_to_sleep && truth.is_to_sleep),
             "written to an app that is not idled: {write:?}"
@@ -402,12 +447,17 @@ impl World {
         match (write, part.zip(workload)) {
             (Write::Scale { replicas, .. }, Some((part, workload))) => {
                 assert_eq!(
-                    (workload.idled, workload.replicas, *replicas),
+                    (
+                        workload.idled || truth.is_sliced,
+                        workload.replicas,
+                        *replicas
+                    ),
                     (true, 0, REPLICAS),
                     "replicas are never lowered"
                 );
                 truth.change_part(part, |part| {
                     (part.replicas, part.since) = (REPLICAS, Some(Instant::now()));
+                    (part.is_taken, part.is_switched_off) = (false, false);
                 });
                 truth.scales += 1;
             }
@@ -421,16 +471,27 @@ impl World {
             (Write::Restore { .. }, None) => {
                 assert!(service.is_ours);
                 let has_come_up = |part: &History<Part>| part.now().is_available(Instant::now());
+                // A Service is given back when it has a ready endpoint, if that can be seen.
+                let is_enough = match truth.is_sliced {
+                    true => truth.parts.iter().any(has_come_up),
+                    false => truth.parts.iter().all(has_come_up),
+                };
                 assert!(
-                    !truth.is_alone || truth.parts.iter().all(has_come_up),
-                    "visitors are led to an app that is up in parts"
+                    !truth.is_alone || is_enough,
+                    "visitors are led to an app that is not up"
                 );
                 truth.change_service(false);
             }
             (Write::Divert { .. }, None) => truth.change_service(true),
             (Write::Idle { .. }, Some((part, workload))) => {
                 assert!(workload.replicas > 0, "what is down is left alone");
-                truth.half(Half::MarkAndScaleToZero(part));
+                match truth.is_sliced {
+                    true => truth.change_part(part, |part| {
+                        (part.replicas, part.since) = (0, None);
+                        (part.is_taken, part.is_switched_off) = (true, false);
+                    }),
+                    false => truth.half(Half::MarkAndScaleToZero(part)),
+                }
             }
             (write, _) => panic!("{write:?} is for another kind of object"),
         }
@@ -444,29 +505,35 @@ impl World {
 
 impl Truth {
     fn change_part(&mut self, part: usize, change: impl FnOnce(&mut Part)) {
-        let is_ours = self.service.now().is_ours;
-        self.parts[part].change(|part| {
-            change(part);
-            part.version += 1;
-            part.look(is_ours);
+        let address = self.service.now().clone();
+        self.parts[part].change(|state| {
+            change(state);
+            state.version += 1;
+            state.look(part, &address);
         });
         self.check();
     }
 
     fn change_service(&mut self, is_ours: bool) {
         // To write what is there already changes nothing, not even the version.
+        let is_behind = |part: &History<Part>| part.now().replicas > 0 || part.now().is_taken;
+        let behind = self.parts.iter().enumerate();
+        let behind = behind.filter(|(_, part)| self.is_sliced && is_behind(part));
+        let record: Vec<_> = behind.map(|(index, _)| index).collect();
         if self.service.now().is_ours != is_ours {
             self.service.change(|service| {
                 service.is_ours = is_ours;
+                service.record = record;
                 service.version += 1;
             });
         }
-        for part in &mut self.parts {
-            part.0
-                .back_mut()
-                .expect("it begins with one")
-                .1
-                .look(is_ours);
+        let address = self.service.now().clone();
+        for (index, part) in self.parts.iter_mut().enumerate() {
+            let part = &mut part.0.back_mut().expect("it begins with one").1;
+            // With the record of the slice goes what was known of whoever is down by somebody else's doing.
+            part.is_switched_off |=
+                self.is_sliced && part.replicas == 0 && !part.is_recorded(index, &address);
+            part.look(index, &address);
         }
         self.check();
     }
@@ -478,9 +545,10 @@ impl Truth {
                 (part.idled, part.is_switched_off) = (true, false);
             }),
             Half::ScaleToZero(part) if self.parts[part].now().replicas > 0 => {
+                let is_recorded = self.service.now().has_recorded(part);
                 self.change_part(part, |part| {
-                    part.is_switched_off |= !part.idled && part.was_awake;
-                    (part.replicas, part.since) = (0, None);
+                    part.is_switched_off |= !part.idled && !is_recorded && part.was_awake;
+                    (part.replicas, part.since, part.is_taken) = (0, None, false);
                 });
             }
             Half::MarkAndScaleToZero(part) => self.change_part(part, |part| {
@@ -496,7 +564,7 @@ impl Truth {
         self.change_part(part, |part| {
             part.replicas = part.replicas.max(1) + 1;
             part.since = part.since.or(Some(Instant::now()));
-            part.is_switched_off = false;
+            (part.is_switched_off, part.is_taken) = (false, false);
         });
     }
 
@@ -507,8 +575,7 @@ impl Truth {
     /// Looks at the state after a change.
     fn check(&mut self) {
         let is_ours = self.service.now().is_ours;
-        let is_asleep = |part: &History<Part>| part.now().idled && part.now().replicas == 0;
-        let is_stranded = !is_ours && self.parts.iter().any(is_asleep);
+        let is_stranded = !is_ours && (0..self.parts.len()).any(|part| self.is_asleep(part));
         match self.stranded {
             Some(since) if !is_stranded => {
                 assert!(
@@ -523,12 +590,20 @@ impl Truth {
         }
     }
 
+    fn is_recorded(&self, part: usize) -> bool {
+        self.parts[part].now().is_recorded(part, self.service.now())
+    }
+
+    fn is_asleep(&self, part: usize) -> bool {
+        self.is_recorded(part) && self.parts[part].now().replicas == 0
+    }
+
     fn is_up(&self) -> bool {
+        let is_part =
+            |(index, part): &(usize, &Part)| self.is_recorded(*index) || part.replicas > 0;
         let parts = || {
-            self.parts
-                .iter()
-                .map(History::now)
-                .filter(|part| part.is_part())
+            let parts = self.parts.iter().map(History::now).enumerate();
+            parts.filter(is_part).map(|(_, part)| part)
         };
         !self.service.now().is_ours
             && parts().next().is_some()
@@ -562,34 +637,57 @@ impl Cluster for World {
                 (part, is_available)
             })
             .collect();
+        let is_recorded = |index: usize| parts[index].0.is_recorded(index, &service);
+        let is_part = |index: usize| parts[index].0.replicas > 0 || is_recorded(index);
         // Endpoints come of pods and Service, and are seen as late as the pods.
-        let was_up = parts.iter().any(|(part, _)| part.is_part())
-            && parts
-                .iter()
-                .all(|(part, is_available)| *is_available || !part.is_part())
-            && !truth.service.seen(self.staleness.0).is_ours;
+        let was_up = (0..parts.len()).any(is_part)
+            && (0..parts.len()).all(|index| parts[index].1 || !is_part(index))
+            && !match truth.is_sliced {
+                true => service.is_ours,
+                false => truth.service.seen(self.staleness.0).is_ours,
+            };
         truth.was_up |= was_up;
-        let workload = |(index, (part, is_available)): (usize, (Part, bool))| Workload {
+        let workload = |(index, (part, is_available)): (usize, &(Part, bool))| Workload {
             id: ObjectId::new(&index.to_string()),
             version: version(part.version),
-            record: part.idled.then_some(Record {
+            record: is_recorded(index).then_some(Record {
                 replicas: REPLICAS,
                 is_recent: false,
             }),
             replicas: part.replicas,
-            available: if is_available { part.replicas } else { 0 },
+            available: if *is_available { part.replicas } else { 0 },
             trouble: None,
             pods: Pods::default(),
             usual: None,
         };
-        let leads = match service.is_ours {
-            true => Leads::Here(Diversion::instead(true)),
-            false => Leads::ToApp {
-                endpoints: if was_up {
-                    Endpoints::Ready
-                } else {
-                    Endpoints::NotReady
-                },
+        let endpoints = |is_ready: bool| {
+            if is_ready {
+                Endpoints::Ready
+            } else {
+                Endpoints::NotReady
+            }
+        };
+        let beside = |effect| {
+            let is_ready = parts.iter().any(|(_, is_available)| *is_available);
+            Leads::Here(Diversion {
+                restorable: true,
+                effect,
+                endpoints: Some(endpoints(is_ready)),
+            })
+        };
+        let mut behind = parts.iter().map(|(part, _)| part);
+        let is_lost = truth.is_sliced
+            && behind.clone().any(|part| part.is_taken)
+            && behind.all(|part| part.replicas == 0);
+        let leads = match (service.is_ours, truth.is_sliced) {
+            (true, true) => beside(Effect::Leads),
+            (true, false) => Leads::Here(Diversion::instead(true)),
+            (false, _) if is_lost => beside(Effect::Gone),
+            (false, true) => Leads::ToApp {
+                endpoints: endpoints(parts.iter().any(|(_, is_available)| *is_available)),
+            },
+            (false, false) => Leads::ToApp {
+                endpoints: endpoints(was_up),
             },
         };
         Ok(App {
@@ -600,7 +698,7 @@ impl Cluster for World {
                 version: version(service.version),
                 leads,
             }],
-            workloads: parts.into_iter().enumerate().map(workload).collect(),
+            workloads: parts.iter().enumerate().map(workload).collect(),
         })
     }
 
@@ -740,10 +838,12 @@ async fn run(script: Script) {
         let truth = world.truth();
         let is_ours = truth.service.now().is_ours;
         let parts = || truth.parts.iter().map(History::now);
-        let is_awake = parts().all(|part| !part.idled) && truth.is_up();
-        let is_half_woken = parts().any(|part| part.idled && part.replicas > 0);
-        let is_asleep =
-            is_ours && !is_half_woken && parts().any(|part| part.idled && part.replicas == 0);
+        let mut all = 0..truth.parts.len();
+        let is_awake = all.clone().all(|part| !truth.is_recorded(part)) && truth.is_up();
+        let is_half_woken = all
+            .clone()
+            .any(|part| truth.is_recorded(part) && !truth.is_asleep(part));
+        let is_asleep = is_ours && !is_half_woken && all.any(|part| truth.is_asleep(part));
         let is_off = parts().all(|part| part.is_switched_off && part.replicas == 0);
         assert!(
             is_awake || is_asleep || is_off,
