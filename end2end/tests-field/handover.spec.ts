@@ -5,7 +5,7 @@ import { Load, failures, span, table } from "../field/load";
 import { type Api } from "../cluster/api";
 import { expect, test } from "./fixtures";
 
-for (const route of ["Ingress"] as const) {
+for (const route of ["Ingress", "HTTPRoute"] as const) {
     for (const workload of ["Deployment", "StatefulSet"] as const) {
         test(`a ${workload} behind an ${route} falls asleep and wakes without an error, in two writes each way`, async ({ page, api, unidler: _, startApp, operator, watchWrites, watchOperator }) => {
             const app = await startApp({ route, workload });

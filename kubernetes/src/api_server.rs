@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     caches::{Caches, Listed},
-    client::{CONNECT_TIMEOUT, UNUSABLE, configuration},
+    client::{CONNECT_TIMEOUT, UNUSABLE, configuration, is_absent},
     diversion::slice::{MANAGED_BY, MANAGER},
     listing::Listing,
     rights::{RIGHTS, Right, ServiceAccount},
@@ -73,6 +73,18 @@ impl ApiServer {
                 .list(&everything)
                 .await
                 .with_context(|| cannot("Ingresses"))?,
+            http_routes: self
+                .list_if_any()
+                .await
+                .with_context(|| cannot("HTTPRoutes"))?,
+            gateways: self
+                .list_if_any()
+                .await
+                .with_context(|| cannot("Gateways"))?,
+            grants: self
+                .list_if_any()
+                .await
+                .with_context(|| cannot("ReferenceGrants"))?,
             deployments: self
                 .list(&everything)
                 .await
@@ -91,6 +103,17 @@ impl ApiServer {
                 .with_context(|| cannot("EndpointSlices"))?,
         };
         Ok(Listing(Caches::of(listed, settings)))
+    }
+
+    /// All objects of a kind that a cluster may do without.
+    async fn list_if_any<K>(&self) -> Result<Vec<K>, kube::Error>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
+    {
+        match self.list(&ListParams::default()).await {
+            Err(error) if is_absent::<K>(&self.client, &error).await => Ok(Vec::new()),
+            answer => answer,
+        }
     }
 
     pub(crate) async fn list<K>(&self, params: &ListParams) -> Result<Vec<K>, kube::Error>

@@ -20,10 +20,10 @@ use tokio::{
     sync::{Notify, watch},
     time::{Instant, sleep},
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 use unidler::app::ObjectId;
 
-use crate::retry_after::retry_after;
+use crate::{client::is_absent, retry_after::retry_after};
 
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
 const WATCH_SECONDS: u32 = 30;
@@ -36,11 +36,16 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
 /// visitors to be told within five seconds.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
+/// How often it is asked whether a kind that was not there has come.
+const ABSENT: Duration = Duration::from_mins(1);
 /// For how long visitors are better served by an old view than by an error of the ingress.
 const MAX_OLD: Duration = Duration::from_mins(5);
 
 /// What is kept of a kind of object.
 pub(crate) trait Kept: Sized + PartialEq {
+    /// Whether a cluster may do without the whole kind.
+    const MAY_BE_ABSENT: bool = false;
+
     /// What the API server calls such an object.
     fn kind(&self) -> &'static str;
 
@@ -341,6 +346,12 @@ impl<T: Kept> Cache<T> {
                         sleep(*BACKOFF.start()).await;
                     }
                 }
+                Some(error) if T::MAY_BE_ABSENT && says_absent(&api, &error).await => {
+                    if self.set_absent() {
+                        info!(%kind, "the API server does not have this kind; asking again every minute");
+                    }
+                    sleep(jittered(ABSENT)).await;
+                }
                 Some(error) => {
                     warn!(%kind, %error, "cannot watch; trying again");
                     self.connection_failed(&error);
@@ -389,6 +400,19 @@ impl<T: Kept> Cache<T> {
         if is_visible {
             self.changed.send_replace(());
         }
+    }
+
+    /// That the API server does not have the kind is all that there is to know of it. Returns whether it is news.
+    fn set_absent(&self) -> bool {
+        let mut state = self.write();
+        let is_news = state.contact != Health::Good || !state.objects.by_name.is_empty();
+        (state.objects, state.listing) = (Objects::default(), None);
+        (state.synced, state.contact) = (true, Health::Good);
+        drop(state);
+        if is_news {
+            self.changed.send_replace(());
+        }
+        is_news
     }
 
     fn connection_failed(&self, error: &watcher::Error) {
@@ -501,6 +525,19 @@ fn asked_for(error: &watcher::Error) -> Duration {
         _ => None,
     };
     asked.unwrap_or_default().min(MAX_RETRY_AFTER)
+}
+
+/// Whether the API server does not have a kind.
+async fn says_absent<K: Resource<DynamicType = ()> + Clone>(
+    api: &Api<K>,
+    error: &watcher::Error,
+) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
+            is_absent::<K>(&api.clone().into_client(), error).await
+        }
+        _ => false,
+    }
 }
 
 /// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.

@@ -5,7 +5,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures::future::join5;
 use k8s_openapi::api::{
     apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
     core::v1::Service as KubeService,
@@ -19,7 +18,9 @@ use unidler::progress::Reason;
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
     diversion::slice::{MANAGED_BY, MANAGER, Slice, WorkloadName},
-    objects::{Destination, Route, Service, Workload, WorkloadKind},
+    objects::{
+        Destination, Gateway, Grant, HttpRoute, Route, Service, Workload, WorkloadKind, gateway_api,
+    },
     settings::ClusterSettings,
 };
 
@@ -27,6 +28,9 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Caches {
     pub(crate) ingresses: Cache<Route>,
+    pub(crate) http_routes: Cache<HttpRoute>,
+    pub(crate) gateways: Cache<Gateway>,
+    pub(crate) grants: Cache<Grant>,
     pub(crate) deployments: Cache<Workload>,
     pub(crate) stateful_sets: Cache<Workload>,
     pub(crate) services: Cache<Service>,
@@ -38,6 +42,9 @@ pub(crate) struct Caches {
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) ingresses: Vec<KubeIngress>,
+    pub(crate) http_routes: Vec<gateway_api::HttpRoute>,
+    pub(crate) gateways: Vec<gateway_api::Gateway>,
+    pub(crate) grants: Vec<gateway_api::ReferenceGrant>,
     pub(crate) deployments: Vec<KubeDeployment>,
     pub(crate) stateful_sets: Vec<KubeStatefulSet>,
     pub(crate) services: Vec<KubeService>,
@@ -49,6 +56,9 @@ impl Caches {
     pub(crate) fn new(changed: &watch::Sender<()>) -> Self {
         Self {
             ingresses: Cache::new(changed.clone()),
+            http_routes: Cache::new(changed.clone()),
+            gateways: Cache::new(changed.clone()),
+            grants: Cache::new(changed.clone()),
             deployments: Cache::new(changed.clone()),
             stateful_sets: Cache::new(changed.clone()),
             services: Cache::new(changed.clone()),
@@ -60,6 +70,9 @@ impl Caches {
     pub(crate) fn of(listed: Listed, settings: &ClusterSettings) -> Self {
         let Listed {
             ingresses,
+            http_routes,
+            gateways,
+            grants,
             deployments,
             stateful_sets,
             services,
@@ -68,6 +81,9 @@ impl Caches {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         Self {
             ingresses: Cache::of(ingresses, key_label, Route::of_ingress),
+            http_routes: Cache::of(http_routes, key_label, HttpRoute::parse),
+            gateways: Cache::of(gateways, key_label, Gateway::parse),
+            grants: Cache::of(grants, key_label, Grant::parse),
             deployments: Cache::of(deployments, key_label, Workload::parse),
             stateful_sets: Cache::of(stateful_sets, key_label, Workload::parse_stateful_set),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
@@ -79,12 +95,30 @@ impl Caches {
     pub(crate) async fn fill(&self, client: &Client, settings: &ClusterSettings) {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         let ours = format!("{MANAGED_BY}={MANAGER}");
-        join5(
+        tokio::join!(
             self.ingresses.fill(
                 Api::<KubeIngress>::all(client.clone()),
                 None,
                 key_label,
                 Route::of_ingress,
+            ),
+            self.http_routes.fill(
+                Api::<gateway_api::HttpRoute>::all(client.clone()),
+                None,
+                key_label,
+                HttpRoute::parse,
+            ),
+            self.gateways.fill(
+                Api::<gateway_api::Gateway>::all(client.clone()),
+                None,
+                key_label,
+                Gateway::parse,
+            ),
+            self.grants.fill(
+                Api::<gateway_api::ReferenceGrant>::all(client.clone()),
+                None,
+                key_label,
+                Grant::parse,
             ),
             self.deployments.fill(
                 Api::<KubeDeployment>::all(client.clone()),
@@ -110,14 +144,16 @@ impl Caches {
                 key_label,
                 Slice::parse,
             ),
-        )
-        .await;
+        );
     }
 
     /// Each, with what its objects are called.
-    pub(crate) fn all(&self) -> [(&'static str, &dyn Contact); 5] {
+    pub(crate) fn all(&self) -> [(&'static str, &dyn Contact); 8] {
         [
             ("Ingresses", &self.ingresses),
+            ("HTTPRoutes", &self.http_routes),
+            ("Gateways", &self.gateways),
+            ("ReferenceGrants", &self.grants),
             ("Deployments", &self.deployments),
             ("StatefulSets", &self.stateful_sets),
             ("Services", &self.services),
@@ -223,6 +259,48 @@ impl Kept for Route {
             .chain(route.key.as_deref().map(of_key))
             .collect();
         terms.into_iter().collect()
+    }
+}
+
+impl Kept for HttpRoute {
+    const MAY_BE_ABSENT: bool = true;
+
+    fn kind(&self) -> &'static str {
+        "HTTPRoute"
+    }
+
+    /// The hosts that it names, and the Services that it leads to.
+    fn terms(route: &Cached<Self>) -> Vec<String> {
+        let hosts = route.value.hostnames().map(ToOwned::to_owned);
+        let backends = route.value.backends.iter();
+        let services = backends.map(|backend| of_namespace(&backend.namespace, &backend.service));
+        let terms: BTreeSet<_> = hosts.chain(services).collect();
+        terms.into_iter().collect()
+    }
+}
+
+impl Kept for Gateway {
+    const MAY_BE_ABSENT: bool = true;
+
+    fn kind(&self) -> &'static str {
+        "Gateway"
+    }
+
+    fn terms(_: &Cached<Self>) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Kept for Grant {
+    const MAY_BE_ABSENT: bool = true;
+
+    fn kind(&self) -> &'static str {
+        "ReferenceGrant"
+    }
+
+    /// Its namespace.
+    fn terms(grant: &Cached<Self>) -> Vec<String> {
+        vec![of_namespace(&grant.namespace, "")]
     }
 }
 

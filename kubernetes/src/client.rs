@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::{
-    Client, Config,
+    Client, Config, Resource,
     client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions},
 };
@@ -55,5 +55,32 @@ pub(crate) async fn configuration() -> anyhow::Result<Config> {
              cluster with `unidler demo`",
         ),
         (error, Err(_)) => Err(error).context("cannot use the ServiceAccount of the pod that unidler runs in"),
+    }
+}
+
+/// Whether the API server does not have a kind that it could not list.
+///
+/// It asks for the permission before it looks whether there is such a kind, so that a refusal may mean either. Which kinds
+/// there are, it tells everybody ([Kubernetes: discovery]).
+///
+/// [Kubernetes: discovery]: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
+pub(crate) async fn is_absent<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    error: &kube::Error,
+) -> bool {
+    match error {
+        kube::Error::Api(status) if status.code == 404 => true,
+        kube::Error::Api(status) if status.code == 403 => {
+            let group = K::api_version(&());
+            match client.list_api_group_resources(&group).await {
+                Ok(kinds) => !kinds
+                    .resources
+                    .iter()
+                    .any(|kind| kind.name == K::plural(&())),
+                Err(kube::Error::Api(status)) => status.code == 404,
+                Err(_) => false,
+            }
+        }
+        _ => false,
     }
 }

@@ -19,7 +19,7 @@ use unidler::{app::AppId, host::Host, hub::NotIdled};
 
 pub use self::checks::NotPlanned;
 pub(crate) use self::checks::lost_port;
-use self::{external_name::ExternalNamePlan, slices::SlicePlan};
+use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
     caches::Caches, diversion::Handover, listing::Listing, operator::Operator,
@@ -217,9 +217,9 @@ fn decide(
     match handover {
         Handover::Slice => {
             let services = match &app.services {
-                Services::Of(host) => caches.services_of(host).with_context(|| {
-                    format!("no Ingress leads {host} to a Service: `kubectl get ingress -A` shows which hosts there are")
-                })?,
+                Services::Of(host) => caches
+                    .services_of(host)
+                    .with_context(|| unserved(host, caches))?,
                 Services::These(namespace, names) => (namespace.clone(), names.clone()),
             };
             slices::decide(&services, caches, settings, now).map(Plan::Slice)

@@ -1,7 +1,7 @@
 //! A real cluster: the only crate that knows Kubernetes. No HTTP server, no command line and no page live here.
 //!
 //! ```text
-//!  API server ──a watch per kind──> caches: Ingress, Deployment, Service      shared, trimmed, indexed
+//!  API server ──a watch per kind──> caches: routes, workloads, Services        shared, trimmed, indexed
 //!             ──2 watches─────────> rollout (pods, endpoints)                 per app, only while it wakes
 //!                                      │
 //!                    lookup, found, objects, pods, observe                    pure: which app, how far it is

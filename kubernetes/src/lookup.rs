@@ -10,6 +10,8 @@
 //! counts, as ingress controllers have it: who may create a route cannot block an app, nor get its requests. What is
 //! left could be woken in the place of another app, and then none is.
 
+mod http_routes;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
@@ -19,12 +21,13 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, progress::Reason};
 
+pub(crate) use self::http_routes::Defect;
 use crate::{
     cache::Cached,
     caches::{Caches, of_key, of_namespace},
     diversion::slice::Slice,
     found::Found,
-    objects::{Backend, PointsAt, Route, Service, Workload},
+    objects::{Backend, HttpRoute, PointsAt, Route, Service, Workload},
 };
 
 /// The longest value of a label.
@@ -126,7 +129,9 @@ fn rules_for(host: &Host) -> impl Iterator<Item = String> {
         name.split_once('.').map(|(_, parent)| parent)
     }
     let parents = std::iter::successors(parent(host.as_str()), |name| parent(name));
-    std::iter::once(host.as_str().to_owned()).chain(parents.map(|parent| format!("*.{parent}")))
+    std::iter::once(host.as_str().to_owned())
+        .chain(parents.map(|parent| format!("*.{parent}")))
+        .chain([HttpRoute::ALL.to_owned()])
 }
 
 /// A rule that serves a host, with the routes that have it.
@@ -151,18 +156,33 @@ impl Served {
 impl Caches {
     /// All routes.
     pub(crate) fn routes(&self) -> Vec<Arc<Cached<Route>>> {
-        self.ingresses.all()
+        let http_routes = self.http_routes.all();
+        let http_routes = http_routes.iter().filter_map(|route| self.served(route));
+        self.ingresses
+            .all()
+            .into_iter()
+            .chain(http_routes)
+            .collect()
     }
 
     /// The routes that lead to a Service.
     pub(crate) fn routes_to(&self, namespace: &str, service: &str) -> Vec<Arc<Cached<Route>>> {
-        self.ingresses.get(&of_namespace(namespace, service))
+        let mut routes = self.ingresses.get(&of_namespace(namespace, service));
+        routes.extend(self.http_routes_to(namespace, service));
+        routes
     }
 
     /// The rules that serve a host: exact before wildcard, a longer wildcard before a shorter one.
     fn serving(&self, host: &Host) -> Vec<Served> {
+        // Listeners may cut a wildcard to an exact host.
+        let naming = self.naming(host);
+        let http_routes: Vec<_> = naming
+            .iter()
+            .filter_map(|route| self.served(route))
+            .collect();
         let served = rules_for(host).map(|rule| {
             let mut routes = self.ingresses.get(&rule);
+            routes.extend(http_routes.iter().cloned());
             routes.retain(|route| {
                 let mut rules = route.value.rules.iter();
                 rules.any(|own| own.host == rule && route.value.serves(own, host))

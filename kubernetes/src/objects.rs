@@ -2,6 +2,8 @@
 //!
 //! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
 
+mod gateway;
+pub(crate) mod gateway_api;
 mod keeper;
 mod labels;
 mod refusal;
@@ -13,8 +15,12 @@ mod workload;
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
 
 pub(crate) use self::{
+    gateway::{Gateway, Grant},
     keeper::Keeper,
-    route::{Backend, Port, Route, RouteKind},
+    route::{
+        Backend, Port, Route, RouteKind,
+        http_route::{HttpRoute, Parent},
+    },
     service::{
         Destination, Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain,
         Unfit,

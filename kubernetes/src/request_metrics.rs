@@ -76,7 +76,11 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
 fn resource(uri: &Uri) -> &'static str {
     let known = [
         "ingresses",
+        "httproutes",
+        "gateways",
+        "referencegrants",
         "deployments",
+        "statefulsets",
         "services",
         "pods",
         "endpointslices",

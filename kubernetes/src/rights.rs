@@ -39,6 +39,17 @@ pub(crate) const RIGHTS: &[Right] = &{
     [
         right("networking.k8s.io", "ingresses", "list", FIND),
         right("networking.k8s.io", "ingresses", "watch", FIND),
+        right("gateway.networking.k8s.io", "httproutes", "list", FIND),
+        right("gateway.networking.k8s.io", "httproutes", "watch", FIND),
+        right("gateway.networking.k8s.io", "gateways", "list", FIND),
+        right("gateway.networking.k8s.io", "gateways", "watch", FIND),
+        right("gateway.networking.k8s.io", "referencegrants", "list", FIND),
+        right(
+            "gateway.networking.k8s.io",
+            "referencegrants",
+            "watch",
+            FIND,
+        ),
         right("apps", "deployments", "list", FIND),
         right("apps", "deployments", "watch", FIND),
         right("apps", "statefulsets", "list", FIND),

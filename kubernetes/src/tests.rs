@@ -30,6 +30,8 @@ struct Script {
     faults: VecDeque<(u16, u32)>,
     /// What is answered to everything, from some time on.
     is_down: bool,
+    /// The kinds that it does not have, and what it answers to their lists.
+    absent: Vec<(&'static str, u16)>,
     /// How long a list takes.
     takes: Duration,
     /// How long a watch lasts, if it does not last as long as it was asked to.
@@ -68,6 +70,13 @@ impl Server {
             .is_some_and(|query| query.contains("watch=true"));
         if self.script().is_down {
             return failure(503, 0);
+        }
+        if request.uri().path() == "/apis/gateway.networking.k8s.io/v1" {
+            return failure(404, 0);
+        }
+        let absent = self.script().absent.clone();
+        if let Some((_, status)) = absent.iter().find(|(kind, _)| *kind == resource) {
+            return failure(*status, 0);
         }
         if is_watch {
             let lasts = self.script().lasts.unwrap_or(Duration::from_secs(30));
@@ -231,6 +240,9 @@ async fn a_list_that_takes_long_is_left_to_end() {
 async fn what_an_api_server_asks_of_lists_is_done() {
     let kinds = [
         "ingresses",
+        "httproutes",
+        "gateways",
+        "referencegrants",
         "deployments",
         "statefulsets",
         "services",
@@ -298,6 +310,27 @@ async fn contact_that_is_lost_is_noticed() {
     server.script().is_down = false;
     ready(&cluster).await;
     assert_eq!(cluster.find(&host("new.example")), Err(Reason::NoRoute));
+}
+
+/// Whether it says so, or refuses what it does not have, for want of the permission.
+#[tokio::test(start_paused = true)]
+async fn a_cluster_may_do_without_the_gateway_api_and_get_it_later() {
+    for status in [404, 403] {
+        let server = Server::new(Script {
+            absent: vec![("httproutes", status)],
+            ..broken_apps(1)
+        });
+        let cluster = server.cluster();
+        ready(&cluster).await;
+        let routes = &cluster.observer.caches.http_routes;
+        assert!(server.begun.elapsed() < Duration::from_secs(5), "{status}");
+        assert!(routes.is_connected() && cluster.find(&host("app-0.example")).is_ok());
+        let route = json!({ "metadata": { "name": "new", "namespace": "team" } });
+        server.script().objects.insert("httproutes", vec![route]);
+        server.script().absent.clear();
+        sleep(Duration::from_mins(1)).await;
+        assert!(routes.named("team", "new").is_some(), "{status}");
+    }
 }
 
 /// A Service points at ready pods, whether or not they have been ready for `minReadySeconds`.

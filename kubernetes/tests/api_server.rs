@@ -116,6 +116,11 @@ async fn list(
     Query(query): Query<ListQuery>,
 ) -> Response {
     if !query.watch {
+        // The faults are those of the kinds that every cluster has.
+        if matches!(&*kind, "httproutes" | "gateways" | "referencegrants") {
+            return Json(json!({ "metadata": { "resourceVersion": "7" }, "items": [] }))
+                .into_response();
+        }
         if let Some(Fault::Status(code, message, seconds)) = api.script().lists.pop_front() {
             return status((code, message, seconds));
         }

@@ -101,7 +101,9 @@ pub(crate) fn findings(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> V
 ///
 /// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
 fn class_of(kind: &RouteKind, classes: &[IngressClass]) -> Option<(String, String)> {
-    let RouteKind::Ingress { class } = kind;
+    let RouteKind::Ingress { class } = kind else {
+        return None;
+    };
     let is_default = |class: &&IngressClass| {
         class
             .annotations()

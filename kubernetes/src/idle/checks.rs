@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use anyhow::{anyhow, bail};
+use anyhow::{anyhow, bail, ensure};
 use unidler::{host::Host, hub::Cause, progress::Reason};
 
 use crate::{
     cache::Cached,
-    lookup::{NotFound, keys_of},
-    objects::{Irreversible, Port, Route, Service, ServiceWhenUnidled, Workload},
+    caches::Caches,
+    lookup::{Defect, NotFound, keys_of},
+    objects::{
+        Backend, Irreversible, Port, Route, RouteKind, Service, ServiceWhenUnidled, Workload,
+    },
     target::PORT,
 };
 
@@ -60,6 +63,11 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
 
 /// Whether visitors who come through a route ask for a port that the Service has while the app is idled.
 pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> anyhow::Result<()> {
+    ensure!(
+        route.value.kind != RouteKind::HttpRoute,
+        "{route} leads to {service}, and Gateway API controllers refuse ExternalName Services: idle the app with \
+         --handover slice"
+    );
     if let Some(port) = lost_port(&route.value, service) {
         bail!(
             "{route} leads to the port {port} of {service}, and while the app is idled that has only the port `http`, 80: name \
@@ -71,7 +79,12 @@ pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> 
 }
 
 /// The port of a Service that a route asks for, if the Service does not have it while the app is idled.
+///
+/// Of an `HTTPRoute` another thing is wrong: it cannot lead to such a Service at all.
 pub(crate) fn lost_port(route: &Route, service: &Cached<Service>) -> Option<String> {
+    if route.kind == RouteKind::HttpRoute {
+        return None;
+    }
     let mut ports = route.ports(&service.namespace, &service.name);
     ports.find_map(|port| match port {
         Port::Name(name) => (**name != *PORT.0).then(|| format!("`{name}`")),
@@ -87,6 +100,29 @@ pub(crate) fn expect_pods(deployment: &Workload, service: &Service) -> anyhow::R
         }
         None => Ok(()),
     }
+}
+
+/// Why no route leads a host to a Service.
+pub(crate) fn unserved(host: &Host, caches: &Caches) -> String {
+    let why = caches.naming(host).into_iter().find_map(|route| {
+        let defect = caches.defects(&route).into_iter().next()?;
+        Some(match defect {
+            Defect::Unaccepted => format!("{route} names {host}, but no Gateway has accepted it"),
+            Defect::HostRefused(hostname) => {
+                format!("{route} names {host}, but no listener of its Gateways takes {hostname}")
+            }
+            Defect::Ungranted(Backend {
+                namespace, service, ..
+            }) => format!(
+                "{route} leads {host} to Service {namespace}/{service}, and no ReferenceGrant in {namespace} allows that"
+            ),
+        })
+    });
+    why.unwrap_or_else(|| {
+        format!(
+            "no Ingress leads {host} to a Service, and no HTTPRoute: `kubectl get ingress -A` shows which hosts there are"
+        )
+    })
 }
 
 /// Why no app was found, and what to do.

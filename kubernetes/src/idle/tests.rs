@@ -111,7 +111,7 @@ fn a_host_of_which_nothing_is_known_is_named() {
     assert_eq!(
         told,
         [
-            "nobody.example: no Ingress leads nobody.example to a Service: `kubectl get ingress -A` shows which hosts there are"
+            "nobody.example: no Ingress leads nobody.example to a Service, and no HTTPRoute: `kubectl get ingress -A` shows which hosts there are"
         ]
     );
 }

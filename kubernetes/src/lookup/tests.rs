@@ -1,7 +1,13 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{cache::Cache, diversion::slice::Slice, objects::OwnService};
+use crate::{
+    cache::Cache,
+    caches::Listed,
+    diversion::slice::Slice,
+    objects::{Gateway, Grant, HttpRoute, OwnService},
+    settings::ClusterSettings,
+};
 
 /// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
 ///
@@ -83,6 +89,7 @@ fn caches(cluster: &[&str]) -> Caches {
             Service::parse(service, &own)
         }),
         slices: Cache::of(objects(slices), "host", Slice::parse),
+        ..Caches::of(Listed::default(), &ClusterSettings::of_tests())
     }
 }
 
@@ -647,4 +654,183 @@ fn the_title_is_that_of_the_ingress_then_of_the_service_then_of_the_deployment()
     assert_eq!(title(true, true).as_deref(), Some("Ingress"));
     assert_eq!(title(false, true).as_deref(), Some("Service"));
     assert_eq!(title(false, false).as_deref(), Some("Deployment"));
+}
+
+/// A host, and who answers for it: the Gateway's listeners are for `*.wild.test` and, on port 81, all hosts.
+#[test]
+fn an_http_route_serves_what_its_listeners_take_and_it_may_lead_to() {
+    let accepted = json!([{ "type": "Accepted", "status": "True", "observedGeneration": 1 }]);
+    let parent = json!({ "name": "web", "namespace": "gw", "sectionName": "wild" });
+    let whole = json!({ "name": "web", "namespace": "gw" });
+    let any = json!({ "name": "web", "namespace": "gw", "port": 81 });
+    let own = json!([{ "name": "web", "port": 80 }]);
+    let front = Ok("Deployment a/front");
+    let none = Err(Reason::NoRoute);
+    for (hostnames, parent, conditions, backends, host, expected) in [
+        (
+            json!(["a.wild.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "a.wild.test",
+            front,
+        ),
+        (
+            json!(["a.wild.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "b.wild.test",
+            none,
+        ),
+        (
+            json!(["*.wild.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "a.b.wild.test",
+            front,
+        ),
+        (
+            json!(["*.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "a.wild.test",
+            front,
+        ),
+        (
+            json!(["*.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "a.test",
+            none,
+        ),
+        (
+            json!(["x.test", "a.wild.test"]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "x.test",
+            none,
+        ),
+        (
+            json!([]),
+            &parent,
+            &accepted,
+            own.clone(),
+            "a.wild.test",
+            front,
+        ),
+        (json!([]), &parent, &accepted, own.clone(), "x.test", none),
+        (json!([]), &any, &accepted, own.clone(), "x.test", front),
+        (
+            json!(["x.test"]),
+            &whole,
+            &accepted,
+            own.clone(),
+            "x.test",
+            front,
+        ),
+        // Nobody serves it.
+        (
+            json!(["x.test"]),
+            &any,
+            &json!([]),
+            own.clone(),
+            "x.test",
+            none,
+        ),
+        (
+            json!(["x.test"]),
+            &any,
+            &json!([{ "type": "Accepted", "status": "False" }]),
+            own.clone(),
+            "x.test",
+            none,
+        ),
+        // No request goes there.
+        (
+            json!(["x.test"]),
+            &any,
+            &accepted,
+            json!([{ "name": "web", "port": 80, "weight": 0 }]),
+            "x.test",
+            none,
+        ),
+        (
+            json!(["x.test"]),
+            &any,
+            &accepted,
+            json!([{ "kind": "Other", "group": "x.io", "name": "web", "port": 80 }]),
+            "x.test",
+            none,
+        ),
+        // The app's namespace is that of the Service.
+        (
+            json!(["x.test"]),
+            &any,
+            &accepted,
+            json!([{ "namespace": "b", "name": "web", "port": 80 }]),
+            "x.test",
+            Ok("Deployment b/other"),
+        ),
+        (
+            json!(["x.test"]),
+            &any,
+            &accepted,
+            json!([{ "namespace": "c", "name": "web", "port": 80 }]),
+            "x.test",
+            none,
+        ),
+    ] {
+        let case = format!("{host} of {hostnames} {parent} {conditions} {backends}");
+        fn object<K: serde::de::DeserializeOwned>(json: Value) -> K {
+            serde_json::from_value(json).expect("an object")
+        }
+        let route = object(json!({
+            "metadata": { "namespace": "a", "name": "tool", "generation": 2 },
+            "spec": { "parentRefs": [parent], "hostnames": hostnames, "rules": [{ "backendRefs": backends }] },
+            "status": { "parents": [{ "parentRef": parent, "controllerName": "x", "conditions": conditions }] },
+        }));
+        let all = json!({ "namespaces": { "from": "All" } });
+        let gateway = object(json!({
+            "metadata": { "namespace": "gw", "name": "web" },
+            "spec": { "listeners": [
+                { "name": "wild", "hostname": "*.wild.test", "port": 80, "protocol": "HTTP", "allowedRoutes": all },
+                { "name": "any", "port": 81, "protocol": "HTTP", "allowedRoutes": all },
+            ] },
+        }));
+        let grant = object(json!({
+            "metadata": { "namespace": "b", "name": "grant" },
+            "spec": {
+                "from": [{ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "a" }],
+                "to": [{ "group": "", "kind": "Service", "name": "web" }],
+            },
+        }));
+        let caches = Caches {
+            http_routes: Cache::of([route], "host", HttpRoute::parse),
+            gateways: Cache::of([gateway], "host", Gateway::parse),
+            grants: Cache::of([grant], "host", Grant::parse),
+            ..caches(&[
+                "service a/web",
+                "deployment a/front",
+                "slice a/web-unidler on=Deployment:front",
+                "service b/web",
+                "deployment b/other",
+                "slice b/web-unidler on=Deployment:other",
+                "service c/web",
+                "deployment c/other",
+                "slice c/web-unidler on=Deployment:other",
+            ])
+        };
+        let found = caches.find(&Host::parse(host).expect("a host"));
+        let found = found.map(|found| found.workloads[0].to_string());
+        assert_eq!(
+            found.as_deref().map_err(|error| error.reason),
+            expected,
+            "{case}"
+        );
+    }
 }

@@ -1,6 +1,7 @@
 //! A route: which hosts it serves, and to which Services and ports it leads them. Another kind of route is another file
 //! below this one.
 
+pub(crate) mod http_route;
 mod ingress;
 
 use k8s_openapi::jiff::Timestamp;
@@ -28,6 +29,7 @@ pub(crate) enum RouteKind {
         /// The name of its class.
         class: Option<Box<str>>,
     },
+    HttpRoute,
 }
 
 impl RouteKind {
@@ -35,6 +37,7 @@ impl RouteKind {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "Ingress",
+            Self::HttpRoute => "HTTPRoute",
         }
     }
 
@@ -42,6 +45,7 @@ impl RouteKind {
     pub(crate) fn resource(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "ingress",
+            Self::HttpRoute => "httproute",
         }
     }
 }
@@ -92,6 +96,7 @@ impl Route {
     pub(crate) fn serves(&self, rule: &Rule, host: &Host) -> bool {
         match self.kind {
             RouteKind::Ingress { .. } => host.is_served_by(&rule.host),
+            RouteKind::HttpRoute => common(&rule.host, host.as_str()) == Some(host.as_str()),
         }
     }
 
@@ -106,5 +111,48 @@ impl Route {
             .chain(&self.others)
             .filter(move |backend| backend.is_of(namespace, service))
             .map(|backend| &backend.port)
+    }
+}
+
+/// The hosts that two names or wildcards have in common, as a name or wildcard. In the Gateway API, a wildcard is for any
+/// number of labels ([Hostname]).
+///
+/// [Hostname]: https://gateway-api.sigs.k8s.io/reference/spec/#hostname
+fn common<'a>(a: &'a str, b: &'a str) -> Option<&'a str> {
+    let covers = |wildcard: &str, name: &str| {
+        wildcard == name
+            || wildcard.strip_prefix('*').is_some_and(|rest| {
+                rest.is_empty() || (name.len() > rest.len() && name.ends_with(rest))
+            })
+    };
+    if covers(a, b) {
+        Some(b)
+    } else {
+        covers(b, a).then_some(a)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_common_hosts_of_two_names_are_those_of_the_narrower_one() {
+        for (a, b, expected) in [
+            ("a.example", "a.example", Some("a.example")),
+            ("a.example", "b.example", None),
+            ("*.example", "a.example", Some("a.example")),
+            ("*.example", "a.b.example", Some("a.b.example")),
+            ("*.example", "example", None),
+            ("*.example", "an-example", None),
+            ("*.example", "*.b.example", Some("*.b.example")),
+            ("*.a.example", "*.b.example", None),
+            ("*", "a.example", Some("a.example")),
+            ("*", "*.example", Some("*.example")),
+            ("*", "*", Some("*")),
+        ] {
+            assert_eq!(common(a, b), expected, "{a} {b}");
+            assert_eq!(common(b, a), expected, "{b} {a}");
+        }
     }
 }

@@ -1,0 +1,99 @@
+//! What says which hosts and Services an `HTTPRoute` has in truth: Gateways and `ReferenceGrant`s.
+
+use super::gateway_api::{self, GROUP, GroupKind};
+
+/// A Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Gateway {
+    /// Those that take `HTTPRoute`s.
+    pub(crate) listeners: Box<[Listener]>,
+}
+
+/// A listener of a Gateway.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Listener {
+    pub(crate) name: Box<str>,
+    pub(crate) port: i32,
+    /// The hosts that it takes, perhaps a wildcard; `None` is all.
+    pub(crate) hostname: Option<Box<str>>,
+    /// Whether it takes routes of other namespaces.
+    pub(crate) is_for_all: bool,
+}
+
+impl Gateway {
+    pub(crate) fn parse(gateway: gateway_api::Gateway) -> Self {
+        let listeners = gateway.spec.listeners.into_iter().filter_map(Listener::of);
+        Self {
+            listeners: listeners.collect(),
+        }
+    }
+}
+
+impl Listener {
+    fn of(listener: gateway_api::Listener) -> Option<Self> {
+        let allowed = listener.allowed_routes;
+        let is_http = matches!(&*listener.protocol, "HTTP" | "HTTPS");
+        let takes_kind =
+            allowed.kinds.is_empty() || allowed.kinds.iter().any(|kind| kind.kind == "HTTPRoute");
+        let is_for_all = match allowed.namespaces.from.as_deref() {
+            None | Some("Same") => false,
+            Some("None") => return None,
+            // The labels of namespaces are not looked at: that the route has been accepted has to do.
+            Some(_) => true,
+        };
+        (is_http && takes_kind).then(|| Self {
+            name: listener.name.into(),
+            port: listener.port,
+            hostname: listener
+                .hostname
+                .filter(|hostname| !hostname.is_empty())
+                .map(|hostname| hostname.to_ascii_lowercase().into()),
+            is_for_all,
+        })
+    }
+}
+
+/// A `ReferenceGrant`: which Services of its own namespace the `HTTPRoute`s of others may lead to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// The namespaces of such routes.
+    from: Box<[Box<str>]>,
+    to: Granted,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Granted {
+    All,
+    Named(Box<[Box<str>]>),
+}
+
+impl Grant {
+    pub(crate) fn parse(grant: gateway_api::ReferenceGrant) -> Self {
+        let is_a = |object: &GroupKind, group: &str, kind: &str| {
+            object.group.as_deref().unwrap_or_default() == group && object.kind == kind
+        };
+        let from = grant.spec.from.into_iter();
+        let from = from.filter(|from| is_a(from, GROUP, "HTTPRoute"));
+        let to = grant.spec.to.into_iter();
+        // One for all has no name.
+        let named: Option<_> = to
+            .filter(|to| is_a(to, "", "Service"))
+            .map(|to| to.name.filter(|name| !name.is_empty()).map(Into::into))
+            .collect();
+        Self {
+            from: from
+                .filter_map(|from| from.namespace.map(Into::into))
+                .collect(),
+            to: named.map_or(Granted::All, Granted::Named),
+        }
+    }
+
+    /// Whether the routes of a namespace may lead to a Service.
+    pub(crate) fn grants(&self, from: &str, service: &str) -> bool {
+        let is_granted = match &self.to {
+            Granted::All => true,
+            Granted::Named(names) => names.iter().any(|name| **name == *service),
+        };
+        is_granted && self.from.iter().any(|namespace| **namespace == *from)
+    }
+}

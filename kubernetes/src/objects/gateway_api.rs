@@ -1,0 +1,181 @@
+//! The kinds of the Gateway API that routes need, with no more of each than is used. The crate `gateway-api` has all of them,
+//! but for a client of another version.
+
+use std::borrow::Cow;
+
+use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use kube::Resource;
+use serde::Deserialize;
+
+/// The group of these kinds.
+pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
+
+macro_rules! resource {
+    ($object:ty, $kind:literal, $plural:literal, $version:literal) => {
+        impl Resource for $object {
+            type DynamicType = ();
+            type Scope = NamespaceResourceScope;
+
+            fn kind((): &()) -> Cow<'_, str> {
+                $kind.into()
+            }
+
+            fn group((): &()) -> Cow<'_, str> {
+                GROUP.into()
+            }
+
+            fn version((): &()) -> Cow<'_, str> {
+                $version.into()
+            }
+
+            fn plural((): &()) -> Cow<'_, str> {
+                $plural.into()
+            }
+
+            fn meta(&self) -> &ObjectMeta {
+                &self.metadata
+            }
+
+            fn meta_mut(&mut self) -> &mut ObjectMeta {
+                &mut self.metadata
+            }
+        }
+    };
+}
+
+resource!(HttpRoute, "HTTPRoute", "httproutes", "v1");
+resource!(Gateway, "Gateway", "gateways", "v1");
+resource!(
+    ReferenceGrant,
+    "ReferenceGrant",
+    "referencegrants",
+    "v1beta1"
+);
+
+/// An [HTTPRoute](https://gateway-api.sigs.k8s.io/reference/spec/#httproute).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HttpRoute {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: HttpRouteSpec,
+    pub(crate) status: HttpRouteStatus,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct HttpRouteSpec {
+    pub(crate) parent_refs: Vec<ParentRef>,
+    pub(crate) hostnames: Vec<String>,
+    pub(crate) rules: Vec<HttpRouteRule>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ParentRef {
+    pub(crate) group: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) section_name: Option<String>,
+    pub(crate) port: Option<i32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct HttpRouteRule {
+    pub(crate) backend_refs: Vec<BackendRef>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct BackendRef {
+    pub(crate) group: Option<String>,
+    pub(crate) kind: Option<String>,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: String,
+    pub(crate) port: Option<i32>,
+    pub(crate) weight: Option<i32>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct HttpRouteStatus {
+    pub(crate) parents: Vec<ParentStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct ParentStatus {
+    pub(crate) parent_ref: ParentRef,
+    pub(crate) conditions: Vec<Condition>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Condition {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) status: String,
+}
+
+/// A [Gateway](https://gateway-api.sigs.k8s.io/reference/spec/#gateway).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Gateway {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: GatewaySpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct GatewaySpec {
+    pub(crate) listeners: Vec<Listener>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Listener {
+    pub(crate) name: String,
+    pub(crate) hostname: Option<String>,
+    pub(crate) port: i32,
+    pub(crate) protocol: String,
+    pub(crate) allowed_routes: AllowedRoutes,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct AllowedRoutes {
+    pub(crate) namespaces: RouteNamespaces,
+    pub(crate) kinds: Vec<GroupKind>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct RouteNamespaces {
+    pub(crate) from: Option<String>,
+}
+
+/// A kind of object, and perhaps one namespace or one name.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct GroupKind {
+    pub(crate) group: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+}
+
+/// A [ReferenceGrant](https://gateway-api.sigs.k8s.io/reference/spec/#referencegrant).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReferenceGrant {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: ReferenceGrantSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ReferenceGrantSpec {
+    pub(crate) from: Vec<GroupKind>,
+    pub(crate) to: Vec<GroupKind>,
+}
