@@ -17,9 +17,8 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use crate::{
-    caches::{Caches, Listed},
+    caches::{Caches, Listed, ours},
     client::{CONNECT_TIMEOUT, UNUSABLE, configuration, is_absent},
-    diversion::slice::{MANAGED_BY, MANAGER},
     listing::Listing,
     rights::{RIGHTS, Right, ServiceAccount},
     settings::ClusterSettings,
@@ -66,7 +65,7 @@ impl ApiServer {
     /// If they cannot be listed.
     pub async fn listing(&self, settings: &ClusterSettings) -> anyhow::Result<Listing> {
         let cannot = |kinds: &str| format!("cannot list the {kinds} of the cluster");
-        let ours = format!("{MANAGED_BY}={MANAGER}");
+        let ours = ours(settings);
         let everything = ListParams::default();
         let listed = Listed {
             ingresses: self

@@ -17,7 +17,7 @@ use unidler::progress::Reason;
 
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
-    diversion::slice::{MANAGED_BY, MANAGER, Slice, WorkloadName},
+    diversion::slice::{MANAGED_BY, Slice, WorkloadName},
     objects::{
         Destination, Gateway, Grant, HttpRoute, Route, Service, Workload, WorkloadKind, gateway_api,
     },
@@ -27,6 +27,8 @@ use crate::{
 /// All that apps are found in.
 #[derive(Debug)]
 pub(crate) struct Caches {
+    /// What unidler calls itself.
+    pub(crate) manager: Box<str>,
     pub(crate) ingresses: Cache<Route>,
     pub(crate) http_routes: Cache<HttpRoute>,
     pub(crate) gateways: Cache<Gateway>,
@@ -53,8 +55,9 @@ pub(crate) struct Listed {
 
 impl Caches {
     /// Empty ones. Whoever listens is told after every change of one.
-    pub(crate) fn new(changed: &watch::Sender<()>) -> Self {
+    pub(crate) fn new(changed: &watch::Sender<()>, settings: &ClusterSettings) -> Self {
         Self {
+            manager: settings.manager().into(),
             ingresses: Cache::new(changed.clone()),
             http_routes: Cache::new(changed.clone()),
             gateways: Cache::new(changed.clone()),
@@ -79,13 +82,19 @@ impl Caches {
             slices,
         } = listed;
         let (key_label, own) = (&settings.key_label, settings.own_service());
+        let manager = settings.manager();
         Self {
+            manager: manager.into(),
             ingresses: Cache::of(ingresses, key_label, Route::of_ingress),
             http_routes: Cache::of(http_routes, key_label, HttpRoute::parse),
             gateways: Cache::of(gateways, key_label, Gateway::parse),
             grants: Cache::of(grants, key_label, Grant::parse),
-            deployments: Cache::of(deployments, key_label, Workload::parse),
-            stateful_sets: Cache::of(stateful_sets, key_label, Workload::parse_stateful_set),
+            deployments: Cache::of(deployments, key_label, |each| {
+                Workload::parse(each, manager)
+            }),
+            stateful_sets: Cache::of(stateful_sets, key_label, |each| {
+                Workload::parse_stateful_set(each, manager)
+            }),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
             slices: Cache::of(slices, key_label, Slice::parse),
         }
@@ -94,7 +103,8 @@ impl Caches {
     /// Keeps them as the API server has them, for ever.
     pub(crate) async fn fill(&self, client: &Client, settings: &ClusterSettings) {
         let (key_label, own) = (&settings.key_label, settings.own_service());
-        let ours = format!("{MANAGED_BY}={MANAGER}");
+        let ours = ours(settings);
+        let manager = settings.manager();
         tokio::join!(
             self.ingresses.fill(
                 Api::<KubeIngress>::all(client.clone()),
@@ -124,13 +134,13 @@ impl Caches {
                 Api::<KubeDeployment>::all(client.clone()),
                 None,
                 key_label,
-                Workload::parse,
+                |each| Workload::parse(each, manager),
             ),
             self.stateful_sets.fill(
                 Api::<KubeStatefulSet>::all(client.clone()),
                 None,
                 key_label,
-                Workload::parse_stateful_set,
+                |each| Workload::parse_stateful_set(each, manager),
             ),
             self.services.fill(
                 Api::<KubeService>::all(client.clone()),
@@ -199,12 +209,14 @@ impl Caches {
         let own = self
             .services
             .named(&settings.service_namespace, &settings.service_name)?;
-        own.value.destination()
+        own.value.destination(&self.manager)
     }
 
     /// The slice of a Service.
     pub(crate) fn slice_of(&self, namespace: &str, service: &str) -> Option<Arc<Cached<Slice>>> {
-        let slice = self.slices.named(namespace, &Slice::name_of(service))?;
+        let slice = self
+            .slices
+            .named(namespace, &Slice::name_of(service, &self.manager))?;
         (*slice.value.service == *service).then_some(slice)
     }
 
@@ -242,6 +254,11 @@ impl Caches {
             }
         }
     }
+}
+
+/// The label selector of unidler's own slices.
+pub(crate) fn ours(settings: &ClusterSettings) -> String {
+    format!("{MANAGED_BY}={}", settings.manager())
 }
 
 impl Kept for Route {

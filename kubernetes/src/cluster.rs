@@ -62,9 +62,9 @@ impl KubernetesCluster {
         settings: ClusterSettings,
     ) -> Self {
         Self {
-            observer: Arc::new(Observer::new(watching, settings)),
             notes: Arc::new(Notes::new(writing.clone())),
-            writer: Writer::new(writing),
+            writer: Writer::new(writing, &settings),
+            observer: Arc::new(Observer::new(watching, settings)),
         }
     }
 

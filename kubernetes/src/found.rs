@@ -234,7 +234,10 @@ mod tests {
         let workload = |name: &str| {
             let labels = json!({ "app": name });
             let spec = json!({ "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels } } });
-            cached(name, Workload::parse(object(json!({ "spec": spec }))))
+            cached(
+                name,
+                Workload::parse(object(json!({ "spec": spec })), "unidler"),
+            )
         };
         let rule = |host: &str, services: &[&str]| {
             let path = |name: &&str| json!({ "backend": { "service": { "name": name, "port": { "name": "http" } } } });

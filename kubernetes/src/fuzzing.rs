@@ -136,7 +136,7 @@ pub fn annotations(data: &[u8]) {
     // As text that is JSON, with fields that nobody thought of.
     if let Ok(deployment) = serde_json::from_slice(data) {
         check(
-            &Workload::parse(deployment),
+            &Workload::parse(deployment, "unidler"),
             &Service::parse(Default::default(), &own()),
             10,
             Duration::ZERO,
@@ -144,7 +144,7 @@ pub fn annotations(data: &[u8]) {
     }
     if let Ok(service) = serde_json::from_slice(data) {
         check(
-            &Workload::parse(Default::default()),
+            &Workload::parse(Default::default(), "unidler"),
             &Service::parse(service, &own()),
             10,
             Duration::ZERO,
@@ -161,7 +161,7 @@ pub fn annotations(data: &[u8]) {
         let deployment = serde_json::from_value(written.deployment()).expect("a Deployment");
         let service = serde_json::from_value(written.service()).expect("a Service");
         check(
-            &Workload::parse(deployment),
+            &Workload::parse(deployment, "unidler"),
             &Service::parse(service, &own()),
             written.max_replicas,
             written.took,

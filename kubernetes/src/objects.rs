@@ -29,9 +29,6 @@ pub(crate) use self::{
     workload::{Workload, WorkloadKind},
 };
 
-/// The name under which the API server notes our changes in `managedFields`.
-pub(crate) const FIELD_MANAGER: &str = "unidler";
-
 /// The label of a Deployment that is idled; its value is then `true`.
 pub(crate) const IDLED: &str = "mojanalytics.xyz/idled";
 /// The annotation of an idled Deployment that tells when that was, in ISO 8601.

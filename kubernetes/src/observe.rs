@@ -67,8 +67,8 @@ impl Observer {
         let (changed, _) = watch::channel(());
         Self {
             client,
+            caches: Caches::new(&changed, &settings),
             settings,
-            caches: Caches::new(&changed),
             changed,
             doubts: Doubts::default(),
             said: Mutex::default(),

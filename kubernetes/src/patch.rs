@@ -19,15 +19,16 @@ use serde_json::{Value, json};
 use crate::{
     cache::Cached,
     objects::{
-        FIELD_MANAGER, IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service,
-        ServiceWhenUnidled, WAKE_SECONDS, Workload,
+        IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
+        WAKE_SECONDS, Workload,
     },
     target::{PORT, Target},
 };
 
-pub(crate) fn params() -> PatchParams {
+/// `manager` is the name under which the API server notes the change in `managedFields`.
+pub(crate) fn params(manager: &str) -> PatchParams {
     PatchParams {
-        field_manager: Some(FIELD_MANAGER.into()),
+        field_manager: Some(manager.into()),
         ..PatchParams::default()
     }
 }
@@ -213,7 +214,10 @@ mod tests {
             },
             "spec": { "replicas": 0, "selector": {}, "template": {} },
         });
-        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
+        Workload::parse(
+            serde_json::from_value(json).expect("a Deployment"),
+            "unidler",
+        )
     }
 
     #[test]

@@ -18,6 +18,12 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
+    /// What unidler calls itself as the keeper of slices and in `managedFields`: two releases in one cluster have Services of
+    /// two names.
+    pub(crate) fn manager(&self) -> &str {
+        &self.service_name
+    }
+
     pub(crate) fn own_service(&self) -> OwnService {
         OwnService {
             name: self.service_name.clone(),

@@ -30,6 +30,7 @@ use crate::{
     objects::{Destination, Service, Workload, WorkloadKind},
     patch::{clear_idled, divert, idle, params, restore_service, scale, scale_to_zero, scale_up},
     retry_after::retry_after,
+    settings::ClusterSettings,
 };
 
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
@@ -42,6 +43,7 @@ const BY: &str = "cli";
 #[derive(Clone)]
 pub(crate) struct Writer {
     client: Client,
+    params: PatchParams,
     /// How idled apps lead their visitors here, if this idles any.
     handover: Option<Handover>,
 }
@@ -53,9 +55,10 @@ impl fmt::Debug for Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(client: Client) -> Self {
+    pub(crate) fn new(client: Client, settings: &ClusterSettings) -> Self {
         Self {
             client,
+            params: params(settings.manager()),
             handover: None,
         }
     }
@@ -92,21 +95,25 @@ impl Writer {
                 (Write::Scale { replicas, .. }, Some(workload), _) => {
                     if found.recorded(workload).is_some() || workload.value.taken.is_some() {
                         let patch = Patch::Merge(scale_up(&workload.value, *replicas));
-                        self.scale(workload, &params(), patch).await
+                        self.scale(workload, &self.params, patch).await
                     } else {
                         self.patch_deployment(workload, scale(&workload.value, *replicas))
                             .await
                     }
                 }
-                (Write::Idle { .. }, Some(workload), _) => {
-                    if found.recorded(workload).is_some() {
-                        let patch = Patch::Apply(scale_to_zero(workload));
-                        self.scale(workload, &params().force(), patch).await
-                    } else {
+                (Write::Idle { .. }, Some(workload), _) => match self.handover {
+                    Some(Handover::ExternalName(_)) => {
                         self.patch_deployment(workload, idle(&workload.value, Timestamp::now()))
                             .await
                     }
-                }
+                    _ if found.recorded(workload).is_some() => {
+                        let patch = Patch::Apply(scale_to_zero(workload));
+                        self.scale(workload, &self.params.clone().force(), patch)
+                            .await
+                    }
+                    // Somebody has taken the slice away, and with it the record.
+                    _ => Err(ApplyError::Conflict),
+                },
                 (Write::ClearIdled { took, .. }, Some(workload), _) => {
                     self.patch_deployment(workload, clear_idled(&workload.value, *took))
                         .await
@@ -209,7 +216,7 @@ impl Writer {
     async fn create_slice(&self, namespace: &str, slice: &EndpointSlice) -> Result<(), ApplyError> {
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
         let params = PostParams {
-            field_manager: params().field_manager,
+            field_manager: self.params.field_manager.clone(),
             ..PostParams::default()
         };
         let created = api.create(&params, slice).await.map_err(classify)?;
@@ -222,7 +229,7 @@ impl Writer {
             namespace, name, ..
         } = slice;
         let api: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
-        api.patch(name, &params(), &Patch::Merge(patch))
+        api.patch(name, &self.params, &Patch::Merge(patch))
             .await
             .map_err(classify)?;
         info!(%namespace, slice = %name, "patched {slice}");
@@ -253,7 +260,7 @@ impl Writer {
             namespace, name, ..
         } = deployment;
         let api: Api<KubeDeployment> = Api::namespaced(self.client.clone(), namespace);
-        api.patch(name, &params(), &Patch::<()>::Json(patch))
+        api.patch(name, &self.params, &Patch::<()>::Json(patch))
             .await
             .map_err(classify)?;
         info!(%namespace, deployment = %name, "patched Deployment {namespace}/{name}");
@@ -269,7 +276,7 @@ impl Writer {
             namespace, name, ..
         } = service;
         let api: Api<KubeService> = Api::namespaced(self.client.clone(), namespace);
-        api.patch(name, &params(), &Patch::Merge(patch))
+        api.patch(name, &self.params, &Patch::Merge(patch))
             .await
             .map_err(classify)?;
         info!(%namespace, service = %name, "patched Service {namespace}/{name}");

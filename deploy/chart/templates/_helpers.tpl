@@ -18,7 +18,7 @@ app.kubernetes.io/name: {{ include "name" . }}
 
 {{- /* What keeps the EndpointSlices of this release, and what their names end in. */ -}}
 {{- define "manager" -}}
-{{ include "name" . }}
+{{ include "service" . }}
 {{- end -}}
 
 {{- /* The port of an option that may have an address before it. */ -}}

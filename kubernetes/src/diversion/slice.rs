@@ -19,8 +19,6 @@ use crate::{
     objects::{Destination, Service, WakeSeconds, Workload, WorkloadKind, annotation, label},
 };
 
-/// What unidler calls itself in [`MANAGED_BY`].
-pub(crate) const MANAGER: &str = "unidler";
 /// The label that says who keeps a slice.
 pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The label that says of which Service a slice is.
@@ -207,9 +205,9 @@ impl Slice {
         }
     }
 
-    /// The name of the slice of a Service.
-    pub(crate) fn name_of(service: &str) -> String {
-        format!("{service}-{MANAGER}")
+    /// The name of the slice of a Service, which ends in that of its keeper.
+    pub(crate) fn name_of(service: &str, manager: &str) -> String {
+        format!("{service}-{manager}")
     }
 
     /// The merge patch that leads the visitors to the app again.
@@ -277,9 +275,9 @@ pub(crate) fn first(
     let is_ipv6 = destination.address(service)?.is_ipv6();
     slice["addressType"] = json!(if is_ipv6 { "IPv6" } else { "IPv4" });
     slice["metadata"] = json!({
-        "name": Slice::name_of(name),
+        "name": Slice::name_of(name, &destination.manager),
         "namespace": namespace,
-        "labels": { SERVICE_NAME: name, MANAGED_BY: MANAGER },
+        "labels": { SERVICE_NAME: name, MANAGED_BY: destination.manager },
         "annotations": { RECORD: json!(record).to_string() },
     });
     serde_json::from_value(slice).ok()

@@ -11,7 +11,7 @@ use super::checks::{NotPlanned, undone};
 use crate::{
     cache::Cached,
     caches::Caches,
-    diversion::slice::{self, Record, Recorded, Slice},
+    diversion::slice::{self, Record, Recorded},
     found::Found,
     objects::{PointsAt, Service, Unfit, Workload},
     patch::scale_to_zero,
@@ -165,12 +165,10 @@ impl SlicePlan {
 
     /// The command that takes the slices away.
     fn removal(&self) -> String {
-        let namespaces = self.found.services.first();
-        let namespace = namespaces.map_or("", |service| &service.namespace);
-        let services = self.found.services.iter();
-        let names: Vec<_> = services
-            .map(|service| Slice::name_of(&service.name))
-            .collect();
+        let metadata = self.slices.iter().map(|slice| &slice.metadata);
+        let namespace = metadata.clone().find_map(|each| each.namespace.as_deref());
+        let namespace = namespace.unwrap_or_default();
+        let names: Vec<_> = metadata.filter_map(|each| each.name.as_deref()).collect();
         format!(
             "kubectl -n {namespace} delete endpointslice {}",
             names.join(" ")

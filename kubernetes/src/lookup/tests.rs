@@ -83,8 +83,12 @@ fn caches(cluster: &[&str]) -> Caches {
     };
     Caches {
         ingresses: Cache::of(objects(ingresses), "host", Route::of_ingress),
-        deployments: Cache::of(objects(deployments), "host", Workload::parse),
-        stateful_sets: Cache::of(objects(stateful_sets), "host", Workload::parse_stateful_set),
+        deployments: Cache::of(objects(deployments), "host", |each| {
+            Workload::parse(each, "unidler")
+        }),
+        stateful_sets: Cache::of(objects(stateful_sets), "host", |each| {
+            Workload::parse_stateful_set(each, "unidler")
+        }),
         services: Cache::of(objects(services), "host", |service| {
             Service::parse(service, &own)
         }),

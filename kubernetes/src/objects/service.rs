@@ -53,6 +53,8 @@ impl OwnService {
 /// Where a slice of unidler's own has to lead: its own Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
+    /// What unidler calls itself there: the name of the Service.
+    pub(crate) manager: String,
     /// Its addresses inside the cluster, at most one of each family.
     pub(crate) addresses: Vec<IpAddr>,
     /// Its port.
@@ -198,13 +200,14 @@ impl Service {
     }
 
     /// Where slices have to lead, if this is unidler's own Service: to its port `http`, else its first one.
-    pub(crate) fn destination(&self) -> Option<Destination> {
+    pub(crate) fn destination(&self, manager: &str) -> Option<Destination> {
         let own = self.own.as_ref()?;
         let named = own
             .tcp_ports()
             .find(|port| port.name.as_deref() == Some("http"));
         let port = named.or_else(|| own.tcp_ports().next())?.port;
         (!own.ips.is_empty()).then(|| Destination {
+            manager: manager.to_owned(),
             addresses: own.ips.to_vec(),
             port,
         })
@@ -517,7 +520,10 @@ mod tests {
     use crate::objects::Route;
 
     fn deployment(json: Value) -> Workload {
-        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
+        Workload::parse(
+            serde_json::from_value(json).expect("a Deployment"),
+            "unidler",
+        )
     }
 
     fn service(metadata: Value, spec: Value) -> Service {

@@ -18,9 +18,8 @@ use unidler::{
 };
 
 use super::{
-    FIELD_MANAGER, IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS,
-    annotation, keeper::Keeper, label, labels::Labels, refusal::refusal, title,
-    wake_seconds::WakeSeconds,
+    IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
+    keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
 };
 
 /// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
@@ -103,7 +102,8 @@ struct Status {
 }
 
 impl Workload {
-    pub(crate) fn parse(deployment: KubeDeployment) -> Self {
+    /// `manager` is what unidler calls itself.
+    pub(crate) fn parse(deployment: KubeDeployment, manager: &str) -> Self {
         let KubeDeployment {
             metadata,
             spec,
@@ -128,10 +128,11 @@ impl Workload {
             selector,
             template,
             &status,
+            manager,
         )
     }
 
-    pub(crate) fn parse_stateful_set(set: KubeStatefulSet) -> Self {
+    pub(crate) fn parse_stateful_set(set: KubeStatefulSet, manager: &str) -> Self {
         let KubeStatefulSet {
             metadata,
             spec,
@@ -156,6 +157,7 @@ impl Workload {
             selector,
             template,
             &status,
+            manager,
         )
     }
 
@@ -166,6 +168,7 @@ impl Workload {
         selector: LabelSelector,
         pods: PodTemplateSpec,
         status: &Status,
+        manager: &str,
     ) -> Self {
         let generation = metadata.generation.unwrap_or_default();
         let is_current = status.generation.unwrap_or_default() >= generation;
@@ -190,7 +193,8 @@ impl Workload {
             wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
             // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
             replicas: replicas.map_or(1, count),
-            taken: (replicas == Some(0) && is_taken(metadata)).then(|| last_applied(metadata)),
+            taken: (replicas == Some(0) && is_taken(metadata, manager))
+                .then(|| last_applied(metadata)),
             ready: if is_current {
                 status.ready.map_or(0, count)
             } else {
@@ -375,11 +379,11 @@ fn trouble_of(
 }
 
 /// Whether unidler has applied the number of replicas, and nobody has set it since.
-fn is_taken(metadata: &ObjectMeta) -> bool {
+fn is_taken(metadata: &ObjectMeta, manager: &str) -> bool {
     let mut entries = metadata.managed_fields.iter().flatten();
     entries.any(|entry| {
         let replicas = || entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas");
-        entry.manager.as_deref() == Some(FIELD_MANAGER)
+        entry.manager.as_deref() == Some(manager)
             && entry.operation.as_deref() == Some("Apply")
             && replicas().is_some()
     })
@@ -424,7 +428,10 @@ mod tests {
     use super::*;
 
     fn deployment(json: Value) -> Workload {
-        Workload::parse(serde_json::from_value(json).expect("a Deployment"))
+        Workload::parse(
+            serde_json::from_value(json).expect("a Deployment"),
+            "unidler",
+        )
     }
 
     fn idled(annotations: Value) -> Workload {

@@ -145,7 +145,10 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         domain: "cluster.local".into(),
     };
     let (name, namespace) = cached("tool");
-    let deployment = Workload::parse(serde_json::from_value(deployment).expect("a Deployment"));
+    let deployment = Workload::parse(
+        serde_json::from_value(deployment).expect("a Deployment"),
+        "unidler",
+    );
     let service = Service::parse(
         serde_json::from_value(json!({ "metadata": {}, "spec": spec })).expect("a Service"),
         &own,

@@ -131,7 +131,7 @@ fn a_wake_up_gives_back_what_idling_took() {
 
     let mut deployment = app().deployment;
     json_patch::patch(&mut deployment, &plan.scale).expect("the conditions hold");
-    let deployment = Workload::parse(object(&deployment));
+    let deployment = Workload::parse(object(&deployment), "unidler");
     assert!(deployment.idled && deployment.replicas == 0);
     assert_eq!(deployment.replicas_to_restore(10), 3);
 
