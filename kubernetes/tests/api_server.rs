@@ -328,8 +328,8 @@ async fn nothing_is_said_of_any_app_before_the_first_lists_are_complete() {
 #[tokio::test]
 async fn a_permission_that_is_missing_is_told_as_such() {
     for code in [401, 403] {
-        // Twice for each of the three lists.
-        let faults = VecDeque::from(vec![Fault::Status(code, "User \"unidler\" may not", 0); 6]);
+        // Twice for each of the five lists.
+        let faults = VecDeque::from(vec![Fault::Status(code, "User \"unidler\" may not", 0); 10]);
         let world = World::new(Script {
             lists: faults,
             ..Script::default()
@@ -339,7 +339,7 @@ async fn a_permission_that_is_missing_is_told_as_such() {
             world
                 .cluster
                 .not_ready()
-                .is_some_and(|why| why.starts_with("there is no permission to list "))
+                .is_some_and(|why| why.contains("there is no permission to list "))
         };
         let is_told =
             |observation: &Observation| *observation == Err(Reason::PermissionMissing) && why();
