@@ -341,8 +341,12 @@ impl Kept for Slice {
         "EndpointSlice"
     }
 
-    fn terms(_: &Cached<Self>) -> Vec<String> {
-        Vec::new()
+    /// The workloads that it records.
+    fn terms(slice: &Cached<Self>) -> Vec<String> {
+        let recorded = slice.value.recorded().iter();
+        recorded
+            .map(|recorded| of_namespace(&slice.namespace, &recorded.workload.name))
+            .collect()
     }
 }
 

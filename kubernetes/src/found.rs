@@ -24,7 +24,7 @@ pub(crate) struct Found {
     pub(crate) services: Vec<Arc<Cached<Service>>>,
     /// What runs behind them.
     pub(crate) workloads: Vec<Arc<Cached<Workload>>>,
-    /// The slices of unidler's own that its Services have.
+    /// The slices of unidler's own that its Services have, and others that say how many replicas its workloads had.
     pub(crate) slices: Vec<Arc<Cached<Slice>>>,
 }
 
@@ -72,6 +72,19 @@ impl Found {
             .filter(|slice| service.value.points_at == PointsAt::Pods && slice.value.diverts())
     }
 
+    /// Whether whatever endpoints a Service has are none of an app that is up.
+    pub(crate) fn is_down(&self, service: &Cached<Service>) -> bool {
+        let mut workloads = self.workloads.iter();
+        match service.value.points_at {
+            PointsAt::Unidler => true,
+            PointsAt::Pods => {
+                self.diverting(service).is_some()
+                    && workloads.all(|workload| workload.value.replicas == 0)
+            }
+            PointsAt::Elsewhere => false,
+        }
+    }
+
     /// What a workload was before it was idled, if a slice that leads visitors here says so.
     pub(crate) fn recorded(&self, workload: &Cached<Workload>) -> Option<&Recorded> {
         let diverting = self
@@ -80,20 +93,26 @@ impl Found {
             .filter_map(|service| self.diverting(service));
         let records = diverting.filter_map(|slice| slice.value.record.as_deref());
         let mut workloads = records.flat_map(|record| &record.workloads);
-        workloads.find(|recorded| {
-            recorded.workload.kind == workload.value.kind.name()
-                && recorded.workload.name == workload.name
-        })
+        workloads.find(|recorded| recorded.workload.is_of(workload))
+    }
+
+    /// How many replicas a workload had until unidler took them: as any slice has it, else as far as the workload itself shows.
+    pub(crate) fn taken(&self, workload: &Cached<Workload>) -> Option<u32> {
+        let own = workload.value.taken?;
+        let slices = self.slices.iter();
+        let recorded = slices.flat_map(|slice| slice.value.recorded());
+        let named = recorded.filter(|recorded| recorded.workload.is_of(workload));
+        Some(named.map(|recorded| recorded.replicas).max().unwrap_or(own))
     }
 
     /// How many replicas a workload gets back that unidler or another idler has put to sleep.
     pub(crate) fn replicas_to_restore(&self, workload: &Cached<Workload>, max: u32) -> Option<u32> {
         let recorded = self.recorded(workload).map(|recorded| recorded.replicas);
-        let workload = &workload.value;
         match recorded {
-            None if workload.idled => Some(workload.replicas_to_restore(max)),
-            None => workload.taken.map(|replicas| replicas.clamp(1, max)),
-            Some(replicas) => Some(replicas.clamp(1, max)),
+            None if workload.value.idled => Some(workload.value.replicas_to_restore(max)),
+            recorded => recorded
+                .or_else(|| self.taken(workload))
+                .map(|replicas| replicas.clamp(1, max)),
         }
     }
 
@@ -107,6 +126,15 @@ impl Found {
         workloads
             .filter(|workload| is_behind(&workload.value))
             .collect()
+    }
+
+    /// What a slice has to record of them.
+    pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
+        let record = |workload: &Cached<Workload>| {
+            let replicas = self.taken(workload).unwrap_or(workload.value.replicas);
+            Recorded::new(workload, replicas)
+        };
+        self.behind(service).into_iter().map(record).collect()
     }
 
     /// Whether the app behind a Service sleeps because of unidler, and nothing leads its visitors here any more.

@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use unidler::{app::AppId, host::Host, progress::Reason};
 
 pub(crate) use self::http_routes::Defect;
@@ -29,6 +29,9 @@ use crate::{
     found::Found,
     objects::{Backend, HttpRoute, PointsAt, Route, Service, Workload},
 };
+
+/// For how long after a wake-up an ingress may go on to send an app's visitors here.
+const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The longest value of a label.
 const MAX_LABEL: usize = 63;
@@ -214,7 +217,8 @@ impl Caches {
         // An exact host that leads to no app does not keep away an app that is here: anybody may have created that route.
         let mut leads_elsewhere = false;
         for served in &rules {
-            if let Some(found) = self.sliced(served, true) {
+            let sliced = self.sliced(served, true);
+            if let Some(found) = sliced.or_else(|| self.just_woken(served)) {
                 return found;
             }
             match self.decided(served, Some(host)) {
@@ -250,6 +254,20 @@ impl Caches {
         Some(self.of_services(namespace, &names))
     }
 
+    /// The same, if it was woken not long ago: what its ingress still sends here is not another app's.
+    fn just_woken(&self, served: &Served) -> Option<Result<Found, NotFound>> {
+        let now = Timestamp::now();
+        let is_recent = |slice: &Cached<Slice>| {
+            let history = slice.value.history.as_deref();
+            history.is_some_and(|history| now.duration_since(history.woken) < LATE)
+        };
+        self.sliced(served, false).filter(|found| {
+            found
+                .as_ref()
+                .is_ok_and(|found| found.slices.iter().any(|slice| is_recent(slice)))
+        })
+    }
+
     /// The app of some Services of a namespace. What runs behind them, their slices say; where they have none, what they
     /// select.
     pub(crate) fn of_services(
@@ -270,7 +288,7 @@ impl Caches {
         if services.is_empty() {
             return Err(gone(Reason::NoService, "Service", &joined));
         }
-        let slices: Vec<_> = names
+        let mut slices: Vec<_> = names
             .iter()
             .filter_map(|name| self.slice_of(namespace, name))
             .collect();
@@ -278,22 +296,33 @@ impl Caches {
             let slice = slices
                 .iter()
                 .find(|slice| *slice.value.service == *service.name);
-            let recorded = slice
-                .map(|slice| slice.value.workloads())
-                .unwrap_or_default();
-            if recorded.is_empty() {
-                return self.selected(service);
-            }
-            let workloads = recorded.into_iter();
+            // What is recorded but not selected any more counts as long as it sleeps because of that. Whoever can write a slice
+            // may not be allowed to scale.
+            let is_believed = |workload: &Workload| {
+                workload.taken.is_some() || workload.lacks(&service.value.selector).is_none()
+            };
+            let recorded = slice.iter().flat_map(|slice| slice.value.recorded());
+            let mut workloads = self.selected(service);
+            workloads.extend(
+                recorded
+                    .filter_map(|recorded| self.workload(namespace, &recorded.workload))
+                    .filter(|workload| is_believed(&workload.value)),
+            );
             workloads
-                .filter_map(|name| self.workload(namespace, name))
-                .collect()
         };
         let workloads: BTreeMap<_, _> = services
             .iter()
             .flat_map(behind)
             .map(|workload| (workload.to_string(), workload))
             .collect();
+        let taken = workloads.values();
+        for workload in taken.filter(|workload| workload.value.taken.is_some()) {
+            for slice in self.slices.get(&of_namespace(namespace, &workload.name)) {
+                if slices.iter().all(|own| own.name != slice.name) {
+                    slices.push(slice);
+                }
+            }
+        }
         if workloads.is_empty() {
             return Err(gone(Reason::NoWorkload, "what is behind Service", &joined));
         }
@@ -391,7 +420,7 @@ impl Caches {
             .map(Found::from);
         let slices = self.slices.all();
         let diverted = slices.iter().filter(|slice| slice.value.diverts());
-        let lost = self.lost(diverted.clone().map(|slice| &**slice));
+        let lost = self.lost();
         // Each Service by itself: what is half done of one is finished, whichever hosts lead to it.
         let diverted = diverted.filter_map(|slice| {
             let names = BTreeSet::from([&*slice.value.service]);
@@ -408,41 +437,61 @@ impl Caches {
         found.deployment.value.taken.is_some() || slice.is_some_and(|slice| slice.value.diverts())
     }
 
-    /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice.
-    fn lost<'a>(&self, diverted: impl Iterator<Item = &'a Cached<Slice>>) -> Vec<Found> {
-        let recorded: HashSet<_> = diverted
-            .flat_map(|slice| {
-                let workloads = slice.value.workloads().into_iter();
-                workloads.map(|each| (&*slice.namespace, &*each.kind, &*each.name))
-            })
-            .collect();
+    /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice, or another
+    /// Service leads to the same workload.
+    fn lost(&self) -> Vec<Found> {
         let all = [&self.deployments, &self.stateful_sets];
         let workloads = all.iter().flat_map(|cache| cache.all());
-        let lost = workloads.filter(|workload| {
+        let namespaces: HashSet<_> = workloads
+            .filter(|workload| workload.value.taken.is_some())
+            .map(|workload| workload.namespace.clone())
+            .collect();
+        let mut services = self.services.all();
+        services.retain(|service| {
             let Cached {
                 namespace,
                 name,
                 value,
                 ..
-            } = &**workload;
-            value.taken.is_some() && !recorded.contains(&(&**namespace, value.kind.name(), &**name))
+            } = &**service;
+            let is_diverted = || {
+                let slice = self.slice_of(namespace, name);
+                slice.is_some_and(|slice| slice.value.diverts())
+            };
+            namespaces.contains(namespace)
+                && value.unfit().is_none()
+                && !is_diverted()
+                && !self.routes_to(namespace, name).is_empty()
         });
-        let services = lost.flat_map(|workload| {
-            let mut services = self.services.all();
-            services.retain(|service| {
-                service.namespace == workload.namespace
-                    && !service.value.selector.is_empty()
-                    && workload.value.lacks(&service.value.selector).is_none()
-                    && !self.routes_to(&service.namespace, &service.name).is_empty()
-            });
-            services
-        });
-        let found = services.filter_map(|service| {
+        let found = services.into_iter().filter_map(|service| {
             let names = BTreeSet::from([&*service.name]);
             let found = self.of_services(&service.namespace, &names).ok()?;
             found.is_lost(&service).then_some(found)
         });
         found.collect()
+    }
+
+    /// A host that leads to a Service of an app, and to another Service that is awake: it would not work without the first.
+    pub(crate) fn shared(&self, found: &Found) -> Option<String> {
+        let hosts = found.hosts();
+        let rules = self.rules();
+        let mut others = rules.filter(|served| hosts.contains(&*served.rule));
+        let is_awake = |backend: &Backend| {
+            let Backend {
+                namespace, service, ..
+            } = backend;
+            let mut own = found.services.iter();
+            let slice = self.slice_of(namespace, service);
+            let named = self.services.named(namespace, service);
+            own.all(|own| !backend.is_of(&own.namespace, &own.name))
+                && named.is_some_and(|service| service.value.points_at == PointsAt::Pods)
+                && slice.is_none_or(|slice| !slice.value.diverts())
+        };
+        let other = others.find(|served| {
+            let backends = served.backends();
+            backends.into_iter().any(|(_, backend)| is_awake(backend))
+        });
+        other.map(|served| served.rule)
     }
 
     /// The hosts of rules that should lead to an app and do not, with why.

@@ -187,9 +187,9 @@ impl Observer {
                 replicas,
                 is_recent: is_marked && workload.is_marked_lately(now),
             });
-            let of_slices = found
-                .slices
-                .iter()
+            let own = found.services.iter();
+            let of_slices = own
+                .filter_map(|service| found.slice(service))
                 .filter_map(|slice| slice.value.wake_seconds.usual());
             Workload {
                 version: workload.version(),

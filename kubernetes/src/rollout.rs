@@ -39,7 +39,7 @@ use unidler::app::{Endpoints, ObjectId, Pods};
 use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
     found::Found,
-    objects::{PointsAt, Service, Workload, WorkloadKind},
+    objects::{Service, Workload, WorkloadKind},
     pods,
     retry_after::retry_after,
 };
@@ -126,7 +126,9 @@ impl Rollout {
             of.remember(&workload.value);
         }
         for (of, service) in iter::zip(&mut self.services, &found.services) {
-            of.remember(&service.value);
+            if found.is_down(service) {
+                of.remember();
+            }
         }
     }
 
@@ -259,10 +261,8 @@ impl EndpointsOf {
         }
     }
 
-    fn remember(&mut self, service: &Service) {
-        if let (PointsAt::Unidler, Seen::Known(slices)) =
-            (service.points_at, &*self.slices.latest.borrow())
-        {
+    fn remember(&mut self) {
+        if let Seen::Known(slices) = &*self.slices.latest.borrow() {
             self.before = slices.values().filter_map(version).collect();
         }
     }

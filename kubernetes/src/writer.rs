@@ -24,7 +24,7 @@ use crate::{
     cache::Cached,
     diversion::{
         Handover,
-        slice::{self, Record, Recorded, Slice},
+        slice::{self, Record, Slice},
     },
     found::Found,
     objects::{Destination, Service, Workload, WorkloadKind},
@@ -166,12 +166,7 @@ impl Writer {
             Handover::Slice => {
                 let nowhere = || invalid("unidler's own Service has no address for this Service");
                 let destination = destination.ok_or_else(nowhere)?;
-                let behind = found
-                    .behind(service)
-                    .into_iter()
-                    .map(Recorded::of)
-                    .collect();
-                let record = Record::new(behind, Timestamp::now(), BY);
+                let record = Record::new(found.to_record(service), Timestamp::now(), BY);
                 match found.slice(service) {
                     Some(slice) => {
                         let patch = slice.value.diverted(&service.value, destination, &record);

@@ -35,6 +35,8 @@ const WAKE_SECONDS: &str = "unidler/wake-seconds";
 pub(crate) struct Slice {
     uid: Box<str>,
     resource_version: Box<str>,
+    /// The family of its addresses, which cannot be changed.
+    is_ipv6: bool,
     /// The Service that it belongs to.
     pub(crate) service: Box<str>,
     /// Where it leads; `None` while the app is awake.
@@ -101,11 +103,11 @@ pub(crate) struct History {
     /// When it was idled last.
     idled: Timestamp,
     /// When it was woken after that.
-    woken: Timestamp,
+    pub(crate) woken: Timestamp,
     /// What had it idled.
     by: String,
-    /// What runs behind the Service.
-    pub(crate) workloads: Vec<WorkloadName>,
+    /// What runs behind the Service, as it was recorded last.
+    pub(crate) workloads: Vec<Recorded>,
 }
 
 impl Record {
@@ -121,7 +123,8 @@ impl Record {
 }
 
 impl Recorded {
-    pub(crate) fn of(workload: &Cached<Workload>) -> Self {
+    /// `replicas` are those that it has, or had until unidler took them.
+    pub(crate) fn new(workload: &Cached<Workload>, replicas: u32) -> Self {
         let Cached { name, value, .. } = workload;
         Self {
             workload: WorkloadName {
@@ -130,10 +133,16 @@ impl Recorded {
                 name: name.clone(),
             },
             uid: value.uid.clone(),
-            // One that has none is behind a Service whose slice is lost.
-            replicas: value.taken.unwrap_or(value.replicas),
+            replicas,
             generation: value.generation,
         }
+    }
+}
+
+impl WorkloadName {
+    /// Whether it is that of a workload of the same namespace.
+    pub(crate) fn is_of(&self, workload: &Cached<Workload>) -> bool {
+        self.kind == workload.value.kind.name() && self.name == workload.name
     }
 }
 
@@ -141,9 +150,9 @@ impl Slice {
     pub(crate) fn parse(slice: EndpointSlice) -> Self {
         let EndpointSlice {
             metadata,
+            address_type,
             endpoints,
             ports,
-            ..
         } = slice;
         let address = endpoints
             .first()
@@ -154,6 +163,7 @@ impl Slice {
         Self {
             uid: metadata.uid.clone().unwrap_or_default().into(),
             resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
+            is_ipv6: address_type == "IPv6",
             service: label(&metadata, SERVICE_NAME).unwrap_or_default().into(),
             address: address.and_then(|address| address.parse().ok()),
             ports: ports.into_iter().flatten().filter_map(port).collect(),
@@ -170,7 +180,11 @@ impl Slice {
 
     /// Whether it leads here: to the present address of unidler's Service, at every port of its own Service.
     pub(crate) fn is_current(&self, service: &Service, destination: &Destination) -> bool {
-        self.address == destination.address(service)
+        // Where unidler has no address of this family any more, it can do nothing.
+        let Some(address) = destination.of_family(self.is_ipv6) else {
+            return true;
+        };
+        self.address == Some(address)
             && service.tcp_ports().count() == self.ports.len()
             && service.tcp_ports().all(|port| {
                 self.ports
@@ -192,16 +206,12 @@ impl Slice {
         }
     }
 
-    /// The workloads behind its Service, as far as it says.
-    pub(crate) fn workloads(&self) -> Vec<&WorkloadName> {
+    /// The workloads behind its Service, as far as it says: as they are recorded, or were last.
+    pub(crate) fn recorded(&self) -> &[Recorded] {
         match (&self.record, &self.history) {
-            (Some(record), _) => record
-                .workloads
-                .iter()
-                .map(|recorded| &recorded.workload)
-                .collect(),
-            (None, Some(history)) => history.workloads.iter().collect(),
-            (None, None) => Vec::new(),
+            (Some(record), _) => &record.workloads,
+            (None, Some(history)) => &history.workloads,
+            (None, None) => &[],
         }
     }
 
@@ -218,7 +228,7 @@ impl Slice {
                 idled: record.since,
                 woken: now,
                 by: record.by.clone(),
-                workloads: self.workloads().into_iter().cloned().collect(),
+                workloads: record.workloads.clone(),
             };
             annotations[HISTORY] = json!(json!(history).to_string());
         }
@@ -243,7 +253,8 @@ impl Slice {
         destination: &Destination,
         record: &Record,
     ) -> Option<Value> {
-        let mut patch = diverting(service, destination)?;
+        let address = destination.of_family(self.is_ipv6)?;
+        let mut patch = diverting(service, address, destination);
         let annotations = match &self.record {
             Some(_) => json!({}),
             None => json!({ RECORD: json!(record).to_string(), HISTORY: null }),
@@ -271,9 +282,9 @@ pub(crate) fn first(
         value: service,
         ..
     } = service;
-    let mut slice = diverting(service, destination)?;
-    let is_ipv6 = destination.address(service)?.is_ipv6();
-    slice["addressType"] = json!(if is_ipv6 { "IPv6" } else { "IPv4" });
+    let address = destination.address(service)?;
+    let mut slice = diverting(service, address, destination);
+    slice["addressType"] = json!(if address.is_ipv6() { "IPv6" } else { "IPv4" });
     slice["metadata"] = json!({
         "name": Slice::name_of(name, &destination.manager),
         "namespace": namespace,
@@ -284,18 +295,17 @@ pub(crate) fn first(
 }
 
 /// The endpoint and the ports of a slice that leads here.
-fn diverting(service: &Service, destination: &Destination) -> Option<Value> {
-    let address = destination.address(service)?;
+fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> Value {
     let ports: Vec<_> = service
         .tcp_ports()
         .map(|name| json!({ "name": name, "port": destination.port, "protocol": "TCP" }))
         .collect();
     // Written out: a controller that does not know better takes what is absent for what it likes.
     let conditions = json!({ "ready": true, "serving": true, "terminating": false });
-    Some(json!({
+    json!({
         "endpoints": [{ "addresses": [address], "conditions": conditions }],
         "ports": ports,
-    }))
+    })
 }
 
 /// What cannot be read is not there.

@@ -11,7 +11,7 @@ use super::checks::{NotPlanned, undone};
 use crate::{
     cache::Cached,
     caches::Caches,
-    diversion::slice::{self, Record, Recorded},
+    diversion::slice::{self, Record},
     found::Found,
     objects::{PointsAt, Service, Unfit, Workload},
     patch::scale_to_zero,
@@ -58,9 +58,20 @@ pub(super) fn decide(
         let why = anyhow!("{marked} is marked as idled: `unidler doctor` says what to do");
         return Err(why.into());
     }
+    if let Some(host) = caches.shared(&found) {
+        let why = anyhow!(
+            "{host} leads to a part of it and to something else, which would stay awake without that part"
+        );
+        return Err(why.into());
+    }
     let slices = slices(&found, &awake, caches, settings, now)?;
     Ok(SlicePlan { found, slices })
 }
+
+/// Namespaces of the cluster itself, which the admission policies protect as well.
+const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+/// The Service of the API server.
+const KUBERNETES: (&str, &str) = ("default", "kubernetes");
 
 fn leads_here(found: &Found, service: &Cached<Service>) -> bool {
     service.value.points_at == PointsAt::Unidler || found.diverting(service).is_some()
@@ -94,6 +105,15 @@ fn slices(
         )
     })?;
     let slice = |service: &&Arc<Cached<Service>>| {
+        let Cached {
+            namespace, name, ..
+        } = &***service;
+        ensure!(
+            !PROTECTED.contains(&&**namespace)
+                && *namespace != settings.service_namespace
+                && (&**namespace, &**name) != KUBERNETES,
+            "{service} belongs to the cluster or to unidler itself, which are never idled"
+        );
         fit(service)?;
         let behind = found.behind(service);
         ensure!(
@@ -110,7 +130,7 @@ fn slices(
                 settings.max_replicas
             );
         }
-        let record = Record::new(behind.into_iter().map(Recorded::of).collect(), now, "cli");
+        let record = Record::new(found.to_record(service), now, "cli");
         slice::first(service, &destination, &record).with_context(|| {
             format!("unidler's own Service has no address of the families of {service}")
         })
@@ -140,6 +160,9 @@ fn fit(service: &Cached<Service>) -> anyhow::Result<()> {
         Some(Unfit::NoSelector) => "has no selector: nothing says which its pods are".to_owned(),
         Some(Unfit::PublishesNotReady) => {
             "has publishNotReadyAddresses: nobody could tell when the app is ready".to_owned()
+        }
+        Some(Unfit::Annotation(annotation)) => {
+            format!("has the annotation {annotation}: its visitors would not reach unidler")
         }
         Some(Unfit::Tls(port)) => format!(
             "has the port {port}, to which ingress controllers speak TLS: unidler would not understand them"

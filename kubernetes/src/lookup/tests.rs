@@ -11,7 +11,8 @@ use crate::{
 
 /// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
 ///
-/// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a Deployment: `key`, `rstudio`, and `idled`. Of a Service: `key`
+/// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a workload: `key`, `rstudio`, `idled`, `pods` that
+/// all Services select, and `taken` by unidler. Of a Service: `key`
 /// and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
 /// afterwards. Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
@@ -25,6 +26,7 @@ fn caches(cluster: &[&str]) -> Caches {
             json!({ "namespace": namespace, "name": name, "labels": {}, "annotations": {} });
         let (mut rules, mut spec) = (Vec::new(), json!({ "selector": { "app": "tool" } }));
         let mut endpoints = json!([]);
+        let (mut pods, mut replicas) = (json!({}), None);
         for word in words {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("key", key) => metadata["labels"]["host"] = json!(key),
@@ -35,6 +37,13 @@ fn caches(cluster: &[&str]) -> Caches {
                 }
                 ("born", year) => {
                     metadata["creationTimestamp"] = json!(format!("{year}-01-01T00:00:00Z"));
+                }
+                ("pods", _) => pods = json!({ "metadata": { "labels": { "app": "tool" } } }),
+                ("taken", _) => {
+                    replicas = Some(0);
+                    metadata["managedFields"] = json!([{
+                        "manager": "unidler", "operation": "Apply", "fieldsV1": { "f:spec": { "f:replicas": {} } },
+                    }]);
                 }
                 ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
                 ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
@@ -61,9 +70,9 @@ fn caches(cluster: &[&str]) -> Caches {
                 ingresses.push(json!({ "metadata": metadata, "spec": { "rules": rules } }));
             }
             "deployment" => deployments
-                .push(json!({ "metadata": metadata, "spec": { "selector": {}, "template": {} } })),
+                .push(json!({ "metadata": metadata, "spec": { "replicas": replicas, "selector": {}, "template": pods } })),
             "statefulset" => stateful_sets
-                .push(json!({ "metadata": metadata, "spec": { "selector": {}, "serviceName": "", "template": {} } })),
+                .push(json!({ "metadata": metadata, "spec": { "replicas": replicas, "selector": {}, "serviceName": "", "template": pods } })),
             "slice" => {
                 metadata["labels"]["kubernetes.io/service-name"] =
                     json!(name.strip_suffix("-unidler").expect("the name of a slice"));
@@ -125,8 +134,8 @@ fn an_app_that_a_slice_leads_here_needs_no_label() {
             "ingress a/tool born=2024 tool.example>web tool.example>api",
             "service a/web",
             "service a/api",
-            "deployment a/front",
-            "statefulset a/db",
+            "deployment a/front taken",
+            "statefulset a/db taken",
             slice,
         ]
     };
@@ -157,13 +166,74 @@ fn an_app_that_a_slice_leads_here_needs_no_label() {
 }
 
 #[test]
+fn what_a_service_selects_by_now_is_a_part_of_its_app_and_what_a_stranger_records_is_not() {
+    let app = [
+        "ingress a/tool born=2024 tool.example>web",
+        "service a/web",
+        "slice a/web-unidler on=Deployment:old,Deployment:other",
+        "deployment a/other",
+    ];
+    let found = |more: &[&'static str]| workloads_of(&[&app, more].concat(), "tool.example");
+    assert_eq!(found(&[]), Err(Reason::NoWorkload));
+    let new = Ok(vec!["Deployment a/new".to_owned()]);
+    assert_eq!(found(&["deployment a/new pods"]), new, "under another name");
+    assert_eq!(
+        found(&["deployment a/new pods", "deployment a/old taken"]),
+        Ok(["Deployment a/new", "Deployment a/old"]
+            .map(str::to_owned)
+            .to_vec())
+    );
+}
+
+#[test]
+fn a_sleeping_app_that_nothing_leads_here_is_found_with_the_replicas_that_any_slice_has_recorded() {
+    let lost = |more: &[&'static str]| -> Vec<_> {
+        let app = [
+            "ingress a/tool born=2024 tool.example>web www.example>admin",
+            "service a/web",
+            "service a/admin",
+            "service a/internal",
+            "deployment a/tool pods taken",
+        ];
+        let apps = caches(&[&app, more].concat()).apps();
+        let apps = apps.iter().map(|found| {
+            let [workload] = &*found.workloads else {
+                panic!("{found:?}");
+            };
+            (
+                found.id.to_string(),
+                found.is_here(),
+                found.replicas_to_restore(workload, 10),
+            )
+        });
+        let mut apps: Vec<_> = apps.collect();
+        apps.sort();
+        apps
+    };
+    let app = |name: &str, is_here, replicas| (name.to_owned(), is_here, Some(replicas));
+    assert_eq!(
+        lost(&[]),
+        [app("a/admin", false, 1), app("a/web", false, 1)]
+    );
+    assert_eq!(
+        lost(&["slice a/web-unidler on=Deployment:tool"]),
+        [app("a/admin", false, 2), app("a/web", true, 2)]
+    );
+    assert_eq!(
+        lost(&["slice a/old-unidler on=Deployment:tool"]),
+        [app("a/admin", false, 2), app("a/web", false, 2)],
+        "the slice of a Service that is gone"
+    );
+}
+
+#[test]
 fn the_services_of_a_host_that_lead_here_are_one_app() {
     let cluster = [
         "ingress a/tool born=2024 tool.example>web tool.example>api",
         "service a/web",
         "service a/api",
-        "deployment a/front",
-        "statefulset a/db",
+        "deployment a/front taken",
+        "statefulset a/db taken",
         "slice a/web-unidler on=Deployment:front",
         "slice a/api-unidler on=StatefulSet:db",
     ];
@@ -186,11 +256,11 @@ fn a_younger_claim_to_a_host_does_not_get_the_visitors_of_an_older_one() {
     let cluster = [
         "ingress a/tool born=2020 tool.example>web",
         "service a/web",
-        "deployment a/front",
+        "deployment a/front taken",
         "slice a/web-unidler on=Deployment:front",
         "ingress b/tool born=2024 tool.example>web",
         "service b/web",
-        "deployment b/other",
+        "deployment b/other taken",
         "slice b/web-unidler on=Deployment:other",
     ];
     let front = vec!["Deployment a/front".to_owned()];
@@ -819,10 +889,10 @@ fn an_http_route_serves_what_its_listeners_take_and_it_may_lead_to() {
             grants: Cache::of([grant], "host", Grant::parse),
             ..caches(&[
                 "service a/web",
-                "deployment a/front",
+                "deployment a/front taken",
                 "slice a/web-unidler on=Deployment:front",
                 "service b/web",
-                "deployment b/other",
+                "deployment b/other taken",
                 "slice b/web-unidler on=Deployment:other",
                 "service c/web",
                 "deployment c/other",

@@ -7,7 +7,7 @@ use std::{
 
 use k8s_openapi::{
     api::core::v1::{Service as KubeService, ServicePort, ServiceSpec},
-    apimachinery::pkg::util::intstr::IntOrString,
+    apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
 };
 use serde::{Deserialize, Serialize};
 use unidler::app::Version;
@@ -65,13 +65,17 @@ impl Destination {
     /// The address for a Service: of the first of its families that there is.
     pub(crate) fn address(&self, service: &Service) -> Option<IpAddr> {
         let families = service.ip_families();
-        families.into_iter().find_map(|family| {
-            let is_ipv6 = family == "IPv6";
-            let mut addresses = self.addresses.iter();
-            addresses
-                .find(|address| address.is_ipv6() == is_ipv6)
-                .copied()
-        })
+        families
+            .into_iter()
+            .find_map(|family| self.of_family(family == "IPv6"))
+    }
+
+    /// The address of a family.
+    pub(crate) fn of_family(&self, is_ipv6: bool) -> Option<IpAddr> {
+        let mut addresses = self.addresses.iter();
+        addresses
+            .find(|address| address.is_ipv6() == is_ipv6)
+            .copied()
     }
 }
 
@@ -109,6 +113,8 @@ struct Own {
     irreversible: Option<Irreversible>,
     /// Whether its endpoints are ready before their pods are.
     publishes_not_ready: bool,
+    /// An annotation that has visitors pass by its endpoints.
+    unfit: Option<&'static str>,
 }
 
 /// Where a Service points.
@@ -148,7 +154,7 @@ impl Service {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
-            own: (points_at == PointsAt::Pods).then(|| Box::new(Own::of(&spec))),
+            own: (points_at == PointsAt::Pods).then(|| Box::new(Own::of(&metadata, &spec))),
             points_at,
             external_name: spec
                 .external_name
@@ -232,6 +238,7 @@ impl Service {
             Some(Irreversible::ExternalIps) => Some(Unfit::ExternalIps),
             Some(Irreversible::NoSelector) => Some(Unfit::NoSelector),
             None if own.publishes_not_ready => Some(Unfit::PublishesNotReady),
+            None if own.unfit.is_some() => own.unfit.map(Unfit::Annotation),
             None => own
                 .tcp_ports()
                 .find(speaks_tls)
@@ -318,8 +325,25 @@ impl Service {
     }
 }
 
+/// Annotations of a Service with which Traefik does not send plain requests to its endpoints
+/// (<https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/ingress/>).
+const UNFIT: [(&str, &[&str]); 2] = [
+    ("traefik.ingress.kubernetes.io/service.nativelb", &["true"]),
+    (
+        "traefik.ingress.kubernetes.io/service.serversscheme",
+        &["https", "h2c"],
+    ),
+];
+
+fn unfit(metadata: &ObjectMeta) -> Option<&'static str> {
+    let is_set = |(name, values): &&(&'static str, &[&str])| {
+        annotation(metadata, name).is_some_and(|value| values.contains(&&*value))
+    };
+    UNFIT.iter().find(is_set).map(|(name, _)| *name)
+}
+
 impl Own {
-    fn of(spec: &ServiceSpec) -> Self {
+    fn of(metadata: &ObjectMeta, spec: &ServiceSpec) -> Self {
         let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
         let has_external_ips = spec
             .external_ips
@@ -355,6 +379,7 @@ impl Own {
             ip_family_policy: spec.ip_family_policy.clone(),
             irreversible,
             publishes_not_ready: spec.publish_not_ready_addresses == Some(true),
+            unfit: unfit(metadata),
         }
     }
 
@@ -410,6 +435,8 @@ pub(crate) enum Unfit {
     PublishesNotReady,
     /// Ingress controllers speak TLS to this port, which unidler does not.
     Tls(i32),
+    /// This annotation has Traefik speak TLS to it, or send requests to its cluster IP.
+    Annotation(&'static str),
 }
 
 /// Why it is not certain where a Service has to point when its app is awake.
