@@ -214,8 +214,8 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
         },
         {
             code: 1,
-            // For each kind of object and what is scaled; and the optional ones for pods and for OpenShift.
-            found: [...Array<string>(7).fill("error permission-missing"), ...Array<string>(2).fill("warning permission-missing")],
+            // For each kind of object (eight) and what is scaled (two); and the optional ones for pods and for OpenShift.
+            found: [...Array<string>(10).fill("error permission-missing"), ...Array<string>(2).fill("warning permission-missing")],
             make: async () => {
                 await api.delete("ClusterRoleBinding", "", "unidler");
                 await api.delete("ClusterRoleBinding", "", "unidler-pods");
