@@ -14,15 +14,20 @@ export async function createSleepingApp(api: Api, operate: (...args: string[]) =
     return app;
 }
 
-/** The slice of unidler's own that an app's Service has. */
-export async function sliceOf(api: Api, { namespace, name }: FieldApp): Promise<EndpointSlice | undefined> {
+/** The slice of unidler's own that a Service, or an app's Service, has. */
+export async function sliceOf(api: Api, { namespace, name }: Pick<FieldApp, "namespace" | "name">): Promise<EndpointSlice | undefined> {
     const slices = await api.list("EndpointSlice", namespace);
     return slices.find(({ metadata }) => metadata.name === `${name}-unidler`);
+}
+
+/** The addresses on the slice of unidler's own that a Service has; `undefined` without one. */
+export async function divertedOf(api: Api, namespace: string, service: string): Promise<string[] | undefined> {
+    const slice = await sliceOf(api, { namespace, name: service });
+    return slice && (slice.endpoints ?? []).flatMap(({ addresses }) => addresses);
 }
 
 /** What a wake-up or an idling changes of an app: its replicas, and the addresses on its slice. */
 export async function sleepOf(api: Api, app: FieldApp): Promise<{ replicas: number; diverted: string[] | undefined }> {
     const { spec } = await api.get(app.workload, app.namespace, app.name);
-    const slice = await sliceOf(api, app);
-    return { replicas: spec.replicas, diverted: slice && (slice.endpoints ?? []).flatMap(({ addresses }) => addresses) };
+    return { replicas: spec.replicas, diverted: await divertedOf(api, app.namespace, app.name) };
 }

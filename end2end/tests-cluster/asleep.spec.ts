@@ -3,11 +3,11 @@ import { createSleepingApp, sleepOf, sliceOf } from "../cluster/asleep";
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
 import { type FaultyProxy } from "../cluster/faulty-proxy";
 import { type EndpointSlice, type Service } from "../cluster/objects";
-import { LATER, OURS, createOwnService, deleteOwnService, ownService } from "../cluster/own-service";
+import { LATER, OURS, ownService as serviceAt } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { events, startWaking, status } from "../cluster/visitor";
 import { type FieldApp, type Workload, deleteApp } from "../field/apps";
-import { UNIDLER_USER, expect, faultyTest } from "./fixtures";
+import { UNIDLER_USER, expect, faultyTest, ownService } from "./fixtures";
 
 interface Fixtures {
     workload: Workload;
@@ -19,14 +19,7 @@ interface Fixtures {
 const test = faultyTest.extend<Fixtures, { ownService: void }>({
     workload: ["Deployment", { option: true }],
 
-    ownService: [
-        async ({ api }, use) => {
-            await createOwnService(api);
-            await use();
-            await deleteOwnService(api);
-        },
-        { scope: "worker", auto: true },
-    ],
+    ownService,
 
     sleeping: async ({ api, operate, unidler, workload }, use) => {
         await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
@@ -113,13 +106,13 @@ test("the slice follows unidler's own Service, and the ports of the app's", asyn
     await api.patch("Service", sleeping.namespace, sleeping.name, { spec: { ports: [{ ...port, name: "web" }, { name: "more", port: 8080 }] } });
     await expect.poll(async () => (await ports()).sort(), { timeout: 30_000 }).toEqual(["more", "web"]);
     await api.delete("Service", "unidler", "unidler");
-    await api.apply(ownService(LATER));
+    await api.apply(serviceAt(LATER));
     try {
         await expect.poll(() => sleepOf(api, sleeping), { timeout: 30_000 }).toEqual({ replicas: 0, diverted: [LATER] });
         expect(new Set(written())).toEqual(new Set(["patch endpointslices"]));
     } finally {
         await api.delete("Service", "unidler", "unidler");
-        await api.apply(ownService(OURS));
+        await api.apply(serviceAt(OURS));
     }
 });
 

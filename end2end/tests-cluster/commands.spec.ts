@@ -4,12 +4,13 @@ import { randomBytes } from "node:crypto";
 import { Api, writeKubeconfig } from "../cluster/api";
 import { IDLED, IMAGE } from "../cluster/app";
 import { rendered } from "../cluster/helm";
+import { divertedOf } from "../cluster/asleep";
 import { type Kind, type KubeObject } from "../cluster/objects";
 import { run } from "../cluster/program";
-import { OURS, createOwnService, deleteOwnService } from "../cluster/own-service";
+import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { expectDenied } from "./denied";
-import { expect, test as base } from "./fixtures";
+import { expect, ownService, test as base } from "./fixtures";
 
 /** A workload and the Service in front of it, both of this name. */
 interface Part {
@@ -33,14 +34,7 @@ interface Team {
 }
 
 const test = base.extend<{ team: Team }, { ownService: void }>({
-    ownService: [
-        async ({ api }, use) => {
-            await createOwnService(api);
-            await use();
-            await deleteOwnService(api);
-        },
-        { scope: "worker", auto: true },
-    ],
+    ownService,
 
     team: async ({ api }, use) => {
         const id = randomBytes(3).toString("hex");
@@ -55,11 +49,7 @@ const test = base.extend<{ team: Team }, { ownService: void }>({
                 for (const object of objectsOf(namespace, part)) await api.apply(object);
             },
             replicas: async (name, kind = "Deployment") => (await api.get(kind, namespace, name)).spec.replicas,
-            slice: async (name) => {
-                const slices = await api.list("EndpointSlice", namespace);
-                const own = slices.find(({ metadata }) => metadata.name === `${name}-unidler`) as { endpoints: { addresses: string[] }[] | null } | undefined;
-                return own && (own.endpoints ?? []).flatMap(({ addresses }) => addresses);
-            },
+            slice: (name) => divertedOf(api, namespace, name),
         });
         for (const { name, kind = "Deployment" } of created) {
             await api.delete("Ingress", namespace, name);

@@ -10,6 +10,7 @@ import { FaultyProxy } from "../cluster/faulty-proxy";
 import { StandInIngress } from "../cluster/ingress";
 import { OPERATOR } from "../cluster/control-plane";
 import { type Service } from "../cluster/objects";
+import { createOwnService, deleteOwnService } from "../cluster/own-service";
 import { type Ran, run } from "../cluster/program";
 import { clusterFacts } from "../cluster/setup";
 import { Unidler } from "../cluster/unidler";
@@ -106,6 +107,16 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         });
     },
 });
+
+/** For specs about slices: unidler's own Service, at an address that a slice may have. */
+export const ownService: [(fixtures: WorkerFixtures, use: () => Promise<void>) => Promise<void>, { scope: "worker"; auto: true }] = [
+    async ({ api }, use) => {
+        await createOwnService(api);
+        await use();
+        await deleteOwnService(api);
+    },
+    { scope: "worker", auto: true },
+];
 
 /** The same with an unidler that reaches the API server through a proxy which fails on command. */
 export const faultyTest = test.extend<{ apiProxy: FaultyProxy }>({

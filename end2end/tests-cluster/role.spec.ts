@@ -3,11 +3,10 @@ import { idle } from "../cluster/app";
 import { createSleepingApp } from "../cluster/asleep";
 import { AuditLog } from "../cluster/audit";
 import { type KubeObject } from "../cluster/objects";
-import { createOwnService, deleteOwnService } from "../cluster/own-service";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events } from "../cluster/visitor";
 import { type FieldApp, type Workload, deleteApp } from "../field/apps";
-import { UNIDLER_USER, expect, test as base } from "./fixtures";
+import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
 interface Rule {
     apiGroups: string[];
@@ -18,14 +17,7 @@ interface Rule {
 type ClusterRole = KubeObject & { rules: Rule[] };
 
 const test = base.extend<{ fallAsleep: (workload: Workload) => Promise<FieldApp> }, { ownService: void }>({
-    ownService: [
-        async ({ api }, use) => {
-            await createOwnService(api);
-            await use();
-            await deleteOwnService(api);
-        },
-        { scope: "worker", auto: true },
-    ],
+    ownService,
 
     /** Has an app put to sleep by a slice. */
     fallAsleep: async ({ api, operate, unidler }, use) => {

@@ -181,6 +181,7 @@ test.describe("with every permission that a role can give", () => {
         await api.delete("Service", "unidler", "unidler");
         // Without the parameter of the policy, the API server says that the policy is not configured: that is 422.
         const empty = () => unidler.tryPatch("EndpointSlice", NAMESPACE, "tool-unidler", { endpoints: [] });
+        // What a policy is given for its parameter comes from a cache that lags.
         await expect(async () => await expect(empty()).rejects.toThrow("no params found for policy binding"), "nobody is left to lead to").toPass(SOON);
         await expectDenied("deleted", () => unidler.tryDelete("EndpointSlice", NAMESPACE, "tool-unidler"), "unidler may only delete its EndpointSlices when it is uninstalled");
         // Nobody else is bothered, least of all the controller.
@@ -188,6 +189,7 @@ test.describe("with every permission that a role can give", () => {
         await expect.poll(async () => (await api.list("EndpointSlice", NAMESPACE)).filter(({ metadata }) => metadata.labels?.[SERVICE_NAME] === "later").length).toBe(1);
 
         await api.apply(ownService(LATER));
+        // As above.
         await expect(async () => await change(to(LATER))).toPass(SOON);
         await expectDenied("the address of before", () => change(to(OURS)), TO_US);
         await api.delete("Service", "unidler", "unidler");

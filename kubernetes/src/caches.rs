@@ -220,6 +220,12 @@ impl Caches {
         (*slice.value.service == *service).then_some(slice)
     }
 
+    /// Whether the slice of a Service leads its visitors here.
+    pub(crate) fn is_diverted(&self, namespace: &str, service: &str) -> bool {
+        let slice = self.slice_of(namespace, service);
+        slice.is_some_and(|slice| slice.value.diverts())
+    }
+
     /// Whether all are current as far as anybody can know.
     pub(crate) fn are_connected(&self) -> bool {
         self.all().iter().all(|(_, cache)| cache.is_connected())

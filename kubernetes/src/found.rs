@@ -54,9 +54,12 @@ impl Found {
     /// Whether a Service leads to unidler.
     pub(crate) fn is_here(&self) -> bool {
         let mut services = self.services.iter();
-        services.any(|service| {
-            service.value.points_at == PointsAt::Unidler || self.diverting(service).is_some()
-        })
+        services.any(|service| self.leads_here(service))
+    }
+
+    /// Whether one of its Services leads to unidler, in whichever way.
+    pub(crate) fn leads_here(&self, service: &Cached<Service>) -> bool {
+        service.value.points_at == PointsAt::Unidler || self.diverting(service).is_some()
     }
 
     /// The slice of unidler's own that a Service has.

@@ -268,8 +268,8 @@ impl Caches {
         })
     }
 
-    /// The app of some Services of a namespace. What runs behind them, their slices say; where they have none, what they
-    /// select.
+    /// The app of some Services of a namespace. What runs behind them is what they select by now, and what their slices have
+    /// recorded.
     pub(crate) fn of_services(
         &self,
         namespace: &str,
@@ -433,8 +433,7 @@ impl Caches {
         let Cached {
             namespace, name, ..
         } = &*found.service;
-        let slice = self.slice_of(namespace, name);
-        found.deployment.value.taken.is_some() || slice.is_some_and(|slice| slice.value.diverts())
+        found.deployment.value.taken.is_some() || self.is_diverted(namespace, name)
     }
 
     /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice, or another
@@ -454,13 +453,9 @@ impl Caches {
                 value,
                 ..
             } = &**service;
-            let is_diverted = || {
-                let slice = self.slice_of(namespace, name);
-                slice.is_some_and(|slice| slice.value.diverts())
-            };
             namespaces.contains(namespace)
                 && value.unfit().is_none()
-                && !is_diverted()
+                && !self.is_diverted(namespace, name)
                 && !self.routes_to(namespace, name).is_empty()
         });
         let found = services.into_iter().filter_map(|service| {
@@ -481,11 +476,10 @@ impl Caches {
                 namespace, service, ..
             } = backend;
             let mut own = found.services.iter();
-            let slice = self.slice_of(namespace, service);
             let named = self.services.named(namespace, service);
             own.all(|own| !backend.is_of(&own.namespace, &own.name))
                 && named.is_some_and(|service| service.value.points_at == PointsAt::Pods)
-                && slice.is_none_or(|slice| !slice.value.diverts())
+                && !self.is_diverted(namespace, service)
         };
         let other = others.find(|served| {
             let backends = served.backends();

@@ -75,6 +75,17 @@ pub(crate) fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.labels.as_ref()?.get(name).cloned()
 }
 
+/// The first annotation of a table that has one of its values.
+pub(crate) fn annotation_in(
+    metadata: &ObjectMeta,
+    table: &[(&'static str, &[&str])],
+) -> Option<&'static str> {
+    let is_set = |(name, values): &&(&'static str, &[&str])| {
+        annotation(metadata, name).is_some_and(|value| values.contains(&&*value))
+    };
+    table.iter().find(is_set).map(|(name, _)| *name)
+}
+
 pub(crate) fn annotation(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.annotations.as_ref()?.get(name).cloned()
 }

@@ -38,6 +38,7 @@ use unidler::app::{Endpoints, ObjectId, Pods};
 
 use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
+    diversion::slice::{MANAGED_BY, SERVICE_NAME},
     found::Found,
     objects::{Service, Workload, WorkloadKind},
     pods,
@@ -64,7 +65,6 @@ const LONG_QUIET: Duration = Duration::from_secs(5);
 const OLD_PODS: Duration = Duration::from_secs(5);
 /// Who keeps the endpoints of pods, as the label [`MANAGED_BY`] says.
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
-const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// What says that a watch has brought all that was there when it began
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -253,7 +253,7 @@ impl PodsOf {
 impl EndpointsOf {
     fn watch(client: &Client, service: &Cached<Service>) -> Self {
         let api = Api::namespaced(client.clone(), &service.namespace);
-        let selector = format!("kubernetes.io/service-name={}", service.name);
+        let selector = format!("{SERVICE_NAME}={}", service.name);
         Self {
             service: service.id(),
             slices: Watched::new(api, &selector),

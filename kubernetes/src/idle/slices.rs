@@ -43,7 +43,7 @@ pub(super) fn decide(
     let (asleep, awake): (Vec<_>, Vec<_>) = found
         .services
         .iter()
-        .partition(|service| leads_here(&found, service));
+        .partition(|service| found.leads_here(service));
     if awake.is_empty() {
         return Err(NotPlanned::Already);
     }
@@ -72,10 +72,6 @@ pub(super) fn decide(
 const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 /// The Service of the API server.
 const KUBERNETES: (&str, &str) = ("default", "kubernetes");
-
-fn leads_here(found: &Found, service: &Cached<Service>) -> bool {
-    service.value.points_at == PointsAt::Unidler || found.diverting(service).is_some()
-}
 
 /// The slices of the Services that do not lead to unidler yet.
 fn slices(

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use unidler::app::Version;
 
 use super::{
-    SERVICE_WHEN_UNIDLED, TITLE, annotation,
+    SERVICE_WHEN_UNIDLED, TITLE, annotation, annotation_in,
     keeper::Keeper,
     label,
     labels::Labels,
@@ -335,13 +335,6 @@ const UNFIT: [(&str, &[&str]); 2] = [
     ),
 ];
 
-fn unfit(metadata: &ObjectMeta) -> Option<&'static str> {
-    let is_set = |(name, values): &&(&'static str, &[&str])| {
-        annotation(metadata, name).is_some_and(|value| values.contains(&&*value))
-    };
-    UNFIT.iter().find(is_set).map(|(name, _)| *name)
-}
-
 impl Own {
     fn of(metadata: &ObjectMeta, spec: &ServiceSpec) -> Self {
         let kind = spec.type_.as_deref().unwrap_or("ClusterIP");
@@ -379,7 +372,7 @@ impl Own {
             ip_family_policy: spec.ip_family_policy.clone(),
             irreversible,
             publishes_not_ready: spec.publish_not_ready_addresses == Some(true),
-            unfit: unfit(metadata),
+            unfit: annotation_in(metadata, &UNFIT),
         }
     }
 

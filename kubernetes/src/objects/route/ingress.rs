@@ -1,12 +1,9 @@
 //! An Ingress.
 
-use k8s_openapi::{
-    api::networking::v1::{Ingress, IngressBackend},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
-};
+use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 
 use super::{Backend, Port, Route, RouteKind, Rule};
-use crate::objects::{TITLE, annotation, title};
+use crate::objects::{TITLE, annotation, annotation_in, title};
 
 /// The annotation of an Ingress with more hosts that lead where its rules do, with commas between ([ingress-nginx]).
 ///
@@ -29,13 +26,6 @@ const UNFIT: [(&str, &[&str]); 2] = [
         &["HTTPS", "GRPC", "GRPCS", "FCGI", "AUTO_HTTP"],
     ),
 ];
-
-fn unfit(metadata: &ObjectMeta) -> Option<&'static str> {
-    let is_set = |(name, values): &&(&'static str, &[&str])| {
-        annotation(metadata, name).is_some_and(|value| values.contains(&&*value))
-    };
-    UNFIT.iter().find(is_set).map(|(name, _)| *name)
-}
 
 impl Route {
     /// Parses an Ingress.
@@ -96,7 +86,7 @@ impl Route {
             others: others.into(),
             created,
             title: title(annotation(&metadata, TITLE)),
-            unfit: unfit(&metadata),
+            unfit: annotation_in(&metadata, &UNFIT),
         }
     }
 }
