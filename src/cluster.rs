@@ -37,8 +37,8 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
         write: &'a Write,
     ) -> BoxFuture<'a, Result<(), ApplyError>>;
 
-    /// The address inside the cluster at which the app of a host answers, if that is known. From memory.
-    fn address(&self, _host: &Host) -> Option<SocketAddr> {
+    /// How requests for a host can get to its app from inside the cluster, if they can. From memory.
+    fn way(&self, _host: &Host) -> Option<Way> {
         None
     }
 
@@ -49,6 +49,17 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     fn not_ready(&self) -> Option<String> {
         None
     }
+}
+
+/// How requests get to an app from inside the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// To one of its endpoints, which is ready. Its routes lead there as well, or to unidler: to nothing else.
+    Endpoint(SocketAddr),
+    /// To the address of its Service, which leads to its pods alone. Where its routes lead at this moment is not known.
+    Service(SocketAddr),
+    /// Perhaps to an endpoint: that is known as soon as the app is [watched](Cluster::watch).
+    Unwatched,
 }
 
 /// One write. Each is minimal, names its object, and carries the version of it that it was decided on.

@@ -17,6 +17,7 @@
 mod backoff;
 mod driver;
 mod enter;
+mod forward;
 mod idling;
 mod inner;
 pub mod metrics;
@@ -27,7 +28,6 @@ mod wake;
 
 use std::{
     fmt,
-    net::SocketAddr,
     sync::{Arc, atomic::Ordering},
 };
 
@@ -35,7 +35,7 @@ use futures::{Stream, StreamExt, stream};
 
 pub use self::{
     idling::{Cause, NotIdled},
-    inner::Settings,
+    inner::{Forward, Settings},
 };
 use self::{
     inner::Inner,
@@ -143,12 +143,6 @@ impl Hub {
         };
         // A driver that ends answers first.
         outcome.await.unwrap_or_else(|_| Err(woken(false)))
-    }
-
-    /// Where inside the cluster an app answers that is up, if that is known.
-    #[must_use]
-    pub fn address(&self, host: &Host) -> Option<SocketAddr> {
-        self.inner.cluster.address(host)
     }
 
     /// Why nothing can be said of any app yet; `None` when it can.

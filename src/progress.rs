@@ -29,6 +29,8 @@ pub struct Progress {
     pub restarts: u32,
     /// How many of the app's parts are up, if it has several.
     pub parts: Option<Parts>,
+    /// What becomes of requests that still reach unidler for an app that is ready; `None` if unidler answers them itself.
+    pub forwarding: Option<Forwarding>,
     /// The steps reached so far, in order, the present one last.
     pub timeline: Vec<Mark>,
 }
@@ -293,6 +295,27 @@ impl Reason {
     }
 }
 
+/// What becomes of requests that still reach unidler for an app that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Forwarding {
+    /// They are forwarded to the app, and all others reach it as well: the page may open it at once.
+    Seamless,
+    /// They are forwarded to the app. Others may fail for some seconds, while the ingress leads neither here nor there.
+    Partial,
+}
+
+impl Forwarding {
+    /// Its name, as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Seamless => "seamless",
+            Self::Partial => "partial",
+        }
+    }
+}
+
 /// The JSON of a [`Progress`]: flat, with `phase` as a word and beside it what that phase has. Written out, since
 /// what serde derives for a flattened enum would weigh more in the browser than all the rest of the wire.
 #[derive(Serialize, Deserialize)]
@@ -316,6 +339,8 @@ struct Wire {
     restarts: u32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parts: Option<Parts>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    forwarding: Option<Forwarding>,
     timeline: Vec<Mark>,
 }
 
@@ -340,6 +365,7 @@ impl From<Progress> for Wire {
             phase,
             restarts,
             parts,
+            forwarding,
             timeline,
         } = progress;
         let (phase, step, reason, notice) = match phase {
@@ -361,6 +387,7 @@ impl From<Progress> for Wire {
             notice,
             restarts,
             parts,
+            forwarding,
             timeline,
         }
     }
@@ -383,6 +410,7 @@ impl TryFrom<Wire> for Progress {
             notice,
             restarts,
             parts,
+            forwarding,
             timeline,
         } = wire;
         let phase = match (phase, step, reason) {
@@ -403,6 +431,7 @@ impl TryFrom<Wire> for Progress {
             phase,
             restarts,
             parts,
+            forwarding,
             timeline,
         })
     }
@@ -424,6 +453,7 @@ mod tests {
             phase,
             restarts: 0,
             parts: None,
+            forwarding: None,
             timeline: vec![Mark {
                 step: Step::Finding,
                 at_ms: 0,
@@ -487,13 +517,14 @@ mod tests {
 
     #[test]
     fn what_only_some_apps_have_survives_the_wire_and_is_absent_elsewhere() {
-        for absent in ["title", "parts"] {
+        for absent in ["title", "parts", "forwarding"] {
             assert!(json_of(Phase::Asleep).get(absent).is_none());
         }
         let sent = Progress {
             title: Some("Übersicht \"A\"".into()),
             parts: Some(Parts { up: 1, of: 3 }),
-            ..progress(Phase::Asleep)
+            forwarding: Some(Forwarding::Seamless),
+            ..progress(Phase::Ready { notice: None })
         };
         let received: Progress =
             serde_json::from_str(&serde_json::to_string(&sent).expect("to JSON"))

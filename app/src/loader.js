@@ -11,14 +11,25 @@
   const limit = (ms) => AbortSignal.timeout?.(ms);
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-  // The answers in a row that were not ours: of which kind, how many, since when.
+  // The answers in a row that a visitor could have instead of the page: of which kind, how many, since when.
   let streak = {};
+  // Whether an ingress has said that it reaches nobody. It may say so again to every other visitor, for some seconds.
+  let broken = false;
   const count = (kind) => {
     if (streak.kind !== kind) streak = { kind, count: 0, since: performance.now() };
     streak.count += 1;
   };
   // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload.
   const reloads = () => (history.state?.unidler ?? []).filter((at) => Date.now() - at < 300_000);
+
+  // Hands the visitor over when nobody but the app has answered for long enough. An ingress may still lead every other visitor
+  // here, or nowhere: so one answer is enough only if all visitors reach the app, those who come here as well.
+  const openIfDue = () => {
+    const isSure = page.forwarding === "seamless" && !broken;
+    const after = { app: isSure ? 0 : 2_500, 404: 3_000, 503: page.ready ? 20_000 : 60_000 }[streak.kind] ?? Infinity;
+    const isDue = performance.now() - streak.since >= after + reloads().length * 5_000;
+    if (isDue && (isSure || streak.count >= 2)) page.open();
+  };
 
   const page = (window.unidler = {
     base: location.pathname.replace(/\/+$/, "") + "/_unidler/",
@@ -36,8 +47,9 @@
     offers: false,
     // Whether the app has been put to sleep while the visitor could have opened it: to start it again is their choice.
     idle: false,
-    // Whether the server has said that the app is ready.
+    // Whether the server has said that the app is ready, and how it forwards what still reaches it.
     ready: rendered.phase === "ready",
+    forwarding: undefined,
     // When somebody has answered last, be it the server or the app.
     heard: performance.now(),
 
@@ -86,10 +98,13 @@
           page.heard = performance.now();
           const text = await answer.text();
           if (!answer.ok) return "";
-          page.ready = JSON.parse(text).phase === "ready";
-          if (page.ready && answer.headers.has("x-unidler-forwards")) {
-            count("forwarded");
-            if (page.heard - streak.since >= reloads().length * 5_000) page.open();
+          const status = JSON.parse(text);
+          page.ready = status.phase === "ready";
+          page.forwarding = status.forwarding;
+          if (page.forwarding) {
+            // The visitor would have the app from us as well.
+            count("app");
+            openIfDue();
             return text;
           }
           streak = {};
@@ -102,16 +117,14 @@
         }
         const { status } = answer;
         const isNobodys = [408, 425, 429, 502, 504].includes(status) || (status >= 520 && status <= 530);
-        const kind = isNobodys ? "nobody" : [404, 503].includes(status) ? status : "somebody";
+        broken ||= [502, 503, 504].includes(status);
         const now = performance.now();
         if (!isNobodys) page.heard = now;
-        count(kind);
-        page.offers = page.stayed || now - streak.since >= 60_000;
         // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
         // say both.
-        const [before, after] = { somebody: [0, 0], 404: [3_000, 0], 503: [60_000, 20_000] }[kind] ?? [Infinity, Infinity];
-        const needed = (page.ready ? after : before) + reloads().length * 5_000;
-        if (streak.count >= 2 && now - streak.since >= needed) page.open();
+        count(isNobodys ? "nobody" : status === 503 || (status === 404 && !page.ready) ? status : "app");
+        page.offers = page.stayed || now - streak.since >= 60_000;
+        openIfDue();
       } catch {
         streak = {};
       }

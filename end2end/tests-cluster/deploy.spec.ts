@@ -24,7 +24,7 @@ test("helm installs the chart, and upgrades it to another configuration", async 
     try {
         expect(helm("install", "unidler", "unidler", {}, ...INSTALL)).toContain("STATUS: deployed");
         expect((await deployment()).status?.availableReplicas).toBe(2);
-        const config = { maxReplicas: 5, brandName: "Our platform", proxyLateRequests: true };
+        const config = { maxReplicas: 5, brandName: "Our platform", forward: "always" };
         expect(helm("upgrade", "unidler", "unidler", { replicas: 3, config }, ...INSTALL)).toContain("STATUS: deployed");
         const { spec, status } = await deployment();
         expect(status?.availableReplicas).toBe(3);
@@ -150,11 +150,12 @@ test.describe("the network policy", () => {
             try {
                 helm("install", "unidler", "unidler", {}, ...INSTALL);
                 const { spec } = await api.get("NetworkPolicy", "unidler", "unidler");
-                const [toApi, toDns, ...more] = spec.egress;
+                const [toApi, toDns, toApps, ...more] = spec.egress;
                 expect(ports(toApi!)).toEqual([443, port]);
                 expect(cidrs(toApi!)).toEqual(expected);
                 expect(new Set(ports(toDns!))).toEqual(new Set([53, 5353]));
                 expect(cidrs(toDns!)).toEqual(["169.254.20.10/32"]);
+                expect(toApps).toEqual({ to: [{ namespaceSelector: {} }] });
                 expect(more).toEqual([]);
             } finally {
                 await api.delete("EndpointSlice", "default", "kubernetes");
@@ -168,14 +169,15 @@ test.describe("the network policy", () => {
     test("says what operators say", () => {
         const collector = { to: [{ ipBlock: { cidr: "198.51.100.9/32" } }], ports: [{ port: 4318 }] };
         const values = { apiServer: { ports: [8443], cidrs: ["10.1.2.3/32"] }, dns: { ports: [1053] }, extraEgress: [collector], config: { otlpEndpoint: "http://collector.traces:4318" } };
-        const [toApi, toDns, toCollector, extra, ...more] = egress(values);
+        const [toApi, toDns, toApps, toCollector, extra, ...more] = egress(values);
         expect([ports(toApi!), cidrs(toApi!)]).toEqual([[8443], ["10.1.2.3/32"]]);
         expect(new Set(ports(toDns!))).toEqual(new Set([1053]));
+        expect(toApps, "forwarded requests go to apps at any port").toEqual({ to: [{ namespaceSelector: {} }] });
         expect(toCollector).toEqual({ to: [{ namespaceSelector: {} }], ports: [{ port: 4318 }] });
         expect(extra).toEqual(collector);
         expect(more).toEqual([]);
-        expect(egress({ config: { otlpEndpoint: "https://collector.traces" } })[2]?.ports).toEqual([{ port: 443 }]);
-        expect(egress({ config: { proxyLateRequests: true } })[2], "late requests go to apps at any port").toEqual({ to: [{ namespaceSelector: {} }] });
+        expect(egress({ config: { otlpEndpoint: "https://collector.traces" } })[3]?.ports).toEqual([{ port: 443 }]);
+        expect(egress({ config: { forward: "never" } })).toHaveLength(2);
     });
 
     test("without a cluster to ask, has the usual ports and no way to the Internet", () => {

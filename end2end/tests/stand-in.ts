@@ -34,6 +34,8 @@ export class StandIn {
     readonly seen: Seen[] = [];
     /** Headers that are set on each answer of the demo, or appended to it if they are an array. */
     headers: Record<string, string | string[]> = {};
+    /** What the status of an app that is ready says of the requests that still reach unidler. */
+    forwarding?: "seamless" | "partial";
     /** Whether bytes of an open event stream are swallowed, without ending it. */
     swallows = false;
 
@@ -87,6 +89,15 @@ export class StandIn {
             for (const [name, value] of Object.entries(this.headers)) {
                 const before = headers[name] === undefined ? [] : [headers[name]].flat();
                 headers[name] = Array.isArray(value) ? [...before, ...value] : value;
+            }
+            if (seen.ours && this.forwarding && /_unidler\/status$/.test(path)) {
+                delete headers["content-length"];
+                void text(response).then((status) => {
+                    const progress = JSON.parse(status) as { phase: string };
+                    const forwarding = progress.phase === "ready" ? this.forwarding : undefined;
+                    answer.writeHead(response.statusCode ?? 502, headers).end(JSON.stringify({ ...progress, forwarding }));
+                });
+                return;
             }
             answer.writeHead(response.statusCode ?? 502, headers);
             const isSwallowed = () => this.swallows && /event-stream/.test(headers["content-type"] ?? "");

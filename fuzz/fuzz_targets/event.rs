@@ -14,12 +14,12 @@ use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
     app::{
-        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
-        Trouble, Version, Workload,
+        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record,
+        Service, Trouble, Version, Workload,
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
-    progress::{Mark, Notice, Parts, Phase, Progress, Reason, Step},
+    progress::{Forwarding, Mark, Notice, Parts, Phase, Progress, Reason, Step},
 };
 use unidler_fuzz::{ask, block_on, next_text, read_event};
 
@@ -85,6 +85,11 @@ impl<'a> Arbitrary<'a> for Made<Progress> {
             phase,
             restarts: u.arbitrary()?,
             parts: parts.map(|(up, of)| Parts { up, of }),
+            forwarding: *u.choose(&[
+                None,
+                Some(Forwarding::Seamless),
+                Some(Forwarding::Partial),
+            ])?,
             timeline: timeline
                 .into_iter()
                 .map(|(Made(step), at_ms)| Mark { step, at_ms })

@@ -32,6 +32,7 @@ use axum::{
     middleware,
     routing::get,
 };
+use futures::future::ready;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use unidler::{
@@ -68,7 +69,7 @@ async fn events(
         .streams
         .permit(&host, &headers)
         .ok_or_else(Problem::crowded)?;
-    Ok(sse::stream(&state.hub, &host, leave, permit, |_| {}))
+    Ok(sse::stream(&state.hub, &host, leave, permit, ready))
 }
 
 /// Runs something to its end. Nobody waits: where all do, the clock jumps to when the first is done.

@@ -1,16 +1,17 @@
 //! The engine's door to a real cluster.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use futures::{
     FutureExt, StreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
 use unidler::{
     app::{AppId, Observation},
-    cluster::{ApplyError, Cluster, Write},
+    cluster::{ApplyError, Cluster, Way, Write},
     host::Host,
     progress::{Progress, Reason},
 };
@@ -131,8 +132,9 @@ impl Cluster for KubernetesCluster {
         .boxed()
     }
 
-    fn address(&self, host: &Host) -> Option<SocketAddr> {
-        self.observer.app_of(host).ok()?.address(host)
+    fn way(&self, host: &Host) -> Option<Way> {
+        let found = self.observer.app_of(host).ok()?;
+        found.way(host, &self.observer.reachable, Timestamp::now())
     }
 
     fn note(&self, app: &AppId, outcome: &Progress) {

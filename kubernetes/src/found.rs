@@ -1,9 +1,14 @@
 //! The objects of an app.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
+use k8s_openapi::{
+    api::core::v1::ServicePort,
+    jiff::{SignedDuration, Timestamp},
+};
 use unidler::{
     app::{AppId, ObjectId, Version},
+    cluster::Way,
     host::Host,
 };
 
@@ -11,7 +16,11 @@ use crate::{
     cache::Cached,
     diversion::slice::{Recorded, Slice},
     objects::{Backend, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload},
+    reachable::{self, Reachable},
 };
+
+/// For how long after an app was woken its ingress is taken to be about to notice.
+const FOLLOWS: SignedDuration = SignedDuration::from_mins(1);
 
 /// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be.
 #[derive(Clone, Debug)]
@@ -168,26 +177,48 @@ impl Found {
         }
     }
 
-    /// The address inside the cluster that a host leads to, if that is a single one.
-    pub(crate) fn address(&self, host: &Host) -> Option<SocketAddr> {
+    /// How requests for a host can get to the app, if they can.
+    pub(crate) fn way(&self, host: &Host, reachable: &Reachable, now: Timestamp) -> Option<Way> {
+        let (service, port) = self.backend(host)?;
+        let is_diverted = self.diverting(service).is_some();
+        if let Some(slice) = self.slice(service) {
+            let behind = self.behind(service);
+            let is_up = behind.iter().any(|workload| workload.value.replicas > 0);
+            let is_handover = is_diverted || slice.value.was_here_for(FOLLOWS, now);
+            match reachable.of(&service.id()) {
+                Some(ready) => {
+                    let name = port.name.as_deref().unwrap_or_default();
+                    if let Some(address) = reachable::any_at(&ready, name) {
+                        return Some(Way::Endpoint(address));
+                    }
+                }
+                None if is_up && is_handover => return Some(Way::Unwatched),
+                None => {}
+            }
+        }
+        // As long as a slice leads here, so does the address of the Service.
+        let address = service.value.address(port).filter(|_| !is_diverted)?;
+        Some(Way::Service(address))
+    }
+
+    /// The Service that a host leads to and its port, if there is a single one.
+    pub(crate) fn backend(&self, host: &Host) -> Option<(&Cached<Service>, &ServicePort)> {
         let exact = self.backends(host, true);
         let backends = if exact.is_empty() {
             self.backends(host, false)
         } else {
             exact
         };
-        let mut addresses = self.services.iter().filter_map(|service| {
-            let own = backends
-                .iter()
-                .filter(|backend| backend.is_of(&service.namespace, &service.name));
-            let mut ports = own.map(|backend| &backend.port).peekable();
-            ports.peek()?;
-            // As long as a slice leads here, so does the address of the Service.
-            let is_diverted = self.diverting(service).is_some();
-            Some(service.value.address(ports).filter(|_| !is_diverted))
+        let mut ports = backends.into_iter().map(|backend| {
+            let mut services = self.services.iter();
+            let service = services.find(|each| backend.is_of(&each.namespace, &each.name))?;
+            Some((&**service, service.value.port(&backend.port)?))
         });
-        let first = addresses.next()??;
-        addresses.all(|other| other == Some(first)).then_some(first)
+        let (service, port) = ports.next()??;
+        let is_same = |other: Option<(&Cached<Service>, &ServicePort)>| {
+            other.is_some_and(|(of, other)| of.name == service.name && other == port)
+        };
+        ports.all(is_same).then_some((service, port))
     }
 
     /// Where the rules of a host lead: those with exactly this host, or the wildcards.
@@ -237,19 +268,21 @@ mod tests {
     use super::*;
     use crate::objects::OwnService;
 
+    fn cached<T>(name: &str, value: T) -> Arc<Cached<T>> {
+        Arc::new(Cached {
+            namespace: "team".into(),
+            name: name.into(),
+            key: None,
+            value,
+        })
+    }
+
+    fn object<K: serde::de::DeserializeOwned>(json: Value) -> K {
+        serde_json::from_value(json).expect("an object")
+    }
+
     /// Two Services, `web` and `api`, each with a workload of the same name.
     fn two(service_annotations: &Value) -> Found {
-        fn cached<T>(name: &str, value: T) -> Arc<Cached<T>> {
-            Arc::new(Cached {
-                namespace: "team".into(),
-                name: name.into(),
-                key: None,
-                value,
-            })
-        }
-        fn object<K: serde::de::DeserializeOwned>(json: Value) -> K {
-            serde_json::from_value(json).expect("an object")
-        }
         let own = OwnService {
             name: "unidler".into(),
             domain: "cluster.local".into(),
@@ -307,15 +340,76 @@ mod tests {
     }
 
     #[test]
-    fn a_host_of_several_services_has_no_single_address() {
-        let address = |host: &str| {
-            let address = two(&json!({})).address(&Host::parse(host).expect("a host"));
-            address.map(|address| address.to_string())
+    fn requests_get_to_an_endpoint_while_the_address_of_the_service_leads_here_as_well() {
+        let slice = |leads_here: bool, woken: &str| {
+            let addresses: &[&str] = if leads_here { &["10.0.0.9"] } else { &[] };
+            let history = json!({ "idled": woken, "woken": woken, "by": "cli", "workloads": [] });
+            let metadata = json!({
+                "labels": { "kubernetes.io/service-name": "web" }, "annotations": { "unidler/history": history.to_string() },
+            });
+            let endpoints: Vec<_> = addresses
+                .iter()
+                .map(|address| json!({ "addresses": [address] }))
+                .collect();
+            let json =
+                json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints });
+            cached("web-unidler", Slice::parse(object(json)))
         };
-        assert_eq!(address("any.example").as_deref(), Some("10.0.0.1:80"));
-        assert_eq!(address("api.example").as_deref(), Some("10.0.0.2:80"));
-        assert_eq!(address("both.example"), None);
-        assert_eq!(address("elsewhere.test"), None);
+        let now: Timestamp = "2026-01-01T00:00:40Z".parse().expect("a time");
+        let (lately, long_ago) = ("2026-01-01T00:00:00Z", "2025-12-31T23:59:00Z");
+        let address = |text: &str| text.parse().expect("an address");
+        let service = Some(Way::Service(address("10.0.0.1:80")));
+        let endpoint = Some(Way::Endpoint(address("10.1.0.1:3000")));
+        // Replicas; whether a slice leads here; when it did last; how the app can be reached before its endpoints are
+        // watched, when one is ready, and when none is.
+        for (replicas, leads_here, woken, unwatched, ready, not_ready) in [
+            (1, true, long_ago, Some(Way::Unwatched), endpoint, None),
+            (1, false, lately, Some(Way::Unwatched), endpoint, service),
+            (1, false, long_ago, service, endpoint, service),
+            (0, true, long_ago, None, endpoint, None),
+        ] {
+            let mut found = two(&json!({}));
+            found.slices = vec![slice(leads_here, woken)];
+            let labels = json!({ "app": "web" });
+            let spec = json!({ "replicas": replicas, "selector": {}, "template": { "metadata": { "labels": labels } } });
+            found.workloads = vec![cached(
+                "web",
+                Workload::parse(object(json!({ "spec": spec })), "unidler"),
+            )];
+            let reachable = Reachable::default();
+            let host = Host::parse("any.example").expect("a host");
+            let way = || found.way(&host, &reachable, now);
+            let case = (replicas, leads_here, woken);
+            assert_eq!(way(), unwatched, "{case:?}");
+            let web = || ObjectId::new("Service team/web");
+            let ports = [
+                ("metrics".into(), address("10.1.0.1:9000")),
+                ("http".into(), address("10.1.0.1:3000")),
+            ];
+            let watched = reachable.publish(web(), vec![ports.into()]);
+            assert_eq!(way(), ready, "{case:?}, with a ready endpoint");
+            let none = reachable.publish(web(), Vec::new());
+            drop(watched);
+            assert_eq!(way(), not_ready, "{case:?}, without one");
+            drop(none);
+            assert_eq!(way(), unwatched, "{case:?}, when nobody watches any more");
+        }
+        let host = Host::parse("any.example").expect("a host");
+        let way = two(&json!({})).way(&host, &Reachable::default(), now);
+        assert_eq!(way, service, "an app that no slice has ever led here");
+    }
+
+    #[test]
+    fn a_host_of_several_services_has_no_single_backend() {
+        let found = two(&json!({}));
+        let backend = |host: &str| {
+            let (service, port) = found.backend(&Host::parse(host).expect("a host"))?;
+            Some((&*service.name, port.port))
+        };
+        assert_eq!(backend("any.example"), Some(("web", 80)));
+        assert_eq!(backend("api.example"), Some(("api", 80)));
+        assert_eq!(backend("both.example"), None);
+        assert_eq!(backend("elsewhere.test"), None);
     }
 
     #[test]

@@ -37,6 +37,7 @@ mod observe;
 mod operator;
 mod patch;
 mod pods;
+mod reachable;
 mod request_metrics;
 pub mod restore;
 mod retry_after;

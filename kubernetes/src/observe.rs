@@ -27,6 +27,7 @@ use crate::{
     found::Found,
     lookup::NotFound,
     objects::{self, Destination, PointsAt},
+    reachable::Reachable,
     rollout::Rollout,
     settings::ClusterSettings,
 };
@@ -47,6 +48,8 @@ pub(crate) struct Observer {
     client: Client,
     settings: ClusterSettings,
     pub(crate) caches: Caches,
+    /// What the watches of wake-ups bring.
+    pub(crate) reachable: Reachable,
     /// Told after every change of a cache.
     changed: watch::Sender<()>,
     doubts: Doubts,
@@ -69,6 +72,7 @@ impl Observer {
             client,
             caches: Caches::new(&changed, &settings),
             settings,
+            reachable: Reachable::default(),
             changed,
             doubts: Doubts::default(),
             said: Mutex::default(),

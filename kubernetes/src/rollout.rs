@@ -10,6 +10,7 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
     iter, mem,
+    net::SocketAddr,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -19,7 +20,7 @@ use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::{
     api::{
         core::v1::Pod,
-        discovery::v1::{Endpoint, EndpointSlice},
+        discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
     },
     jiff::Timestamp,
 };
@@ -42,6 +43,7 @@ use crate::{
     found::Found,
     objects::{Service, Workload, WorkloadKind},
     pods,
+    reachable::{Reachable, Ready},
     retry_after::retry_after,
 };
 
@@ -145,29 +147,49 @@ impl Rollout {
         let Some(of) = services.find(|of| of.service == *service) else {
             return Endpoints::Unknown;
         };
+        match self.ready(of) {
+            Seen::Known(ready) if ready.is_empty() => Endpoints::NotReady,
+            Seen::Known(_) => Endpoints::Ready,
+            Seen::Forbidden => Endpoints::Forbidden,
+            Seen::Nothing => Endpoints::Unknown,
+        }
+    }
+
+    /// Has all see which of the app's pods are ready endpoints, until what this gives is dropped.
+    pub(crate) fn publish(&self, reachable: &Reachable) -> Vec<Arc<Vec<Ready>>> {
+        let services = self.services.iter();
+        let publish = |of: &EndpointsOf| match self.ready(of) {
+            Seen::Known(ready) => Some(reachable.publish(of.service.clone(), ready)),
+            Seen::Forbidden | Seen::Nothing => None,
+        };
+        services.filter_map(publish).collect()
+    }
+
+    /// The ready endpoints of a Service that are pods of the app.
+    fn ready(&self, of: &EndpointsOf) -> Seen<Vec<Ready>> {
         let slices = of.slices.latest.borrow();
         let slices = match &*slices {
             Seen::Known(slices) => slices.values().filter(|slice| is_of_controller(slice)),
-            Seen::Forbidden => return Endpoints::Forbidden,
-            Seen::Nothing => return Endpoints::Unknown,
+            Seen::Forbidden => return Seen::Forbidden,
+            Seen::Nothing => return Seen::Nothing,
         };
-        let is_ready = match self.alive() {
+        let ready = match self.alive() {
             Seen::Known(alive) => slices
-                .flat_map(|slice| &slice.endpoints)
-                .any(|endpoint| uid(endpoint).is_some_and(|uid| alive.contains(uid))),
+                .flat_map(|slice| {
+                    ready_in(slice)
+                        .filter(|(uid, _)| alive.contains(*uid))
+                        .map(|(_, endpoint)| addresses(slice, endpoint))
+                })
+                .collect(),
             // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
             // looks like any other until the controller has looked at it.
             Seen::Forbidden => slices
                 .filter(|slice| version(slice).is_none_or(|version| !of.before.contains(&version)))
-                .flat_map(|slice| &slice.endpoints)
-                .any(|endpoint| uid(endpoint).is_some()),
-            Seen::Nothing => return Endpoints::Unknown,
+                .flat_map(|slice| ready_in(slice).map(|(_, endpoint)| addresses(slice, endpoint)))
+                .collect(),
+            Seen::Nothing => return Seen::Nothing,
         };
-        if is_ready {
-            Endpoints::Ready
-        } else {
-            Endpoints::NotReady
-        }
+        Seen::Known(ready)
     }
 
     /// The uids of the pods of the app that was started, if those of all workloads are known.
@@ -314,6 +336,28 @@ fn is_of_controller(slice: &EndpointSlice) -> bool {
 
 fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
     Some((slice.uid()?, slice.resource_version()?))
+}
+
+/// The ready endpoints of a slice, with the uids of the pods that they are.
+fn ready_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str, &Endpoint)> {
+    let endpoints = slice.endpoints.iter();
+    endpoints.filter_map(|endpoint| Some((uid(endpoint)?, endpoint)))
+}
+
+/// Where an endpoint answers. Its addresses are interchangeable.
+fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ready {
+    let address = endpoint.addresses.first();
+    let Some(address) = address.and_then(|address| address.parse().ok()) else {
+        return Ready::default();
+    };
+    let ports = slice.ports.iter().flatten();
+    let is_tcp = |port: &&EndpointPort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
+    let at = |port: &EndpointPort| {
+        let number = u16::try_from(port.port?).ok()?;
+        let name = port.name.as_deref().unwrap_or_default();
+        Some((name.into(), SocketAddr::new(address, number)))
+    };
+    ports.filter(is_tcp).filter_map(at).collect()
 }
 
 /// The uid of the pod that is an endpoint, if that is ready. Absent means ready, and not going:

@@ -9,7 +9,7 @@ use tokio::{
 use tracing::warn;
 use unidler::app::{AppId, Observation};
 
-use crate::{lookup::NotFound, observe::Observer, rollout::Rollout};
+use crate::{lookup::NotFound, observe::Observer, reachable::Ready, rollout::Rollout};
 
 /// How often a wake-up looks again without any event: the time a container has been running is news, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -24,6 +24,8 @@ pub(crate) struct Watching {
     changes: watch::Receiver<()>,
     /// From when the app is found, so that what is there before it starts is known.
     rollout: Option<Rollout>,
+    /// What others see of it.
+    published: Vec<Arc<Vec<Ready>>>,
     latest: Option<Observation>,
     /// When that came.
     news: Instant,
@@ -39,6 +41,7 @@ impl Watching {
             app,
             changes,
             rollout: None,
+            published: Vec::new(),
             latest: None,
             news: Instant::now(),
             doubt: DOUBT,
@@ -83,7 +86,7 @@ impl Watching {
         let found = self
             .observer
             .app(&self.app)
-            .inspect_err(|_| self.rollout = None)?;
+            .inspect_err(|_| (self.rollout, self.published) = (None, Vec::new()))?;
         if self
             .rollout
             .as_ref()
@@ -95,6 +98,7 @@ impl Watching {
             .rollout
             .get_or_insert_with(|| self.observer.watch(&found));
         rollout.remember(&found);
+        self.published = rollout.publish(&self.observer.reachable);
         Ok(self.observer.observed(&found, self.rollout.as_ref()))
     }
 }

@@ -206,10 +206,16 @@ pub struct ServerArgs {
     )]
     pub shutdown_timeout: u64,
 
-    /// Forward requests to an app that is awake while its ingress still routes them here. Requests go to the app's address
-    /// inside the cluster; network policies must allow that.
-    #[arg(long, env = "UNIDLER_PROXY_LATE_REQUESTS", global = true)]
-    pub proxy_late_requests: bool,
+    /// When to forward requests to an app that is ready while its ingress still routes them here. Requests go to the app's
+    /// pods or Service inside the cluster; network policies must allow that.
+    #[arg(
+        long,
+        env = "UNIDLER_FORWARD",
+        default_value = "handover",
+        value_name = "WHEN",
+        global = true
+    )]
+    pub forward: Forward,
 
     /// HTTP status of the page. With 503, search engines keep an app's pages; but some proxies replace 503 responses with
     /// their own error page.
@@ -350,6 +356,17 @@ pub enum PageStatus {
     /// 503 Service Unavailable.
     #[value(name = "503")]
     Unavailable,
+}
+
+/// When requests are forwarded to an app that is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Forward {
+    /// While an app wakes, for a minute after that, and while it is put to sleep.
+    Handover,
+    /// Also for an ingress that keeps routing visitors here.
+    Always,
+    /// Not at all: network policies keep unidler out. Visitors wait until the ingress has followed.
+    Never,
 }
 
 /// How the log is written.

@@ -13,10 +13,6 @@ use axum::{
 /// The mark of our answers. The page asks at its own reserved address until the answer lacks it.
 pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
 
-/// Marks the status of an app whose requests are forwarded to it: the page may reload, although unidler still answers at the
-/// page's reserved addresses.
-pub(crate) const X_UNIDLER_FORWARDS: HeaderName = HeaderName::from_static("x-unidler-forwards");
-
 const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     (
         X_UNIDLER,

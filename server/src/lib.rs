@@ -8,7 +8,7 @@
 //!                            │            ├── visit      every path of the app: the page, or a problem
 //!                            │            ├── page       what a browser that navigates gets
 //!                            │            ├── hold       what a program gets that prefers to wait
-//!                            │            ├── late       or the app's own answer, while its ingress is late
+//!                            │            ├── forward    or the app's own answer, while its ingress still leads here
 //!                            │            ├── sse        the events: starts or joins
 //!                            │            ├── wake       what a browser posts to, to start the app
 //!                            │            └── …          status, files, readiness
@@ -26,9 +26,9 @@ pub mod commands;
 pub mod config;
 pub mod connections;
 pub mod demo;
+pub mod forward;
 pub mod headers;
 mod hold;
-pub mod late;
 pub mod limits;
 pub mod memory;
 pub mod metrics;

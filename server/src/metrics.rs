@@ -21,7 +21,7 @@ use unidler::{
 };
 use unidler_kubernetes::{API_REQUESTS, CONTACT_AGE};
 
-use crate::{late::PASSED_ON, limits::VISITORS, problem::REFUSED};
+use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
 
 /// How long the ingress went on to send requests here for an app that was ready, in seconds.
 pub const HANDOVER: &str = "unidler_handover_seconds";
@@ -104,7 +104,7 @@ fn describe() {
         Unit::Seconds,
         "Time the ingress kept routing requests to unidler after the app was ready."
     );
-    describe_counter!(PASSED_ON, "Late requests forwarded to the app, by outcome.");
+    describe_counter!(FORWARDED, "Requests forwarded to the app, by outcome.");
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
@@ -209,7 +209,7 @@ mod tests {
             API_REQUESTS,
             CONTACT_AGE,
             HANDOVER,
-            PASSED_ON,
+            FORWARDED,
             READY,
             BUILD,
         ];

@@ -14,7 +14,7 @@ use axum::{
 };
 use tower::ServiceExt;
 use tower_http::services::ServeDir;
-use unidler::{host::Host, hub::Hub, progress::Phase};
+use unidler::{host::Host, hub::Hub};
 use unidler_app::page::{Assets, TextFile};
 
 use crate::{
@@ -109,7 +109,8 @@ async fn reserved(
     }
     let (mut parts, body) = request.into_parts();
     let AppHost(host) = AppHost::from_request_parts(&mut parts, &()).await?;
-    match what {
+    let version = parts.version;
+    let answer = match what {
         Reserved::Wake => wake(state, &host, base, Request::from_parts(parts, body)).await,
         Reserved::Events if parts.method == Method::HEAD => {
             Ok(StatusCode::NO_CONTENT.into_response())
@@ -118,9 +119,10 @@ async fn reserved(
             Err(Problem::refused(Refusal::CrossSite))
         }
         Reserved::Events => visit::stream(state, &host, &parts.headers, Leave::Join),
-        Reserved::Status => Ok(status(state, &host)),
+        Reserved::Status => Ok(status(state, &host).await),
         Reserved::Ready | Reserved::File(_) | Reserved::Nothing => Err(Problem::not_found()),
-    }
+    };
+    answer.map(|answer| state.let_go(&host, version, answer))
 }
 
 /// Whether visitors can be served. Why not is for the log and for `unidler doctor`: strangers reach this port.
@@ -131,21 +133,13 @@ fn readyz(hub: &Hub) -> Response {
     }
 }
 
-/// Where the app stands, as JSON. Starts nothing. This address is never forwarded to the app, so a page whose visitor would
-/// be is told so.
-fn status(state: &AppState, host: &Host) -> Response {
+/// Where the app stands, as JSON. Starts nothing. This address is never forwarded to the app, so it says what would become
+/// of the others.
+async fn status(state: &AppState, host: &Host) -> Response {
+    // It may make more known.
+    let _ = state.hub.forwards(host).await;
     let progress = state.hub.look(host);
-    state.handovers.seen(host, &progress);
-    let forwards = matches!(progress.phase, Phase::Ready { .. })
-        && state.late.is_some()
-        && state.hub.address(host).is_some();
-    let mut response = Json(progress).into_response();
-    if forwards {
-        response
-            .headers_mut()
-            .insert(headers::X_UNIDLER_FORWARDS, HeaderValue::from_static("yes"));
-    }
-    response
+    Json(state.told(host, progress).await).into_response()
 }
 
 /// A file with a hash in its name, which may be kept for ever.

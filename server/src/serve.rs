@@ -27,9 +27,9 @@ use unidler_kubernetes::KubernetesCluster;
 
 use crate::{
     admin,
-    config::{ClusterArgs, FrameAncestors, Listen, PageStatus, ServerArgs},
+    config::{ClusterArgs, Forward, FrameAncestors, Listen, PageStatus, ServerArgs},
     connections, demo,
-    late::Late,
+    forward::Forwarder,
     limits::Streams,
     memory::Capacity,
     metrics::{Handovers, Metrics},
@@ -164,6 +164,11 @@ fn hub(cluster: Arc<dyn Cluster>, config: &ServerArgs) -> Hub {
         hub::Settings {
             deadline,
             max_wakes: size(config.max_wakes),
+            forward: match config.forward {
+                Forward::Handover => hub::Forward::Handover,
+                Forward::Always => hub::Forward::Always,
+                Forward::Never => hub::Forward::Never,
+            },
             ..hub::Settings::default()
         },
     )
@@ -196,7 +201,7 @@ fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
             .map(|FrameAncestors(sources)| sources),
         streams,
         handovers: Handovers::default(),
-        late: config.proxy_late_requests.then(Late::default),
+        forwarder: Forwarder::default(),
     }
 }
 

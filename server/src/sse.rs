@@ -28,19 +28,22 @@ const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
 /// After how many milliseconds a browser comes again whose stream ends because this process does.
 const COME_AGAIN_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
-/// The stream of an app, which is started if the request may do that. Each snapshot is noted when it is sent.
-pub(crate) fn stream(
+/// The stream of an app, which is started if the request may do that. Each snapshot is sent as it is `told`.
+pub(crate) fn stream<T>(
     hub: &Hub,
     host: &Host,
     leave: Leave,
     permit: Permit,
-    note: impl Fn(&Progress) + Send + Sync + 'static,
-) -> Response {
+    told: impl Fn(Progress) -> T + Send + 'static,
+) -> Response
+where
+    T: Future<Output = Progress> + Send + 'static,
+{
     let snapshots = match leave {
         Leave::Start => hub.start(host).boxed(),
         Leave::Join => hub.join(host).boxed(),
     };
-    let events = encode(snapshots.inspect(note).boxed())
+    let events = encode(snapshots.then(told).boxed())
         .chain(farewell(hub.clone()))
         .map(move |event| {
             // The stream has its permit for as long as it is.
@@ -123,6 +126,7 @@ mod tests {
             },
             restarts: 0,
             parts: None,
+            forwarding: None,
             timeline: Vec::new(),
         };
         let begun = Instant::now();

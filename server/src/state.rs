@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::http::StatusCode;
-use unidler::hub::Hub;
+use axum::{
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
+    response::Response,
+};
+use unidler::{
+    host::Host,
+    hub::Hub,
+    progress::{Forwarding, Phase, Progress},
+};
 
-use crate::{late::Late, limits::Streams, metrics::Handovers, site::Site};
+use crate::{forward::Forwarder, limits::Streams, metrics::Handovers, site::Site};
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -22,6 +29,42 @@ pub struct AppState {
     pub streams: Streams,
     /// The handovers under way, for the metrics.
     pub handovers: Handovers,
-    /// What passes late requests on, if that is wanted.
-    pub late: Option<Late>,
+    /// What forwards requests to apps that are up.
+    pub forwarder: Forwarder,
+}
+
+impl AppState {
+    /// What a visitor of a host is told who still reaches unidler: of an app that is ready also whether it would be reached
+    /// through unidler. That has been tried, since a network policy may be in the way.
+    pub(crate) async fn told(&self, host: &Host, progress: Progress) -> Progress {
+        self.handovers.seen(host, &progress);
+        let forwarding = match progress.phase {
+            Phase::Ready { .. } => self.forwarding(host).await,
+            Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => None,
+        };
+        Progress {
+            forwarding,
+            ..progress
+        }
+    }
+
+    async fn forwarding(&self, host: &Host) -> Option<Forwarding> {
+        let (address, forwarding) = self.hub.forwards(host).await?;
+        let is_reached = self.forwarder.reaches(address).await;
+        is_reached.then_some(forwarding)
+    }
+
+    /// Has an ingress close its connection after the response, if it was kept since the host's visitors were led here, and
+    /// they are not any more: otherwise it would go on to use it.
+    pub(crate) fn let_go(&self, host: &Host, version: Version, mut response: Response) -> Response {
+        let is_late = version < Version::HTTP_2
+            && response.status() != StatusCode::SWITCHING_PROTOCOLS
+            && self.hub.leads_to_app(host);
+        if is_late {
+            response
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
 }

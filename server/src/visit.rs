@@ -1,7 +1,8 @@
-//! Every path of the app: its own answer, where its ingress is late; else the page for a browser that navigates, also to
+//! Every path of the app: its own answer, if that is up and its ingress still leads here; else the page for a browser that navigates, also to
 //! `/events` or `/healthz`, which many apps have, too; else what programs ask for, or a problem.
 
 use axum::{
+    body::Body,
     extract::{FromRequestParts, Request},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -10,8 +11,8 @@ use unidler::host::Host;
 
 use crate::{
     app_host::AppHost,
+    forward::Failure,
     hold,
-    late::Failure,
     navigation::{is_navigation, reads},
     page,
     problem::Problem,
@@ -37,16 +38,24 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Respons
         Err(_) if is_healthz(&parts) => return Ok(healthz()),
         Err(problem) => return Err(problem),
     };
-    let progress = state.hub.look(&host);
-    state.handovers.seen(&host, &progress);
+    let version = parts.version;
+    let answer = answer_of(state, &host, parts, body).await?;
+    Ok(state.let_go(&host, version, answer))
+}
+
+async fn answer_of(
+    state: &AppState,
+    host: &Host,
+    parts: Parts,
+    body: Body,
+) -> Result<Response, Problem> {
+    let forwards = state.hub.forwards(host).await;
+    let progress = state.hub.look(host);
+    state.handovers.seen(host, &progress);
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
-    if let Some(late) = &state.late
-        && let Some(address) = state.hub.address(&host)
-    {
-        match late
-            .pass_on(&host, address, Request::from_parts(parts.clone(), body))
-            .await
-        {
+    if let Some((address, _)) = forwards {
+        let request = Request::from_parts(parts.clone(), body);
+        match state.forwarder.forward(host, address, request).await {
             Ok(answer) => return Ok(answer),
             Err(Failure::Lost(problem)) => return Err(problem),
             Err(Failure::NothingSent) => {}
@@ -57,11 +66,11 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Respons
     } else if is_healthz(&parts) {
         return Ok(healthz());
     } else if is_events(&parts) {
-        events(state, &host, &parts).unwrap_or_else(Problem::into_response)
+        events(state, host, &parts).unwrap_or_else(Problem::into_response)
     } else if let Some(wait) =
         hold::preferred(&parts.headers).filter(|_| parts.method != Method::HEAD)
     {
-        hold::hold(state, &host, &parts, wait)
+        hold::hold(state, host, &parts, wait)
             .await
             .unwrap_or_else(Problem::into_response)
     } else {
@@ -105,12 +114,10 @@ pub(crate) fn stream(
         .streams
         .permit(host, headers)
         .ok_or_else(Problem::crowded)?;
-    let (handovers, app) = (state.handovers.clone(), host.clone());
-    Ok(sse::stream(
-        &state.hub,
-        host,
-        leave,
-        permit,
-        move |progress| handovers.seen(&app, progress),
-    ))
+    let (of_visit, app) = (state.clone(), host.clone());
+    let told = move |progress| {
+        let (state, host) = (of_visit.clone(), app.clone());
+        async move { state.told(&host, progress).await }
+    };
+    Ok(sse::stream(&state.hub, host, leave, permit, told))
 }

@@ -42,7 +42,7 @@ pub(crate) async fn wake(
         return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
     }
     let progress = state.hub.look(host);
-    state.handovers.seen(host, &progress);
+    let progress = state.told(host, progress).await;
     Ok((StatusCode::ACCEPTED, Json(progress)).into_response())
 }
 

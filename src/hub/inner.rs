@@ -15,6 +15,17 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{backoff::Backoff, wake::Wake};
 use crate::{app::AppId, cluster::Cluster};
 
+/// When requests are forwarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// From the wake-up of an app until a minute after its visitors were led to it, and while it is put to sleep.
+    Handover,
+    /// Whenever the app is up: for an ingress that never notices.
+    Always,
+    /// Never: for networks that do not let unidler reach the apps.
+    Never,
+}
+
 /// The limits of a [`Hub`](super::Hub).
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
@@ -25,6 +36,8 @@ pub struct Settings {
     /// How long an app keeps its replicas after its visitors have been diverted: longer than it takes until its ingress
     /// follows.
     pub idle_grace: Duration,
+    /// When what reaches unidler for an app that is up is forwarded to it.
+    pub forward: Forward,
 }
 
 impl Default for Settings {
@@ -37,6 +50,7 @@ impl Default for Settings {
             deadline: Duration::from_mins(10),
             max_wakes: 100,
             idle_grace: Duration::from_secs(3),
+            forward: Forward::Handover,
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) fn unstarted(host: &Host, phase: Phase) -> Progress {
         phase,
         restarts: 0,
         parts: None,
+        forwarding: None,
         timeline: Vec::new(),
     }
 }

@@ -312,6 +312,7 @@ impl Wake {
             phase,
             restarts,
             parts,
+            forwarding: None,
             timeline,
         }
     }

@@ -80,6 +80,8 @@ pub(crate) fn follow(live: Live) {
             }
             let is_trusted = ear.is_trusted(now_ms());
             live.trusted.set_value(is_trusted && ear.heard_ms.is_some());
+            // One that is ready only now is not waited for any longer.
+            let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
             let is_due = is_ready || is_roused || (!is_trusted && now_ms() - asked_ms >= POLL_MS);
             if is_due && !live.retrying.get_value() {
                 asked_ms = now_ms();
@@ -167,7 +169,7 @@ impl Live {
             return;
         }
         let is_ready = matches!(phase, Phase::Ready { .. });
-        loader::note_ready(is_ready);
+        loader::note_ready(is_ready, progress.forwarding);
         self.ready_since_ms
             .update_value(|since| *since = is_ready.then(|| since.unwrap_or(now)));
         self.arrived_ms.set_value(now);

@@ -2,6 +2,7 @@
 
 use js_sys::{Function, Promise, Reflect};
 use leptos::prelude::window;
+use unidler::progress::Forwarding;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
 
@@ -53,9 +54,11 @@ pub(crate) fn flag(name: &str) -> bool {
     get(&loader(), name).is_truthy()
 }
 
-/// Notes that the server has said whether the app is ready.
-pub(crate) fn note_ready(ready: bool) {
+/// Notes that the server has said whether the app is ready, and what becomes of requests that still reach it.
+pub(crate) fn note_ready(ready: bool, forwarding: Option<Forwarding>) {
+    let forwarding = forwarding.map_or(JsValue::UNDEFINED, |forwarding| forwarding.name().into());
     drop(Reflect::set(&loader(), &"ready".into(), &ready.into()));
+    drop(Reflect::set(&loader(), &"forwarding".into(), &forwarding));
 }
 
 /// Notes that something comes through from the server.

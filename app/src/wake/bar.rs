@@ -74,6 +74,7 @@ mod tests {
             phase: Phase::Waking { step, reason: None },
             restarts: 0,
             parts: None,
+            forwarding: None,
             timeline,
         }
     }

@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 
 use k8s_openapi::{
-    api::discovery::v1::EndpointSlice, apimachinery::pkg::apis::meta::v1::ObjectMeta,
-    jiff::Timestamp,
+    api::discovery::v1::EndpointSlice,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::{SignedDuration, Timestamp},
 };
 use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
@@ -191,6 +192,12 @@ impl Slice {
                     .iter()
                     .any(|(name, number)| **name == *port && *number == destination.port)
             })
+    }
+
+    /// Whether it led here until less than this long ago.
+    pub(crate) fn was_here_for(&self, time: SignedDuration, now: Timestamp) -> bool {
+        let history = self.history.as_ref();
+        history.is_some_and(|history| now.duration_since(history.woken) < time)
     }
 
     /// Nobody but unidler changes it, so that this is the version of what it means.

@@ -28,7 +28,7 @@ const CONTROLLERS: &[Controller] = &[
         // `backends_with_external_name` in its balancer.lua, seen in its main branch.
         why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
               (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
-        mend: "start the unidler with --proxy-late-requests, which passes such visitors on to the app; or use a build with \
+        mend: "start unidler with --forward always, which forwards such visitors to the app; or use a build with \
                pull request 8430",
     },
     Controller {

@@ -302,7 +302,7 @@ fn each_fault_is_told_once_with_what_mends_it() {
             |cluster| cluster.class["spec"]["controller"] = json!("k8s.io/ingress-nginx"),
             Warning,
             "ingress-controller",
-            "--proxy-late-requests",
+            "--forward always",
         ),
         (
             |cluster| {

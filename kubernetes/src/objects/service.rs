@@ -173,16 +173,23 @@ impl Service {
         Version(format!("{}/{}", self.uid, self.resource_version))
     }
 
-    /// The address inside the cluster of some of its ports, if that is a single one.
-    pub(crate) fn address<'a>(
-        &self,
-        ports: impl IntoIterator<Item = &'a Port>,
-    ) -> Option<SocketAddr> {
+    /// The TCP port of it that a route names.
+    pub(crate) fn port(&self, asked: &Port) -> Option<&ServicePort> {
+        let is_asked = |port: &&ServicePort| match asked {
+            Port::Name(name) => port.name.as_deref() == Some(name),
+            Port::Number(number) => port.port == *number,
+        };
+        self.own.as_ref()?.tcp_ports().find(is_asked)
+    }
+
+    /// Its address inside the cluster, at one of its ports.
+    pub(crate) fn address(&self, port: &ServicePort) -> Option<SocketAddr> {
         // A Service without selector leads to whatever addresses somebody has written down for it.
         let own = self.own.as_ref().filter(|_| !self.selector.is_empty())?;
-        let mut addresses = ports.into_iter().map(|port| own.address(port));
-        let first = addresses.next()??;
-        addresses.all(|other| other == Some(first)).then_some(first)
+        Some(SocketAddr::new(
+            *own.ips.first()?,
+            u16::try_from(port.port).ok()?,
+        ))
     }
 
     /// The families of its addresses, in its order; `IPv4` if nothing says so.
@@ -376,19 +383,6 @@ impl Own {
         }
     }
 
-    /// The address inside the cluster of a port, if it is one for TCP.
-    fn address(&self, asked: &Port) -> Option<SocketAddr> {
-        let is_asked = |port: &&ServicePort| match asked {
-            Port::Name(name) => port.name.as_deref() == Some(name),
-            Port::Number(number) => port.port == *number,
-        };
-        let port = self.tcp_ports().find(is_asked)?;
-        Some(SocketAddr::new(
-            *self.ips.first()?,
-            u16::try_from(port.port).ok()?,
-        ))
-    }
-
     fn tcp_ports(&self) -> impl Iterator<Item = &ServicePort> {
         self.ports
             .iter()
@@ -537,7 +531,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::objects::Route;
 
     fn deployment(json: Value) -> Workload {
         Workload::parse(
@@ -619,7 +612,7 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_the_one_that_the_ingress_shows_to_the_world() {
+    fn only_what_a_route_can_lead_to_has_an_address() {
         let ports = json!([{ "name": "web", "port": 80 }, { "name": "admin", "port": 81 }, { "name": "dns", "port": 53, "protocol": "UDP" }]);
         let up = json!({ "clusterIP": "10.0.0.7", "selector": { "app": "tool" }, "ports": ports });
         let with = |change: Value| {
@@ -629,67 +622,38 @@ mod tests {
                 .extend(change.as_object().expect("an object").clone());
             spec
         };
-        let backend =
-            |port: Value| json!({ "backend": { "service": { "name": "tool", "port": port } } });
-        let (web, admin) = (
-            backend(json!({ "name": "web" })),
-            backend(json!({ "number": 81 })),
-        );
-        let another =
-            json!({ "backend": { "service": { "name": "another", "port": { "number": 82 } } } });
-        for (spec, paths, address) in [
-            (up.clone(), json!([web]), Some("10.0.0.7:80")),
-            (up.clone(), json!([admin]), Some("10.0.0.7:81")),
-            (
-                up.clone(),
-                json!([web, another, backend(json!({ "number": 80 }))]),
-                Some("10.0.0.7:80"),
-            ),
+        let web = Port::Name("web".into());
+        for (spec, asked, address) in [
+            (up.clone(), web.clone(), Some("10.0.0.7:80")),
+            (up.clone(), Port::Number(81), Some("10.0.0.7:81")),
             (
                 with(json!({ "clusterIP": "fd00::7" })),
-                json!([web]),
+                web.clone(),
                 Some("[fd00::7]:80"),
             ),
-            // It depends on the path, or is nothing that a visitor could reach.
-            (up.clone(), json!([web, admin]), None),
-            (up.clone(), json!([another]), None),
-            (up.clone(), json!([backend(json!({ "name": "dns" }))]), None),
-            (
-                up.clone(),
-                json!([backend(json!({ "number": 9090 }))]),
-                None,
-            ),
-            (with(json!({ "clusterIP": "None" })), json!([web]), None),
-            (with(json!({ "clusterIP": "" })), json!([web]), None),
-            (with(json!({ "selector": {} })), json!([web]), None),
+            // It is nothing that a visitor could reach.
+            (up.clone(), Port::Name("dns".into()), None),
+            (up.clone(), Port::Number(9090), None),
+            (with(json!({ "clusterIP": "None" })), web.clone(), None),
+            (with(json!({ "clusterIP": "" })), web.clone(), None),
+            (with(json!({ "selector": {} })), web.clone(), None),
             (
                 with(json!({ "type": "ExternalName", "externalName": "unidler.tools.svc" })),
-                json!([web]),
+                web.clone(),
                 None,
             ),
             (
                 with(json!({ "type": "ExternalName", "externalName": "metadata.example" })),
-                json!([web]),
+                web.clone(),
                 None,
             ),
         ] {
-            let rules = json!([
-                { "host": "other.example", "http": { "paths": [admin] } },
-                { "host": "tool.example", "http": { "paths": paths } },
-            ]);
-            let ingress = Route::of_ingress(
-                serde_json::from_value(json!({ "metadata": {}, "spec": { "rules": rules } }))
-                    .expect("an Ingress"),
-            );
-            let ports = ingress
-                .backends("tool.example")
-                .filter(|backend| backend.is_of("", "tool"))
-                .map(|backend| &backend.port);
-            let found = service(json!({}), spec.clone()).address(ports);
+            let service = service(json!({}), spec.clone());
+            let found = service.port(&asked).and_then(|port| service.address(port));
             assert_eq!(
                 found,
                 address.map(|text| text.parse().expect("an address")),
-                "{spec} {paths}"
+                "{spec} {asked:?}"
             );
         }
     }

@@ -10,7 +10,7 @@ use tower::service_fn;
 use unidler::app::AppId;
 
 use super::*;
-use crate::objects::OwnService;
+use crate::{objects::OwnService, reachable::any_at};
 
 /// A watch request, which the test answers.
 struct Asked {
@@ -262,6 +262,37 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         settle().await;
         assert_eq!(endpoints_of(&rollout), expected, "{pod} {slice}");
     }
+    let mut server = Server::new();
+    let rollout = Rollout::watch(&server.client, &found(1, false));
+    let (pods, slices) = server.both().await;
+    pods.tell("ADDED", &alive());
+    pods.complete();
+    let mut answering = slice("1", OWN, &["p1", "p0"]);
+    answering["ports"] = json!([
+        { "name": "http", "port": 3000, "protocol": "TCP" },
+        { "name": "", "port": 9000 },
+        { "name": "dns", "port": 53, "protocol": "UDP" },
+        { "name": "any" },
+    ]);
+    slices.tell("ADDED", &answering);
+    slices.complete();
+    settle().await;
+    let reachable = Reachable::default();
+    let published = rollout.publish(&reachable);
+    let ready = reachable.of(&ObjectId::new("Service ns/tool"));
+    let at = |port| ready.as_ref().and_then(|ready| any_at(ready, port));
+    let address = |text: &str| Some(text.parse().expect("an address"));
+    assert_eq!(at("http"), address("10.0.0.1:3000"));
+    assert_eq!(at(""), address("10.0.0.1:9000"));
+    assert_eq!((at("dns"), at("any"), at("other")), (None, None, None));
+    assert_eq!(
+        ready.map(|ready| ready.len()),
+        Some(1),
+        "only the living one"
+    );
+    drop(published);
+    assert_eq!(reachable.of(&ObjectId::new("Service ns/tool")), None);
+
     for conditions in [
         json!({ "ready": false }),
         json!({ "ready": true, "terminating": true }),

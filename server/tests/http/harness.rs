@@ -24,13 +24,13 @@ use unidler::{
     cluster::Cluster,
     demo::DemoCluster,
     host::Host,
-    hub::{Hub, Settings},
+    hub::{Forward, Hub, Settings},
     progress::{Phase, Progress},
 };
 use unidler_server::{
     brand::Brand,
     connections, demo,
-    late::Late,
+    forward::Forwarder,
     limits::{Limits, Streams},
     metrics::Handovers,
     router::router,
@@ -73,7 +73,15 @@ impl Server {
             },
         );
         let router = |state| demo::router(cluster.clone(), state);
-        Self::serve(cluster.clone(), hub, limits, MANY, None, router).await
+        Self::serve(
+            cluster.clone(),
+            hub,
+            limits,
+            MANY,
+            Forwarder::default(),
+            router,
+        )
+        .await
     }
 
     /// Another one in front of the same cluster, as a second replica.
@@ -81,7 +89,15 @@ impl Server {
         let cluster = self.cluster.clone();
         let hub = Hub::new(Arc::new(cluster.clone()), Settings::default());
         let router = |state| demo::router(cluster.clone(), state);
-        Self::serve(cluster.clone(), hub, Limits::default(), MANY, None, router).await
+        Self::serve(
+            cluster.clone(),
+            hub,
+            Limits::default(),
+            MANY,
+            Forwarder::default(),
+            router,
+        )
+        .await
     }
 
     /// With room for so many connections.
@@ -94,21 +110,34 @@ impl Server {
             hub,
             Limits::default(),
             connections,
-            None,
+            Forwarder::default(),
             router,
         )
         .await
     }
 
     /// In front of another cluster than the demo's.
-    pub(crate) async fn of(cluster: impl Cluster, late: Option<Late>) -> Self {
-        let hub = Hub::new(Arc::new(cluster), Settings::default());
+    pub(crate) async fn of(cluster: impl Cluster, forward: Forward) -> Self {
+        Self::forwarding(cluster, forward, Forwarder::default()).await
+    }
+
+    /// The same, which forwards in its own way.
+    pub(crate) async fn forwarding(
+        cluster: impl Cluster,
+        forward: Forward,
+        forwarder: Forwarder,
+    ) -> Self {
+        let settings = Settings {
+            forward,
+            ..Settings::default()
+        };
+        let hub = Hub::new(Arc::new(cluster), settings);
         Self::serve(
             DemoCluster::default(),
             hub,
             Limits::default(),
             MANY,
-            late,
+            forwarder,
             router,
         )
         .await
@@ -119,7 +148,7 @@ impl Server {
         hub: Hub,
         limits: Limits,
         connections: usize,
-        late: Option<Late>,
+        forwarder: Forwarder,
         router: impl FnOnce(AppState) -> Router,
     ) -> Self {
         let site = site();
@@ -130,7 +159,7 @@ impl Server {
             frame_ancestors: None,
             streams: Streams::new(limits),
             handovers: Handovers::default(),
-            late,
+            forwarder,
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
@@ -237,11 +266,13 @@ impl Server {
             .expect("an answer as it should be")
     }
 
-    pub(crate) async fn phase(&self, host: &str) -> Phase {
+    pub(crate) async fn progress(&self, host: &str) -> Progress {
         let status = self.get(host, "/_unidler/status", &[]).await;
-        serde_json::from_str::<Progress>(status.text())
-            .expect("a snapshot")
-            .phase
+        serde_json::from_str(status.text()).expect("a snapshot")
+    }
+
+    pub(crate) async fn phase(&self, host: &str) -> Phase {
+        self.progress(host).await.phase
     }
 
     pub(crate) fn writes(&self, host: &str) -> u64 {

@@ -1,8 +1,8 @@
 //! The server over real HTTP, on the played cluster and a port of its own.
 
 mod connections;
+mod forward;
 mod harness;
-mod late;
 mod program;
 
 use std::{collections::HashSet, time::Duration};

@@ -11,7 +11,7 @@ import { status } from "../cluster/visitor";
 import { THREE_WRITES, expect, faultyTest as base, stateOf } from "./fixtures";
 
 const test = base.extend({
-    unidler: async ({ startUnidler }, use) => await use(await startUnidler({ UNIDLER_PROXY_LATE_REQUESTS: "true" })),
+    unidler: async ({ startUnidler }, use) => await use(await startUnidler({ UNIDLER_FORWARD: "always" })),
 });
 test.use({ startSeconds: 3 });
 

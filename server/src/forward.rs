@@ -1,17 +1,17 @@
-//! Requests for an app that is awake, which its ingress still sends here.
+//! Requests for an app that is up, which its ingress still sends here.
 //!
-//! Ingress controllers notice late that a Service points elsewhere, and some never do. With `--proxy-late-requests`,
-//! such a request is forwarded to the address of the app inside the cluster, also of another protocol (a WebSocket), and whoever sent it cannot
-//! tell the difference.
+//! Ingress controllers notice with a delay that an app is awake, and some never do. Meanwhile they send some visitors here.
+//! Such a request is forwarded to the app inside the cluster, also of another protocol (a WebSocket), and whoever sent it
+//! cannot tell the difference.
 //!
 //! ```text
-//! browser ──> ingress, which is late ──> visit::answer ─ is there an address? ──> Late::pass_on ──> the app
-//!                                             └── not reached: the page   └── reached, but no answer: 502 or 504
+//! browser ──> ingress ──> visit::answer ─ Hub::forwards: where to? ──> Forwarder::forward ──> the app
+//!                              └── not reached: the page      └── reached, but no answer: 502 or 504
 //! ```
 //!
-//! The address is that of an app whose Service points to its pods, at the port that its Ingress shows for this very host. It
-//! never comes from the request, and never from an `ExternalName`. It is the last one known: an API server that does not
-//! answer is no reason to turn visitors away from an app that does.
+//! The address is that of a ready endpoint which the cluster's own controller keeps, or of a Service that selects pods, at
+//! the port that a route shows for this very host. It never comes from the request, and never from an `ExternalName`. It is
+//! the last one known: an API server that does not answer is no reason to turn visitors away from an app that does.
 
 use std::{hash::BuildHasher, net::SocketAddr, time::Duration};
 
@@ -34,8 +34,9 @@ use hyper_util::{
 use metrics::counter;
 use tokio::{
     io::copy_bidirectional,
+    net::TcpStream,
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep_until, timeout},
 };
 use tracing::debug;
 use unidler::host::Host;
@@ -47,9 +48,10 @@ use crate::{
 };
 
 /// The metric of requests that were forwarded, by `outcome`: `answered`, `unreachable`, `broken` or `timed_out`.
-pub const PASSED_ON: &str = "unidler_late_requests_total";
-/// How long a connection to an app may take.
+pub const FORWARDED: &str = "unidler_forwarded_requests_total";
+/// How long a connection to an app may take; and one that is only tried.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+const TRY_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a connection is kept that nobody uses, and how many of each app: as long as a page takes to ask for its files.
 /// Apps close theirs after two seconds (gunicorn) or five (Node.js, uvicorn), and a POST that meets that is lost.
 const IDLE: (Duration, usize) = (Duration::from_secs(1), 32);
@@ -74,7 +76,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 
 /// Forwards requests.
 #[derive(Clone, Debug)]
-pub struct Late {
+pub struct Forwarder {
     client: Client<HttpConnector, Body>,
     answer_timeout: Duration,
     /// What makes our names of this process those of no other.
@@ -90,13 +92,13 @@ pub(crate) enum Failure {
     Lost(Problem),
 }
 
-impl Default for Late {
+impl Default for Forwarder {
     fn default() -> Self {
         Self::with_answer_timeout(ANSWER_TIMEOUT)
     }
 }
 
-impl Late {
+impl Forwarder {
     /// One that waits this long for the beginning of an answer.
     #[must_use]
     pub fn with_answer_timeout(answer_timeout: Duration) -> Self {
@@ -116,12 +118,18 @@ impl Late {
         }
     }
 
+    /// Whether something can be reached at an address. A network policy may be in the way.
+    pub(crate) async fn reaches(&self, address: SocketAddr) -> bool {
+        let connected = timeout(TRY_TIMEOUT, TcpStream::connect(address)).await;
+        connected.is_ok_and(|connected| connected.is_ok())
+    }
+
     /// Forwards a request to the app of `host` at `address`.
     ///
     /// # Errors
     ///
     /// [`Failure`] if the app cannot be reached, does not answer, or if the request has been forwarded before.
-    pub(crate) async fn pass_on(
+    pub(crate) async fn forward(
         &self,
         host: &Host,
         address: SocketAddr,
@@ -164,7 +172,7 @@ impl Late {
             }
             Ok(response) => {
                 count("answered");
-                Ok(passed_back(response.map(Body::new), upgrade))
+                Ok(answered(response.map(Body::new), upgrade))
             }
             Err(error) if error.is_connect() => {
                 count("unreachable");
@@ -226,7 +234,7 @@ impl Late {
 }
 
 fn count(outcome: &'static str) {
-    counter!(PASSED_ON, "outcome" => outcome).increment(1);
+    counter!(FORWARDED, "outcome" => outcome).increment(1);
 }
 
 /// Done when nothing was sent for so long.
@@ -294,7 +302,7 @@ fn end_to_end(headers: &mut HeaderMap) -> bool {
 
 /// The app's answer for the visitor. If the two agree on a WebSocket, what they say in it goes to and fro, until either of
 /// them or this process ends it.
-fn passed_back(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -> Response {
+fn answered(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -> Response {
     let of_app = response.extensions_mut().remove::<OnUpgrade>();
     let is_upgrade =
         end_to_end(response.headers_mut()) && response.status() == StatusCode::SWITCHING_PROTOCOLS;

@@ -1,10 +1,10 @@
-//! Late requests in front of an app that is up: a real one, on a port of its own.
+//! Requests that still reach unidler for an app that is up: a real one, on a port of its own.
 
 use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -32,11 +32,12 @@ use unidler::{
         self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
         Version, Workload,
     },
-    cluster::{ApplyError, Cluster, Write},
+    cluster::{ApplyError, Cluster, Way, Write},
     host::Host,
-    progress::Reason,
+    hub::Forward,
+    progress::{Forwarding, Phase, Progress, Reason},
 };
-use unidler_server::late::Late;
+use unidler_server::forward::Forwarder;
 
 use crate::harness::{NAVIGATE, Server};
 
@@ -46,9 +47,35 @@ const HOST: &str = "tool.example";
 #[derive(Debug)]
 struct OneApp {
     replicas: u32,
-    address: SocketAddr,
+    /// Whether its visitors are led to unidler, beside it.
+    is_diverted: bool,
+    /// How it can be reached: to an endpoint only once it is watched.
+    way: Way,
+    is_watched: AtomicBool,
     /// Whether anything is known of it but its address: not while the API server is away.
     is_known: bool,
+}
+
+impl OneApp {
+    /// One whose ingress never follows.
+    fn up(address: SocketAddr) -> Self {
+        Self {
+            replicas: 1,
+            is_diverted: false,
+            way: Way::Service(address),
+            is_watched: AtomicBool::new(false),
+            is_known: true,
+        }
+    }
+
+    /// One with a ready endpoint, which is being woken, or put to sleep.
+    fn between(address: SocketAddr) -> Self {
+        Self {
+            is_diverted: true,
+            way: Way::Endpoint(address),
+            ..Self::up(address)
+        }
+    }
 }
 
 impl Cluster for OneApp {
@@ -75,11 +102,17 @@ impl Cluster for OneApp {
             pods: Pods::default(),
             usual: None,
         };
-        let leads = match self.replicas {
-            0 => Leads::Here(Diversion::instead(true)),
-            _ => Leads::ToApp {
+        let leads = if self.is_diverted {
+            Leads::Here(Diversion {
+                endpoints: Some(Endpoints::Ready),
+                ..Diversion::instead(true)
+            })
+        } else if self.replicas == 0 {
+            Leads::Here(Diversion::instead(true))
+        } else {
+            Leads::ToApp {
                 endpoints: Endpoints::Ready,
-            },
+            }
         };
         Ok(app::App {
             connected: self.is_known,
@@ -94,6 +127,7 @@ impl Cluster for OneApp {
     }
 
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
+        self.is_watched.store(true, Ordering::Relaxed);
         stream::once(ready(self.observe(app)))
             .chain(stream::once(pending()))
             .boxed()
@@ -103,8 +137,12 @@ impl Cluster for OneApp {
         ready(Err(ApplyError::Conflict)).boxed()
     }
 
-    fn address(&self, _: &Host) -> Option<SocketAddr> {
-        (self.replicas > 0).then_some(self.address)
+    fn way(&self, _: &Host) -> Option<Way> {
+        let way = match self.way {
+            Way::Endpoint(_) if !self.is_watched.load(Ordering::Relaxed) => Way::Unwatched,
+            way => way,
+        };
+        (self.replicas > 0).then_some(way)
     }
 }
 
@@ -126,17 +164,13 @@ impl App {
         Self { address, asked }
     }
 
-    /// The unidler in front of it.
-    async fn late(&self, replicas: u32) -> Server {
-        Server::of(
-            OneApp {
-                replicas,
-                address: self.address,
-                is_known: true,
-            },
-            Some(Late::default()),
-        )
-        .await
+    /// unidler in front of it, where it has so many replicas.
+    async fn behind(&self, replicas: u32) -> Server {
+        let app = OneApp {
+            replicas,
+            ..OneApp::up(self.address)
+        };
+        Server::of(app, Forward::Always).await
     }
 }
 
@@ -221,12 +255,7 @@ async fn no_connection_to_an_app_is_kept_for_as_long_as_apps_keep_theirs() {
             });
         }
     });
-    let app = OneApp {
-        replicas: 1,
-        address,
-        is_known: true,
-    };
-    let server = Server::of(app, Some(Late::default())).await;
+    let server = Server::of(OneApp::up(address), Forward::Always).await;
     for (pause, in_all) in [(0, 1), (0, 1), (1_800, 2)] {
         tokio::time::sleep(Duration::from_millis(pause)).await;
         let answer = server.get("tool.example", "/", &[]).await;
@@ -236,9 +265,9 @@ async fn no_connection_to_an_app_is_kept_for_as_long_as_apps_keep_theirs() {
 }
 
 #[tokio::test]
-async fn a_late_request_reaches_the_app_as_it_was_sent() {
+async fn a_request_reaches_the_app_as_it_was_sent() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let request = "POST /deep//link?q=%2F&r HTTP/1.1\r\nHost: tool.example:8443\r\nX-Forwarded-For: 192.0.2.1\r\nCookie: a=b\r\nCookie: c=d\r\n\
                    Connection: close, X-Hop, Host\r\nX-Hop: 1\r\nTE: trailers\r\nContent-Length: 4\r\n\r\nbody";
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
@@ -271,7 +300,7 @@ async fn a_late_request_reaches_the_app_as_it_was_sent() {
 #[tokio::test]
 async fn a_navigation_of_http2_gets_the_app_too() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let answer = server.http2(HOST, "/page?a=b").await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert!(
@@ -285,7 +314,7 @@ async fn a_navigation_of_http2_gets_the_app_too() {
 #[tokio::test]
 async fn the_app_is_told_the_host_that_it_was_found_by() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let request = "GET http://tool.example:8080/a HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n\r\n";
     let (_, answer) = say(&server.address, request, "via: 1.1 unidler-").await;
     assert!(
@@ -298,7 +327,7 @@ async fn the_app_is_told_the_host_that_it_was_found_by() {
 #[tokio::test]
 async fn a_web_socket_goes_through() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let request = "GET /socket HTTP/1.1\r\nHost: tool.example\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let (mut stream, head) = say(&server.address, request, "\r\n\r\n").await;
     assert!(
@@ -319,7 +348,7 @@ async fn a_web_socket_goes_through() {
 #[tokio::test]
 async fn what_is_ours_stays_ours() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     for path in [
         "/_unidler/status",
         "/_unidler/readyz",
@@ -349,18 +378,17 @@ async fn what_is_ours_stays_ours() {
 async fn an_app_with_an_address_is_asked_whatever_is_known_of_it_otherwise() {
     let app = App::start().await;
     let cluster = OneApp {
-        replicas: 1,
-        address: app.address,
         is_known: false,
+        ..OneApp::up(app.address)
     };
-    let server = Server::of(cluster, Some(Late::default())).await;
+    let server = Server::of(cluster, Forward::Always).await;
     assert_eq!(server.get(HOST, "/", &[]).await.header("x-of-app"), "yes");
 }
 
 #[tokio::test]
 async fn the_body_of_any_request_arrives() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let request = "GET /search HTTP/1.1\r\nHost: tool.example\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
     let (_, answer) = say(&server.address, request, "\n\nbody").await;
     assert!(answer.contains("transfer-encoding: chunked\n"), "{answer}");
@@ -375,7 +403,7 @@ async fn the_body_of_any_request_arrives() {
 #[tokio::test]
 async fn nothing_but_a_web_socket_changes_the_protocol() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     for protocol in ["h2c", "TLS/1.0", "websocket, h2c"] {
         let request = format!(
             "GET / HTTP/1.1\r\nHost: tool.example\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: {protocol}\r\nHTTP2-Settings: AAMA\r\n\r\n"
@@ -419,15 +447,7 @@ async fn what_an_app_offers_its_own_connection_is_not_for_the_visitor() {
         false,
     )
     .await;
-    let server = Server::of(
-        OneApp {
-            replicas: 1,
-            address,
-            is_known: true,
-        },
-        Some(Late::default()),
-    )
-    .await;
+    let server = Server::of(OneApp::up(address), Forward::Always).await;
     let answer = server.get(HOST, "/", &[]).await;
     assert_eq!(
         (
@@ -435,7 +455,7 @@ async fn what_an_app_offers_its_own_connection_is_not_for_the_visitor() {
             answer.header("upgrade"),
             answer.header("connection")
         ),
-        ("OK", "", "")
+        ("OK", "", "close")
     );
 }
 
@@ -452,16 +472,8 @@ async fn a_request_that_was_sent_is_never_asked_for_again() {
     );
     let silent = (crude("", false).await, StatusCode::GATEWAY_TIMEOUT);
     for (address, status) in [broken, uninvited, silent] {
-        let late = Late::with_answer_timeout(Duration::from_millis(500));
-        let server = Server::of(
-            OneApp {
-                replicas: 1,
-                address,
-                is_known: true,
-            },
-            Some(late),
-        )
-        .await;
+        let forwarder = Forwarder::with_answer_timeout(Duration::from_millis(500));
+        let server = Server::forwarding(OneApp::up(address), Forward::Always, forwarder).await;
         for (headers, kind) in [
             (&[][..], "application/problem+json"),
             (&[NAVIGATE], "text/plain; charset=utf-8"),
@@ -482,7 +494,7 @@ async fn a_request_that_was_sent_is_never_asked_for_again() {
 #[tokio::test]
 async fn a_web_socket_ends_with_the_process() {
     let app = App::start().await;
-    let mut server = app.late(1).await;
+    let mut server = app.behind(1).await;
     let request = "GET /socket HTTP/1.1\r\nHost: tool.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
     let (mut stream, _) = say(&server.address, request, "\r\n\r\n").await;
     server.shut_down();
@@ -504,7 +516,7 @@ async fn a_web_socket_ends_with_the_process() {
 #[tokio::test]
 async fn an_app_may_ask_another_one_and_pass_the_header_on() {
     let app = App::start().await;
-    let server = app.late(1).await;
+    let server = app.behind(1).await;
     let first = server.get("gateway.example", "/", &[]).await;
     let via = first
         .text()
@@ -530,19 +542,12 @@ async fn an_app_may_ask_another_one_and_pass_the_header_on() {
 }
 
 #[tokio::test]
-async fn nothing_is_passed_on_to_an_app_that_is_not_up_or_if_nobody_wants_it() {
+async fn nothing_is_forwarded_to_an_app_that_is_not_up_or_if_nobody_wants_it() {
     let app = App::start().await;
-    let asleep = app.late(0).await;
-    let unwanted = Server::of(
-        OneApp {
-            replicas: 1,
-            address: app.address,
-            is_known: true,
-        },
-        None,
-    )
-    .await;
-    for server in [asleep, unwanted] {
+    let asleep = app.behind(0).await;
+    let unwanted = Server::of(OneApp::up(app.address), Forward::Never).await;
+    let unwanted_between = Server::of(OneApp::between(app.address), Forward::Never).await;
+    for server in [asleep, unwanted, unwanted_between] {
         assert_eq!(
             server.get(HOST, "/", &[]).await.status,
             StatusCode::SERVICE_UNAVAILABLE
@@ -556,15 +561,7 @@ async fn an_app_that_cannot_be_reached_has_its_page() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     drop(listener);
-    let server = Server::of(
-        OneApp {
-            replicas: 1,
-            address,
-            is_known: true,
-        },
-        Some(Late::default()),
-    )
-    .await;
+    let server = Server::of(OneApp::up(address), Forward::Always).await;
     let page = server.get(HOST, "/", &[NAVIGATE]).await;
     assert_eq!(
         (page.status, page.header("content-type")),
@@ -587,15 +584,7 @@ async fn an_address_that_is_our_own_is_noticed() {
         listener.local_addr().expect("an address"),
         Arc::new(AtomicUsize::new(0)),
     );
-    let server = Server::of(
-        OneApp {
-            replicas: 1,
-            address: ours,
-            is_known: true,
-        },
-        Some(Late::default()),
-    )
-    .await;
+    let server = Server::of(OneApp::up(ours), Forward::Always).await;
     // Whoever asks there asks the server again, as a Service would that selects our own pods.
     let (counted, behind) = (Arc::clone(&theirs), server.address.clone());
     tokio::spawn(async move {
@@ -608,4 +597,90 @@ async fn an_address_that_is_our_own_is_noticed() {
     let answer = server.get(HOST, "/", &[]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(theirs.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn an_app_between_asleep_and_awake_has_its_visitors_from_the_first_one() {
+    for forward in [Forward::Handover, Forward::Always] {
+        let app = App::start().await;
+        let server = Server::of(OneApp::between(app.address), forward).await;
+        let first = server.get(HOST, "/reports", &[NAVIGATE]).await;
+        assert_eq!(first.header("x-of-app"), "yes", "{forward:?}");
+        let file = server.get(HOST, "/style.css", &[]).await;
+        assert_eq!(file.header("x-of-app"), "yes", "{forward:?}");
+        let Progress {
+            phase, forwarding, ..
+        } = server.progress(HOST).await;
+        assert!(matches!(phase, Phase::Waking { .. }), "{phase:?}");
+        assert_eq!(forwarding, None, "of an app that is not ready");
+    }
+}
+
+#[tokio::test]
+async fn after_the_wake_up_the_page_is_told_how_its_visitor_arrives() {
+    let app = App::start().await;
+    for (way, forwarding) in [
+        (Way::Endpoint(app.address), Forwarding::Seamless),
+        (Way::Service(app.address), Forwarding::Partial),
+    ] {
+        let cluster = OneApp {
+            way,
+            ..OneApp::up(app.address)
+        };
+        let server = Server::of(cluster, Forward::Handover).await;
+        let own = ("sec-fetch-site", "same-origin");
+        server
+            .send(Method::POST, HOST, "/_unidler/wake", &[own])
+            .await;
+        let mut events = server.events(HOST, "/_unidler/events").await;
+        let last = events.next().await.expect("an event");
+        assert_eq!(last.name, "success");
+        for progress in [last.progress, server.progress(HOST).await] {
+            assert!(matches!(progress.phase, Phase::Ready { .. }));
+            assert_eq!(progress.forwarding, Some(forwarding));
+        }
+        assert_eq!(server.get(HOST, "/", &[]).await.header("x-of-app"), "yes");
+    }
+}
+
+#[tokio::test]
+async fn no_app_is_said_to_be_reached_that_is_not() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let cluster = OneApp {
+        way: Way::Endpoint(address),
+        ..OneApp::up(address)
+    };
+    let server = Server::of(cluster, Forward::Handover).await;
+    let Progress {
+        phase, forwarding, ..
+    } = server.progress(HOST).await;
+    assert!(matches!(phase, Phase::Ready { .. }), "{phase:?}");
+    assert_eq!(forwarding, None);
+}
+
+#[tokio::test]
+async fn an_app_that_has_long_been_awake_is_forwarded_to_only_where_that_is_wanted() {
+    let app = App::start().await;
+    for (forward, by_app) in [(Forward::Handover, ""), (Forward::Always, "yes")] {
+        let server = Server::of(OneApp::up(app.address), forward).await;
+        let answer = server.get(HOST, "/", &[]).await;
+        assert_eq!(answer.header("x-of-app"), by_app, "{forward:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_ends_that_an_ingress_has_kept_since_the_app_slept() {
+    let app = App::start().await;
+    let late = Server::of(OneApp::up(app.address), Forward::Always).await;
+    let unwanted = Server::of(OneApp::up(app.address), Forward::Never).await;
+    let between = Server::of(OneApp::between(app.address), Forward::Handover).await;
+    for (server, connection) in [(late, "close"), (unwanted, "close"), (between, "")] {
+        for path in ["/", "/_unidler/status"] {
+            let answer = server.get(HOST, path, &[]).await;
+            assert_eq!(answer.header("connection"), connection, "{path}");
+        }
+        assert_eq!(server.http2(HOST, "/").await.header("connection"), "");
+    }
 }
