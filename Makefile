@@ -62,6 +62,10 @@ advisories: ## known weaknesses of the dependencies: asks the public database
 bench: build ## what it costs, next to a bare server: see docs/benchmarks.md
 	scripts/bench.sh
 
+bench-field: build ## how long visitors wait for a ready app behind Traefik, RUNS times each
+	$(with) browser field
+	cd end2end && field/namespace.sh npx playwright test --config playwright.bench-field.config.ts
+
 fuzz: ## the fuzz targets, 20 seconds each
 	scripts/fuzz.sh
 
@@ -76,4 +80,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster test-field lint chart chart-check deny advisories bench fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster test-field lint chart chart-check deny advisories bench bench-field fuzz screenshots weight help

@@ -11,6 +11,8 @@
   const limit = (ms) => AbortSignal.timeout?.(ms);
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
+  // How long ingresses take to follow, at most: Traefik applies a change two seconds after the one before. In milliseconds.
+  const SETTLES = 2_500;
   // The answers in a row that a visitor could have instead of the page: of which kind, how many, since when.
   let streak = {};
   // Whether an ingress has said that it reaches nobody. It may say so again to every other visitor, for some seconds.
@@ -26,8 +28,11 @@
   // here, or nowhere: so one answer is enough only if all visitors reach the app, those who come here as well.
   const openIfDue = () => {
     const isSure = page.forwarding === "seamless" && !broken;
-    const after = { app: isSure ? 0 : 2_500, 404: 3_000, 503: page.ready ? 20_000 : 60_000 }[streak.kind] ?? Infinity;
-    const isDue = performance.now() - streak.since >= after + reloads().length * 5_000;
+    const after = { app: isSure ? 0 : SETTLES, 404: 3_000, 503: page.readySince === undefined ? 60_000 : 20_000 }[streak.kind] ?? Infinity;
+    // An ingress begins to follow as soon as the app is ready, and the fastest answers of the app tell nothing of the others.
+    const isPrompt = streak.kind === "app" && streak.since < page.readySince + SETTLES;
+    const since = isPrompt ? Math.min(page.readySince, streak.since) : streak.since;
+    const isDue = performance.now() - since >= after + reloads().length * 5_000;
     if (isDue && (isSure || streak.count >= 2)) page.open();
   };
 
@@ -47,11 +52,17 @@
     offers: false,
     // Whether the app has been put to sleep while the visitor could have opened it: to start it again is their choice.
     idle: false,
-    // Whether the server has said that the app is ready, and how it forwards what still reaches it.
-    ready: rendered.phase === "ready",
+    // Since when the server says that the app is ready, if it does, and how it forwards what still reaches it.
+    readySince: undefined,
     forwarding: undefined,
     // When somebody has answered last, be it the server or the app.
     heard: performance.now(),
+
+    // Notes what the server has said of the app.
+    note(isReady, forwarding) {
+      page.readySince = isReady ? (page.readySince ?? performance.now()) : undefined;
+      page.forwarding = forwarding;
+    },
 
     // Starts the app, or tries again after a failure. Yields the status of the answer, or 0 if nothing came through.
     async wake() {
@@ -99,8 +110,7 @@
           const text = await answer.text();
           if (!answer.ok) return "";
           const status = JSON.parse(text);
-          page.ready = status.phase === "ready";
-          page.forwarding = status.forwarding;
+          page.note(status.phase === "ready", status.forwarding);
           if (page.forwarding) {
             // The visitor would have the app from us as well.
             count("app");
@@ -109,7 +119,7 @@
           }
           streak = {};
           page.offers = page.stayed;
-          if (!page.ready) {
+          if (page.readySince === undefined) {
             page.idle ||= page.held || page.up;
             page.held = page.up = false;
           }
@@ -122,7 +132,7 @@
         if (!isNobodys) page.heard = now;
         // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
         // say both.
-        count(isNobodys ? "nobody" : status === 503 || (status === 404 && !page.ready) ? status : "app");
+        count(isNobodys ? "nobody" : status === 503 || (status === 404 && page.readySince === undefined) ? status : "app");
         page.offers = page.stayed || now - streak.since >= 60_000;
         openIfDue();
       } catch {
@@ -149,6 +159,7 @@
     },
   });
 
+  page.note(rendered.phase === "ready");
   html.dataset.scripts = "";
   addEventListener("pageshow", ({ persisted }) => {
     if (persisted) page.isLeaving = page.stayed = page.offers = false;

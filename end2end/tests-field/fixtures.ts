@@ -17,6 +17,8 @@ import { type Asked, UNIDLER_USER } from "../tests-cluster/fixtures";
 export { expect };
 
 interface Fixtures {
+    /** Environment variables of unidler, besides those that all tests need. */
+    variables: Record<string, string>;
     /** Runs under its own ServiceAccount, and is reached at its cluster IP. */
     unidler: Unidler;
     /** Creates an app and waits until visitors reach it through Traefik. The app is deleted after the test. */
@@ -47,9 +49,11 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
         { scope: "worker", auto: true },
     ],
 
-    unidler: async ({ api }, use, testInfo) => {
+    variables: [{}, { option: true }],
+
+    unidler: async ({ api, variables }, use, testInfo) => {
         const logFile = testInfo.outputPath("unidler.log");
-        const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLER_SHUTDOWN_DELAY: "0" }, logFile);
+        const unidler = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLER_SHUTDOWN_DELAY: "0", ...variables }, logFile);
         await serveAt(api, unidler.port);
         await expect.poll(() => isServedAt(fieldFacts().unidlerAddress), { message: "unidler answers at its cluster IP" }).toBe(true);
         // By then it has resumed unfinished wake-ups, which a half idled app would look like.

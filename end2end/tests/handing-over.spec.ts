@@ -162,6 +162,21 @@ for (const [what, first, then] of [
     });
 }
 
+test("an ingress that follows within two seconds is waited for from the moment at which the app is ready", async ({ page, standIn, documents }) => {
+    const { route } = alternating(2_000, OURS, APP);
+    const ingress = await standIn({ route });
+    let ready = 0;
+    page.on("response", (response) => {
+        if (/_unidler\/status$/.test(response.url())) ready ||= Date.now();
+    });
+    await page.goto(ingress.url("quick"));
+    await expect(app(page)).toBeVisible({ timeout: 30_000 });
+    expect(documents.map(({ ours }) => ours)).toEqual([true, false]);
+    const opened = ingress.seen.findLast(({ path }) => path === "/")!.at;
+    expect(opened - ready).toBeGreaterThanOrEqual(2_300);
+    expect(opened - ready).toBeLessThan(3_500);
+});
+
 test("where an ingress may lead nowhere for some seconds, what unidler forwards is waited for that long", async ({ page, standIn, documents }) => {
     const times = { ready: 0, opened: 0 };
     const ingress = await standIn({

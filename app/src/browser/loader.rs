@@ -57,8 +57,10 @@ pub(crate) fn flag(name: &str) -> bool {
 /// Notes that the server has said whether the app is ready, and what becomes of requests that still reach it.
 pub(crate) fn note_ready(ready: bool, forwarding: Option<Forwarding>) {
     let forwarding = forwarding.map_or(JsValue::UNDEFINED, |forwarding| forwarding.name().into());
-    drop(Reflect::set(&loader(), &"ready".into(), &ready.into()));
-    drop(Reflect::set(&loader(), &"forwarding".into(), &forwarding));
+    let loader = loader();
+    if let Ok(note) = get(&loader, "note").dyn_into::<Function>() {
+        drop(note.call2(&loader, &ready.into(), &forwarding));
+    }
 }
 
 /// Notes that something comes through from the server.
