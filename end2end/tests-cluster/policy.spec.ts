@@ -276,7 +276,7 @@ test("only its own Events about workloads are written", async ({ api, app }) => 
             regarding: { apiVersion: "apps/v1", kind, namespace: app.namespace, name: app.name },
         }) as unknown as KubeObject;
     for (const kind of ["Deployment", "StatefulSet"]) await unidler.tryCreate(event("unidler", kind));
-    const onlyOwn = "unidler may only write its own Events about Deployments and StatefulSets";
+    const onlyOwn = "unidler may only write its own Events about workloads";
     await expectDenied("an Event of the scheduler", () => unidler.tryCreate(event("default-scheduler")), onlyOwn);
     await expectDenied("an Event about a Secret", () => unidler.tryCreate(event("unidler", "Secret")), onlyOwn);
     await api.apply(event("default-scheduler"));

@@ -18,9 +18,9 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     caches::{Caches, Listed, ours},
-    client::{CONNECT_TIMEOUT, UNUSABLE, configuration, is_absent},
+    client::{CONNECT_TIMEOUT, Source, UNUSABLE, configuration, is_absent},
     listing::Listing,
-    rights::{RIGHTS, Right, ServiceAccount},
+    rights::{Right, ServiceAccount, rights},
     settings::ClusterSettings,
 };
 
@@ -67,6 +67,16 @@ impl ApiServer {
         let cannot = |kinds: &str| format!("cannot list the {kinds} of the cluster");
         let ours = ours(settings);
         let everything = ListParams::default();
+        let mut custom = Vec::new();
+        for scalable in settings.scalables() {
+            let source = Source::custom(&self.client, scalable.api_resource());
+            let objects = self.list_of(&source, &everything).await;
+            custom.push((scalable, objects));
+        }
+        let custom = custom.into_iter().map(|(scalable, objects)| {
+            let objects = objects.with_context(|| cannot(&scalable.plural()))?;
+            anyhow::Ok((scalable, objects))
+        });
         let listed = Listed {
             ingresses: self
                 .list(&everything)
@@ -92,6 +102,7 @@ impl ApiServer {
                 .list(&everything)
                 .await
                 .with_context(|| cannot("StatefulSets"))?,
+            custom: custom.collect::<Result<_, _>>()?,
             services: self
                 .list(&everything)
                 .await
@@ -109,21 +120,37 @@ impl ApiServer {
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
-        match self.list(&ListParams::default()).await {
-            Err(error) if is_absent::<K>(&self.client, &error).await => Ok(Vec::new()),
-            answer => answer,
-        }
+        let source = Source::optional(&self.client);
+        self.list_of(&source, &ListParams::default()).await
     }
 
     pub(crate) async fn list<K>(&self, params: &ListParams) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
-        let api = KubeApi::<K>::all(self.client.clone());
+        self.list_of(&Source::new(&self.client), params).await
+    }
+
+    async fn list_of<K>(
+        &self,
+        source: &Source<K>,
+        params: &ListParams,
+    ) -> Result<Vec<K>, kube::Error>
+    where
+        K: DeserializeOwned + Clone + Debug,
+    {
         let mut params = params.clone().limit(PAGE);
         let mut objects = Vec::new();
         loop {
-            let page = api.list(&params).await?;
+            let page = match source.api.list(&params).await {
+                Err(error)
+                    if source.may_be_absent
+                        && is_absent(&self.client, &source.kind, &error).await =>
+                {
+                    return Ok(Vec::new());
+                }
+                page => page?,
+            };
             objects.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
@@ -137,12 +164,13 @@ impl ApiServer {
     /// [Kubernetes: checking API access]: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
     pub(crate) async fn missing_rights(
         &self,
+        settings: &ClusterSettings,
         account: Option<&ServiceAccount>,
     ) -> Result<Vec<Right>, kube::Error> {
         let mut missing = Vec::new();
-        for right in RIGHTS {
-            if !self.may(account, right).await? {
-                missing.push(*right);
+        for right in rights(settings) {
+            if !self.may(account, &right).await? {
+                missing.push(right);
             }
         }
         Ok(missing)
@@ -155,10 +183,10 @@ impl ApiServer {
     ) -> Result<bool, kube::Error> {
         let (resource, subresource) = match right.resource.split_once('/') {
             Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
-            None => (right.resource, None),
+            None => (&*right.resource, None),
         };
         let resource_attributes = Some(ResourceAttributes {
-            group: Some(right.group.to_owned()),
+            group: Some(right.group.to_string()),
             resource: Some(resource.to_owned()),
             subresource,
             verb: Some(right.verb.to_owned()),

@@ -12,7 +12,7 @@ use std::{
 
 use futures::{FutureExt, Stream, StreamExt, future};
 use kube::{
-    Api, Resource, ResourceExt,
+    Resource, ResourceExt,
     runtime::watcher::{self, Event, watcher},
 };
 use serde::de::DeserializeOwned;
@@ -23,7 +23,10 @@ use tokio::{
 use tracing::{debug, info, warn};
 use unidler::app::ObjectId;
 
-use crate::{client::is_absent, retry_after::retry_after};
+use crate::{
+    client::{Source, is_absent},
+    retry_after::retry_after,
+};
 
 /// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
 const WATCH_SECONDS: u32 = 30;
@@ -43,11 +46,8 @@ const MAX_OLD: Duration = Duration::from_mins(5);
 
 /// What is kept of a kind of object.
 pub(crate) trait Kept: Sized + PartialEq {
-    /// Whether a cluster may do without the whole kind.
-    const MAY_BE_ABSENT: bool = false;
-
-    /// What the API server calls such an object.
-    fn kind(&self) -> &'static str;
+    /// What people call the kind of such an object.
+    fn kind(&self) -> &str;
 
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
@@ -282,15 +282,16 @@ impl<T: Kept> Cache<T> {
     /// Those with other labels are none of ours.
     pub(crate) async fn fill<K>(
         &self,
-        api: Api<K>,
+        source: Source<K>,
         labels: Option<&str>,
         key_label: &str,
         parse: impl Fn(K) -> T,
     ) where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
+        K: Resource + DeserializeOwned + Clone + std::fmt::Debug + Send + 'static,
     {
         type Events<K> = Pin<Box<dyn Stream<Item = watcher::Result<Event<K>>> + Send>>;
-        let kind = K::kind(&());
+        let api = &source.api;
+        let kind = &source.kind.kind;
         let config = watcher::Config {
             label_selector: labels.map(ToOwned::to_owned),
             ..watcher::Config::default()
@@ -346,7 +347,7 @@ impl<T: Kept> Cache<T> {
                         sleep(*BACKOFF.start()).await;
                     }
                 }
-                Some(error) if T::MAY_BE_ABSENT && says_absent(&api, &error).await => {
+                Some(error) if source.may_be_absent && says_absent(&source, &error).await => {
                     if self.set_absent() {
                         info!(%kind, "the API server does not have this kind; asking again every minute");
                     }
@@ -528,13 +529,10 @@ fn asked_for(error: &watcher::Error) -> Duration {
 }
 
 /// Whether the API server does not have a kind.
-async fn says_absent<K: Resource<DynamicType = ()> + Clone>(
-    api: &Api<K>,
-    error: &watcher::Error,
-) -> bool {
+async fn says_absent<K: Resource + Clone>(source: &Source<K>, error: &watcher::Error) -> bool {
     match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
-            is_absent::<K>(&api.clone().into_client(), error).await
+            is_absent(&source.api.clone().into_client(), &source.kind, error).await
         }
         _ => false,
     }
@@ -558,7 +556,7 @@ mod tests {
 
     /// Found by its key.
     impl Kept for () {
-        fn kind(&self) -> &'static str {
+        fn kind(&self) -> &str {
             "Ingress"
         }
 

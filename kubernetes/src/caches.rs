@@ -1,28 +1,37 @@
 //! The list of the kinds that are watched for the whole process, and what their objects are found by.
 //!
 //! Another kind is another field here, with a line in [`Caches::new`], [`Caches::of`], [`Caches::fill`] and
-//! [`Caches::all`].
+//! [`Caches::all`]. Another kind of custom workloads is named by whoever runs unidler.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+};
 
+use futures::future::join_all;
 use k8s_openapi::api::{
     apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
     core::v1::Service as KubeService,
     discovery::v1::EndpointSlice,
     networking::v1::Ingress as KubeIngress,
 };
-use kube::{Api, Client};
+use kube::{Client, core::DynamicObject};
 use tokio::sync::watch;
 use unidler::progress::Reason;
 
 use crate::{
     cache::{Cache, Cached, Contact, Kept},
+    client::Source,
     diversion::slice::{MANAGED_BY, Slice, WorkloadName},
     objects::{
-        Destination, Gateway, Grant, HttpRoute, Route, Service, Workload, WorkloadKind, gateway_api,
+        Controller, Destination, Gateway, Grant, HttpRoute, Route, Scalable, Service, Workload,
+        gateway_api,
     },
     settings::ClusterSettings,
 };
+
+/// How many workloads may have made one another.
+const MAX_MAKERS: usize = 4;
 
 /// All that apps are found in.
 #[derive(Debug)]
@@ -35,9 +44,39 @@ pub(crate) struct Caches {
     pub(crate) grants: Cache<Grant>,
     pub(crate) deployments: Cache<Workload>,
     pub(crate) stateful_sets: Cache<Workload>,
+    pub(crate) custom: Box<[CustomKind]>,
     pub(crate) services: Cache<Service>,
     /// Those of unidler's own.
     pub(crate) slices: Cache<Slice>,
+}
+
+/// The workloads of a custom kind.
+#[derive(Debug)]
+pub(crate) struct CustomKind {
+    scalable: Scalable,
+    /// What people call them.
+    name: String,
+    workloads: Cache<Workload>,
+}
+
+impl CustomKind {
+    fn new(scalable: Scalable, workloads: Cache<Workload>) -> Self {
+        Self {
+            name: scalable.plural(),
+            scalable,
+            workloads,
+        }
+    }
+
+    /// Reads its objects, which share what they say of their kind.
+    fn parse(scalable: &Scalable) -> impl Fn(DynamicObject) -> Workload {
+        let kind = OnceLock::new();
+        move |object| {
+            let workload = Workload::parse_custom(object, scalable, kind.get());
+            kind.get_or_init(|| Arc::clone(&workload.kind));
+            workload
+        }
+    }
 }
 
 /// All objects that apps can be made of, as the API server lists them.
@@ -49,6 +88,7 @@ pub(crate) struct Listed {
     pub(crate) grants: Vec<gateway_api::ReferenceGrant>,
     pub(crate) deployments: Vec<KubeDeployment>,
     pub(crate) stateful_sets: Vec<KubeStatefulSet>,
+    pub(crate) custom: Vec<(Scalable, Vec<DynamicObject>)>,
     pub(crate) services: Vec<KubeService>,
     pub(crate) slices: Vec<EndpointSlice>,
 }
@@ -64,6 +104,10 @@ impl Caches {
             grants: Cache::new(changed.clone()),
             deployments: Cache::new(changed.clone()),
             stateful_sets: Cache::new(changed.clone()),
+            custom: settings
+                .scalables()
+                .map(|scalable| CustomKind::new(scalable, Cache::new(changed.clone())))
+                .collect(),
             services: Cache::new(changed.clone()),
             slices: Cache::new(changed.clone()),
         }
@@ -78,6 +122,7 @@ impl Caches {
             grants,
             deployments,
             stateful_sets,
+            custom,
             services,
             slices,
         } = listed;
@@ -95,6 +140,13 @@ impl Caches {
             stateful_sets: Cache::of(stateful_sets, key_label, |each| {
                 Workload::parse_stateful_set(each, manager)
             }),
+            custom: custom
+                .into_iter()
+                .map(|(scalable, objects)| {
+                    let workloads = Cache::of(objects, key_label, CustomKind::parse(&scalable));
+                    CustomKind::new(scalable, workloads)
+                })
+                .collect(),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
             slices: Cache::of(slices, key_label, Slice::parse),
         }
@@ -105,51 +157,57 @@ impl Caches {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         let ours = ours(settings);
         let manager = settings.manager();
+        let custom = self.custom.iter().map(|kind| {
+            let source = Source::custom(client, kind.scalable.api_resource());
+            let parse = CustomKind::parse(&kind.scalable);
+            kind.workloads.fill(source, None, key_label, parse)
+        });
         tokio::join!(
+            join_all(custom),
             self.ingresses.fill(
-                Api::<KubeIngress>::all(client.clone()),
+                Source::<KubeIngress>::new(client),
                 None,
                 key_label,
                 Route::of_ingress,
             ),
             self.http_routes.fill(
-                Api::<gateway_api::HttpRoute>::all(client.clone()),
+                Source::<gateway_api::HttpRoute>::optional(client),
                 None,
                 key_label,
                 HttpRoute::parse,
             ),
             self.gateways.fill(
-                Api::<gateway_api::Gateway>::all(client.clone()),
+                Source::<gateway_api::Gateway>::optional(client),
                 None,
                 key_label,
                 Gateway::parse,
             ),
             self.grants.fill(
-                Api::<gateway_api::ReferenceGrant>::all(client.clone()),
+                Source::<gateway_api::ReferenceGrant>::optional(client),
                 None,
                 key_label,
                 Grant::parse,
             ),
             self.deployments.fill(
-                Api::<KubeDeployment>::all(client.clone()),
+                Source::<KubeDeployment>::new(client),
                 None,
                 key_label,
                 |each| Workload::parse(each, manager),
             ),
             self.stateful_sets.fill(
-                Api::<KubeStatefulSet>::all(client.clone()),
+                Source::<KubeStatefulSet>::new(client),
                 None,
                 key_label,
                 |each| Workload::parse_stateful_set(each, manager),
             ),
             self.services.fill(
-                Api::<KubeService>::all(client.clone()),
+                Source::<KubeService>::new(client),
                 None,
                 key_label,
                 |service| Service::parse(service, &own),
             ),
             self.slices.fill(
-                Api::<EndpointSlice>::all(client.clone()),
+                Source::<EndpointSlice>::new(client),
                 Some(&ours),
                 key_label,
                 Slice::parse,
@@ -158,8 +216,9 @@ impl Caches {
     }
 
     /// Each, with what its objects are called.
-    pub(crate) fn all(&self) -> [(&'static str, &dyn Contact); 8] {
-        [
+    pub(crate) fn all(&self) -> Vec<(&str, &dyn Contact)> {
+        let custom = self.custom.iter();
+        let mut all: Vec<(&str, &dyn Contact)> = vec![
             ("Ingresses", &self.ingresses),
             ("HTTPRoutes", &self.http_routes),
             ("Gateways", &self.gateways),
@@ -168,40 +227,96 @@ impl Caches {
             ("StatefulSets", &self.stateful_sets),
             ("Services", &self.services),
             ("EndpointSlices", &self.slices),
-        ]
+        ];
+        all.extend(custom.map(|kind| (&*kind.name, &kind.workloads as &dyn Contact)));
+        all
+    }
+
+    /// The workloads of each kind.
+    pub(crate) fn workloads(&self) -> impl Iterator<Item = &Cache<Workload>> {
+        let custom = self.custom.iter().map(|kind| &kind.workloads);
+        [&self.deployments, &self.stateful_sets]
+            .into_iter()
+            .chain(custom)
     }
 
     /// The workload of a name, as a slice has it.
     pub(crate) fn workload(
         &self,
         namespace: &str,
-        WorkloadName {
-            api_version,
-            kind,
-            name,
-        }: &WorkloadName,
+        named: &WorkloadName,
     ) -> Option<Arc<Cached<Workload>>> {
-        match (&**api_version, &**kind) {
-            (WorkloadKind::API_VERSION, "Deployment") => self.deployments.named(namespace, name),
-            (WorkloadKind::API_VERSION, "StatefulSet") => self.stateful_sets.named(namespace, name),
-            _ => None,
-        }
+        let mut workloads = self
+            .workloads()
+            .filter_map(|cache| cache.named(namespace, &named.name));
+        let workload = workloads.find(|workload| named.is_of(workload))?;
+        Some(self.with_pods(workload))
     }
 
-    /// The workloads whose pods a Service selects.
+    /// The workloads whose pods a Service selects. Of what is made by another workload, that one.
     pub(crate) fn selected(&self, service: &Cached<Service>) -> Vec<Arc<Cached<Workload>>> {
         if service.value.selector.is_empty() {
             return Vec::new();
         }
         let in_namespace = of_namespace(&service.namespace, "");
-        let all = [&self.deployments, &self.stateful_sets];
-        let mut selected: Vec<_> = all
-            .iter()
-            .flat_map(|cache| cache.get(&in_namespace))
+        let workloads = self.workloads().flat_map(|cache| cache.get(&in_namespace));
+        let selected: BTreeMap<_, _> = workloads
+            .map(|workload| self.with_pods(workload))
             .filter(|workload| workload.value.lacks(&service.value.selector).is_none())
+            .map(|workload| self.topmost(workload))
+            .map(|workload| ((workload.name.clone(), workload.to_string()), workload))
             .collect();
-        selected.sort_by(|a, b| a.name.cmp(&b.name));
-        selected
+        selected.into_values().collect()
+    }
+
+    /// A workload with what its pods are. Of some custom kinds, only a Deployment says so: one that they take their pods from,
+    /// or have made.
+    fn with_pods(&self, workload: Arc<Cached<Workload>>) -> Arc<Cached<Workload>> {
+        let Cached {
+            namespace, value, ..
+        } = &*workload;
+        let deployment = match &value.template_of {
+            Some(name) => self.deployments.named(namespace, name),
+            None if value.pod_labels.is_empty() => {
+                let mut made = self.deployments.get(&of_namespace(namespace, ""));
+                made.retain(|made| {
+                    let maker = self.maker(made);
+                    maker.is_some_and(|maker| maker.value.uid == value.uid)
+                });
+                made.pop()
+            }
+            None => None,
+        };
+        let Some(deployment) = deployment else {
+            return workload;
+        };
+        Arc::new(Cached {
+            namespace: namespace.clone(),
+            name: workload.name.clone(),
+            key: workload.key.clone(),
+            value: value.with_pods_of(&deployment.value),
+        })
+    }
+
+    /// What is scaled instead of a workload: what has made it, if that is a workload as well.
+    fn topmost(&self, workload: Arc<Cached<Workload>>) -> Arc<Cached<Workload>> {
+        // Nothing makes itself, but whoever writes owners may say so.
+        let makers = std::iter::successors(Some(workload), |made| self.maker(made));
+        let topmost = makers.take(MAX_MAKERS).last();
+        self.with_pods(topmost.expect("itself at least"))
+    }
+
+    /// The workload that has made a workload.
+    fn maker(&self, made: &Cached<Workload>) -> Option<Arc<Cached<Workload>>> {
+        let Controller {
+            api_version,
+            kind,
+            name,
+        } = made.value.controller.as_deref()?;
+        let mut workloads = self
+            .workloads()
+            .filter_map(|cache| cache.named(&made.namespace, name));
+        workloads.find(|workload| workload.value.kind.is(api_version, kind))
     }
 
     /// Where slices have to lead, if unidler's own Service is there.
@@ -268,7 +383,7 @@ pub(crate) fn ours(settings: &ClusterSettings) -> String {
 }
 
 impl Kept for Route {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         self.kind.name()
     }
 
@@ -286,9 +401,7 @@ impl Kept for Route {
 }
 
 impl Kept for HttpRoute {
-    const MAY_BE_ABSENT: bool = true;
-
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "HTTPRoute"
     }
 
@@ -303,9 +416,7 @@ impl Kept for HttpRoute {
 }
 
 impl Kept for Gateway {
-    const MAY_BE_ABSENT: bool = true;
-
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "Gateway"
     }
 
@@ -315,9 +426,7 @@ impl Kept for Gateway {
 }
 
 impl Kept for Grant {
-    const MAY_BE_ABSENT: bool = true;
-
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "ReferenceGrant"
     }
 
@@ -328,8 +437,8 @@ impl Kept for Grant {
 }
 
 impl Kept for Workload {
-    fn kind(&self) -> &'static str {
-        self.kind.name()
+    fn kind(&self) -> &str {
+        &self.kind.name
     }
 
     /// Its namespace, and its key.
@@ -343,7 +452,7 @@ impl Kept for Workload {
 }
 
 impl Kept for Slice {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "EndpointSlice"
     }
 
@@ -357,7 +466,7 @@ impl Kept for Slice {
 }
 
 impl Kept for Service {
-    fn kind(&self) -> &'static str {
+    fn kind(&self) -> &str {
         "Service"
     }
 

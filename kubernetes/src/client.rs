@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::{
-    Client, Config, Resource,
+    Api, Client, Config, Resource,
     client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions},
+    core::{ApiResource, DynamicObject},
 };
 
 use crate::{request_metrics::CountRequests, retry_after::KeepRetryAfter};
@@ -17,6 +18,43 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// What it means if a client cannot be made.
 pub(crate) const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
+
+/// All objects of a kind.
+pub(crate) struct Source<K> {
+    pub(crate) api: Api<K>,
+    pub(crate) kind: ApiResource,
+    /// Whether a cluster may do without the whole kind.
+    pub(crate) may_be_absent: bool,
+}
+
+impl<K: Resource<DynamicType = ()>> Source<K> {
+    pub(crate) fn new(client: &Client) -> Self {
+        Self {
+            api: Api::all(client.clone()),
+            kind: ApiResource::erase::<K>(&()),
+            may_be_absent: false,
+        }
+    }
+
+    /// Those of a kind that a cluster may do without.
+    pub(crate) fn optional(client: &Client) -> Self {
+        Self {
+            may_be_absent: true,
+            ..Self::new(client)
+        }
+    }
+}
+
+impl Source<DynamicObject> {
+    /// Those of a custom kind.
+    pub(crate) fn custom(client: &Client, kind: ApiResource) -> Self {
+        Self {
+            api: Api::all_with(client.clone(), &kind),
+            kind,
+            may_be_absent: true,
+        }
+    }
+}
 
 /// The clients for writes, and for watches, which may be silent.
 pub(crate) fn clients(mut config: Config) -> anyhow::Result<(Client, Client)> {
@@ -64,19 +102,12 @@ pub(crate) async fn configuration() -> anyhow::Result<Config> {
 /// there are, it tells everybody ([Kubernetes: discovery]).
 ///
 /// [Kubernetes: discovery]: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
-pub(crate) async fn is_absent<K: Resource<DynamicType = ()>>(
-    client: &Client,
-    error: &kube::Error,
-) -> bool {
+pub(crate) async fn is_absent(client: &Client, kind: &ApiResource, error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) if status.code == 404 => true,
         kube::Error::Api(status) if status.code == 403 => {
-            let group = K::api_version(&());
-            match client.list_api_group_resources(&group).await {
-                Ok(kinds) => !kinds
-                    .resources
-                    .iter()
-                    .any(|kind| kind.name == K::plural(&())),
+            match client.list_api_group_resources(&kind.api_version).await {
+                Ok(kinds) => !kinds.resources.iter().any(|each| each.name == kind.plural),
                 Err(kube::Error::Api(status)) => status.code == 404,
                 Err(_) => false,
             }

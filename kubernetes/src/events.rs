@@ -1,4 +1,4 @@
-//! Notes on the Deployment how a wake-up went, as a Kubernetes Event: what `kubectl describe deployment` shows.
+//! Notes on the workload how a wake-up went, as a Kubernetes Event: what `kubectl describe` shows.
 //!
 //! It needs an optional right. Without it, or if it fails, apps wake just as well.
 
@@ -15,10 +15,7 @@ use kube::{
 use tracing::{debug, warn};
 use unidler::progress::{Phase, Progress};
 
-use crate::{
-    cache::Cached,
-    objects::{Workload, WorkloadKind},
-};
+use crate::{cache::Cached, objects::Workload};
 
 /// Writes the Events.
 pub(crate) struct Notes {
@@ -50,9 +47,10 @@ impl Notes {
     /// Writes how the wake-up of an app went, on one of its workloads.
     pub(crate) async fn write(&self, workload: &Cached<Workload>, outcome: &Progress) {
         let Some(event) = event(outcome) else { return };
+        let kind = &workload.value.kind.resource;
         let reference = ObjectReference {
-            api_version: Some(WorkloadKind::API_VERSION.to_owned()),
-            kind: Some(workload.value.kind.name().to_owned()),
+            api_version: Some(kind.api_version.clone()),
+            kind: Some(kind.kind.clone()),
             name: Some(workload.name.clone()),
             namespace: Some(workload.namespace.clone()),
             uid: Some(workload.value.uid.clone()),

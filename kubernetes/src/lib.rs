@@ -51,7 +51,7 @@ mod writer;
 
 pub use self::{
     api_server::ApiServer, cluster::KubernetesCluster, diversion::Handover, listing::Listing,
-    observe::CONTACT_AGE, operator::Operator, request_metrics::API_REQUESTS,
+    objects::Scalable, observe::CONTACT_AGE, operator::Operator, request_metrics::API_REQUESTS,
     rights::ServiceAccount, settings::ClusterSettings,
 };
 

@@ -23,7 +23,7 @@ use unidler::{app::AppId, host::Host, progress::Reason};
 
 pub(crate) use self::http_routes::Defect;
 use crate::{
-    cache::Cached,
+    cache::{Cache, Cached},
     caches::{Caches, of_key, of_namespace},
     diversion::slice::Slice,
     found::Found,
@@ -439,8 +439,7 @@ impl Caches {
     /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice, or another
     /// Service leads to the same workload.
     fn lost(&self) -> Vec<Found> {
-        let all = [&self.deployments, &self.stateful_sets];
-        let workloads = all.iter().flat_map(|cache| cache.all());
+        let workloads = self.workloads().flat_map(Cache::all);
         let namespaces: HashSet<_> = workloads
             .filter(|workload| workload.value.taken.is_some())
             .map(|workload| workload.namespace.clone())

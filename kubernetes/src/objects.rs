@@ -14,6 +14,7 @@ mod workload;
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::SignedDuration};
 
+pub use self::workload::kind::Scalable;
 pub(crate) use self::{
     gateway::{Gateway, Grant},
     keeper::Keeper,
@@ -26,7 +27,10 @@ pub(crate) use self::{
         Unfit,
     },
     wake_seconds::WakeSeconds,
-    workload::{Workload, WorkloadKind},
+    workload::{
+        Controller, Workload,
+        kind::{PodsController, WorkloadKind},
+    },
 };
 
 /// The label of a Deployment that is idled; its value is then `true`.

@@ -199,7 +199,11 @@ impl Observer {
                 version: workload.version(),
                 record,
                 replicas: workload.replicas,
-                available: workload.ready,
+                available: workload.ready.unwrap_or_else(|| {
+                    // Where nobody may see the pods either, endpoints alone decide.
+                    let has_ready = rollout.and_then(|rollout| rollout.has_ready_pod(&id));
+                    has_ready.map_or(workload.replicas, u32::from)
+                }),
                 trouble: workload.trouble(now),
                 pods: rollout.map_or_else(Pods::default, |rollout| rollout.pods(&id)),
                 usual: of_slices.max().or(workload.wake_seconds.usual()),

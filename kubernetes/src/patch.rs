@@ -13,7 +13,7 @@ use json_patch::{
     jsonptr::{PointerBuf, Token},
 };
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PatchParams;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::{
@@ -43,24 +43,28 @@ pub(crate) fn scale(deployment: &Workload, replicas: u32) -> JsonPatch {
 }
 
 /// The merge patch of `/scale`. A JSON patch could not test for zero: a Scale leaves that out. Its `resourceVersion` is that
-/// of the whole workload.
-pub(crate) fn scale_up(workload: &Workload, replicas: u32) -> Value {
+/// of the whole workload, and the only condition that holds for custom resources: those ignore a `uid`.
+pub(crate) fn scaled(workload: &Workload, replicas: u32) -> Value {
     json!({
         "metadata": { "uid": workload.uid, "resourceVersion": workload.resource_version },
         "spec": { "replicas": replicas },
     })
 }
 
-/// What is applied to `/scale`. Server-side apply leaves the name of unidler on `spec.replicas`, also at zero: a patch would
-/// not.
-pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Value {
+/// What is written to `/scale` to take the replicas of a workload. Server-side apply leaves the name of unidler on
+/// `spec.replicas`, also at zero. A patch would not, but custom resources take nothing else: that unidler has taken their
+/// replicas, only its slices say.
+pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Patch<Value> {
     let Cached {
         namespace,
         name,
         value,
         ..
     } = workload;
-    json!({
+    if !value.kind.takes_apply {
+        return Patch::Merge(scaled(value, 0));
+    }
+    Patch::Apply(json!({
         "apiVersion": "autoscaling/v1",
         "kind": "Scale",
         "metadata": {
@@ -68,7 +72,7 @@ pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Value {
             "uid": value.uid, "resourceVersion": value.resource_version,
         },
         "spec": { "replicas": 0 },
-    })
+    }))
 }
 
 pub(crate) fn clear_idled(deployment: &Workload, took: Option<Duration>) -> JsonPatch {

@@ -94,6 +94,12 @@ fn is_leaving(pod: &Pod) -> bool {
         || (!has_ended(pod) && pod.status.as_ref().is_some_and(is_target))
 }
 
+/// Whether it passes its checks.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    status.is_some_and(|status| condition(status, "Ready").is_some_and(is_true))
+}
+
 fn has_ended(pod: &Pod) -> bool {
     let phase = pod
         .status

@@ -81,6 +81,7 @@ fn resource(uri: &Uri) -> &'static str {
         "referencegrants",
         "deployments",
         "statefulsets",
+        "rollouts",
         "services",
         "pods",
         "endpointslices",

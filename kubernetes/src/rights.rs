@@ -1,13 +1,15 @@
 //! What the server has to be allowed to do, and as whom it runs.
 
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
+
+use crate::settings::ClusterSettings;
 
 /// Something that the server does in every namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Right {
-    pub(crate) group: &'static str,
+    pub(crate) group: Cow<'static, str>,
     /// With a subresource behind a slash, as in a role.
-    pub(crate) resource: &'static str,
+    pub(crate) resource: Cow<'static, str>,
     pub(crate) verb: &'static str,
     /// What does not work without it.
     pub(crate) why: &'static str,
@@ -15,28 +17,39 @@ pub(crate) struct Right {
     pub(crate) optional: bool,
 }
 
-/// What `deploy/rbac.yaml` allows.
-pub(crate) const RIGHTS: &[Right] = &{
+/// What `deploy/rbac.yaml` allows, with the kinds of these settings.
+pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
     const ENDPOINTS: &str = "Visitors are sent on before anybody answers behind the Service.";
     const EVENTS: &str = "Workloads do not show how their wake-ups went.";
     const EXTERNAL_NAME: &str = "Apps whose Service is an ExternalName cannot be woken.";
     const FIND: &str = "No app is found, so none is woken.";
     const WAKE: &str = "No app can be woken.";
-    const fn right(
-        group: &'static str,
-        resource: &'static str,
+    fn right(
+        group: impl Into<Cow<'static, str>>,
+        resource: impl Into<Cow<'static, str>>,
         verb: &'static str,
         why: &'static str,
     ) -> Right {
         Right {
-            group,
-            resource,
+            group: group.into(),
+            resource: resource.into(),
             verb,
             why,
             optional: false,
         }
     }
-    [
+    let custom = settings.scalables().flat_map(|kind| {
+        let of_kind = |resource: String, verb: &'static str, why: &'static str| {
+            right(kind.group().to_owned(), resource, verb, why)
+        };
+        let scale = format!("{}/scale", kind.resource());
+        [
+            of_kind(kind.resource().to_owned(), "list", FIND),
+            of_kind(kind.resource().to_owned(), "watch", FIND),
+            of_kind(scale, "patch", WAKE),
+        ]
+    });
+    let mut rights = vec![
         right("networking.k8s.io", "ingresses", "list", FIND),
         right("networking.k8s.io", "ingresses", "watch", FIND),
         right("gateway.networking.k8s.io", "httproutes", "list", FIND),
@@ -56,6 +69,9 @@ pub(crate) const RIGHTS: &[Right] = &{
         right("apps", "statefulsets", "watch", FIND),
         right("apps", "deployments/scale", "patch", WAKE),
         right("apps", "statefulsets/scale", "patch", WAKE),
+    ];
+    rights.extend(custom);
+    rights.extend([
         right("", "services", "list", FIND),
         right("", "services", "watch", FIND),
         right("discovery.k8s.io", "endpointslices", "list", FIND),
@@ -101,8 +117,9 @@ pub(crate) const RIGHTS: &[Right] = &{
             optional: true,
             ..right("events.k8s.io", "events", "patch", EVENTS)
         },
-    ]
-};
+    ]);
+    rights
+}
 
 /// A service account of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

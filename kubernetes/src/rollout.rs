@@ -22,6 +22,7 @@ use k8s_openapi::{
         core::v1::Pod,
         discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
     },
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
 use kube::{
@@ -41,7 +42,7 @@ use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
     diversion::slice::{MANAGED_BY, SERVICE_NAME},
     found::Found,
-    objects::{Service, Workload, WorkloadKind},
+    objects::{PodsController, Service, Workload, WorkloadKind},
     pods,
     reachable::{Reachable, Ready},
     retry_after::retry_after,
@@ -83,6 +84,8 @@ pub(crate) struct Rollout {
 struct PodsOf {
     workload: ObjectId,
     owner: Owner,
+    /// Others whose pods they may be instead.
+    others: Vec<Owner>,
     pods: Watched<Pod>,
     /// The uids of those that were there while it had no replicas.
     before: HashSet<String>,
@@ -105,7 +108,7 @@ impl Rollout {
         let services = found.services.iter();
         Self {
             workloads: workloads
-                .map(|workload| PodsOf::watch(client, workload))
+                .map(|workload| PodsOf::watch(client, workload, found))
                 .collect(),
             services: services
                 .map(|service| EndpointsOf::watch(client, service))
@@ -118,7 +121,7 @@ impl Rollout {
         let (workloads, services) = (&found.workloads, &found.services);
         self.workloads.len() == workloads.len()
             && self.services.len() == services.len()
-            && iter::zip(&self.workloads, workloads).all(|(of, workload)| of.is_of(workload))
+            && iter::zip(&self.workloads, workloads).all(|(of, workload)| of.is_of(workload, found))
             && iter::zip(&self.services, services).all(|(of, service)| of.service == service.id())
     }
 
@@ -139,6 +142,20 @@ impl Rollout {
         let mut workloads = self.workloads.iter();
         let of = workloads.find(|of| of.workload == *workload);
         of.map_or_else(Pods::default, PodsOf::pods)
+    }
+
+    /// Whether one of the pods of a workload is ready; `None` if they may not be read.
+    pub(crate) fn has_ready_pod(&self, workload: &ObjectId) -> Option<bool> {
+        let mut workloads = self.workloads.iter();
+        let of = workloads.find(|of| of.workload == *workload)?;
+        match &*of.pods.latest.borrow() {
+            Seen::Known(pods) => {
+                let mut alive = pods.values().filter(|pod| of.is_alive(pod));
+                Some(alive.any(|pod| pods::is_ready(pod)))
+            }
+            Seen::Forbidden => None,
+            Seen::Nothing => Some(false),
+        }
     }
 
     /// Whether one of the app's pods is a ready endpoint of a Service.
@@ -219,20 +236,32 @@ impl Rollout {
 }
 
 impl PodsOf {
-    fn watch(client: &Client, workload: &Cached<Workload>) -> Self {
+    fn watch(client: &Client, workload: &Cached<Workload>, found: &Found) -> Self {
         let api = Api::namespaced(client.clone(), &workload.namespace);
         let owner = Owner::of(workload);
         Self {
             workload: workload.id(),
             pods: Watched::new(api, &owner.selector),
+            others: owner.others(found),
             owner,
             before: HashSet::new(),
             scaled: None,
         }
     }
 
-    fn is_of(&self, workload: &Cached<Workload>) -> bool {
-        self.workload == workload.id() && self.owner == Owner::of(workload)
+    fn is_of(&self, workload: &Cached<Workload>, found: &Found) -> bool {
+        let owner = Owner::of(workload);
+        self.workload == workload.id() && self.others == owner.others(found) && self.owner == owner
+    }
+
+    /// Whether a pod is one of the workload's: workloads may select each other's.
+    fn owns(&self, pod: &Pod) -> bool {
+        let is_others = || {
+            self.others
+                .iter()
+                .any(|other| other.controls(pod) == Some(true))
+        };
+        self.owner.controls(pod).unwrap_or_else(|| !is_others())
     }
 
     fn remember(&mut self, workload: &Workload) {
@@ -249,9 +278,7 @@ impl PodsOf {
     fn pods(&self) -> Pods {
         match &*self.pods.latest.borrow() {
             Seen::Known(pods) => pods::read(
-                pods.values()
-                    .filter(|pod| self.owner.owns(pod))
-                    .map(|pod| &**pod),
+                pods.values().filter(|pod| self.owns(pod)).map(|pod| &**pod),
                 Timestamp::now(),
             ),
             Seen::Nothing | Seen::Forbidden => Pods::default(),
@@ -268,7 +295,7 @@ impl PodsOf {
         };
         let is_going =
             || self.scaled.is_none_or(|scaled| scaled.elapsed() < OLD_PODS) && was_there();
-        pod.metadata.deletion_timestamp.is_none() && self.owner.owns(pod) && !is_going()
+        pod.metadata.deletion_timestamp.is_none() && self.owns(pod) && !is_going()
     }
 }
 
@@ -293,7 +320,7 @@ impl EndpointsOf {
 /// A workload as the owner of pods.
 #[derive(Debug, PartialEq, Eq)]
 struct Owner {
-    kind: WorkloadKind,
+    kind: Arc<WorkloadKind>,
     name: String,
     selector: String,
 }
@@ -301,29 +328,38 @@ struct Owner {
 impl Owner {
     fn of(workload: &Cached<Workload>) -> Self {
         Self {
-            kind: workload.value.kind,
+            kind: Arc::clone(&workload.value.kind),
             name: workload.name.clone(),
             selector: workload.value.selector.clone(),
         }
     }
 
-    /// Whether a pod is one of the workload's: workloads may select each other's. The owner of a Deployment's pod is a
-    /// `ReplicaSet`, whose name is that of the Deployment and a hash without a dash.
-    fn owns(&self, pod: &Pod) -> bool {
+    /// Those of an app to whom a pod may belong instead, if nothing on the pod says that it belongs to this one.
+    fn others(&self, found: &Found) -> Vec<Self> {
+        if self.kind.pods != PodsController::Unknown {
+            return Vec::new();
+        }
+        let workloads = found.workloads.iter().map(|workload| Self::of(workload));
+        workloads.filter(|other| other != self).collect()
+    }
+
+    /// Whether it controls a pod; `None` if the pod does not say.
+    fn controls(&self, pod: &Pod) -> Option<bool> {
         let mut owners = pod.metadata.owner_references.iter().flatten();
-        owners.any(|owner| {
-            if self.kind == WorkloadKind::StatefulSet {
-                return owner.controller == Some(true)
-                    && owner.kind == self.kind.name()
-                    && owner.name == self.name;
-            }
-            let hash = owner
-                .name
-                .strip_prefix(&*self.name)
-                .and_then(|rest| rest.strip_prefix('-'));
-            let is_controller = owner.controller == Some(true) && owner.kind == "ReplicaSet";
-            is_controller && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
-        })
+        let controller = owners.find(|owner| owner.controller == Some(true));
+        let is_of = |is_own: &dyn Fn(&OwnerReference) -> bool| controller.is_some_and(is_own);
+        match self.kind.pods {
+            PodsController::Itself => Some(is_of(&|owner| {
+                self.kind.is(&owner.api_version, &owner.kind) && owner.name == self.name
+            })),
+            PodsController::ReplicaSet => Some(is_of(&|owner| {
+                let hash = owner.name.strip_prefix(&*self.name);
+                let hash = hash.and_then(|rest| rest.strip_prefix('-'));
+                owner.kind == "ReplicaSet"
+                    && hash.is_some_and(|hash| !hash.is_empty() && !hash.contains('-'))
+            })),
+            PodsController::Unknown => None,
+        }
     }
 }
 

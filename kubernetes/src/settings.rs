@@ -1,6 +1,6 @@
 //! What the idled state looks like in a cluster.
 
-use crate::objects::OwnService;
+use crate::objects::{OwnService, Scalable};
 
 /// What the idled state looks like in this cluster.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct ClusterSettings {
     pub cluster_domain: String,
     /// The maximum number of replicas to restore.
     pub max_replicas: u32,
+    /// Kinds of custom workloads, besides Rollouts.
+    pub scalable: Vec<Scalable>,
 }
 
 impl ClusterSettings {
@@ -22,6 +24,11 @@ impl ClusterSettings {
     /// two names.
     pub(crate) fn manager(&self) -> &str {
         &self.service_name
+    }
+
+    /// All kinds of custom workloads.
+    pub(crate) fn scalables(&self) -> impl Iterator<Item = Scalable> {
+        Scalable::and_rollouts(&self.scalable).into_iter()
     }
 
     pub(crate) fn own_service(&self) -> OwnService {
@@ -42,6 +49,7 @@ impl ClusterSettings {
             service_namespace: "unidler".into(),
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
+            scalable: Vec::new(),
         }
     }
 }

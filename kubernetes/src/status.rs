@@ -42,7 +42,7 @@ enum Form {
 /// A workload without replicas.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct IdledWorkload {
-    kind: &'static str,
+    kind: String,
     name: String,
     /// How many replicas a wake-up gives back.
     replicas: u32,
@@ -97,7 +97,7 @@ fn by_external_name(
         form: Form::ExternalName,
         since: deployment.idled_at_time(),
         workloads: vec![IdledWorkload {
-            kind: deployment.kind.name(),
+            kind: deployment.kind.resource.kind.clone(),
             name: object.name.clone(),
             replicas: deployment.replicas_to_restore(settings.max_replicas),
         }],
@@ -113,7 +113,7 @@ fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
     let workload = |workload: &Arc<Cached<Workload>>| {
         let replicas = found.replicas_to_restore(workload, settings.max_replicas)?;
         (workload.value.replicas == 0).then(|| IdledWorkload {
-            kind: workload.value.kind.name(),
+            kind: workload.value.kind.resource.kind.clone(),
             name: workload.name.clone(),
             replicas,
         })

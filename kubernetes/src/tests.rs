@@ -245,6 +245,7 @@ async fn what_an_api_server_asks_of_lists_is_done() {
         "referencegrants",
         "deployments",
         "statefulsets",
+        "rollouts",
         "services",
         "endpointslices",
     ];

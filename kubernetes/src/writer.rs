@@ -6,8 +6,7 @@ use anyhow::Context;
 use json_patch::Patch as JsonPatch;
 use k8s_openapi::{
     api::{
-        apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
-        core::v1::Service as KubeService,
+        apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService,
         discovery::v1::EndpointSlice,
     },
     jiff::Timestamp,
@@ -15,6 +14,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, PostParams},
+    core::DynamicObject,
 };
 use serde_json::Value;
 use tracing::info;
@@ -27,8 +27,8 @@ use crate::{
         slice::{self, Record, Slice},
     },
     found::Found,
-    objects::{Destination, Service, Workload, WorkloadKind},
-    patch::{clear_idled, divert, idle, params, restore_service, scale, scale_to_zero, scale_up},
+    objects::{Destination, Service, Workload},
+    patch::{clear_idled, divert, idle, params, restore_service, scale, scale_to_zero, scaled},
     retry_after::retry_after,
     settings::ClusterSettings,
 };
@@ -94,8 +94,8 @@ impl Writer {
             match (write, workload, service) {
                 (Write::Scale { replicas, .. }, Some(workload), _) => {
                     if found.recorded(workload).is_some() || workload.value.taken.is_some() {
-                        let patch = Patch::Merge(scale_up(&workload.value, *replicas));
-                        self.scale(workload, &self.params, patch).await
+                        let patch = Patch::Merge(scaled(&workload.value, *replicas));
+                        self.scale(workload, &patch).await
                     } else {
                         self.patch_deployment(workload, scale(&workload.value, *replicas))
                             .await
@@ -107,9 +107,7 @@ impl Writer {
                             .await
                     }
                     _ if found.recorded(workload).is_some() => {
-                        let patch = Patch::Apply(scale_to_zero(workload));
-                        self.scale(workload, &self.params.clone().force(), patch)
-                            .await
+                        self.scale(workload, &scale_to_zero(workload)).await
                     }
                     // Somebody has taken the slice away, and with it the record.
                     _ => Err(ApplyError::Conflict),
@@ -186,23 +184,18 @@ impl Writer {
     async fn scale(
         &self,
         workload: &Cached<Workload>,
-        params: &PatchParams,
-        patch: Patch<Value>,
+        patch: &Patch<Value>,
     ) -> Result<(), ApplyError> {
         let Cached {
             namespace, name, ..
         } = workload;
-        let client = self.client.clone();
-        let scaled = match workload.value.kind {
-            WorkloadKind::Deployment => {
-                let api: Api<KubeDeployment> = Api::namespaced(client, namespace);
-                api.patch_scale(name, params, &patch).await
-            }
-            WorkloadKind::StatefulSet => {
-                let api: Api<KubeStatefulSet> = Api::namespaced(client, namespace);
-                api.patch_scale(name, params, &patch).await
-            }
+        let kind = &workload.value.kind.resource;
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
+        let params = match patch {
+            Patch::Apply(_) => &self.params.clone().force(),
+            _ => &self.params,
         };
+        let scaled = api.patch_scale(name, params, patch).await;
         scaled.map_err(classify)?;
         info!(%namespace, workload = %name, "scaled {workload}");
         Ok(())

@@ -117,7 +117,10 @@ async fn list(
 ) -> Response {
     if !query.watch {
         // The faults are those of the kinds that every cluster has.
-        if matches!(&*kind, "httproutes" | "gateways" | "referencegrants") {
+        if matches!(
+            &*kind,
+            "httproutes" | "gateways" | "referencegrants" | "rollouts"
+        ) {
             return Json(json!({ "metadata": { "resourceVersion": "7" }, "items": [] }))
                 .into_response();
         }
@@ -235,6 +238,7 @@ impl World {
             service_namespace: "unidler".into(),
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
+            scalable: Vec::new(),
         };
         let cluster = KubernetesCluster::new(config, settings).expect("a client");
         let watching = tokio::spawn({

@@ -8,7 +8,7 @@ use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
 use unidler::host::Host;
 
-use unidler_kubernetes::ClusterSettings;
+use unidler_kubernetes::{ClusterSettings, Scalable};
 
 use crate::{brand::Brand, traces::Collector};
 
@@ -46,6 +46,17 @@ pub struct ClusterArgs {
     #[arg(long, env = "UNIDLER_MAX_REPLICAS", default_value = "10", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_replicas: u32,
+
+    /// Kinds of custom resources with a scale subresource to idle and wake as well, such as sandboxes.v1.example.com, with
+    /// commas between or one at a time. Rollouts are known without being named.
+    #[arg(
+        long,
+        env = "UNIDLER_SCALABLE",
+        value_name = "RESOURCE.VERSION.GROUP",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub scalable: Vec<Scalable>,
 
     /// Log format. Logs go to standard error; RUST_LOG sets the level.
     #[arg(
@@ -118,6 +129,7 @@ impl ClusterArgs {
             service_namespace: self.service.namespace(),
             cluster_domain: self.cluster_domain.clone(),
             max_replicas: self.max_replicas,
+            scalable: self.scalable.clone(),
         }
     }
 }

@@ -28,7 +28,45 @@ app.kubernetes.io/name: {{ include "name" . }}
 
 {{- /* A value as text. Numbers from a file are floating-point numbers, and large ones would become 1e+06. */ -}}
 {{- define "text" -}}
-{{ kindIs "float64" . | ternary (int64 .) . }}
+{{ if kindIs "slice" . }}{{ join "," . }}{{ else }}{{ kindIs "float64" . | ternary (int64 .) . }}{{ end }}
+{{- end -}}
+
+{{- /* The kinds of custom workloads, as JSON: Rollouts, and those of --scalable, which are written RESOURCE.VERSION.GROUP. */ -}}
+{{- define "scalable" -}}
+{{- $kinds := list }}
+{{- range prepend (splitList "," (include "text" (.Values.config.scalable | default "")) | compact) "rollouts.v1alpha1.argoproj.io" }}
+{{- $parts := regexSplit "[.]" (trim .) 3 }}
+{{- if ne (len $parts) 3 }}{{ fail (printf "config.scalable: expected RESOURCE.VERSION.GROUP, not %s" .) }}{{ end }}
+{{- $kinds = append $kinds (dict "resource" (first $parts) "version" (index $parts 1) "group" (last $parts)) }}
+{{- end }}
+{{- $kinds | toJson }}
+{{- end -}}
+
+{{- /* Their rules in a role. */ -}}
+{{- define "scalableRules" -}}
+{{- $rules := list }}
+{{- range include "scalable" . | fromJsonArray }}
+{{- $rules = append $rules (dict "group" .group "resource" .resource) }}
+{{- end }}
+{{- range $rules | uniq }}
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}]
+  # list, watch: as above.
+  verbs: [list, watch]
+- apiGroups: [{{ .group }}]
+  resources: [{{ .resource }}/scale]
+  # patch: as above.
+  verbs: [patch]
+{{- end }}
+{{- end -}}
+
+{{- /* Their API versions, as a list in CEL. */ -}}
+{{- define "scalableVersions" -}}
+{{- $versions := list }}
+{{- range include "scalable" . | fromJsonArray }}
+{{- $versions = append $versions (printf "'%s/%s'" .group .version) }}
+{{- end }}
+{{- printf "[%s]" (join ", " ($versions | uniq)) }}
 {{- end -}}
 
 {{- /* Binds a ClusterRole to the account. Takes a dict of `root`, the usual context, and `name`, that of the role. */ -}}

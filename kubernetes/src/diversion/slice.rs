@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use crate::{
     cache::Cached,
-    objects::{Destination, Service, WakeSeconds, Workload, WorkloadKind, annotation, label},
+    objects::{Destination, Service, WakeSeconds, Workload, annotation, label},
 };
 
 /// The label that says who keeps a slice.
@@ -129,8 +129,8 @@ impl Recorded {
         let Cached { name, value, .. } = workload;
         Self {
             workload: WorkloadName {
-                api_version: WorkloadKind::API_VERSION.to_owned(),
-                kind: value.kind.name().to_owned(),
+                api_version: value.kind.resource.api_version.clone(),
+                kind: value.kind.resource.kind.clone(),
                 name: name.clone(),
             },
             uid: value.uid.clone(),
@@ -143,7 +143,7 @@ impl Recorded {
 impl WorkloadName {
     /// Whether it is that of a workload of the same namespace.
     pub(crate) fn is_of(&self, workload: &Cached<Workload>) -> bool {
-        self.kind == workload.value.kind.name() && self.name == workload.name
+        workload.value.kind.is(&self.api_version, &self.kind) && self.name == workload.name
     }
 }
 

@@ -28,7 +28,7 @@ fn missing(
     );
     let mut by_resource = BTreeMap::<_, Vec<_>>::new();
     for right in missing_rights {
-        by_resource.entry(right.resource).or_default().push(right);
+        by_resource.entry(&*right.resource).or_default().push(right);
     }
     let finding = |(resource, rights): (&str, Vec<&Right>)| {
         let verbs: Vec<_> = rights.iter().map(|right| right.verb).collect();

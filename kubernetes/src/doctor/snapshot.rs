@@ -19,7 +19,7 @@ pub struct Snapshot {
     pub(crate) listing: Listing,
     pub(crate) classes: Vec<IngressClass>,
     pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
-    /// Those of [`RIGHTS`] that the unidler does not have.
+    /// Those [rights](crate::rights::rights) that the unidler does not have.
     pub(crate) missing_rights: Vec<Right>,
     pub(crate) unseen: Vec<Unseen>,
 }
@@ -58,7 +58,7 @@ impl Snapshot {
         let missing_rights = seen(
             &mut unseen,
             "the unidler's rights",
-            api_server.missing_rights(account.as_ref()).await,
+            api_server.missing_rights(&settings, account.as_ref()).await,
         );
         Ok(Self {
             settings,

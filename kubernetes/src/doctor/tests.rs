@@ -5,7 +5,7 @@ use super::{snapshot::Unseen, *};
 use crate::{
     caches::{Caches, Listed},
     listing::Listing,
-    rights::{RIGHTS, Right},
+    rights::{Right, rights},
     settings::ClusterSettings,
 };
 
@@ -275,10 +275,9 @@ fn each_fault_is_told_once_with_what_mends_it() {
         ),
         (
             |cluster| {
-                cluster.missing_rights = RIGHTS
-                    .iter()
+                cluster.missing_rights = rights(&ClusterSettings::of_tests())
+                    .into_iter()
                     .filter(|right| right.verb == "patch")
-                    .copied()
                     .take(1)
                     .collect();
             },
@@ -288,10 +287,9 @@ fn each_fault_is_told_once_with_what_mends_it() {
         ),
         (
             |cluster| {
-                cluster.missing_rights = RIGHTS
-                    .iter()
+                cluster.missing_rights = rights(&ClusterSettings::of_tests())
+                    .into_iter()
                     .filter(|right| right.resource == "pods")
-                    .copied()
                     .collect();
             },
             Warning,
@@ -470,10 +468,9 @@ fn an_object_that_is_being_deleted_is_gone_and_each_key_label_counts() {
 fn the_worst_comes_first_and_each_has_its_lines() {
     let found = findings_of(|cluster| {
         cluster.autoscalers = vec![autoscaler(&json!({}), 1)];
-        cluster.missing_rights = RIGHTS
-            .iter()
+        cluster.missing_rights = rights(&ClusterSettings::of_tests())
+            .into_iter()
             .filter(|right| right.resource == "services")
-            .copied()
             .collect();
     });
     assert_eq!(
@@ -517,8 +514,8 @@ fn the_rights_are_those_of_the_shipped_role() {
             shipped.extend(verbs.iter().map(each).collect::<Vec<_>>());
         }
     }
-    let looked_at = RIGHTS
-        .iter()
+    let looked_at = rights(&ClusterSettings::of_tests())
+        .into_iter()
         .map(|right| format!("{}/{} {}", right.group, right.resource, right.verb));
     assert_eq!(shipped, looked_at.collect::<Vec<_>>());
 }

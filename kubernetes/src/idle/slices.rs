@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use anyhow::{Context, anyhow, bail, ensure};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
+use kube::api::Patch;
 use serde_json::json;
 use unidler::hub::NotIdled;
 
@@ -119,6 +120,10 @@ fn slices(
         );
         for workload in &behind {
             ensure!(
+                !workload.value.is_uncounted,
+                "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
+            );
+            ensure!(
                 workload.value.replicas <= settings.max_replicas,
                 "{workload} has {} replicas, and an app is given back {} at most: raise UNIDLER_MAX_REPLICAS of the server, and \
                  give the same number here with --max-replicas",
@@ -231,11 +236,12 @@ impl fmt::Display for SlicePlan {
             )?;
         }
         for workload in self.idled() {
-            write!(
-                f,
-                "\n{workload}, applied to /scale:\n{:#}\n",
-                scale_to_zero(workload)
-            )?;
+            let (how, scale) = match scale_to_zero(workload) {
+                Patch::Apply(scale) => ("applied to", scale),
+                Patch::Merge(scale) => ("merged into", scale),
+                _ => continue,
+            };
+            write!(f, "\n{workload}, {how} /scale:\n{scale:#}\n")?;
         }
         Ok(())
     }

@@ -1,4 +1,11 @@
-//! A Deployment or a `StatefulSet`: whether it is idled, how many replicas it has and had, and how it is doing.
+//! What has replicas: whether it is idled, how many it has and had, and how it is doing.
+//!
+//! Another kind is data in [`kind`]. A custom resource is read by its conventions in [`custom`].
+
+mod custom;
+pub(crate) mod kind;
+
+use std::{fmt, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -21,6 +28,7 @@ use super::{
     IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
     keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
 };
+use kind::WorkloadKind;
 
 /// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
 pub(crate) const LOGIN_PORT: i32 = 3000;
@@ -34,30 +42,10 @@ const REVISION: &str = "deployment.kubernetes.io/revision";
 /// For how long whoever has marked a Deployment may need to take its replicas, by hand or with webhooks in the way.
 const MARKED_LATELY: SignedDuration = SignedDuration::from_mins(5);
 
-/// What kind of workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WorkloadKind {
-    Deployment,
-    StatefulSet,
-}
-
-impl WorkloadKind {
-    /// The group and version of all of them.
-    pub(crate) const API_VERSION: &'static str = "apps/v1";
-
-    /// Its name in the API.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Deployment => "Deployment",
-            Self::StatefulSet => "StatefulSet",
-        }
-    }
-}
-
-/// A Deployment or a `StatefulSet`.
-#[derive(Debug, PartialEq)]
+/// Something with a `/scale`.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Workload {
-    pub(crate) kind: WorkloadKind,
+    pub(crate) kind: Arc<WorkloadKind>,
     pub(crate) uid: String,
     /// Of the whole object, status included: for a write to `/scale`, which cannot say more exactly what it was decided on.
     pub(crate) resource_version: Box<str>,
@@ -68,12 +56,14 @@ pub(crate) struct Workload {
     pub(crate) replicas_when_unidled: Option<String>,
     pub(crate) wake_seconds: WakeSeconds,
     pub(crate) replicas: u32,
+    /// Whether nothing says how many it has, so that nobody could give them back.
+    pub(crate) is_uncounted: bool,
     /// How many it had before unidler took them, as far as that is known, if it has done so and nobody has scaled it since.
     /// Server-side apply leaves that on the object itself.
     pub(crate) taken: Option<u32>,
     /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
-    /// or not `minReadySeconds` have passed that would make them available.
-    pub(crate) ready: u32,
+    /// or not `minReadySeconds` have passed that would make them available. `None` where the status does not say.
+    pub(crate) ready: Option<u32>,
     /// What its status complains of, if that is not of an older generation.
     trouble: Option<Trouble>,
     /// When it was changed, if its controller has not looked at that yet.
@@ -92,10 +82,23 @@ pub(crate) struct Workload {
     pub(crate) has_annotations: bool,
     /// Who keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
+    /// What has made it and keeps it as it is.
+    pub(crate) controller: Option<Box<Controller>>,
+    /// The Deployment that it takes its pods from, as a Rollout with a `workloadRef` does.
+    pub(crate) template_of: Option<Box<str>>,
+}
+
+/// What controls an object, in the same namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Controller {
+    pub(crate) api_version: Box<str>,
+    pub(crate) kind: Box<str>,
+    pub(crate) name: Box<str>,
 }
 
 /// What the status of a workload says.
 struct Status {
+    /// The generation that it is of, where it says so.
     generation: Option<i64>,
     ready: Option<i32>,
     trouble: Option<Trouble>,
@@ -112,8 +115,8 @@ impl Workload {
         let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
         let status = Status {
             trouble: trouble_of(&metadata, &spec, &status),
-            generation: status.observed_generation,
-            ready: status.ready_replicas,
+            generation: Some(status.observed_generation.unwrap_or_default()),
+            ready: Some(status.ready_replicas.unwrap_or_default()),
         };
         let DeploymentSpec {
             replicas,
@@ -121,15 +124,9 @@ impl Workload {
             template,
             ..
         } = spec;
-        Self::of(
-            WorkloadKind::Deployment,
-            &metadata,
-            replicas,
-            selector,
-            template,
-            &status,
-            manager,
-        )
+        let kind = WorkloadKind::deployment();
+        let taken = taken(&metadata, replicas, manager);
+        Self::with(&kind, &metadata, replicas, taken, &status).of_template(selector, template)
     }
 
     pub(crate) fn parse_stateful_set(set: KubeStatefulSet, manager: &str) -> Self {
@@ -141,8 +138,8 @@ impl Workload {
         let (spec, status) = (spec.unwrap_or_default(), status.unwrap_or_default());
         let status = Status {
             trouble: None,
-            generation: status.observed_generation,
-            ready: status.ready_replicas,
+            generation: Some(status.observed_generation.unwrap_or_default()),
+            ready: Some(status.ready_replicas.unwrap_or_default()),
         };
         let StatefulSetSpec {
             replicas,
@@ -150,28 +147,58 @@ impl Workload {
             template,
             ..
         } = spec;
-        Self::of(
-            WorkloadKind::StatefulSet,
-            &metadata,
-            replicas,
-            selector,
-            template,
-            &status,
-            manager,
-        )
+        let kind = WorkloadKind::stateful_set();
+        let taken = taken(&metadata, replicas, manager);
+        Self::with(&kind, &metadata, replicas, taken, &status).of_template(selector, template)
     }
 
-    fn of(
-        kind: WorkloadKind,
+    /// One of which nothing says yet what its pods are.
+    fn with(
+        kind: &Arc<WorkloadKind>,
         metadata: &ObjectMeta,
         replicas: Option<i32>,
-        selector: LabelSelector,
-        pods: PodTemplateSpec,
+        taken: Option<u32>,
         status: &Status,
-        manager: &str,
     ) -> Self {
         let generation = metadata.generation.unwrap_or_default();
-        let is_current = status.generation.unwrap_or_default() >= generation;
+        let is_current = status.generation.is_none_or(|of| of >= generation);
+        Self {
+            kind: Arc::clone(kind),
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
+            generation,
+            idled: label(metadata, IDLED).as_deref() == Some("true"),
+            idled_at: annotation(metadata, IDLED_AT),
+            replicas_when_unidled: annotation(metadata, REPLICAS_WHEN_UNIDLED),
+            wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
+            replicas: replicas.map_or(kind.default_replicas.unwrap_or(1), count),
+            is_uncounted: replicas.is_none() && kind.default_replicas.is_none(),
+            taken,
+            ready: if is_current {
+                status.ready.map(count)
+            } else {
+                Some(0)
+            },
+            trouble: status.trouble.filter(|_| is_current),
+            unseen_since: if is_current {
+                None
+            } else {
+                changed_at(metadata)
+            },
+            selector: String::new(),
+            match_labels: None,
+            pod_labels: Labels::default(),
+            target_port: None,
+            title: title(annotation(metadata, TITLE)),
+            has_annotations: metadata.annotations.is_some(),
+            keeper: Keeper::of(metadata),
+            controller: Controller::of(metadata),
+            template_of: None,
+        }
+    }
+
+    /// The same with the pods of a template.
+    fn of_template(self, selector: LabelSelector, pods: PodTemplateSpec) -> Self {
         let has_expressions = selector
             .match_expressions
             .as_ref()
@@ -181,44 +208,18 @@ impl Workload {
             .clone()
             .filter(|labels| !has_expressions && !labels.is_empty())
             .map(Labels::from);
-        let target_port = target_port(pods.spec.as_ref());
         Self {
-            kind,
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default().into(),
-            generation,
-            idled: label(metadata, IDLED).as_deref() == Some("true"),
-            idled_at: annotation(metadata, IDLED_AT),
-            replicas_when_unidled: annotation(metadata, REPLICAS_WHEN_UNIDLED),
-            wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
-            // Absent means 1: https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
-            replicas: replicas.map_or(1, count),
-            taken: (replicas == Some(0) && is_taken(metadata, manager))
-                .then(|| last_applied(metadata)),
-            ready: if is_current {
-                status.ready.map_or(0, count)
-            } else {
-                0
-            },
-            trouble: status.trouble.filter(|_| is_current),
-            unseen_since: if is_current {
-                None
-            } else {
-                changed_at(metadata)
-            },
             selector: Selector::try_from(selector)
                 .map(|selector| selector.to_string())
                 .unwrap_or_default(),
             match_labels,
+            target_port: target_port(pods.spec.as_ref()),
             pod_labels: pods
                 .metadata
                 .and_then(|metadata| metadata.labels)
                 .unwrap_or_default()
                 .into(),
-            target_port,
-            title: title(annotation(metadata, TITLE)),
-            has_annotations: metadata.annotations.is_some(),
-            keeper: Keeper::of(metadata),
+            ..self
         }
     }
 
@@ -376,6 +377,30 @@ fn trouble_of(
         condition("Progressing", "False", "ProgressDeadlineExceeded")
             .map(|_| Trouble::given_up(Reason::RolloutStuck))
     }
+}
+
+impl Controller {
+    fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
+        let mut owners = metadata.owner_references.iter().flatten();
+        let owner = owners.find(|owner| owner.controller == Some(true))?;
+        Some(Box::new(Self {
+            api_version: (*owner.api_version).into(),
+            kind: (*owner.kind).into(),
+            name: (*owner.name).into(),
+        }))
+    }
+}
+
+/// Such as `Deployment tool`.
+impl fmt::Display for Controller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// How many replicas unidler has taken, if it has and nobody has set a number since.
+fn taken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Option<u32> {
+    (replicas == Some(0) && is_taken(metadata, manager)).then(|| last_applied(metadata))
 }
 
 /// Whether unidler has applied the number of replicas, and nobody has set it since.
@@ -565,8 +590,8 @@ mod tests {
                 "status": { "observedGeneration": observed, "readyReplicas": 2 },
             })
         };
-        assert_eq!(deployment(json(2)).ready, 0);
-        assert_eq!(deployment(json(3)).ready, 2);
+        assert_eq!(deployment(json(2)).ready, Some(0));
+        assert_eq!(deployment(json(3)).ready, Some(2));
     }
 
     /// A Deployment whose replicas were asked for at noon.
@@ -672,7 +697,7 @@ mod tests {
     fn the_version_changes_with_what_matters_and_not_with_the_status() {
         let before = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
         let mut after = idled(json!({ IDLED_AT: "2026-01-01T00:00:00Z" }));
-        after.ready = 2;
+        after.ready = Some(2);
         assert_eq!(before.version(), after.version());
         assert_ne!(
             before.version(),
