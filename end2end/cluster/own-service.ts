@@ -16,6 +16,18 @@ export function ownService(clusterIP: string): KubeObject {
     return { ...service, spec: { ...service.spec, clusterIP } } as KubeObject;
 }
 
+/** A ready endpoint of unidler's Service, of which the tests have no pods. */
+export function readyEndpoint(): KubeObject {
+    return {
+        apiVersion: "discovery.k8s.io/v1",
+        kind: "EndpointSlice",
+        metadata: { name: "unidler-tests", namespace: "unidler", labels: { "kubernetes.io/service-name": "unidler" } },
+        addressType: "IPv4",
+        endpoints: [{ addresses: ["10.0.0.1"], conditions: { ready: true } }],
+        ports: [{ name: "http", port: 8080, protocol: "TCP" }],
+    } as KubeObject;
+}
+
 export async function createOwnService(api: Api): Promise<void> {
     const isAccepted = async () => {
         await api.apply(RANGE);

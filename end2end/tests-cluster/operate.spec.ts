@@ -6,6 +6,7 @@ import { type App, IDLED, IDLED_AT, IMAGE, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_U
 import { AuditLog, isWrite } from "../cluster/audit";
 import { OPERATOR } from "../cluster/control-plane";
 import { type KubeObject, contentOf } from "../cluster/objects";
+import { readyEndpoint } from "../cluster/own-service";
 import { run } from "../cluster/program";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { expect, test as base } from "./fixtures";
@@ -23,8 +24,9 @@ const test = base.extend<Fixtures, { unidlerService: void }>({
     unidlerService: [
         async ({ api }, use) => {
             const service = shipped("unidler.yaml").find(({ kind }) => kind === "Service") as KubeObject;
-            await api.apply(service);
+            for (const object of [service, readyEndpoint()]) await api.apply(object);
             await use();
+            await api.delete("EndpointSlice", "unidler", readyEndpoint().metadata.name);
             await api.delete("Service", "unidler", "unidler");
         },
         { scope: "worker", auto: true },
@@ -163,12 +165,9 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const withKey = { metadata: { labels: key } };
 
     await expect.poll(() => operate("doctor"), AFTER_OTHERS).toEqual({ code: 0, stdout: "All is well.\n", stderr: "" });
+    // An app that is awake needs no label.
     await patch("Deployment", noKey);
-    expect(await diagnose()).toEqual({
-        code: 0,
-        found: ["warning label-missing"],
-        mend: [`kubectl -n ${namespace} label deployment ${name} host=${host} --overwrite`],
-    });
+    expect(await diagnose()).toEqual(healthy);
     await patch("Deployment", withKey);
     // Who leads to the app need not have its key.
     for (const kind of ["Service", "Ingress"] as const) {
@@ -185,6 +184,12 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const { rules } = (await api.get("Ingress", namespace, name)).spec;
     const elsewhere = { service: { name: "elsewhere", port: { number: 80 } } };
     const faults: { found: string[]; code: number; make: () => Promise<unknown>; mend: () => Promise<unknown> }[] = [
+        {
+            code: 1,
+            found: ["error unidler-not-ready"],
+            make: () => api.delete("EndpointSlice", "unidler", readyEndpoint().metadata.name),
+            mend: () => api.apply(readyEndpoint()),
+        },
         {
             code: 1,
             found: ["error host-not-served"],
@@ -214,8 +219,8 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
         },
         {
             code: 1,
-            // For each kind of object (eight) and what is scaled (two); and the optional ones for pods and for OpenShift.
-            found: [...Array<string>(10).fill("error permission-missing"), ...Array<string>(2).fill("warning permission-missing")],
+            // For each kind of object (nine) and what is scaled (three); and the optional ones for pods and for OpenShift.
+            found: [...Array<string>(12).fill("error permission-missing"), ...Array<string>(2).fill("warning permission-missing")],
             make: async () => {
                 await api.delete("ClusterRoleBinding", "", "unidler");
                 await api.delete("ClusterRoleBinding", "", "unidler-pods");

@@ -116,7 +116,7 @@ impl ApiServer {
     }
 
     /// All objects of a kind that a cluster may do without.
-    async fn list_if_any<K>(&self) -> Result<Vec<K>, kube::Error>
+    pub(crate) async fn list_if_any<K>(&self) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {

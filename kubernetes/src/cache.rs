@@ -504,7 +504,7 @@ impl<T: Kept> Contact for Cache<T> {
 }
 
 /// The label that the platform's chart for `RStudio` writes in the place of the key label.
-const RSTUDIO_LABEL: &str = "unidler-key";
+pub(crate) const RSTUDIO_LABEL: &str = "unidler-key";
 
 /// A time that is not the same for all replicas: at most a quarter shorter, and never longer, since visitors are told of
 /// trouble within five seconds.

@@ -1,8 +1,8 @@
 //! What is not as it should be, from nothing but a snapshot of the cluster.
 //!
 //! Each finding says what it is, why it matters and how to fix it. Apps are looked for as the server would
-//! ([`lookup`]), those that are found are looked at ([`apps`]), and then what is around them: [`permissions`], ingress
-//! [`controllers`], [`autoscalers`] and [`gitops`].
+//! ([`lookup`]), those that are found are looked at ([`apps`], [`slices`]), and then what is around them: unidler's
+//! [own] pods, [`permissions`], [`routes`], their [`controllers`], [`autoscalers`] and [`gitops`].
 
 mod apps;
 mod autoscalers;
@@ -10,7 +10,10 @@ mod controllers;
 mod finding;
 mod gitops;
 mod lookup;
+mod own;
 mod permissions;
+mod routes;
+mod slices;
 mod snapshot;
 
 pub use self::{
@@ -24,6 +27,9 @@ pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.listing.0.apps();
     let mut findings = lookup::findings(snapshot, &found);
     findings.extend(permissions::findings(snapshot));
+    findings.extend(slices::findings(snapshot));
+    findings.extend(own::findings(snapshot, &found));
+    findings.extend(routes::findings(snapshot));
     findings.extend(controllers::findings(snapshot, &found));
     findings.extend(autoscalers::findings(snapshot, &found));
     findings.extend(gitops::findings(&found));

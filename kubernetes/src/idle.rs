@@ -18,7 +18,7 @@ use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, hub::NotIdled};
 
 pub use self::checks::NotPlanned;
-pub(crate) use self::checks::lost_port;
+pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{

@@ -487,6 +487,16 @@ impl Caches {
         other.map(|served| served.rule)
     }
 
+    /// The hosts of all rules, with where each leads: the oldest claim first.
+    pub(crate) fn claims(&self) -> Vec<(String, Vec<Backend>)> {
+        let claims = self.rules().map(|served| {
+            let backends = served.backends().into_iter();
+            let backends = backends.map(|(_, backend)| backend.clone()).collect();
+            (served.rule, backends)
+        });
+        claims.collect()
+    }
+
     /// The hosts of rules that should lead to an app and do not, with why.
     pub(crate) fn not_found(&self) -> Vec<(String, NotFound)> {
         let not_found = |served: Served| {

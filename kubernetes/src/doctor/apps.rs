@@ -9,7 +9,7 @@ use super::{
     snapshot::Snapshot,
 };
 use crate::{
-    cache::Cached,
+    cache::{Cached, RSTUDIO_LABEL},
     found::Found,
     idle::lost_port,
     objects::{IDLED, PointsAt, Route, SERVICE_WHEN_UNIDLED, Service, Uncertain, Workload},
@@ -25,7 +25,31 @@ pub(crate) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
         }
         findings.extend(lost_ports(found, service));
     }
+    findings.extend(
+        found
+            .workloads
+            .iter()
+            .filter_map(|each| misspelt(snapshot, each)),
+    );
     findings
+}
+
+/// Whether a key label is misspelt, as it is in the chart of `RStudio`.
+fn misspelt(snapshot: &Snapshot, workload: &Cached<Workload>) -> Option<Finding> {
+    let key_label = &snapshot.settings.key_label;
+    let key = workload.key.as_deref()?;
+    (workload.value.is_misspelt && key_label != RSTUDIO_LABEL).then(|| Finding {
+        severity: Severity::Note,
+        check: "label-misspelt",
+        what: format!("{workload} has the label {RSTUDIO_LABEL}, and others of its app {key_label}"),
+        why: "unidler understands both; other programs may not.".into(),
+        mend: format!(
+            "write it like the others in the app's chart, or: kubectl -n {} label {} {} {key_label}={key} {RSTUDIO_LABEL}-",
+            workload.namespace,
+            workload.value.kind.resource.plural,
+            workload.name
+        ),
+    })
 }
 
 /// Whether the Service of an idled app leads to somebody, and back.

@@ -1,6 +1,6 @@
-//! Ingress controllers.
+//! Ingress and gateway controllers: whether they route visitors of a sleeping app to unidler.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::networking::v1::IngressClass;
 use kube::ResourceExt;
@@ -9,111 +9,288 @@ use super::{
     finding::{Finding, Severity},
     snapshot::Snapshot,
 };
-use crate::{found::Found, objects::RouteKind};
+use crate::{
+    cache::Cached,
+    found::Found,
+    objects::{PointsAt, Route, RouteKind},
+};
 
-/// An ingress controller that does not follow the switch of a Service as it should.
+/// How many hosts a finding names.
+const MAX_HOSTS: usize = 3;
+
+/// What is known of a controller.
 struct Controller {
-    /// How `spec.controller` of its class begins.
+    /// How `spec.controller` of its `IngressClass`, or `spec.controllerName` of its `GatewayClass`, begins.
     name: &'static str,
-    severity: Severity,
-    why: &'static str,
-    mend: &'static str,
+    slice: Verdict,
+    external_name: Verdict,
 }
 
-/// What is known, with where it is said.
+/// Whether a controller routes the visitors of a sleeping app to unidler, and back.
+enum Verdict {
+    Works,
+    /// With a setting, or not in every version.
+    Perhaps(Advice),
+    Cannot(Advice),
+}
+
+struct Advice {
+    why: &'static str,
+    fix: &'static str,
+}
+
+use Verdict::{Cannot, Perhaps, Works};
+
+const ANOTHER_CONTROLLER: &str =
+    "let it lead to an ingress controller in the cluster, and give the apps that one's class";
+const SLICE_INSTEAD: &str = "wake the app, and idle it again without --handover external-name, which leaves its Service as it is";
+
+/// What is known, with where it is said. Gateway API controllers refuse `ExternalName` Services, so that `idle` does not
+/// offer them.
 const CONTROLLERS: &[Controller] = &[
     Controller {
         name: "k8s.io/ingress-nginx",
-        severity: Severity::Warning,
+        slice: Works,
         // `backends_with_external_name` in its balancer.lua, seen in its main branch.
-        why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
-              (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
-        mend: "start unidler with --forward always, which forwards such visitors to the app; or use a build with \
-               pull request 8430",
+        external_name: Perhaps(Advice {
+            why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
+                  (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
+            fix: "start unidler with --forward always, which forwards such visitors to the app; or idle without --handover \
+                  external-name",
+        }),
     },
     Controller {
         name: "traefik.io/ingress-controller",
-        severity: Severity::Warning,
-        why: "Traefik refuses Services of type ExternalName unless that is allowed, and visitors of idled apps get an error.",
-        mend: "start it with --providers.kubernetesingress.allowexternalnameservices=true, if it is not yet",
+        slice: Works,
+        external_name: Perhaps(Advice {
+            why: "Traefik refuses Services of type ExternalName unless that is allowed, and answers visitors with 502 for up to two \
+                  seconds after an app has woken.",
+            fix: "start it with --providers.kubernetesingress.allowexternalnameservices=true, if it is not yet; or idle without \
+                  --handover external-name",
+        }),
     },
     Controller {
         name: "projectcontour.io/",
-        severity: Severity::Warning,
-        why: "Contour refuses Services of type ExternalName by default (its documentation, External Service Routing).",
-        mend: "set enableExternalNameService: true in its configuration, if it is not yet",
+        slice: Perhaps(Advice {
+            why: "Contour before 1.29 reads EndpointSlices only with a feature flag (projectcontour/contour pull request 5745).",
+            fix: "add useEndpointSlices=true to featureFlags in its configuration, or update it",
+        }),
+        external_name: Perhaps(Advice {
+            why: "Contour refuses Services of type ExternalName by default (its documentation, External Service Routing).",
+            fix: "set enableExternalNameService: true in its configuration, if it is not yet",
+        }),
     },
     Controller {
         name: "nginx.org/ingress-controller",
-        severity: Severity::Warning,
-        why: "F5's NGINX Ingress Controller supports Services of type ExternalName only with NGINX Plus and a resolver.",
-        mend: "set resolver-addresses in its ConfigMap (NGINX Plus), or use another controller for the apps that are idled",
+        slice: Works,
+        external_name: Cannot(Advice {
+            why: "F5's NGINX Ingress Controller supports Services of type ExternalName only with NGINX Plus and a resolver.",
+            fix: SLICE_INSTEAD,
+        }),
+    },
+    Controller {
+        name: "haproxy.org/ingress-controller",
+        slice: Works,
+        external_name: Perhaps(Advice {
+            why: "HAProxy Technologies' controller resolves an ExternalName once (haproxytech/kubernetes-ingress issue 100).",
+            fix: SLICE_INSTEAD,
+        }),
+    },
+    Controller {
+        name: "cilium.io/",
+        slice: Works,
+        external_name: Cannot(Advice {
+            why: "Cilium does not support Services of type ExternalName (cilium/cilium issue 24495).",
+            fix: SLICE_INSTEAD,
+        }),
     },
     Controller {
         name: "ingress.k8s.aws/alb",
-        severity: Severity::Error,
-        why: "The AWS Load Balancer Controller has no targets for a Service of type ExternalName and answers 503 \
-              (kubernetes-sigs/aws-load-balancer-controller issue 3505).",
-        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+        slice: Cannot(Advice {
+            why: "With target type `ip`, the AWS Load Balancer Controller takes only pods of the Service's namespace as targets \
+                  (kubernetes-sigs/aws-load-balancer-controller issue 4017). With `instance` it needs Services of type NodePort, \
+                  which cannot be idled.",
+            fix: ANOTHER_CONTROLLER,
+        }),
+        external_name: Cannot(Advice {
+            why: "The AWS Load Balancer Controller has no targets for a Service of type ExternalName and answers 503 \
+                  (kubernetes-sigs/aws-load-balancer-controller issue 3505).",
+            fix: ANOTHER_CONTROLLER,
+        }),
     },
     Controller {
         name: "azure/application-gateway",
-        severity: Severity::Error,
-        why: "The Application Gateway Ingress Controller does not support Services of type ExternalName \
-              (Azure/application-gateway-kubernetes-ingress issue 87).",
-        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+        slice: Perhaps(Advice {
+            why: "It is not known whether the Application Gateway Ingress Controller takes endpoints that are not pods.",
+            fix: "try it with one app; where it fails, let it lead to an ingress controller in the cluster",
+        }),
+        external_name: Cannot(Advice {
+            why: "The Application Gateway Ingress Controller does not support Services of type ExternalName \
+                  (Azure/application-gateway-kubernetes-ingress issue 87).",
+            fix: ANOTHER_CONTROLLER,
+        }),
     },
     Controller {
         name: GCE,
-        severity: Severity::Error,
-        why: "GKE's ingress wants Services of type NodePort or LoadBalancer and refuses ExternalName (kubernetes/ingress-gce \
-              issue 1169).",
-        mend: "let it lead to an ingress controller in the cluster, and give the apps that one's class",
+        slice: Cannot(Advice {
+            why: "GKE's ingress sends visitors to pods, by network endpoint groups, and drops endpoints that are none \
+                  (kubernetes/ingress-gce pull request 1952).",
+            fix: ANOTHER_CONTROLLER,
+        }),
+        external_name: Cannot(Advice {
+            why: "GKE's ingress wants Services of type NodePort or LoadBalancer and refuses ExternalName (kubernetes/ingress-gce \
+                  issue 1169).",
+            fix: ANOTHER_CONTROLLER,
+        }),
+    },
+    Controller {
+        name: "networking.gke.io/",
+        slice: Cannot(Advice {
+            why: "GKE's gateways send visitors to pods, by network endpoint groups, and drop endpoints that are none \
+                  (kubernetes/ingress-gce pull request 1952).",
+            fix: "let it lead to a gateway controller in the cluster, and attach the apps' routes to that one's Gateway",
+        }),
+        external_name: Works,
+    },
+    Controller {
+        name: "application-networking.k8s.aws/",
+        slice: Cannot(Advice {
+            why: "VPC Lattice takes only pods as targets.",
+            fix: "attach the apps' routes to the Gateway of a controller in the cluster",
+        }),
+        external_name: Works,
+    },
+    Controller {
+        name: "istio.io/",
+        slice: Perhaps(Advice {
+            why: "In ambient mode, Istio before 1.24 passes over endpoints that are not pods (istio/istio issue 53653).",
+            fix: "update Istio, if it is older",
+        }),
+        external_name: Works,
     },
 ];
 
 /// Stands for the classes `gce` and `gce-internal`, which exist without an object.
 const GCE: &str = "gce";
 
-/// One finding for each class that an app uses and whose controller is known.
-pub(crate) fn findings(Snapshot { classes, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
-    let used: BTreeSet<(String, String)> = apps
-        .iter()
-        .flat_map(|app| &app.routes)
-        .filter_map(|route| class_of(&route.value.kind, classes))
-        .collect();
-    let finding = |(class, controller): (String, String)| {
-        let known = CONTROLLERS
+/// Which class, and of which controller.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Class {
+    kind: &'static str,
+    name: String,
+    controller: String,
+}
+
+/// One finding for each class that an app uses and whose controller is known for something.
+pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+    let mut used = BTreeMap::<(Class, bool), BTreeSet<&str>>::new();
+    for app in apps {
+        for class in app
+            .routes
             .iter()
-            .find(|known| controller.starts_with(known.name))?;
+            .flat_map(|route| classes_of(route, snapshot))
+        {
+            let hosts = used.entry((class, is_external_name(app))).or_default();
+            hosts.extend(app.hosts());
+        }
+    }
+    let finding = |((class, is_external_name), hosts): ((Class, bool), BTreeSet<&str>)| {
+        let mut known = CONTROLLERS.iter();
+        let known = known.find(|known| class.controller.starts_with(known.name))?;
+        let verdict = if is_external_name {
+            &known.external_name
+        } else {
+            &known.slice
+        };
+        let (severity, advice) = match verdict {
+            Works => return None,
+            Perhaps(advice) => (Severity::Warning, advice),
+            Cannot(advice) => (Severity::Error, advice),
+        };
+        let Class {
+            kind,
+            name,
+            controller,
+        } = class;
+        let hosts = listed(&hosts);
         Some(Finding {
-            severity: known.severity,
+            severity,
             check: "ingress-controller",
-            what: format!("Apps have the IngressClass {class}, of the controller {controller}"),
-            why: known.why.into(),
-            mend: known.mend.into(),
+            what: format!("{kind} {name}, of the controller {controller}, serves {hosts}"),
+            why: advice.why.into(),
+            mend: advice.fix.into(),
         })
     };
     used.into_iter().filter_map(finding).collect()
 }
 
+/// Whether an app sleeps, or slept, by an `ExternalName`.
+fn is_external_name(app: &Found) -> bool {
+    let mut services = app.services.iter();
+    services.any(|service| service.value.points_at == PointsAt::Unidler)
+        || app.workloads.iter().any(|workload| workload.value.idled)
+}
+
+fn listed(hosts: &BTreeSet<&str>) -> String {
+    let named: Vec<_> = hosts.iter().copied().take(MAX_HOSTS).collect();
+    let named = named.join(", ");
+    match hosts.len().saturating_sub(MAX_HOSTS) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+fn classes_of(route: &Cached<Route>, snapshot: &Snapshot) -> Vec<Class> {
+    match &route.value.kind {
+        RouteKind::Ingress { class } => ingress_class(class.as_deref(), &snapshot.classes)
+            .into_iter()
+            .collect(),
+        RouteKind::HttpRoute => {
+            let caches = &snapshot.listing.0;
+            let Some(route) = caches.http_routes.named(&route.namespace, &route.name) else {
+                return Vec::new();
+            };
+            let gateways = caches.gateways_of(&route);
+            let classes = gateways.iter().filter_map(|(_, gateway)| {
+                let name = &gateway.value.class;
+                let mut classes = snapshot.gateway_classes.iter();
+                let class = classes.find(|class| class.name_any() == **name)?;
+                Some(Class {
+                    kind: "GatewayClass",
+                    name: name.to_string(),
+                    controller: class.spec.controller_name.clone(),
+                })
+            });
+            classes.collect()
+        }
+    }
+}
+
 /// The class of an Ingress and its controller ([Kubernetes: Ingress class]).
 ///
 /// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
-fn class_of(kind: &RouteKind, classes: &[IngressClass]) -> Option<(String, String)> {
-    let RouteKind::Ingress { class } = kind else {
-        return None;
-    };
+fn ingress_class(class: Option<&str>, classes: &[IngressClass]) -> Option<Class> {
     let is_default = |class: &&IngressClass| {
         class
             .annotations()
             .get("ingressclass.kubernetes.io/is-default-class")
             .is_some_and(|value| value == "true")
     };
-    let class = match class.as_deref() {
-        Some(name @ (GCE | "gce-internal")) => return Some((name.to_owned(), GCE.to_owned())),
+    let kind = "IngressClass";
+    let class = match class {
+        Some(name @ (GCE | "gce-internal")) => {
+            return Some(Class {
+                kind,
+                name: name.to_owned(),
+                controller: GCE.to_owned(),
+            });
+        }
         Some(name) => classes.iter().find(|class| class.name_any() == name),
         None => classes.iter().find(is_default),
     }?;
-    Some((class.name_any(), class.spec.as_ref()?.controller.clone()?))
+    Some(Class {
+        kind,
+        name: class.name_any(),
+        controller: class.spec.as_ref()?.controller.clone()?,
+    })
 }

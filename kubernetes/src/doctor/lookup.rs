@@ -71,6 +71,15 @@ fn not_found(
         });
 
     let (check, what, why, mend) = match error.reason {
+        // An app that is awake needs no label, and may share its host.
+        Reason::NoWorkload
+        | Reason::AmbiguousWorkload
+        | Reason::AmbiguousRoute
+        | Reason::AmbiguousService
+            if !is_idled =>
+        {
+            return None;
+        }
         Reason::NoWorkload => (
             "label-missing",
             format!(

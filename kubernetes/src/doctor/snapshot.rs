@@ -1,11 +1,17 @@
 //! What `doctor` looks at, taken from the cluster at once.
 
-use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, networking::v1::IngressClass};
-use kube::api::ListParams;
+use k8s_openapi::api::{
+    autoscaling::v2::HorizontalPodAutoscaler,
+    discovery::v1::{Endpoint, EndpointSlice},
+    networking::v1::IngressClass,
+};
+use kube::{ResourceExt, api::ListParams};
 
 use crate::{
     api_server::ApiServer,
+    diversion::slice::SERVICE_NAME,
     listing::Listing,
+    objects::gateway_api::GatewayClass,
     rights::{Right, ServiceAccount},
     settings::ClusterSettings,
 };
@@ -18,9 +24,12 @@ pub struct Snapshot {
     pub(crate) account: Option<ServiceAccount>,
     pub(crate) listing: Listing,
     pub(crate) classes: Vec<IngressClass>,
+    pub(crate) gateway_classes: Vec<GatewayClass>,
     pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
     /// Those [rights](crate::rights::rights) that the unidler does not have.
     pub(crate) missing_rights: Vec<Right>,
+    /// How many endpoints of unidler's own Service are ready, if that was seen.
+    pub(crate) own_endpoints: Option<usize>,
     pub(crate) unseen: Vec<Unseen>,
 }
 
@@ -42,6 +51,26 @@ impl Snapshot {
             "IngressClasses",
             api_server.list(&everything).await,
         );
+        let gateway_classes: Vec<GatewayClass> = seen(
+            &mut unseen,
+            "GatewayClasses",
+            api_server.list_if_any().await,
+        );
+        let of_own = everything
+            .clone()
+            .labels(&format!("{SERVICE_NAME}={}", settings.service_name));
+        let own_endpoints = api_server.list::<EndpointSlice>(&of_own).await;
+        let own_endpoints = own_endpoints.map(|slices| {
+            let own = slices
+                .iter()
+                .filter(|slice| slice.namespace().as_ref() == Some(&settings.service_namespace));
+            Some(
+                own.flat_map(|slice| &slice.endpoints)
+                    .filter(is_ready)
+                    .count(),
+            )
+        });
+        let own_endpoints = seen(&mut unseen, "unidler's own endpoints", own_endpoints);
         let autoscalers: Vec<HorizontalPodAutoscaler> = seen(
             &mut unseen,
             "HorizontalPodAutoscalers",
@@ -65,11 +94,19 @@ impl Snapshot {
             account,
             listing,
             classes,
+            gateway_classes,
             autoscalers,
             missing_rights,
+            own_endpoints,
             unseen,
         })
     }
+}
+
+/// Absent means ready: <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
+fn is_ready(endpoint: &&Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.and_then(|conditions| conditions.ready) != Some(false)
 }
 
 /// Something that could not be looked at.

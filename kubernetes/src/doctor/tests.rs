@@ -15,6 +15,11 @@ struct Cluster {
     deployments: Vec<Value>,
     services: Vec<Value>,
     class: Value,
+    http_routes: Vec<Value>,
+    gateways: Vec<Value>,
+    gateway_classes: Vec<Value>,
+    slices: Vec<Value>,
+    own_endpoints: Option<usize>,
     autoscalers: Vec<Value>,
     missing_rights: Vec<Right>,
     unseen: Vec<Unseen>,
@@ -50,6 +55,11 @@ fn healthy() -> Cluster {
             json!({ "metadata": metadata("unidler", "unidler", &json!({})), "spec": {} }),
         ],
         class: json!({ "metadata": { "name": "web" }, "spec": { "controller": "haproxy-ingress.github.io/controller" } }),
+        http_routes: Vec::new(),
+        gateways: Vec::new(),
+        gateway_classes: Vec::new(),
+        slices: Vec::new(),
+        own_endpoints: Some(2),
         autoscalers: Vec::new(),
         missing_rights: Vec::new(),
         unseen: Vec::new(),
@@ -74,6 +84,11 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
         deployments,
         services,
         class,
+        http_routes,
+        gateways,
+        gateway_classes,
+        slices,
+        own_endpoints,
         autoscalers,
         missing_rights,
         unseen,
@@ -86,11 +101,16 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
                 ingresses: objects(ingresses),
                 deployments: objects(deployments),
                 services: objects(services),
+                http_routes: objects(http_routes),
+                gateways: objects(gateways),
+                slices: objects(slices),
                 ..Listed::default()
             },
             &ClusterSettings::of_tests(),
         )),
         classes: objects(vec![class]),
+        gateway_classes: objects(gateway_classes),
+        own_endpoints,
         autoscalers: objects(autoscalers),
         missing_rights,
         unseen,
@@ -148,6 +168,12 @@ fn an_app_that_is_found_is_well() {
         cluster.ingresses.push(stranger);
     });
     assert_eq!(stranger, []);
+    let awake_without_labels = findings_of(|cluster| {
+        cluster.services[0]["spec"] = json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
+        cluster.deployments[0]["spec"]["replicas"] = json!(1);
+        cluster.deployments[0]["metadata"]["labels"] = json!({});
+    });
+    assert_eq!(awake_without_labels, []);
 }
 
 /// What is wrong with a cluster; how bad that is, which check tells it, and a part of what mends it.
@@ -157,17 +183,6 @@ type Fault = (fn(&mut Cluster), Severity, &'static str, &'static str);
 fn each_fault_is_told_once_with_what_mends_it() {
     use Severity::{Error, Note, Warning};
     let faults: &[Fault] = &[
-        (
-            |cluster| {
-                cluster.services[0]["spec"] =
-                    json!({ "type": "ClusterIP", "selector": { "app": "tool" } });
-                cluster.deployments[0]["spec"]["replicas"] = json!(1);
-                cluster.deployments[0]["metadata"]["labels"] = json!({});
-            },
-            Warning,
-            "label-missing",
-            "kubectl -n team label deployment tool host=tool.example --overwrite",
-        ),
         (
             |cluster| cluster.ingresses.clear(),
             Error,
@@ -323,6 +338,15 @@ fn each_fault_is_told_once_with_what_mends_it() {
             Error,
             "ingress-controller",
             "ingress controller in the cluster",
+        ),
+        (
+            |cluster| {
+                let labels = &mut cluster.deployments[0]["metadata"]["labels"];
+                labels["unidler-key"] = json!("tool.example");
+            },
+            Note,
+            "label-misspelt",
+            "unidler-key-",
         ),
         (
             |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 1)],
@@ -518,4 +542,214 @@ fn the_rights_are_those_of_the_shipped_role() {
         .into_iter()
         .map(|right| format!("{}/{} {}", right.group, right.resource, right.verb));
     assert_eq!(shipped, looked_at.collect::<Vec<_>>());
+}
+
+/// The same app, asleep by an `EndpointSlice`.
+fn asleep_by_slice(cluster: &mut Cluster) {
+    let record = json!({
+        "v": 1, "phase": "asleep", "since": "2026-01-01T00:00:00Z", "by": "cli",
+        "workloads": [{ "apiVersion": "apps/v1", "kind": "Deployment", "name": "tool", "uid": "", "replicas": 1, "generation": 1 }],
+    });
+    cluster.deployments[0]["metadata"] = metadata("team", "tool", &json!({}));
+    cluster.services[0] = json!({
+        "metadata": metadata("team", "tool", &json!({})),
+        "spec": { "clusterIP": "10.0.0.1", "selector": { "app": "tool" }, "ports": [{ "name": "http", "port": 80 }] },
+    });
+    cluster.services[1]["spec"] =
+        json!({ "clusterIP": "10.0.0.9", "ports": [{ "name": "http", "port": 80 }] });
+    let labels = json!({ "kubernetes.io/service-name": "tool", "endpointslice.kubernetes.io/managed-by": "unidler" });
+    let mut slice = metadata("team", "tool-unidler", &labels);
+    slice["annotations"] = json!({ "unidler/record": record.to_string() });
+    cluster.slices = vec![json!({
+        "metadata": slice, "addressType": "IPv4", "endpoints": [{ "addresses": ["10.0.0.9"] }],
+        "ports": [{ "name": "http", "port": 80 }],
+    })];
+}
+
+/// The same behind an `HTTPRoute`, which a Gateway has accepted.
+fn behind_http_route(cluster: &mut Cluster) {
+    asleep_by_slice(cluster);
+    cluster.ingresses.clear();
+    let parent = json!({ "name": "web", "namespace": "gateway" });
+    cluster.http_routes = vec![json!({
+        "metadata": metadata("team", "tool", &json!({})),
+        "spec": {
+            "parentRefs": [parent], "hostnames": ["tool.example"],
+            "rules": [{ "backendRefs": [{ "name": "tool", "port": 80 }] }],
+        },
+        "status": { "parents": [{ "parentRef": parent, "conditions": [{ "type": "Accepted", "status": "True" }] }] },
+    })];
+    let listener = json!({ "name": "web", "protocol": "HTTP", "port": 80, "allowedRoutes": { "namespaces": { "from": "All" } } });
+    cluster.gateways = vec![json!({
+        "metadata": metadata("gateway", "web", &json!({})),
+        "spec": { "gatewayClassName": "class", "listeners": [listener] },
+    })];
+    cluster.gateway_classes = vec![
+        json!({ "metadata": { "name": "class" }, "spec": { "controllerName": "traefik.io/gateway-controller" } }),
+    ];
+}
+
+fn checks(change: impl FnOnce(&mut Cluster)) -> Vec<(Severity, &'static str)> {
+    let findings = findings_of(|cluster| {
+        change(cluster);
+        cluster.missing_rights = rights(&ClusterSettings::of_tests())
+            .into_iter()
+            .filter(|right| right.optional)
+            .collect();
+    });
+    let other = findings
+        .iter()
+        .filter(|finding| finding.check != "permission-missing");
+    other
+        .map(|finding| (finding.severity, finding.check))
+        .collect()
+}
+
+#[test]
+fn an_app_that_sleeps_by_a_slice_is_well() {
+    assert_eq!(checks(asleep_by_slice), []);
+    assert_eq!(checks(behind_http_route), []);
+}
+
+#[test]
+fn permissions_that_no_app_needs_are_named_once_apps_sleep_by_slices() {
+    let found = findings_of(asleep_by_slice);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].check, "permission-unneeded");
+    assert!(found[0].mend.contains("compatibility.externalName: false"));
+}
+
+#[test]
+fn what_keeps_visitors_of_a_sleeping_app_from_unidler_is_found() {
+    use Severity::{Error, Warning};
+    type Change = fn(&mut Cluster);
+    let cases: [(Change, Severity, &str); 9] = [
+        (
+            |cluster| cluster.own_endpoints = Some(0),
+            Error,
+            "unidler-not-ready",
+        ),
+        (
+            |cluster| drop(cluster.services.remove(1)),
+            Error,
+            "unidler-missing",
+        ),
+        (
+            |cluster| drop(cluster.services.remove(0)),
+            Warning,
+            "slice-without-service",
+        ),
+        (
+            |cluster| cluster.deployments.clear(),
+            Error,
+            "workload-gone",
+        ),
+        (
+            |cluster| cluster.services[0]["spec"]["publishNotReadyAddresses"] = json!(true),
+            Error,
+            "asleep-unfit",
+        ),
+        (
+            |cluster| cluster.services[0]["spec"]["ports"][0]["port"] = json!(443),
+            Error,
+            "asleep-unfit",
+        ),
+        (
+            |cluster| {
+                cluster.ingresses[0]["metadata"]["annotations"] =
+                    json!({ "nginx.ingress.kubernetes.io/service-upstream": "true" });
+            },
+            Error,
+            "asleep-unfit",
+        ),
+        (
+            |cluster| cluster.class["spec"]["controller"] = json!("ingress.k8s.aws/alb"),
+            Error,
+            "ingress-controller",
+        ),
+        (
+            |cluster| {
+                let mut claim = cluster.ingresses[0].clone();
+                claim["metadata"] = metadata("other", "claim", &json!({}));
+                let service = json!({
+                    "metadata": metadata("other", "tool", &json!({})),
+                    "spec": { "clusterIP": "10.0.0.2", "selector": { "app": "other" }, "ports": [{ "name": "http", "port": 80 }] },
+                });
+                cluster.ingresses.push(claim);
+                cluster.services.push(service);
+            },
+            Warning,
+            "host-contested",
+        ),
+    ];
+    for (change, severity, check) in cases {
+        let found = checks(|cluster| {
+            asleep_by_slice(cluster);
+            change(cluster);
+        });
+        assert!(found.contains(&(severity, check)), "{check}: {found:?}");
+    }
+}
+
+/// Controllers that do not take an `ExternalName` may well take the slice.
+#[test]
+fn each_form_has_a_verdict_of_its_own() {
+    let nginx = |cluster: &mut Cluster| {
+        cluster.class["spec"]["controller"] = json!("nginx.org/ingress-controller");
+    };
+    let by_external_name = checks(nginx);
+    assert_eq!(by_external_name, [(Severity::Error, "ingress-controller")]);
+    let by_slice = checks(|cluster| {
+        asleep_by_slice(cluster);
+        nginx(cluster);
+    });
+    assert_eq!(by_slice, []);
+}
+
+#[test]
+fn what_an_http_route_does_not_serve_is_found() {
+    type Change = fn(&mut Cluster);
+    let cases: [(Change, &str, &str); 4] = [
+        (
+            |cluster| cluster.http_routes[0]["status"] = json!({}),
+            "route-not-served",
+            "No Gateway has accepted HTTPRoute team/tool",
+        ),
+        (
+            |cluster| {
+                cluster.gateways[0]["spec"]["listeners"][0]["hostname"] =
+                    json!("*.elsewhere.example");
+            },
+            "route-not-served",
+            "names tool.example, which no listener",
+        ),
+        (
+            |cluster| {
+                cluster.http_routes[0]["spec"]["rules"][0]["backendRefs"][0]["namespace"] =
+                    json!("other");
+            },
+            "route-not-served",
+            "no ReferenceGrant there",
+        ),
+        (
+            |cluster| {
+                cluster.gateway_classes[0]["spec"]["controllerName"] =
+                    json!("networking.gke.io/gateway");
+            },
+            "ingress-controller",
+            "GatewayClass class, of the controller networking.gke.io/gateway, serves tool.example",
+        ),
+    ];
+    for (change, check, what) in cases {
+        let found = findings_of(|cluster| {
+            behind_http_route(cluster);
+            change(cluster);
+        });
+        assert!(
+            found
+                .iter()
+                .any(|finding| finding.check == check && finding.what.contains(what)),
+            "{what}: {found:?}"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, anyhow, ensure};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use kube::api::Patch;
 use serde_json::json;
@@ -14,7 +14,7 @@ use crate::{
     caches::Caches,
     diversion::slice::{self, Record},
     found::Found,
-    objects::{PointsAt, Service, Unfit, Workload},
+    objects::{PointsAt, Route, Service, Unfit, Workload},
     patch::scale_to_zero,
     settings::ClusterSettings,
 };
@@ -82,14 +82,6 @@ fn slices(
     settings: &ClusterSettings,
     now: Timestamp,
 ) -> anyhow::Result<Vec<EndpointSlice>> {
-    for route in &found.routes {
-        if let Some(annotation) = route.value.unfit {
-            bail!(
-                "{route} has the annotation {annotation}: its visitors would not reach unidler. Take it off, or idle the app with \
-                 --handover external-name"
-            );
-        }
-    }
     let destination = caches.destination(settings).with_context(|| {
         let ClusterSettings {
             service_namespace,
@@ -111,7 +103,9 @@ fn slices(
                 && (&**namespace, &**name) != KUBERNETES,
             "{service} belongs to the cluster or to unidler itself, which are never idled"
         );
-        fit(service)?;
+        if let Some(why) = unfit(service, &found.routes) {
+            return Err(why);
+        }
         let behind = found.behind(service);
         ensure!(
             !behind.is_empty(),
@@ -139,39 +133,51 @@ fn slices(
     services.iter().map(slice).collect()
 }
 
-fn fit(service: &Cached<Service>) -> anyhow::Result<()> {
-    let why = match service.value.unfit() {
-        None => return Ok(()),
-        Some(Unfit::ExternalName) if service.value.points_at == PointsAt::Unidler => {
+/// Why the visitors of a Service would not reach unidler through an `EndpointSlice`, if they would not.
+pub(crate) fn unfit(
+    service: &Cached<Service>,
+    routes: &[Arc<Cached<Route>>],
+) -> Option<anyhow::Error> {
+    let mut annotated = routes
+        .iter()
+        .filter_map(|route| Some((route, route.value.unfit?)));
+    if let Some((route, annotation)) = annotated.next() {
+        return Some(anyhow!(
+            "{route} has the annotation {annotation}: its visitors would not reach unidler. Take it off, or idle the app with \
+             --handover external-name"
+        ));
+    }
+    let why = match service.value.unfit()? {
+        Unfit::ExternalName if service.value.points_at == PointsAt::Unidler => {
             "leads to unidler already".to_owned()
         }
-        Some(Unfit::ExternalName) => {
+        Unfit::ExternalName => {
             "is an ExternalName that leads elsewhere: there are no pods behind it to idle"
                 .to_owned()
         }
-        Some(Unfit::Type(kind)) => format!(
+        Unfit::Type(kind) => format!(
             "is of type {kind}: who comes through its ports or addresses outside of the cluster would not reach unidler"
         ),
-        Some(Unfit::Headless) => {
+        Unfit::Headless => {
             "is headless: those who look its pods up by DNS would find unidler".to_owned()
         }
-        Some(Unfit::ExternalIps) => {
+        Unfit::ExternalIps => {
             "has external IPs: who comes through those would not reach unidler".to_owned()
         }
-        Some(Unfit::NoSelector) => "has no selector: nothing says which its pods are".to_owned(),
-        Some(Unfit::PublishesNotReady) => {
+        Unfit::NoSelector => "has no selector: nothing says which its pods are".to_owned(),
+        Unfit::PublishesNotReady => {
             "has publishNotReadyAddresses: nobody could tell when the app is ready".to_owned()
         }
-        Some(Unfit::Annotation(annotation)) => {
+        Unfit::Annotation(annotation) => {
             format!("has the annotation {annotation}: its visitors would not reach unidler")
         }
-        Some(Unfit::Tls(port)) => format!(
+        Unfit::Tls(port) => format!(
             "has the port {port}, to which ingress controllers speak TLS: unidler would not understand them"
         ),
     };
-    bail!(
+    Some(anyhow!(
         "{service} {why}. Let the host lead to an ordinary Service for HTTP (type ClusterIP, with a selector) instead"
-    )
+    ))
 }
 
 impl SlicePlan {

@@ -84,7 +84,7 @@ impl Caches {
     }
 
     /// The Gateways that have accepted a route.
-    fn gateways_of<'a>(
+    pub(crate) fn gateways_of<'a>(
         &self,
         route: &'a Cached<HttpRoute>,
     ) -> Vec<(&'a Parent, Arc<Cached<Gateway>>)> {

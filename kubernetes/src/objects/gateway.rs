@@ -5,6 +5,8 @@ use super::gateway_api::{self, GROUP, GroupKind};
 /// A Gateway.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Gateway {
+    /// The name of its class.
+    pub(crate) class: Box<str>,
     /// Those that take `HTTPRoute`s.
     pub(crate) listeners: Box<[Listener]>,
 }
@@ -24,6 +26,7 @@ impl Gateway {
     pub(crate) fn parse(gateway: gateway_api::Gateway) -> Self {
         let listeners = gateway.spec.listeners.into_iter().filter_map(Listener::of);
         Self {
+            class: gateway.spec.gateway_class_name.into(),
             listeners: listeners.collect(),
         }
     }

@@ -3,7 +3,9 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
+use k8s_openapi::{
+    ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
 use kube::Resource;
 use serde::Deserialize;
 
@@ -11,10 +13,10 @@ use serde::Deserialize;
 pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
 
 macro_rules! resource {
-    ($object:ty, $kind:literal, $plural:literal, $version:literal) => {
+    ($object:ty, $scope:ty, $kind:literal, $plural:literal, $version:literal) => {
         impl Resource for $object {
             type DynamicType = ();
-            type Scope = NamespaceResourceScope;
+            type Scope = $scope;
 
             fn kind((): &()) -> Cow<'_, str> {
                 $kind.into()
@@ -43,10 +45,24 @@ macro_rules! resource {
     };
 }
 
-resource!(HttpRoute, "HTTPRoute", "httproutes", "v1");
-resource!(Gateway, "Gateway", "gateways", "v1");
+resource!(
+    HttpRoute,
+    NamespaceResourceScope,
+    "HTTPRoute",
+    "httproutes",
+    "v1"
+);
+resource!(Gateway, NamespaceResourceScope, "Gateway", "gateways", "v1");
+resource!(
+    GatewayClass,
+    ClusterResourceScope,
+    "GatewayClass",
+    "gatewayclasses",
+    "v1"
+);
 resource!(
     ReferenceGrant,
+    NamespaceResourceScope,
     "ReferenceGrant",
     "referencegrants",
     "v1beta1"
@@ -127,8 +143,9 @@ pub(crate) struct Gateway {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, rename_all = "camelCase")]
 pub(crate) struct GatewaySpec {
+    pub(crate) gateway_class_name: String,
     pub(crate) listeners: Vec<Listener>,
 }
 
@@ -163,6 +180,20 @@ pub(crate) struct GroupKind {
     pub(crate) kind: String,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
+}
+
+/// A [GatewayClass](https://gateway-api.sigs.k8s.io/reference/spec/#gatewayclass).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct GatewayClass {
+    pub(crate) metadata: ObjectMeta,
+    pub(crate) spec: GatewayClassSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct GatewayClassSpec {
+    pub(crate) controller_name: String,
 }
 
 /// A [ReferenceGrant](https://gateway-api.sigs.k8s.io/reference/spec/#referencegrant).

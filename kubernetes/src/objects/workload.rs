@@ -24,6 +24,8 @@ use unidler::{
     progress::Reason,
 };
 
+use crate::cache::RSTUDIO_LABEL;
+
 use super::{
     IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
     keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
@@ -78,6 +80,8 @@ pub(crate) struct Workload {
     pub(crate) target_port: Option<i32>,
     /// What people call the app.
     pub(crate) title: Option<String>,
+    /// Whether its key label is misspelt, as the chart of `RStudio` writes it.
+    pub(crate) is_misspelt: bool,
     /// Whether it has annotations.
     pub(crate) has_annotations: bool,
     /// Who keeps it as it is in Git.
@@ -190,6 +194,7 @@ impl Workload {
             pod_labels: Labels::default(),
             target_port: None,
             title: title(annotation(metadata, TITLE)),
+            is_misspelt: label(metadata, RSTUDIO_LABEL).is_some(),
             has_annotations: metadata.annotations.is_some(),
             keeper: Keeper::of(metadata),
             controller: Controller::of(metadata),

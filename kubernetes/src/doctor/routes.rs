@@ -1,0 +1,108 @@
+//! Routes that do not serve what they say, or not alone.
+
+use unidler::progress::Reason;
+
+use super::{
+    finding::{Finding, Severity},
+    snapshot::Snapshot,
+};
+use crate::{
+    cache::Cached,
+    caches::Caches,
+    lookup::Defect,
+    objects::{Backend, HttpRoute, PointsAt},
+};
+
+pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+    let caches = &snapshot.listing.0;
+    let routes = caches.http_routes.all();
+    let mut findings: Vec<_> = routes
+        .iter()
+        .flat_map(|route| {
+            let defects = caches.defects(route).into_iter();
+            defects.map(|defect| defective(caches, route, &defect))
+        })
+        .collect();
+    findings.extend(contested(caches));
+    findings
+}
+
+/// An `HTTPRoute` whose visitors do not come to the app, nor to unidler.
+fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Finding {
+    let is_idled = |backend: &Backend| leads_here(caches, &backend.namespace, &backend.service);
+    let (concerned, what, mend) = match defect {
+        Defect::Unaccepted => (
+            route.value.backends.iter().any(is_idled),
+            format!("No Gateway has accepted {route}"),
+            format!(
+                "its status says why: kubectl -n {} describe httproute {}",
+                route.namespace, route.name
+            ),
+        ),
+        Defect::HostRefused(host) => (
+            route.value.backends.iter().any(is_idled),
+            format!("{route} names {host}, which no listener of its Gateways takes"),
+            "let a listener of the Gateway have that hostname, a wildcard for it, or none"
+                .to_owned(),
+        ),
+        Defect::Ungranted(backend) => (
+            is_idled(backend),
+            format!(
+                "{route} leads to Service {}/{}, and no ReferenceGrant there allows that",
+                backend.namespace, backend.service
+            ),
+            format!(
+                "create a ReferenceGrant in namespace {}, from HTTPRoutes in namespace {} to Services",
+                backend.namespace, route.namespace
+            ),
+        ),
+    };
+    Finding {
+        severity: if concerned {
+            Severity::Error
+        } else {
+            Severity::Warning
+        },
+        check: "route-not-served",
+        what,
+        why: "Its visitors reach neither the app nor unidler, so the app can be neither idled nor woken through it.".into(),
+        mend,
+    }
+}
+
+/// Hosts that several namespaces claim, and at which an app sleeps: which of them a visitor reaches is for the controller to
+/// decide.
+fn contested(caches: &Caches) -> Vec<Finding> {
+    let not_found = caches.not_found();
+    let is_duplicate = |host: &str| {
+        let mut duplicates = not_found.iter();
+        duplicates.any(|(rule, error)| rule == host && error.reason == Reason::AmbiguousRoute)
+    };
+    let finding = |(host, mut backends): (String, Vec<Backend>)| {
+        backends.retain(|backend| {
+            let service = caches.services.named(&backend.namespace, &backend.service);
+            service.is_some()
+        });
+        backends.dedup_by(|a, b| a.namespace == b.namespace);
+        let is_asleep = backends
+            .iter()
+            .any(|backend| leads_here(caches, &backend.namespace, &backend.service));
+        (is_asleep && backends.len() > 1 && !is_duplicate(&host)).then(|| {
+            let namespaces: Vec<_> = backends.iter().map(|backend| &*backend.namespace).collect();
+            Finding {
+                severity: Severity::Warning,
+                check: "host-contested",
+                what: format!("{host} leads to Services in the namespaces {}", namespaces.join(", ")),
+                why: "Controllers differ in whom they follow. unidler wakes the app of the oldest route that leads to it.".into(),
+                mend: "leave the host to one namespace: kubectl get ingress,httproute -A shows who has it".into(),
+            }
+        })
+    };
+    caches.claims().into_iter().filter_map(finding).collect()
+}
+
+fn leads_here(caches: &Caches, namespace: &str, service: &str) -> bool {
+    let named = caches.services.named(namespace, service);
+    named.is_some_and(|service| service.value.points_at == PointsAt::Unidler)
+        || caches.is_diverted(namespace, service)
+}

@@ -1,0 +1,88 @@
+//! Apps that sleep by an `EndpointSlice`.
+
+use super::{
+    finding::{Finding, Severity},
+    snapshot::Snapshot,
+};
+use crate::{cache::Cached, diversion::slice::Slice, idle::unfit};
+
+pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+    let slices = snapshot.listing.0.slices.all();
+    slices
+        .iter()
+        .filter_map(|slice| finding(snapshot, slice))
+        .collect()
+}
+
+fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
+    let caches = &snapshot.listing.0;
+    let Cached {
+        namespace, value, ..
+    } = slice;
+    let name = &value.service;
+    let delete = format!("kubectl -n {namespace} delete endpointslice {}", slice.name);
+    let error = |check, what, why: &str, mend| {
+        Some(Finding {
+            severity: Severity::Error,
+            check,
+            what,
+            why: why.to_owned(),
+            mend,
+        })
+    };
+    let Some(service) = caches.services.named(namespace, name) else {
+        let recorded = value.recorded().iter();
+        let asleep = recorded.filter(|recorded| {
+            let workload = caches.workload(namespace, &recorded.workload);
+            workload.is_some_and(|workload| workload.value.replicas == 0)
+        });
+        let asleep: Vec<_> = asleep
+            .map(|recorded| {
+                format!(
+                    "kubectl -n {namespace} scale {}/{} --replicas={}",
+                    recorded.workload.kind.to_lowercase(),
+                    recorded.workload.name,
+                    recorded.replicas
+                )
+            })
+            .collect();
+        let wake = asleep.iter().map(|command| format!("{command}; "));
+        return value.diverts().then(|| Finding {
+            severity: Severity::Warning,
+            check: "slice-without-service",
+            what: format!("{slice} belongs to Service {namespace}/{name}, which does not exist"),
+            why: "Nothing wakes the app, and a Service of that name would be asleep at once."
+                .into(),
+            mend: format!(
+                "create the Service again; or {}{delete}",
+                wake.collect::<String>()
+            ),
+        });
+    };
+    if !value.diverts() {
+        return None;
+    }
+    let mut recorded = value.recorded().iter();
+    if !recorded.any(|recorded| caches.workload(namespace, &recorded.workload).is_some())
+        && caches.selected(&service).is_empty()
+    {
+        return error(
+            "workload-gone",
+            format!("{service} is asleep, and what ran behind it does not exist any more"),
+            "Its visitors see that the app cannot be started.",
+            format!("create the workload again, or: {delete}"),
+        );
+    }
+    let routes = caches.routes_to(namespace, name);
+    if let Some(why) = unfit(&service, &routes) {
+        return error(
+            "asleep-unfit",
+            why.to_string(),
+            "The app is asleep, and its visitors may not reach unidler, so nobody would wake it.",
+            format!(
+                "wake the app: unidler wake HOST; or let it be as it was: {delete} after scaling it up"
+            ),
+        );
+    }
+    None
+}
