@@ -6,11 +6,13 @@ import { UNIDLER_USER, expect, expectAwake, test } from "./fixtures";
 test.use({ startSeconds: 1 });
 
 test("a wake-up is counted, and noted on the Deployment", async ({ api, app, unidler }) => {
+    const numbersOf = async () => await (await fetch(`http://127.0.0.1:${unidler.adminPort}/metrics`)).text();
+    expect(await numbersOf()).toMatch(/unidler_idled_apps{form="external-name"} [1-9]/);
     const told = await events(unidler.port, app.host);
     expect(told.at(-1)?.event).toBe("success");
     const reference = told.at(-1)?.progress.reference ?? "none";
 
-    const numbers = await (await fetch(`http://127.0.0.1:${unidler.adminPort}/metrics`)).text();
+    const numbers = await numbersOf();
     expect(numbers).toContain('unidler_outcomes_total{outcome="ready"} 1');
     expect(numbers).toContain('unidler_api_requests_total{verb="patch",resource="deployments",code="200"} 2');
     expect(numbers).toContain('unidler_api_requests_total{verb="patch",resource="services",code="200"} 1');

@@ -50,9 +50,16 @@ mod watching;
 mod writer;
 
 pub use self::{
-    api_server::ApiServer, cluster::KubernetesCluster, diversion::Handover, listing::Listing,
-    objects::Scalable, observe::CONTACT_AGE, operator::Operator, request_metrics::API_REQUESTS,
-    rights::ServiceAccount, settings::ClusterSettings,
+    api_server::ApiServer,
+    cluster::KubernetesCluster,
+    diversion::Handover,
+    listing::Listing,
+    objects::Scalable,
+    observe::{CONTACT_AGE, IDLED_APPS},
+    operator::Operator,
+    request_metrics::API_REQUESTS,
+    rights::ServiceAccount,
+    settings::ClusterSettings,
 };
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::{
     reachable::Reachable,
     rollout::Rollout,
     settings::ClusterSettings,
+    status,
 };
 
 /// The metric of how long ago the API server was last known to keep us current, in seconds, by `kind`; 0 while it does.
@@ -37,6 +38,10 @@ pub const CONTACT_AGE: &str = "unidler_contact_age_seconds";
 
 /// How often that is brought up to date.
 const CONTACT_UPKEEP: Duration = Duration::from_secs(5);
+/// The metric of how many apps are idled, by `form`: `slice` or `external-name`.
+pub const IDLED_APPS: &str = "unidler_idled_apps";
+/// How often they are counted: that looks at all apps.
+const COUNT_UPKEEP: Duration = Duration::from_secs(30);
 /// How often the log says the same of a host that names no app.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
 /// How many such hosts are remembered: they are hosts of Ingresses, but who knows how many there are.
@@ -83,7 +88,8 @@ impl Observer {
     pub(crate) async fn run(&self) {
         tokio::join!(
             self.caches.fill(&self.client, &self.settings),
-            self.measure_contact()
+            self.measure_contact(),
+            self.count_idled()
         );
     }
 
@@ -95,6 +101,24 @@ impl Observer {
                 gauge!(CONTACT_AGE, "kind" => kind.to_ascii_lowercase())
                     .set(cache.since_contact().as_secs_f64());
             }
+        }
+    }
+
+    async fn count_idled(&self) {
+        let mut ticks = interval(COUNT_UPKEEP);
+        loop {
+            // Not before everything is known, and not for long after.
+            let mut changes = self.changes();
+            while self.caches.unusable().is_some() {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+            for (form, count) in status::counts(&self.caches, &self.settings) {
+                gauge!(IDLED_APPS, "form" => form)
+                    .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+            }
+            ticks.tick().await;
         }
     }
 

@@ -9,7 +9,8 @@ use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    cache::Cached, found::Found, listing::Listing, objects::Workload, settings::ClusterSettings,
+    cache::Cached, caches::Caches, found::Found, listing::Listing, objects::Workload,
+    settings::ClusterSettings,
 };
 
 /// An app that is idled.
@@ -51,6 +52,20 @@ struct IdledWorkload {
 /// The idled apps, by host.
 #[must_use]
 pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
+    idled(caches, settings)
+}
+
+/// How many apps are idled in each form.
+pub(crate) fn counts(caches: &Caches, settings: &ClusterSettings) -> [(&'static str, usize); 2] {
+    let apps = idled(caches, settings);
+    [
+        ("slice", Form::Slice),
+        ("external-name", Form::ExternalName),
+    ]
+    .map(|(name, form)| (name, apps.iter().filter(|app| app.form == form).count()))
+}
+
+fn idled(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
     let apps = caches.apps();
     let mut rows: Vec<_> = caches
         .deployments

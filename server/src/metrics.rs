@@ -19,7 +19,7 @@ use unidler::{
     hub::{self, Hub},
     progress::{Phase, Progress},
 };
-use unidler_kubernetes::{API_REQUESTS, CONTACT_AGE};
+use unidler_kubernetes::{API_REQUESTS, CONTACT_AGE, IDLED_APPS};
 
 use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
 
@@ -105,6 +105,10 @@ fn describe() {
         "Time the ingress kept routing requests to unidler after the app was ready."
     );
     describe_counter!(FORWARDED, "Requests forwarded to the app, by outcome.");
+    describe_gauge!(
+        IDLED_APPS,
+        "How many apps are idled, by form: slice or external-name."
+    );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
@@ -208,6 +212,7 @@ mod tests {
             REFUSED,
             API_REQUESTS,
             CONTACT_AGE,
+            IDLED_APPS,
             HANDOVER,
             FORWARDED,
             READY,
