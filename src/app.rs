@@ -55,7 +55,7 @@ pub struct App {
     pub title: Option<String>,
     /// The Services that its routes lead to: each once, in an order that stays the same.
     pub services: Vec<Service>,
-    /// What runs behind them: each once, in an order that stays the same.
+    /// What runs behind them, with its workers, and what all of those need: each once, in an order that stays the same.
     pub workloads: Vec<Workload>,
 }
 
@@ -78,6 +78,21 @@ pub struct Workload {
     pub pods: Pods,
     /// How long its last wake-ups took, taken together; `None` before the first.
     pub usual: Option<Duration>,
+    /// What else it has to do with.
+    pub bonds: Bonds,
+}
+
+/// What a workload has to do with others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bonds {
+    /// What has to be available before it gets its replicas. What is not of the app is not waited for.
+    pub needs: Vec<ObjectId>,
+    /// The workload that it sleeps and wakes with, if it is a worker of one.
+    pub of: Option<ObjectId>,
+    /// Whether it is of this app only because something in it needs it, directly or not.
+    pub is_need: bool,
+    /// Whether something else uses it that is awake.
+    pub is_in_use: bool,
 }
 
 /// What a workload was before it was idled.
@@ -221,6 +236,11 @@ impl App {
         self.workloads.iter().filter(|workload| workload.is_part())
     }
 
+    /// Those of its parts that are its own, and not only needed.
+    pub fn own(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
+        self.parts().filter(|workload| !workload.bonds.is_need)
+    }
+
     /// Those of its parts that are not available yet.
     pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.parts().filter(|workload| workload.available == 0)
@@ -252,14 +272,23 @@ impl App {
         restarts.fold(0, u32::saturating_add)
     }
 
-    /// Whether some of its workloads have their replicas back and others do not. A workload that was never idled may
-    /// have its replicas while the app is asleep.
+    /// Whether some of its own workloads have their replicas back, and others do not, or what they need. A workload that was
+    /// never idled may have its replicas while the app is asleep; so may what the app needs, which others need as well.
     #[must_use]
     pub fn is_half_woken(&self) -> bool {
         let is_marked = |workload: &&Workload| workload.record.is_some();
+        let is_any_up = self
+            .own()
+            .filter(is_marked)
+            .any(|workload| workload.replicas > 0);
         let mut marked = self.parts().filter(is_marked);
-        let is_any_up = marked.clone().any(|workload| workload.replicas > 0);
         is_any_up && marked.any(|workload| workload.replicas == 0)
+    }
+
+    /// Whether it waits for a visitor: some of its own workloads have no replicas, and it is not being woken.
+    #[must_use]
+    pub fn is_asleep(&self) -> bool {
+        !self.is_half_woken() && self.own().any(|workload| workload.replicas == 0)
     }
 
     /// How long it takes to wake: as long as its slowest part.

@@ -25,8 +25,8 @@ pub use scenes::{CHAPTERS, Scene, scenes};
 
 use crate::{
     app::{
-        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
-        Trouble, Version, Workload,
+        self, AppId, Bonds, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record,
+        Service, Trouble, Version, Workload,
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
@@ -226,6 +226,7 @@ impl Part {
             trouble: None,
             pods,
             usual: scene.usual,
+            bonds: Bonds::default(),
         }
     }
 }

@@ -37,4 +37,6 @@ pub mod host;
 #[cfg(feature = "engine")]
 pub mod hub;
 #[cfg(feature = "engine")]
+mod order;
+#[cfg(feature = "engine")]
 pub mod step;

@@ -11,10 +11,13 @@
 //! On the way up the marks go last, because they are the record: as long as they are there, an app that somebody takes
 //! down in the middle is known to be idled, and with how many replicas. On the way down the Services come first: as long
 //! as the app has its replicas, whoever finds it between the two writes leads its visitors back.
+//!
+//! An app of several workloads wakes in waves, each after what it needs is available, and falls asleep in the reverse order.
 
 use crate::{
     app::{App, Diversion, Effect, Endpoints, Leads, Observation, Service, Trouble, Workload},
     cluster::Write,
+    order,
     progress::{Notice, Phase, Reason, Step},
 };
 
@@ -63,11 +66,17 @@ fn idle(app: &App) -> Next {
     if let Some(reason) = app.services.iter().find_map(|service| lost(&service.leads)) {
         return Next::Fail(reason);
     }
-    if app.parts().next().is_none() {
+    if app.own().next().is_none() {
         return Next::Fail(Reason::SwitchedOff);
     }
     if !app.connected {
         return unreachable(Step::Finding);
+    }
+    if is_in_use(app).is_some() {
+        return Next::Wait {
+            step: Step::Finding,
+            reason: None,
+        };
     }
     let to_divert =
         |service: &&Service| matches!(service.leads, Leads::ToApp { .. }) || is_astray(service);
@@ -77,7 +86,7 @@ fn idle(app: &App) -> Next {
             version: service.version.clone(),
         });
     }
-    match app.workloads.iter().find(|workload| workload.replicas > 0) {
+    match order::next_to_idle(app) {
         Some(workload) => Next::Write(Write::Idle {
             workload: workload.id.clone(),
             version: workload.version.clone(),
@@ -86,11 +95,17 @@ fn idle(app: &App) -> Next {
     }
 }
 
+/// What keeps an app awake: a workload of its own that something else uses that is awake.
+#[must_use]
+pub fn is_in_use(app: &App) -> Option<&Workload> {
+    order::own_in_use(app)
+}
+
 fn wake(app: &App) -> Next {
     if let Some(reason) = app.services.iter().find_map(|service| lost(&service.leads)) {
         return Next::Fail(reason);
     }
-    if app.parts().next().is_none() {
+    if app.own().next().is_none() {
         return Next::Fail(Reason::SwitchedOff);
     }
     if let Some(service) = app.services.iter().find(|service| is_astray(service)) {
@@ -101,7 +116,7 @@ fn wake(app: &App) -> Next {
     }
     let asleep = app
         .parts()
-        .filter(|workload| workload.replicas == 0)
+        .filter(|workload| workload.replicas == 0 && order::may_wake(app, workload))
         .find_map(|workload| Some((workload, workload.record?)));
     if let Some((workload, record)) = asleep {
         return Next::Write(Write::Scale {
@@ -134,7 +149,7 @@ fn wake(app: &App) -> Next {
             },
         };
     }
-    if let Some(workload) = app.parts().find(|workload| workload.record.is_some()) {
+    if let Some(workload) = app.own().find(|workload| workload.record.is_some()) {
         return Next::Write(Write::ClearIdled {
             workload: workload.id.clone(),
             version: workload.version.clone(),
@@ -166,6 +181,15 @@ fn has_app_behind(app: &App, diversion: &Diversion) -> bool {
     }
 }
 
+/// Whether an app sleeps, and would be woken for a visitor.
+fn is_to_wake(app: &App) -> bool {
+    app.is_asleep()
+        && app
+            .services
+            .iter()
+            .all(|service| lost(&service.leads).is_none())
+}
+
 /// Why visitors could not be led to the app once it is up.
 fn lost(leads: &Leads) -> Option<Reason> {
     match leads {
@@ -175,17 +199,16 @@ fn lost(leads: &Leads) -> Option<Reason> {
     }
 }
 
-/// The step is that of the workload that is the least far. Of what stands in the way, the worst is shown: what the cluster
+/// The step is that of the workload that is the least far of those that have their replicas. Of what stands in the way, the worst is shown: what the cluster
 /// has given up on before what it has not, and what may pass last.
 fn wait_for_workloads(app: &App) -> Next {
-    let step = app.waiting().map(step_of).min().unwrap_or(Step::Scheduling);
+    let waiting = || app.waiting().filter(|workload| workload.replicas > 0);
+    let step = waiting().map(step_of).min().unwrap_or(Step::Scheduling);
     if !app.connected {
         return unreachable(step);
     }
     let gravity = |trouble: &Trouble| (trouble.given_up, !trouble.reason.may_pass());
-    let troubles = app
-        .waiting()
-        .filter_map(|workload| workload.pods.trouble.or(workload.trouble));
+    let troubles = waiting().filter_map(|workload| workload.pods.trouble.or(workload.trouble));
     // Of several that are as grave, the first.
     match troubles.rev().max_by_key(gravity) {
         Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
@@ -219,7 +242,7 @@ fn is_answering(app: &App) -> bool {
         )
     };
     app.connected
-        && app.parts().next().is_some()
+        && app.own().next().is_some()
         && app.waiting().next().is_none()
         && app.services.iter().all(|service| answers(&service.leads))
 }
@@ -239,9 +262,8 @@ pub fn is_unfinished(app: &App) -> bool {
         false
     } else if app.leads_here() {
         // A workload that was never idled may be up while the others sleep.
-        let is_asleep = !app.is_half_woken() && app.parts().any(|workload| workload.replicas == 0);
         let is_astray = app.services.iter().any(is_astray);
-        is_astray || (!is_asleep && app.parts().next().is_some())
+        is_astray || (!app.is_asleep() && app.own().next().is_some())
     } else {
         app.parts().any(|workload| workload.record.is_some())
     }
@@ -251,17 +273,20 @@ pub fn is_unfinished(app: &App) -> bool {
 #[must_use]
 pub fn phase(observation: &Observation) -> Phase {
     match next_step(observation, Goal::Awake) {
-        Next::Write(Write::Scale { .. }) if observation.as_ref().is_ok_and(App::is_half_woken) => {
-            Phase::Waking {
-                step: Step::Restoring,
-                reason: None,
-            }
+        // What it needs may be up, or on its way, for others.
+        Next::Write(Write::Scale { .. }) | Next::Wait { .. } | Next::Fail(_)
+            if observation.as_ref().is_ok_and(is_to_wake) =>
+        {
+            Phase::Asleep
         }
-        Next::Write(Write::Scale { .. }) => Phase::Asleep,
+        Next::Write(Write::Scale { .. }) => Phase::Waking {
+            step: Step::Restoring,
+            reason: None,
+        },
         Next::Write(Write::Divert { .. })
             if observation
                 .as_ref()
-                .is_ok_and(|app| app.parts().all(|workload| workload.replicas == 0)) =>
+                .is_ok_and(|app| app.own().all(|workload| workload.replicas == 0)) =>
         {
             Phase::Asleep
         }
@@ -283,7 +308,7 @@ pub fn phase(observation: &Observation) -> Phase {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::{ObjectId, Pods, Record, Version};
+    use crate::app::{Bonds, ObjectId, Pods, Record, Version};
 
     fn workload(id: &str) -> Workload {
         Workload {
@@ -298,6 +323,7 @@ mod tests {
             trouble: None,
             pods: Pods::default(),
             usual: None,
+            bonds: Bonds::default(),
         }
     }
 
@@ -699,6 +725,249 @@ mod tests {
     fn replicas_are_never_lowered() {
         let more = |o: &mut App| o.workloads[0].replicas = 9;
         assert!(matches!(observed(more), Next::Wait { .. }));
+    }
+
+    /// An idled app of a website and a worker of it, which need an API, which needs a database that is not of the app itself.
+    fn group() -> App {
+        let mut app = idled();
+        app.workloads = ["web", "worker", "api", "db"].map(workload).into();
+        app.workloads[0].bonds.needs = vec![ObjectId::new("api"), ObjectId::new("gone")];
+        app.workloads[1].bonds.of = Some(ObjectId::new("web"));
+        app.workloads[2].bonds.needs = vec![ObjectId::new("db")];
+        app.workloads[3].bonds.is_need = true;
+        app
+    }
+
+    /// What is written to an app until there is nothing to do or nothing but to wait, where each write has its effect.
+    fn written(app: &mut App, goal: Goal) -> Vec<String> {
+        let mut written = Vec::new();
+        loop {
+            let Next::Write(write) = next_step(&Ok(app.clone()), goal) else {
+                return written;
+            };
+            let (id, _) = write.target();
+            written.push(id.to_string());
+            let workload = app.workloads.iter_mut().find(|each| each.id == *id);
+            match (&write, workload) {
+                (Write::Scale { replicas, .. }, Some(workload)) => workload.replicas = *replicas,
+                (Write::Idle { .. }, Some(workload)) => {
+                    (workload.replicas, workload.available) = (0, 0);
+                }
+                _ => return written,
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_app_needs_is_woken_before_it_and_workers_with_it() {
+        let mut app = group();
+        app.services[0].leads = beside(Endpoints::NotReady);
+        let wake = |app: &mut App, available: usize| {
+            app.workloads[available].available = 1;
+            written(app, Goal::Awake)
+        };
+        assert_eq!(written(&mut app.clone(), Goal::Awake), ["db"]);
+        app.workloads[3].replicas = 2;
+        app.workloads[3].pods.step = Some(Step::Pulling);
+        assert_eq!(
+            next_step(&Ok(app.clone()), Goal::Awake),
+            Next::Wait {
+                step: Step::Pulling,
+                reason: None
+            },
+            "how far those are that have not got their replicas says nothing"
+        );
+        assert_eq!(
+            app.progress().map(|parts| (parts.up, parts.of)),
+            Some((0, 4))
+        );
+        assert_eq!(wake(&mut app, 3), ["api"]);
+        assert_eq!(wake(&mut app, 2), ["web", "worker"]);
+        assert_eq!(wake(&mut app, 0), [""; 0], "it has no ready endpoint");
+        app.services[0].leads = beside(Endpoints::Ready);
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), restore("s"));
+        app.services[0].leads = Leads::ToApp {
+            endpoints: Endpoints::Ready,
+        };
+        for workload in &mut app.workloads {
+            workload.record = None;
+        }
+        assert!(
+            matches!(next_step(&Ok(app.clone()), Goal::Awake), Next::Wait { .. }),
+            "it is awake when its worker is"
+        );
+        app.workloads[1].available = 1;
+        assert_eq!(next_step(&Ok(app), Goal::Awake), Next::Done);
+    }
+
+    #[test]
+    fn visitors_are_led_to_a_ready_service_whatever_the_other_parts_wait_for() {
+        let mut app = group();
+        app.workloads[1].bonds.needs = vec![ObjectId::new("db")];
+        for up in [0, 2, 3] {
+            app.workloads[up].replicas = 2;
+        }
+        app.workloads[0].available = 1;
+        app.services[0].leads = beside(Endpoints::Ready);
+        assert_eq!(next_step(&Ok(app), Goal::Awake), restore("s"));
+    }
+
+    #[test]
+    fn only_what_is_down_and_recorded_is_woken_and_only_that_is_waited_for() {
+        // Of the database of a group: its replicas, those that are available, whether there is a record, what is written first.
+        for (replicas, available, is_recorded, first) in [
+            (0, 0, true, Some("db")),
+            (0, 0, false, Some("api")),
+            (2, 0, true, None),
+            (2, 0, false, None),
+            (2, 1, true, Some("api")),
+            (2, 1, false, Some("api")),
+        ] {
+            let mut app = group();
+            let db = &mut app.workloads[3];
+            (db.replicas, db.available) = (replicas, available);
+            db.record = db.record.filter(|_| is_recorded);
+            assert_eq!(
+                written(&mut app.clone(), Goal::Awake)
+                    .first()
+                    .map(String::as_str),
+                first,
+                "{replicas} {available} {is_recorded}"
+            );
+            assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+            assert!(!is_unfinished(&app), "nobody wants the app itself");
+        }
+    }
+
+    #[test]
+    fn a_need_that_cannot_start_fails_the_wake_up_and_not_the_app_that_nobody_wakes() {
+        let mut app = group();
+        app.workloads[3].replicas = 2;
+        app.workloads[3].pods.trouble = Some(Trouble::given_up(Reason::CrashLoop));
+        assert_eq!(
+            next_step(&Ok(app.clone()), Goal::Awake),
+            Next::Fail(Reason::CrashLoop)
+        );
+        assert_eq!(phase(&Ok(app)), Phase::Asleep);
+    }
+
+    #[test]
+    fn an_app_that_is_up_wakes_what_it_needs() {
+        let mut app = group();
+        for workload in &mut app.workloads[..3] {
+            (workload.replicas, workload.available) = (2, 2);
+        }
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), scale("db"));
+        assert!(is_unfinished(&app));
+        let waking = Phase::Waking {
+            step: Step::Restoring,
+            reason: None,
+        };
+        assert_eq!(phase(&Ok(app.clone())), waking);
+        app.services[0].leads = Leads::ToApp {
+            endpoints: Endpoints::Ready,
+        };
+        for workload in &mut app.workloads[..3] {
+            workload.record = None;
+        }
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), scale("db"));
+        assert!(is_unfinished(&app));
+        assert_eq!(phase(&Ok(app.clone())), waking);
+        app.workloads[3].record = None;
+        assert!(!is_unfinished(&app), "it was switched off");
+    }
+
+    /// A group that is up and whose visitors are led here.
+    fn falling_asleep() -> App {
+        let mut app = group();
+        for workload in &mut app.workloads {
+            (workload.replicas, workload.available) = (2, 2);
+        }
+        app
+    }
+
+    #[test]
+    fn what_an_app_needs_falls_asleep_after_it_unless_it_is_in_use() {
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Asleep);
+        let mut app = falling_asleep();
+        assert_eq!(
+            written(&mut app, Goal::Asleep),
+            ["web", "worker", "api", "db"]
+        );
+        assert_eq!(next(&app), Next::Done);
+
+        let mut shared = falling_asleep();
+        shared.workloads[3].bonds.is_in_use = true;
+        assert_eq!(written(&mut shared, Goal::Asleep), ["web", "worker", "api"]);
+        assert_eq!(next(&shared), Next::Done);
+        assert!(!is_unfinished(&shared));
+
+        // A need that stays awake keeps what it needs itself, and the workers of that.
+        let mut chain = falling_asleep();
+        chain.workloads.push(workload("disk"));
+        chain.workloads.push(workload("cleaner"));
+        for (index, replicas) in [(4, 2), (5, 2)] {
+            chain.workloads[index].replicas = replicas;
+            chain.workloads[index].bonds.is_need = true;
+        }
+        chain.workloads[5].bonds.of = Some(ObjectId::new("disk"));
+        chain.workloads[3].bonds.needs = vec![ObjectId::new("disk")];
+        assert_eq!(
+            written(&mut chain.clone(), Goal::Asleep),
+            ["web", "worker", "api", "db", "disk", "cleaner"]
+        );
+        chain.workloads[3].bonds.is_in_use = true;
+        assert_eq!(written(&mut chain, Goal::Asleep), ["web", "worker", "api"]);
+    }
+
+    #[test]
+    fn an_app_stays_awake_that_something_else_needs() {
+        let mut app = falling_asleep();
+        app.services[0].leads = Leads::ToApp {
+            endpoints: Endpoints::Ready,
+        };
+        let next = |app: &App| next_step(&Ok(app.clone()), Goal::Asleep);
+        app.workloads[2].bonds.is_in_use = true;
+        assert_eq!(is_in_use(&app).map(|each| each.id.as_str()), Some("api"));
+        assert!(matches!(next(&app), Next::Wait { .. }), "not even diverted");
+        app.workloads[2].bonds.is_in_use = false;
+        assert!(matches!(next(&app), Next::Write(Write::Divert { .. })));
+        // Its need is in use, and needs it in turn for something else.
+        app.workloads.push(workload("tool"));
+        app.workloads[4].replicas = 2;
+        app.workloads[3].bonds.needs = vec![ObjectId::new("tool")];
+        app.workloads[3].bonds.is_in_use = true;
+        assert_eq!(is_in_use(&app).map(|each| each.id.as_str()), Some("tool"));
+        // What it was before somebody switched it off uses nothing.
+        app.workloads[2].bonds.is_in_use = true;
+        for index in [2, 4] {
+            (app.workloads[index].replicas, app.workloads[index].record) = (0, None);
+        }
+        assert_eq!(is_in_use(&app), None);
+    }
+
+    #[test]
+    fn workloads_that_need_each_other_have_no_order() {
+        let circle = |mut app: App| {
+            app.workloads[3].bonds.needs = vec![ObjectId::new("web"), ObjectId::new("db")];
+            app
+        };
+        let mut app = circle(group());
+        assert_eq!(
+            written(&mut app, Goal::Awake),
+            ["web", "worker", "api", "db"]
+        );
+        let mut app = circle(falling_asleep());
+        assert_eq!(
+            written(&mut app, Goal::Asleep),
+            ["web", "worker", "api", "db"]
+        );
+        assert_eq!(next_step(&Ok(app), Goal::Asleep), Next::Done);
+        // One that only needs something of a circle still comes after it.
+        let mut app = circle(group());
+        app.workloads[1].bonds.of = None;
+        app.workloads[1].bonds.needs = vec![ObjectId::new("web")];
+        assert_eq!(written(&mut app, Goal::Awake), ["web", "api", "db"]);
     }
 
     #[test]

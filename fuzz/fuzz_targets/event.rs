@@ -14,8 +14,8 @@ use libfuzzer_sys::fuzz_target;
 use tokio::time::sleep;
 use unidler::{
     app::{
-        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record,
-        Service, Trouble, Version, Workload,
+        App, AppId, Bonds, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods,
+        Record, Service, Trouble, Version, Workload,
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
@@ -145,6 +145,12 @@ fn workload(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Workload> {
             restarts: u.arbitrary()?,
         },
         usual: u.arbitrary()?,
+        bonds: Bonds {
+            needs: few(u, |id, _| Ok(id))?,
+            of: bool::arbitrary(u)?.then(|| ObjectId::new("0")),
+            is_need: u.arbitrary()?,
+            is_in_use: u.arbitrary()?,
+        },
     })
 }
 

@@ -25,19 +25,23 @@ use crate::{
     diversion::slice::{MANAGED_BY, Slice, WorkloadName},
     objects::{
         Controller, Destination, Gateway, Grant, HttpRoute, Route, Scalable, Service, Workload,
-        gateway_api,
+        bonds::Named, gateway_api,
     },
     settings::ClusterSettings,
 };
 
 /// How many workloads may have made one another.
 const MAX_MAKERS: usize = 4;
+/// Namespaces of the cluster itself, which the admission policies protect as well.
+const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 
 /// All that apps are found in.
 #[derive(Debug)]
 pub(crate) struct Caches {
     /// What unidler calls itself.
     pub(crate) manager: Box<str>,
+    /// The namespace of its own Service.
+    pub(crate) own_namespace: Box<str>,
     pub(crate) ingresses: Cache<Route>,
     pub(crate) http_routes: Cache<HttpRoute>,
     pub(crate) gateways: Cache<Gateway>,
@@ -98,6 +102,7 @@ impl Caches {
     pub(crate) fn new(changed: &watch::Sender<()>, settings: &ClusterSettings) -> Self {
         Self {
             manager: settings.manager().into(),
+            own_namespace: settings.service_namespace.as_str().into(),
             ingresses: Cache::new(changed.clone()),
             http_routes: Cache::new(changed.clone()),
             gateways: Cache::new(changed.clone()),
@@ -130,6 +135,7 @@ impl Caches {
         let manager = settings.manager();
         Self {
             manager: manager.into(),
+            own_namespace: settings.service_namespace.as_str().into(),
             ingresses: Cache::of(ingresses, key_label, Route::of_ingress),
             http_routes: Cache::of(http_routes, key_label, HttpRoute::parse),
             gateways: Cache::of(gateways, key_label, Gateway::parse),
@@ -253,15 +259,35 @@ impl Caches {
         Some(self.with_pods(workload))
     }
 
+    /// The workloads that are found by a term.
+    pub(crate) fn workloads_by(&self, term: &str) -> Vec<Arc<Cached<Workload>>> {
+        let workloads = self.workloads().flat_map(|cache| cache.get(term));
+        workloads.map(|workload| self.with_pods(workload)).collect()
+    }
+
+    /// The workload that people call so.
+    pub(crate) fn called(&self, namespace: &str, named: &Named) -> Option<Arc<Cached<Workload>>> {
+        let mut workloads = self
+            .workloads()
+            .filter_map(|cache| cache.named(namespace, &named.name));
+        let workload =
+            workloads.find(|workload| workload.value.is_called(named, &workload.name))?;
+        Some(self.with_pods(workload))
+    }
+
+    /// Whether a namespace is the cluster's own or unidler's, where nothing is put to sleep.
+    pub(crate) fn is_protected(&self, namespace: &str) -> bool {
+        PROTECTED.contains(&namespace) || *namespace == *self.own_namespace
+    }
+
     /// The workloads whose pods a Service selects. Of what is made by another workload, that one.
     pub(crate) fn selected(&self, service: &Cached<Service>) -> Vec<Arc<Cached<Workload>>> {
         if service.value.selector.is_empty() {
             return Vec::new();
         }
-        let in_namespace = of_namespace(&service.namespace, "");
-        let workloads = self.workloads().flat_map(|cache| cache.get(&in_namespace));
+        let workloads = self.workloads_by(&of_namespace(&service.namespace, ""));
         let selected: BTreeMap<_, _> = workloads
-            .map(|workload| self.with_pods(workload))
+            .into_iter()
             .filter(|workload| workload.value.lacks(&service.value.selector).is_none())
             .map(|workload| self.topmost(workload))
             .map(|workload| ((workload.name.clone(), workload.to_string()), workload))
@@ -441,13 +467,22 @@ impl Kept for Workload {
         &self.kind.name
     }
 
-    /// Its namespace, and its key.
+    /// Its namespace, its key, what it needs, and whose worker it is.
     fn terms(workload: &Cached<Self>) -> Vec<String> {
+        let namespace = &*workload.namespace;
         let keys = [Some(""), workload.key.as_deref()];
-        keys.into_iter()
-            .flatten()
-            .map(|key| of_namespace(&workload.namespace, key))
-            .collect()
+        let keys = keys.into_iter().flatten();
+        let bonds = workload.value.bonds.iter();
+        let needs = bonds.clone().flat_map(|bonds| &bonds.needs).map(|need| {
+            of_need(
+                need.namespace.as_deref().unwrap_or(namespace),
+                &need.workload.name,
+            )
+        });
+        let owner = bonds.filter_map(|bonds| Some(of_worker(namespace, &bonds.of.as_ref()?.name)));
+        let keys = keys.map(|key| of_namespace(namespace, key));
+        let terms: BTreeSet<_> = keys.chain(needs).chain(owner).collect();
+        terms.into_iter().collect()
     }
 }
 
@@ -470,9 +505,20 @@ impl Kept for Service {
         "Service"
     }
 
-    fn terms(_: &Cached<Self>) -> Vec<String> {
-        Vec::new()
+    /// Its namespace.
+    fn terms(service: &Cached<Self>) -> Vec<String> {
+        vec![of_namespace(&service.namespace, "")]
     }
+}
+
+/// The term of what needs a workload of this name.
+pub(crate) fn of_need(namespace: &str, name: &str) -> String {
+    format!("{namespace}>{name}")
+}
+
+/// The term of the workers of a workload of this name.
+pub(crate) fn of_worker(namespace: &str, name: &str) -> String {
+    format!("{namespace}<{name}")
 }
 
 /// The term of something in a namespace. No host has a slash.

@@ -1,14 +1,15 @@
 //! What is not as it should be, from nothing but a snapshot of the cluster.
 //!
 //! Each finding says what it is, why it matters and how to fix it. Apps are looked for as the server would
-//! ([`lookup`]), those that are found are looked at ([`apps`], [`slices`]), and then what is around them: unidler's
-//! [own] pods, [`permissions`], [`routes`], their [`controllers`], [`autoscalers`] and [`gitops`].
+//! ([`lookup`]), those that are found are looked at ([`apps`], [`slices`]), with what they need ([`groups`]), and then what is
+//! around them: unidler's [own] pods, [`permissions`], [`routes`], their [`controllers`], [`autoscalers`] and [`gitops`].
 
 mod apps;
 mod autoscalers;
 mod controllers;
 mod finding;
 mod gitops;
+mod groups;
 mod lookup;
 mod own;
 mod permissions;
@@ -26,6 +27,7 @@ pub use self::{
 pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.listing.0.apps();
     let mut findings = lookup::findings(snapshot, &found);
+    findings.extend(groups::findings(&snapshot.listing.0));
     findings.extend(permissions::findings(snapshot));
     findings.extend(slices::findings(snapshot));
     findings.extend(own::findings(snapshot, &found));

@@ -7,7 +7,7 @@ use k8s_openapi::{
     jiff::{SignedDuration, Timestamp},
 };
 use unidler::{
-    app::{AppId, ObjectId, Version},
+    app::{AppId, Bonds, ObjectId, Version},
     cluster::Way,
     host::Host,
 };
@@ -15,6 +15,7 @@ use unidler::{
 use crate::{
     cache::Cached,
     diversion::slice::{Recorded, Slice},
+    group::{Group, Holder},
     objects::{Backend, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload},
     reachable::{self, Reachable},
 };
@@ -22,7 +23,7 @@ use crate::{
 /// For how long after an app was woken its ingress is taken to be about to notice.
 const FOLLOWS: SignedDuration = SignedDuration::from_mins(1);
 
-/// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be.
+/// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be, nor what it needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     /// Its name. It stays the same whatever happens to the objects, and names them in the log.
@@ -31,9 +32,12 @@ pub(crate) struct Found {
     pub(crate) routes: Vec<Arc<Cached<Route>>>,
     /// Where a route leads.
     pub(crate) services: Vec<Arc<Cached<Service>>>,
-    /// What runs behind them.
+    /// What runs behind them, with its workers.
     pub(crate) workloads: Vec<Arc<Cached<Workload>>>,
-    /// The slices of unidler's own that its Services have, and others that say how many replicas its workloads had.
+    /// What those need.
+    pub(crate) group: Group,
+    /// The slices of unidler's own that its Services have, and others that say how many replicas its workloads had, or what
+    /// they need.
     pub(crate) slices: Vec<Arc<Cached<Slice>>>,
 }
 
@@ -48,10 +52,15 @@ impl Found {
 
     /// The workload that the engine calls by this name.
     pub(crate) fn workload(&self, id: &ObjectId) -> Option<&Cached<Workload>> {
-        let mut workloads = self.workloads.iter();
-        workloads
+        let mut parts = self.parts();
+        parts
             .find(|workload| workload.id() == *id)
             .map(|workload| &**workload)
+    }
+
+    /// Its workloads, and then what they need.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Cached<Workload>>> {
+        self.workloads.iter().chain(&self.group.needs)
     }
 
     /// Whether a workload is idled.
@@ -74,7 +83,9 @@ impl Found {
     /// The slice of unidler's own that a Service has.
     pub(crate) fn slice(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         let mut slices = self.slices.iter();
-        let own = slices.find(|slice| *slice.value.service == *service.name);
+        let own = slices.find(|slice| {
+            slice.namespace == service.namespace && *slice.value.service == *service.name
+        });
         own.map(|slice| &**slice)
     }
 
@@ -103,6 +114,8 @@ impl Found {
             .services
             .iter()
             .filter_map(|service| self.diverting(service));
+        // Whoever may write slices in one namespace may not therefore scale what is in another.
+        let diverting = diverting.filter(|slice| slice.namespace == workload.namespace);
         let records = diverting.filter_map(|slice| slice.value.record.as_deref());
         let mut workloads = records.flat_map(|record| &record.workloads);
         workloads.find(|recorded| recorded.workload.is_of(workload))
@@ -112,6 +125,7 @@ impl Found {
     pub(crate) fn taken(&self, workload: &Cached<Workload>) -> Option<u32> {
         let own = workload.value.taken?;
         let slices = self.slices.iter();
+        let slices = slices.filter(|slice| slice.namespace == workload.namespace);
         let recorded = slices.flat_map(|slice| slice.value.recorded());
         let named = recorded.filter(|recorded| recorded.workload.is_of(workload));
         Some(named.map(|recorded| recorded.replicas).max().unwrap_or(own))
@@ -140,13 +154,84 @@ impl Found {
             .collect()
     }
 
-    /// What a slice has to record of them.
+    /// What a slice has to record: those, with their workers, and what all of them need in the same namespace.
     pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
-        let record = |workload: &Cached<Workload>| {
+        let behind = self.behind(service).into_iter().map(Cached::id);
+        let all = self.group.with(behind);
+        let is_to_record = |workload: &&Arc<Cached<Workload>>| {
+            let Workload {
+                replicas,
+                taken,
+                is_uncounted,
+                ..
+            } = &workload.value;
+            workload.namespace == service.namespace
+                && !is_uncounted
+                && (*replicas > 0 || taken.is_some())
+                && all.contains(&workload.id())
+        };
+        let record = |workload: &Arc<Cached<Workload>>| {
             let replicas = self.taken(workload).unwrap_or(workload.value.replicas);
             Recorded::new(workload, replicas)
         };
-        self.behind(service).into_iter().map(record).collect()
+        self.parts().filter(is_to_record).map(record).collect()
+    }
+
+    /// Whether it will be known how many replicas a workload had when unidler has taken them: a slice that leads visitors here
+    /// has recorded it; or it is in another namespace, and keeps the mark of unidler.
+    pub(crate) fn is_remembered(&self, workload: &Cached<Workload>) -> bool {
+        match self.is_elsewhere(workload) {
+            true => workload.value.kind.takes_apply,
+            false => self.recorded(workload).is_some(),
+        }
+    }
+
+    fn is_elsewhere(&self, workload: &Cached<Workload>) -> bool {
+        let mut services = self.services.iter();
+        services.all(|service| service.namespace != workload.namespace)
+    }
+
+    /// What keeps a workload awake, beside this app.
+    pub(crate) fn holder(&self, workload: &Cached<Workload>) -> Option<&Holder> {
+        let mut services = self.services.iter();
+        let is_to_record = !self.is_elsewhere(workload)
+            && !workload.value.is_uncounted
+            && services.any(|service| self.diverting(service).is_none());
+        let is_forgotten = !is_to_record && !self.is_remembered(workload);
+        let holder = self.group.holder(&workload.id());
+        holder.or(is_forgotten.then_some(&Holder::Nothing))
+    }
+
+    /// What the engine knows of a workload's bonds.
+    pub(crate) fn bonds(&self, workload: &Cached<Workload>) -> Bonds {
+        Bonds {
+            is_in_use: self.holder(workload).is_some(),
+            ..self.group.bonds(&workload.id())
+        }
+    }
+
+    /// Whether something that it needs is awake, for nothing any more.
+    pub(crate) fn has_needs_to_idle(&self) -> bool {
+        let is_need = |workload: &&Cached<Workload>| {
+            let mut needs = self.group.needs.iter();
+            needs.any(|need| need.id() == workload.id())
+        };
+        self.to_idle().iter().any(is_need)
+    }
+
+    /// What loses its replicas when the app is put to sleep: all but what is used by something that stays awake.
+    pub(crate) fn to_idle(&self) -> Vec<&Cached<Workload>> {
+        let held = self
+            .parts()
+            .filter(|workload| self.holder(workload).is_some());
+        let held = self.group.with(held.map(|workload| workload.id()));
+        let is_to_idle = |workload: &&Cached<Workload>| {
+            workload.value.replicas > 0 && !held.contains(&workload.id())
+        };
+        self.parts()
+            .map(|workload| &**workload)
+            .filter(is_to_idle)
+            .collect()
     }
 
     /// Whether the app behind a Service sleeps because of unidler, and nothing leads its visitors here any more.
@@ -324,6 +409,7 @@ mod tests {
                 .map(service)
                 .into(),
             workloads: ["web", "api"].map(workload).into(),
+            group: Group::default(),
             slices: Vec::new(),
         }
     }

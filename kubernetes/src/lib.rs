@@ -29,6 +29,7 @@ mod events;
 mod found;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod group;
 pub mod idle;
 mod listing;
 mod lookup;

@@ -10,6 +10,7 @@
 //! counts, as ingress controllers have it: who may create a route cannot block an app, nor get its requests. What is
 //! left could be woken in the place of another app, and then none is.
 
+mod groups;
 mod http_routes;
 
 use std::{
@@ -21,7 +22,7 @@ use std::{
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use unidler::{app::AppId, host::Host, progress::Reason};
 
-pub(crate) use self::http_routes::Defect;
+pub(crate) use self::{groups::Unmet, http_routes::Defect};
 use crate::{
     cache::{Cache, Cached},
     caches::{Caches, of_key, of_namespace},
@@ -75,18 +76,6 @@ impl Candidate {
             "{}/{}/{}",
             self.service.namespace, self.service.name, self.deployment.name
         ))
-    }
-}
-
-impl From<Candidate> for Found {
-    fn from(candidate: Candidate) -> Self {
-        Self {
-            id: candidate.id(),
-            routes: candidate.routes,
-            services: vec![candidate.service],
-            workloads: vec![candidate.deployment],
-            slices: Vec::new(),
-        }
     }
 }
 
@@ -222,7 +211,7 @@ impl Caches {
                 return found;
             }
             match self.decided(served, Some(host)) {
-                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(found.into()),
+                Ok(found) if found.is_here() || !leads_elsewhere => return Ok(self.marked(found)),
                 Ok(_) => {}
                 Err(why) => error = error.or(why),
             }
@@ -292,35 +281,45 @@ impl Caches {
             .iter()
             .filter_map(|name| self.slice_of(namespace, name))
             .collect();
-        let behind = |service: &Arc<Cached<Service>>| {
+        let recorded = |service: &Arc<Cached<Service>>| {
             let slice = slices
                 .iter()
                 .find(|slice| *slice.value.service == *service.name);
-            // What is recorded but not selected any more counts as long as it sleeps because of that. Whoever can write a slice
-            // may not be allowed to scale.
-            let is_believed = |workload: &Workload| {
-                workload.taken.is_some() || workload.lacks(&service.value.selector).is_none()
-            };
             let recorded = slice.iter().flat_map(|slice| slice.value.recorded());
-            let mut workloads = self.selected(service);
-            workloads.extend(
-                recorded
-                    .filter_map(|recorded| self.workload(namespace, &recorded.workload))
-                    .filter(|workload| is_believed(&workload.value)),
-            );
+            let recorded = recorded.filter_map(|each| self.workload(namespace, &each.workload));
+            recorded.collect::<Vec<_>>()
+        };
+        let behind = |service: &Arc<Cached<Service>>| {
+            let mut workloads = recorded(service);
+            workloads.retain(|workload| workload.value.lacks(&service.value.selector).is_none());
+            workloads.extend(self.selected(service));
             workloads
         };
-        let workloads: BTreeMap<_, _> = services
-            .iter()
-            .flat_map(behind)
-            .map(|workload| (workload.to_string(), workload))
+        let by_name = |workload: Arc<Cached<Workload>>| (workload.to_string(), workload);
+        let visited: BTreeMap<_, _> = services.iter().flat_map(behind).map(by_name).collect();
+        let names_of_visited: BTreeSet<_> = visited.keys().cloned().collect();
+        let mut workloads = self.with_workers(visited);
+        let mut group = self.group(&workloads, &names_of_visited);
+        // What is recorded and belongs to the app in no other way any more counts as long as it sleeps because of that. Whoever
+        // can write a slice may not be allowed to scale.
+        let is_left = |workload: &Arc<Cached<Workload>>| {
+            let is_same = |need: &Arc<Cached<Workload>>| need.id() == workload.id();
+            workload.value.taken.is_some() && !group.needs.iter().any(is_same)
+        };
+        let left = services.iter().flat_map(recorded).filter(is_left);
+        let left: Vec<_> = left
+            .map(by_name)
+            .filter(|(name, _)| !workloads.contains_key(name))
             .collect();
-        let taken = workloads.values();
-        for workload in taken.filter(|workload| workload.value.taken.is_some()) {
-            for slice in self.slices.get(&of_namespace(namespace, &workload.name)) {
-                if slices.iter().all(|own| own.name != slice.name) {
-                    slices.push(slice);
-                }
+        if !left.is_empty() {
+            workloads.extend(left);
+            group = self.group(&workloads, &names_of_visited);
+        }
+        let asleep = workloads.values().chain(&group.needs);
+        for slice in self.recording(asleep) {
+            let is_same = |own: &Arc<Cached<Slice>>| own.id() == slice.id();
+            if !slices.iter().any(is_same) {
+                slices.push(slice);
             }
         }
         if workloads.is_empty() {
@@ -336,6 +335,7 @@ impl Caches {
             routes: routes.into_values().collect(),
             services,
             workloads: workloads.into_values().collect(),
+            group,
             slices,
         })
     }
@@ -388,7 +388,44 @@ impl Caches {
             deployment,
             service,
         };
-        Ok(found.into())
+        Ok(self.marked(found))
+    }
+
+    /// An app that is idled by marks. They say nothing of what it needs, which is woken with it and otherwise left alone.
+    fn marked(&self, candidate: Candidate) -> Found {
+        let id = candidate.id();
+        let Candidate {
+            routes,
+            deployment,
+            service,
+        } = candidate;
+        let workloads = BTreeMap::from([(deployment.to_string(), deployment)]);
+        let mut group = self.group(&workloads, &workloads.keys().cloned().collect());
+        group.hold_needs();
+        let slices = self.recording(group.needs.iter());
+        Found {
+            id,
+            routes,
+            services: vec![service],
+            workloads: workloads.into_values().collect(),
+            group,
+            slices,
+        }
+    }
+
+    /// The slices that say how many replicas some workloads had until unidler took them.
+    fn recording<'a>(
+        &self,
+        workloads: impl Iterator<Item = &'a Arc<Cached<Workload>>>,
+    ) -> Vec<Arc<Cached<Slice>>> {
+        let taken = workloads.filter(|each| each.value.taken.is_some());
+        let slices = taken.flat_map(|workload| {
+            let Cached {
+                namespace, name, ..
+            } = &**workload;
+            self.slices.get(&of_namespace(namespace, name))
+        });
+        slices.collect()
     }
 
     /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
@@ -417,7 +454,7 @@ impl Caches {
             .filter(|found| found.is_here() || !here.contains(&id(found)))
             // What sleeps by a slice follows below, also if it has a key.
             .filter(|found| found.is_here() || !self.sleeps_by_slice(found))
-            .map(Found::from);
+            .map(|found| self.marked(found));
         let slices = self.slices.all();
         let diverted = slices.iter().filter(|slice| slice.value.diverts());
         let lost = self.lost();

@@ -231,6 +231,7 @@ impl Observer {
                 trouble: workload.trouble(now),
                 pods: rollout.map_or_else(Pods::default, |rollout| rollout.pods(&id)),
                 usual: of_slices.max().or(workload.wake_seconds.usual()),
+                bonds: found.bonds(each),
                 id,
             }
         };
@@ -273,7 +274,7 @@ impl Observer {
             connected: self.caches.are_connected(),
             title: found.title(),
             services: found.services.iter().map(service).collect(),
-            workloads: found.workloads.iter().map(workload).collect(),
+            workloads: found.parts().map(workload).collect(),
         }
     }
 }

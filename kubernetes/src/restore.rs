@@ -63,8 +63,7 @@ fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
 fn idled_app(found: &Found, settings: &ClusterSettings) -> IdledApp {
     let hosts: Vec<_> = found.hosts().into_iter().collect();
     let services = || found.services.iter().map(ToString::to_string);
-    let workloads = found.workloads.iter();
-    let gets = workloads.filter_map(|workload| {
+    let gets = found.parts().filter_map(|workload| {
         let replicas = found.replicas_to_restore(workload, settings.max_replicas)?;
         Some(format!("{workload} gets {replicas} replicas"))
     });
@@ -151,7 +150,21 @@ impl Operator {
                 latest = next;
             }
         }
-        // And then in every case. What says how many replicas it had goes with what leads its visitors away.
+        // And then in every case: whatever it still waits for, and what leads its visitors away, with which goes what says how
+        // many replicas it had.
+        let mut tries = 0;
+        while tries < TRIES
+            && let Some(write) = scale(&self.cluster.observe(id))
+        {
+            match self.undo(id, &write).await {
+                Ok(()) => tries = 0,
+                Err(why) => {
+                    tries += 1;
+                    error = Some(failed(&write, &why));
+                }
+            }
+            let _ = timeout_at(Instant::now() + EFFECT, observations.next()).await;
+        }
         let has_replicas = scale(&self.cluster.observe(id)).is_none();
         let mut tries = 0;
         while tries < TRIES

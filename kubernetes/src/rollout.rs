@@ -104,10 +104,10 @@ struct EndpointsOf {
 
 impl Rollout {
     pub(crate) fn watch(client: &Client, found: &Found) -> Self {
-        let workloads = found.workloads.iter();
         let services = found.services.iter();
         Self {
-            workloads: workloads
+            workloads: found
+                .parts()
                 .map(|workload| PodsOf::watch(client, workload, found))
                 .collect(),
             services: services
@@ -118,16 +118,17 @@ impl Rollout {
 
     /// Whether these are still the pods and endpoints to watch.
     pub(crate) fn is_of(&self, found: &Found) -> bool {
-        let (workloads, services) = (&found.workloads, &found.services);
-        self.workloads.len() == workloads.len()
+        let (workloads, services) = (|| found.parts(), &found.services);
+        self.workloads.len() == workloads().count()
             && self.services.len() == services.len()
-            && iter::zip(&self.workloads, workloads).all(|(of, workload)| of.is_of(workload, found))
+            && iter::zip(&self.workloads, workloads())
+                .all(|(of, workload)| of.is_of(workload, found))
             && iter::zip(&self.services, services).all(|(of, service)| of.service == service.id())
     }
 
     /// Remembers what is there before the app is started, so that it is not taken for the app.
     pub(crate) fn remember(&mut self, found: &Found) {
-        for (of, workload) in iter::zip(&mut self.workloads, &found.workloads) {
+        for (of, workload) in iter::zip(&mut self.workloads, found.parts()) {
             of.remember(&workload.value);
         }
         for (of, service) in iter::zip(&mut self.services, &found.services) {
@@ -339,7 +340,7 @@ impl Owner {
         if self.kind.pods != PodsController::Unknown {
             return Vec::new();
         }
-        let workloads = found.workloads.iter().map(|workload| Self::of(workload));
+        let workloads = found.parts().map(|workload| Self::of(workload));
         workloads.filter(|other| other != self).collect()
     }
 

@@ -138,7 +138,7 @@ fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
         namespace: service.namespace.clone(),
         form: Form::Slice,
         since: slice.record.as_ref().map(|record| record.since),
-        workloads: found.workloads.iter().filter_map(workload).collect(),
+        workloads: found.parts().filter_map(workload).collect(),
         wake_seconds: slice.wake_seconds.usual().map(|usual| usual.as_secs()),
         wakes: true,
     })

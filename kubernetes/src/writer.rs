@@ -106,7 +106,7 @@ impl Writer {
                         self.patch_deployment(workload, idle(&workload.value, Timestamp::now()))
                             .await
                     }
-                    _ if found.recorded(workload).is_some() => {
+                    _ if found.is_here() && found.is_remembered(workload) => {
                         self.scale(workload, &scale_to_zero(workload)).await
                     }
                     // Somebody has taken the slice away, and with it the record.

@@ -238,6 +238,13 @@ impl Driver {
                     self.finish();
                 }
             }
+            // It sleeps, and what it needs is up or on its way for others.
+            Next::Wait { .. } | Next::Fail(_)
+                if mandate != Mandate::Wake && step::phase(observation) == Phase::Asleep =>
+            {
+                self.publish(Phase::Asleep);
+                self.finish();
+            }
             Next::Wait { step, reason } => {
                 let phase = self.phase_of_wait(step, reason, observation);
                 self.publish(phase);
@@ -262,7 +269,12 @@ impl Driver {
                 Some(ends) if ends > Instant::now() => self.ring_at(Some(ends)),
                 _ => self.write(write).await,
             },
-            Next::Wait { .. } => {}
+            Next::Wait { .. } => {
+                let used = observation.as_ref().ok().and_then(step::is_in_use);
+                if let Some(workload) = used {
+                    self.stop_idling(Cause::InUse(workload.id.clone()));
+                }
+            }
             Next::Done => match self.sight.latest_change().map(|since| since + CONFIRM) {
                 Some(confirmed) if confirmed > Instant::now() => self.ring_at(Some(confirmed)),
                 _ => {
@@ -363,12 +375,13 @@ impl Driver {
             Write::ClearIdled { .. } | Write::Idle { .. } => workload.id == *id,
             Write::Scale { .. } | Write::Restore { .. } | Write::Divert { .. } => true,
         };
-        let mut concerned = app.parts().filter(is_concerned);
+        // Others may use what it needs.
+        let mut concerned = app.own().filter(is_concerned);
         let is_ours = concerned
             .clone()
             .all(|workload| self.pace.is_as_scaled(workload));
         let is_marked = app
-            .parts()
+            .own()
             .all(|workload| workload.record.is_some() || self.pace.is_as_scaled(workload));
         let is_recent =
             concerned.any(|workload| workload.record.is_some_and(|record| record.is_recent));
@@ -932,17 +945,22 @@ impl Pace {
         scaled.is_some_and(|scaled| scaled.to.as_ref() == Some(&workload.version))
     }
 
-    /// The write, with the time that it took if this has seen the whole of it: of its workload, or of the slowest.
+    /// The write, with the time that it took if this has seen the whole of it: of its workload, or from the first that got
+    /// its replicas to the last that was available.
     fn with_time(&self, write: Write) -> Write {
         match write {
             Write::Restore {
                 service, version, ..
             } => {
-                let once = self.scaled.values().filter(|scaled| scaled.times == 1);
+                let once = || self.scaled.values().filter(|scaled| scaled.times == 1);
+                let began = once().map(|scaled| scaled.at).min();
+                let up = once()
+                    .filter_map(|scaled| Some(scaled.at + scaled.took?))
+                    .max();
                 Write::Restore {
                     service,
                     version,
-                    took: once.filter_map(|scaled| scaled.took).max(),
+                    took: up.zip(began).map(|(up, began)| up - began),
                 }
             }
             Write::ClearIdled {

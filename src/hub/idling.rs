@@ -5,6 +5,7 @@ use std::fmt;
 use tokio::sync::oneshot;
 
 use crate::{
+    app::ObjectId,
     cluster::{ApplyError, Write},
     progress::Reason,
 };
@@ -24,6 +25,8 @@ pub struct NotIdled {
 pub enum Cause {
     /// Somebody wakes it, or has woken it in between.
     Woken,
+    /// This workload of it has to stay awake, for something that is.
+    InUse(ObjectId),
     /// A write does not succeed.
     Write(Write, ApplyError),
     /// It cannot be idled as it is now.
@@ -36,6 +39,7 @@ impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Woken => f.write_str("somebody woke the app in the meantime"),
+            Self::InUse(workload) => write!(f, "{workload} has to stay awake for something else"),
             Self::Write(write, error) => {
                 let (object, _) = write.target();
                 let what = match write {

@@ -18,8 +18,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::*;
 use crate::{
     app::{
-        App, AppId, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods, Record,
-        Service, Version, Workload,
+        App, AppId, Bonds, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Pods,
+        Record, Service, Version, Workload,
     },
     cluster::{ApplyError, Write},
     progress::{Phase, Reason},
@@ -659,6 +659,7 @@ impl Cluster for World {
             trouble: None,
             pods: Pods::default(),
             usual: None,
+            bonds: Bonds::default(),
         };
         let endpoints = |is_ready: bool| {
             if is_ready {

@@ -12,8 +12,8 @@ use tokio_stream::wrappers::IntervalStream;
 use super::*;
 use crate::{
     app::{
-        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
-        Trouble, Version, Workload,
+        self, AppId, Bonds, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record,
+        Service, Trouble, Version, Workload,
     },
     cluster::{ApplyError, Write},
     progress::{Phase, Reason, Step},
@@ -112,6 +112,7 @@ impl App {
             trouble: None,
             pods,
             usual: None,
+            bonds: Bonds::default(),
         };
         let leads = match self.is_ours {
             true => Leads::Here(Diversion::instead(true)),

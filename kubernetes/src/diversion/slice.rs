@@ -31,6 +31,9 @@ const HISTORY: &str = "unidler/history";
 /// The annotation with the seconds that the last wake-ups took, the latest first.
 const WAKE_SECONDS: &str = "unidler/wake-seconds";
 
+/// The longest annotation that the admission policies allow.
+const MAX_ANNOTATION: usize = 4096;
+
 /// A slice of unidler's own.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Slice {
@@ -120,6 +123,11 @@ impl Record {
             since: now,
             by: by.to_owned(),
         }
+    }
+
+    /// Whether it may be written: the admission policies limit annotations.
+    pub(crate) fn fits(&self) -> bool {
+        json!(self).to_string().len() <= MAX_ANNOTATION
     }
 }
 

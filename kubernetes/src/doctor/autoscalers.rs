@@ -17,7 +17,7 @@ use crate::found::Found;
 pub(crate) fn findings(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let workloads: BTreeSet<_> = apps
         .iter()
-        .flat_map(|app| &app.workloads)
+        .flat_map(Found::parts)
         .map(|workload| (&*workload.namespace, &*workload.name))
         .collect();
     let finding = |autoscaler: &HorizontalPodAutoscaler| {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
-    let workloads = apps.iter().flat_map(|app| &app.workloads);
+    let workloads = apps.iter().flat_map(Found::parts);
     let services = apps.iter().flat_map(|app| &app.services);
     let workloads = workloads.filter_map(|workload| {
         let keeper = workload.value.keeper.as_deref();

@@ -753,3 +753,98 @@ fn what_an_http_route_does_not_serve_is_found() {
         );
     }
 }
+
+#[test]
+fn what_a_workload_says_of_others_is_checked() {
+    use Severity::Warning;
+    let deployment = |namespace: &str, name: &str, replicas: i32, annotations: Value| {
+        let mut metadata = metadata(namespace, name, &json!({}));
+        metadata["annotations"] = annotations;
+        json!({ "metadata": metadata, "spec": { "replicas": replicas, "selector": {}, "template": {} } })
+    };
+    let told = |deployments: &[Value]| {
+        let findings = findings_of(|cluster| cluster.deployments.extend_from_slice(deployments));
+        let told = findings.into_iter().map(
+            |Finding {
+                 severity,
+                 check,
+                 mend,
+                 ..
+             }| {
+                assert_eq!(severity, Warning, "{check}");
+                (check, mend)
+            },
+        );
+        told.collect::<Vec<_>>()
+    };
+    let needs = |needs: &str| deployment("team", "user", 1, json!({ "unidler/needs": needs }));
+    let shared = |more: Value| deployment("shared", "redis", 1, more);
+    let mend = |check, mend: &str| vec![(check, mend.to_owned())];
+    assert_eq!(
+        told(&[
+            needs("shared/deployment/redis"),
+            shared(json!({ "unidler/needed-by": "team" }))
+        ]),
+        []
+    );
+    assert_eq!(
+        told(&[needs("shared/deployment/redis"), shared(json!({}))]),
+        mend(
+            "need-not-granted",
+            "kubectl -n shared annotate deployment redis --overwrite unidler/needed-by=team"
+        )
+    );
+    assert_eq!(
+        told(&[needs("deployment/gone")]),
+        mend(
+            "need-missing",
+            "kubectl -n team annotate deployment user --overwrite unidler/needs=KIND/NAME"
+        )
+    );
+    assert_eq!(
+        told(&[needs("kube-system/deployment/dns")])[0].0,
+        "need-protected"
+    );
+    assert_eq!(told(&[needs("gone")])[0].0, "bond-unreadable");
+    assert_eq!(
+        told(&[
+            needs("deployment/db"),
+            deployment("team", "db", 0, json!({}))
+        ]),
+        mend(
+            "need-switched-off",
+            "kubectl -n team scale deployment db --replicas=1"
+        )
+    );
+    let mut asleep = deployment("team", "db", 0, json!({}));
+    asleep["metadata"]["managedFields"] = json!([{
+        "manager": "unidler", "operation": "Apply", "fieldsV1": { "f:spec": { "f:replicas": {} } },
+    }]);
+    assert_eq!(
+        told(&[needs("deployment/db"), asleep]),
+        mend(
+            "need-asleep",
+            "kubectl -n team scale deployment db --replicas=1"
+        )
+    );
+    let circle = deployment(
+        "team",
+        "db",
+        1,
+        json!({ "unidler/needs": "deployment/user" }),
+    );
+    let circles = told(&[needs("deployment/db"), circle]);
+    assert_eq!(
+        circles.iter().map(|(check, _)| *check).collect::<Vec<_>>(),
+        ["need-circle"; 2]
+    );
+    let worker = |of: &str| deployment("team", "worker", 1, json!({ "unidler/of": of }));
+    assert_eq!(told(&[worker("tool")]), []);
+    assert_eq!(
+        told(&[worker("statefulset/tool")]),
+        mend(
+            "worker-of-nothing",
+            "kubectl -n team annotate deployment worker --overwrite unidler/of=KIND/NAME"
+        )
+    );
+}

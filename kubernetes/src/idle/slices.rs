@@ -45,7 +45,7 @@ pub(super) fn decide(
         .services
         .iter()
         .partition(|service| found.leads_here(service));
-    if awake.is_empty() {
+    if awake.is_empty() && !found.has_needs_to_idle() {
         return Err(NotPlanned::Already);
     }
     // What has the marks of 2020 is woken by them.
@@ -65,12 +65,29 @@ pub(super) fn decide(
         );
         return Err(why.into());
     }
+    for workload in &found.workloads {
+        if let Some(holder) = found
+            .holder(workload)
+            .filter(|_| workload.value.replicas > 0)
+        {
+            return Err(anyhow!("{workload} has to stay awake: {holder}. Idle that first").into());
+        }
+    }
+    for workload in found.to_idle() {
+        let Workload { replicas, .. } = workload.value;
+        if replicas > settings.max_replicas {
+            let why = anyhow!(
+                "{workload} has {replicas} replicas, and an app is given back {} at most: raise UNIDLER_MAX_REPLICAS of the \
+                 server, and give the same number here with --max-replicas",
+                settings.max_replicas
+            );
+            return Err(why.into());
+        }
+    }
     let slices = slices(&found, &awake, caches, settings, now)?;
     Ok(SlicePlan { found, slices })
 }
 
-/// Namespaces of the cluster itself, which the admission policies protect as well.
-const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 /// The Service of the API server.
 const KUBERNETES: (&str, &str) = ("default", "kubernetes");
 
@@ -98,9 +115,7 @@ fn slices(
             namespace, name, ..
         } = &***service;
         ensure!(
-            !PROTECTED.contains(&&**namespace)
-                && *namespace != settings.service_namespace
-                && (&**namespace, &**name) != KUBERNETES,
+            !caches.is_protected(namespace) && (&**namespace, &**name) != KUBERNETES,
             "{service} belongs to the cluster or to unidler itself, which are never idled"
         );
         if let Some(why) = unfit(service, &found.routes) {
@@ -117,15 +132,13 @@ fn slices(
                 !workload.value.is_uncounted,
                 "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
             );
-            ensure!(
-                workload.value.replicas <= settings.max_replicas,
-                "{workload} has {} replicas, and an app is given back {} at most: raise UNIDLER_MAX_REPLICAS of the server, and \
-                 give the same number here with --max-replicas",
-                workload.value.replicas,
-                settings.max_replicas
-            );
         }
         let record = Record::new(found.to_record(service), now, "cli");
+        ensure!(
+            record.fits(),
+            "there are too many workloads behind {service}, with their workers and what they need: not all of them would fit into \
+             the record of how many replicas each had"
+        );
         slice::first(service, &destination, &record).with_context(|| {
             format!("unidler's own Service has no address of the families of {service}")
         })
@@ -207,27 +220,30 @@ impl SlicePlan {
 
     /// What is said when it is carried out.
     pub(super) fn done(&self) -> String {
-        let workloads = self.idled().map(|workload| {
+        let idled = self.found.to_idle().into_iter();
+        let workloads = idled.map(|workload| {
             format!(
                 "{workload} has 0 replicas and gets {} back",
                 workload.value.replicas
             )
         });
         let workloads: Vec<_> = workloads.collect();
-        format!("{} when somebody visits it.", workloads.join(", "))
-    }
-
-    /// The workloads that lose their replicas.
-    fn idled(&self) -> impl Iterator<Item = &Cached<Workload>> {
-        let workloads = self.found.workloads.iter().map(|workload| &**workload);
-        workloads.filter(|workload| workload.value.replicas > 0)
+        let held = self.found.group.needs.iter().filter_map(|need| {
+            let holder = self.found.holder(need)?;
+            (need.value.replicas > 0).then(|| format!(" {need} stays awake: {holder}."))
+        });
+        format!(
+            "{} when somebody visits it.{}",
+            workloads.join(", "),
+            held.collect::<String>()
+        )
     }
 }
 
 /// For a dry run.
 impl fmt::Display for SlicePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let writes = self.slices.len() + self.idled().count();
+        let writes = self.slices.len() + self.found.to_idle().len();
         writeln!(
             f,
             "To idle it, these {writes} writes would be done. Nothing was."
@@ -241,7 +257,7 @@ impl fmt::Display for SlicePlan {
                 json!(slice)
             )?;
         }
-        for workload in self.idled() {
+        for workload in self.found.to_idle() {
             let (how, scale) = match scale_to_zero(workload) {
                 Patch::Apply(scale) => ("applied to", scale),
                 Patch::Merge(scale) => ("merged into", scale),

@@ -12,8 +12,8 @@ use crate::{
 /// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
 ///
 /// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a workload: `key`, `rstudio`, `idled`, `pods` that
-/// all Services select, and `taken` by unidler. Of a Service: `key`
-/// and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
+/// all Services select, or those that select just this, `taken` by unidler, `off`, `needs`, `of` and `needed-by`. Of a Service:
+/// `key`, `selects` and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
 /// afterwards. Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
     let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
@@ -38,7 +38,13 @@ fn caches(cluster: &[&str]) -> Caches {
                 ("born", year) => {
                     metadata["creationTimestamp"] = json!(format!("{year}-01-01T00:00:00Z"));
                 }
-                ("pods", _) => pods = json!({ "metadata": { "labels": { "app": "tool" } } }),
+                ("pods", "") => pods = json!({ "metadata": { "labels": { "app": "tool" } } }),
+                ("pods", app) => pods = json!({ "metadata": { "labels": { "app": app } } }),
+                ("selects", app) => spec["selector"] = json!({ "app": app }),
+                ("off", "") => replicas = Some(0),
+                (name @ ("needs" | "of" | "needed-by"), text) => {
+                    metadata["annotations"][format!("unidler/{name}")] = json!(text);
+                }
                 ("taken", _) => {
                     replicas = Some(0);
                     metadata["managedFields"] = json!([{
@@ -907,4 +913,203 @@ fn an_http_route_serves_what_its_listeners_take_and_it_may_lead_to() {
             "{case}"
         );
     }
+}
+
+/// What the engine is to know of an app: each workload, `+` if it is only needed, what it needs, whose worker it is, and
+/// whether it is in use.
+fn group_of(cluster: &[&str]) -> Vec<String> {
+    let found = caches(cluster).find(&Host::parse("web.test").expect("a host"));
+    let found = found.expect("an app");
+    let part = |part: &Arc<Cached<Workload>>| {
+        let bonds = found.bonds(part);
+        let need = if bonds.is_need { "+" } else { "" };
+        let needs: String = bonds.needs.iter().map(|need| format!(" >{need}")).collect();
+        let of = bonds.of.map(|of| format!(" <{of}")).unwrap_or_default();
+        let used = if bonds.is_in_use { " used" } else { "" };
+        format!("{need}{part}{needs}{of}{used}").replace("Deployment ", "")
+    };
+    found.parts().map(part).collect()
+}
+
+#[test]
+fn an_app_is_its_workloads_with_their_workers_and_all_that_they_need() {
+    let app = |more: &[&'static str]| {
+        let app = [
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "slice a/web-unidler on=Deployment:web,Deployment:worker,StatefulSet:db,Deployment:db,Deployment:disk",
+        ];
+        group_of(&[&app, more].concat())
+    };
+    // Workers, needs of needs, and workers of needs.
+    assert_eq!(
+        app(&[
+            "deployment a/web pods=web needs=StatefulSet/db,b/deploy/cache",
+            "deployment a/worker of=web needs=deployment/web",
+            "deployment a/stray of=nothing",
+            "statefulset a/db needs=deployments.apps/disk",
+            "deployment a/disk",
+            "deployment b/cache needed-by=a",
+            "deployment b/filler of=Deployment/cache",
+            "deployment a/other",
+        ]),
+        [
+            "a/web >StatefulSet a/db >b/cache",
+            "a/worker >a/web <a/web",
+            "+a/disk",
+            "+b/cache",
+            "+b/filler <b/cache",
+            "+StatefulSet a/db >a/disk",
+        ]
+    );
+    // What does not count: what is not there, does not name its user, or is the cluster's or unidler's own.
+    assert_eq!(
+        app(&[
+            "deployment a/web pods=web needs=deployment/gone,b/deployment/x,b/deployment/y,kube-system/deployment/dns,unidler/deployment/unidler",
+            "deployment b/x",
+            "deployment b/y needed-by=c,a/deployment/other",
+            "deployment kube-system/dns needed-by=a",
+            "deployment unidler/unidler needed-by=a",
+        ]),
+        ["a/web"]
+    );
+    // Circles end.
+    assert_eq!(
+        app(&[
+            "deployment a/web pods=web needs=deployment/db,deployment/web of=worker",
+            "deployment a/worker of=web",
+            "deployment a/db needs=deployment/web",
+        ]),
+        [
+            "a/web >a/db >a/web <a/worker",
+            "a/worker <a/web",
+            "+a/db >a/web"
+        ]
+    );
+}
+
+#[test]
+fn what_is_used_by_something_awake_is_held() {
+    let db_is_held = |more: &[&'static str]| {
+        let app = [
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "slice a/web-unidler on=Deployment:web,Deployment:db",
+            "deployment a/web pods=web needs=deployment/db",
+        ];
+        let group = group_of(&[&app, more].concat());
+        let db = group.iter().find(|part| part.starts_with("+a/db"));
+        db.expect("it is needed").ends_with(" used")
+    };
+    let db = "deployment a/db pods=db needed-by=b";
+    assert!(!db_is_held(&[db]));
+    assert!(db_is_held(&[db, "deployment a/other needs=deployment/db"]));
+    assert!(!db_is_held(&[
+        db,
+        "deployment a/other off needs=deployment/db"
+    ]));
+    assert!(!db_is_held(&[
+        db,
+        "deployment a/other taken needs=deployment/db"
+    ]));
+    assert!(db_is_held(&[
+        db,
+        "statefulset b/other needs=a/deployment/db"
+    ]));
+    assert!(
+        !db_is_held(&[db, "statefulset c/other needs=a/deployment/db"]),
+        "it is not named"
+    );
+    assert!(
+        !db_is_held(&[
+            "deployment a/db pods=db needs=deployment/other",
+            "deployment a/other needs=deployment/db",
+        ]),
+        "they need each other"
+    );
+    // A Service of its own.
+    let (service, route) = ("service a/db selects=db", "ingress a/db db.test>db");
+    assert!(!db_is_held(&[db, service]), "no visitor comes to it");
+    assert!(db_is_held(&[db, service, route]));
+    assert!(!db_is_held(&[
+        db,
+        service,
+        route,
+        "slice a/db-unidler on=Deployment:db"
+    ]));
+    // Nothing would say how many replicas it had.
+    assert!(db_is_held(&[
+        "deployment a/db",
+        "slice a/web-unidler on=Deployment:web"
+    ]));
+}
+
+#[test]
+fn replicas_of_a_need_come_from_its_own_namespace_alone() {
+    let gets = |more: &[&'static str]| {
+        let app = [
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "deployment a/web pods=web taken needs=deployment/db,b/deployment/db",
+        ];
+        let found = caches(&[&app, more].concat()).find(&Host::parse("web.test").expect("a host"));
+        let found = found.expect("an app");
+        let needs = found.group.needs.iter();
+        let gets = needs.map(|need| found.replicas_to_restore(need, 10));
+        gets.collect::<Vec<_>>()
+    };
+    // In the record of the app, which is in its namespace, there are always two.
+    let slice = "slice a/web-unidler on=Deployment:web,Deployment:db";
+    let (taken, off) = (
+        "deployment b/db taken needed-by=a",
+        "deployment b/db off needed-by=a",
+    );
+    assert_eq!(
+        gets(&[slice, "deployment a/db taken", taken]),
+        [Some(2), Some(1)]
+    );
+    assert_eq!(gets(&[slice, "deployment a/db off", off]), [Some(2), None]);
+    let slice = "slice a/web-unidler on=Deployment:web";
+    assert_eq!(
+        gets(&[slice, "deployment a/db off", taken]),
+        [None, Some(1)]
+    );
+    assert_eq!(
+        gets(&[
+            slice,
+            "deployment a/db taken",
+            taken,
+            "slice b/x-unidler off=Deployment:db"
+        ]),
+        [Some(1), Some(2)],
+        "and what another slice there has recorded"
+    );
+}
+
+#[test]
+fn a_slice_records_what_is_behind_its_own_service_with_workers_and_needs() {
+    let found = caches(&[
+        "ingress a/web web.test>web web.test>api",
+        "service a/web selects=web",
+        "service a/api selects=api",
+        "slice a/web-unidler on=Deployment:web",
+        "deployment a/web pods=web needs=deployment/db",
+        "deployment a/worker of=web",
+        "deployment a/api pods=api needs=deployment/db,b/deployment/cache,deployment/off",
+        "deployment a/db needs=deployment/disk",
+        "deployment a/disk taken",
+        "deployment a/off off",
+        "deployment b/cache needed-by=a",
+    ]);
+    let recorded = |service: &str| {
+        let found = found
+            .of_services("a", &["web", "api"].into())
+            .expect("an app");
+        let service = found.services.iter().find(|each| each.name == service);
+        let recorded = found.to_record(service.expect("a Service"));
+        let recorded = recorded.into_iter().map(|each| each.workload.name);
+        recorded.collect::<Vec<_>>()
+    };
+    assert_eq!(recorded("web"), ["web", "worker", "db", "disk"]);
+    assert_eq!(recorded("api"), ["api", "db", "disk"]);
 }

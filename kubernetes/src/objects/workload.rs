@@ -18,7 +18,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
     jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone},
 };
-use kube::core::Selector;
+use kube::core::{ApiResource, Selector};
 use unidler::{
     app::{Trouble, Version},
     progress::Reason,
@@ -28,7 +28,13 @@ use crate::cache::RSTUDIO_LABEL;
 
 use super::{
     IDLED, IDLED_AT, NO_SIGN, REPLICAS_WHEN_UNIDLED, TITLE, WAKE_SECONDS, annotation,
-    keeper::Keeper, label, labels::Labels, refusal::refusal, title, wake_seconds::WakeSeconds,
+    bonds::{Bonds, Named},
+    keeper::Keeper,
+    label,
+    labels::Labels,
+    refusal::refusal,
+    title,
+    wake_seconds::WakeSeconds,
 };
 use kind::WorkloadKind;
 
@@ -88,6 +94,8 @@ pub(crate) struct Workload {
     pub(crate) keeper: Option<Box<Keeper>>,
     /// What has made it and keeps it as it is.
     pub(crate) controller: Option<Box<Controller>>,
+    /// What it says of other workloads.
+    pub(crate) bonds: Option<Box<Bonds>>,
     /// The Deployment that it takes its pods from, as a Rollout with a `workloadRef` does.
     pub(crate) template_of: Option<Box<str>>,
 }
@@ -197,6 +205,7 @@ impl Workload {
             is_misspelt: label(metadata, RSTUDIO_LABEL).is_some(),
             has_annotations: metadata.annotations.is_some(),
             keeper: Keeper::of(metadata),
+            bonds: Bonds::of(metadata),
             controller: Controller::of(metadata),
             template_of: None,
         }
@@ -250,6 +259,17 @@ impl Workload {
             .iter()
             .filter(|(name, value)| self.pod_labels.get(name) != Some(value));
         lacking.next()
+    }
+
+    /// Whether a workload of a name is one of this kind.
+    pub(crate) fn is_called(&self, named: &Named, name: &str) -> bool {
+        let ApiResource {
+            kind,
+            plural,
+            group,
+            ..
+        } = &self.kind.resource;
+        named.is(kind, plural, group, name)
     }
 
     /// What stands in the way, apart from what its pods complain of.

@@ -168,6 +168,7 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
             key: None,
             value: service,
         })],
+        group: crate::group::Group::default(),
         slices: Vec::new(),
     }
 }

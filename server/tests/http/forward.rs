@@ -29,8 +29,8 @@ use tokio::{
 };
 use unidler::{
     app::{
-        self, AppId, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record, Service,
-        Version, Workload,
+        self, AppId, Bonds, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record,
+        Service, Version, Workload,
     },
     cluster::{ApplyError, Cluster, Way, Write},
     host::Host,
@@ -101,6 +101,7 @@ impl Cluster for OneApp {
             trouble: None,
             pods: Pods::default(),
             usual: None,
+            bonds: Bonds::default(),
         };
         let leads = if self.is_diverted {
             Leads::Here(Diversion {
