@@ -103,6 +103,8 @@ pub struct Record {
     /// Whether it was written so lately, or nobody knows when, that whoever did that may still be about to take the
     /// replicas.
     pub is_recent: bool,
+    /// Whether it is lost when the visitors of a Service are led to the app again.
+    pub is_fleeting: bool,
 }
 
 /// What a route leads to.

@@ -220,6 +220,7 @@ impl Part {
             record: is_marked.then_some(Record {
                 replicas: 1,
                 is_recent: false,
+                is_fleeting: false,
             }),
             replicas: u32::from(self.scaled.is_some() && !is_undone),
             available: u32::from(matches!(act, Some(Act::Available))),

@@ -175,7 +175,10 @@ fn is_astray(service: &Service) -> bool {
 /// has to be available.
 fn has_app_behind(app: &App, diversion: &Diversion) -> bool {
     match diversion.endpoints {
-        Some(Endpoints::Ready) => true,
+        // What is down still waits for what it needs.
+        Some(Endpoints::Ready) => app.parts().all(|workload| {
+            workload.replicas > 0 || !workload.record.is_some_and(|record| record.is_fleeting)
+        }),
         Some(Endpoints::NotReady | Endpoints::Unknown) => false,
         Some(Endpoints::Forbidden) | None => app.waiting().next().is_none(),
     }
@@ -317,6 +320,7 @@ mod tests {
             record: Some(Record {
                 replicas: 2,
                 is_recent: false,
+                is_fleeting: false,
             }),
             replicas: 0,
             available: 0,
@@ -659,6 +663,7 @@ mod tests {
             o.workloads[0].record = Some(Record {
                 replicas: 2,
                 is_recent: false,
+                is_fleeting: false,
             });
         };
         assert_eq!(
@@ -809,7 +814,18 @@ mod tests {
         }
         app.workloads[0].available = 1;
         app.services[0].leads = beside(Endpoints::Ready);
-        assert_eq!(next_step(&Ok(app), Goal::Awake), restore("s"));
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), restore("s"));
+        // Nobody would know any more how many replicas the worker had.
+        for workload in &mut app.workloads {
+            workload.record = workload.record.map(|record| Record {
+                is_fleeting: true,
+                ..record
+            });
+        }
+        assert!(matches!(
+            next_step(&Ok(app), Goal::Awake),
+            Next::Wait { .. }
+        ));
     }
 
     #[test]

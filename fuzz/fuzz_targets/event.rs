@@ -131,6 +131,7 @@ fn workload(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Workload> {
     let record = Record {
         replicas: u.int_in_range(1..=10)?,
         is_recent: u.arbitrary()?,
+        is_fleeting: u.arbitrary()?,
     };
     Ok(Workload {
         id,

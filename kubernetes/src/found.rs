@@ -212,7 +212,7 @@ impl Found {
 
     /// Whether something that it needs is awake, for nothing any more.
     pub(crate) fn has_needs_to_idle(&self) -> bool {
-        let is_need = |workload: &&Cached<Workload>| {
+        let is_need = |workload: &&Arc<Cached<Workload>>| {
             let mut needs = self.group.needs.iter();
             needs.any(|need| need.id() == workload.id())
         };
@@ -220,18 +220,15 @@ impl Found {
     }
 
     /// What loses its replicas when the app is put to sleep: all but what is used by something that stays awake.
-    pub(crate) fn to_idle(&self) -> Vec<&Cached<Workload>> {
+    pub(crate) fn to_idle(&self) -> Vec<&Arc<Cached<Workload>>> {
         let held = self
             .parts()
             .filter(|workload| self.holder(workload).is_some());
         let held = self.group.with(held.map(|workload| workload.id()));
-        let is_to_idle = |workload: &&Cached<Workload>| {
+        let is_to_idle = |workload: &&Arc<Cached<Workload>>| {
             workload.value.replicas > 0 && !held.contains(&workload.id())
         };
-        self.parts()
-            .map(|workload| &**workload)
-            .filter(is_to_idle)
-            .collect()
+        self.parts().filter(is_to_idle).collect()
     }
 
     /// Whether the app behind a Service sleeps because of unidler, and nothing leads its visitors here any more.

@@ -135,11 +135,14 @@ impl Operator {
             }
             // It may have been a while since.
             let now = Timestamp::now();
-            let plan = match decide(&app, self.caches(), &self.settings, handover, now) {
+            let mut plan = match decide(&app, self.caches(), &self.settings, handover, now) {
                 Ok(plan) => plan,
                 Err(why) => return (app, Err(why)),
             };
             let outcome = self.hub.idle(plan.app()).await;
+            if let Plan::Slice(plan) = &mut plan {
+                plan.look_again(self.caches());
+            }
             let outcome = outcome.map_err(|why| plan.explained(&why).into());
             (app, outcome.map(|()| plan))
         };

@@ -214,6 +214,7 @@ impl Observer {
             let record = replicas.map(|replicas| Record {
                 replicas,
                 is_recent: is_marked && workload.is_marked_lately(now),
+                is_fleeting: workload.taken.is_none() && !workload.idled,
             });
             let own = found.services.iter();
             let of_slices = own

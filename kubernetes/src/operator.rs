@@ -7,6 +7,7 @@ use futures::Stream;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 use unidler::{
+    app::App,
     cluster::Cluster,
     host::Host,
     hub::{Hub, Settings},
@@ -89,6 +90,17 @@ impl Operator {
     /// Wakes the app of a host, as a visitor would. The stream ends with the last thing that there is to say.
     pub fn wake(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.hub.start(host)
+    }
+
+    /// Whether all that wakes with an app has its replicas.
+    #[must_use]
+    pub fn has_replicas(&self, host: &Host) -> bool {
+        let app = self
+            .cluster
+            .find(host)
+            .map(|app| self.cluster.observe(&app));
+        let is_up = |app: App| app.parts().all(|workload| workload.replicas > 0);
+        app.flatten().is_ok_and(is_up)
     }
 
     /// Waits for what is left to write after an app is ready.

@@ -653,6 +653,7 @@ impl Cluster for World {
             record: is_recorded(index).then_some(Record {
                 replicas: REPLICAS,
                 is_recent: false,
+                is_fleeting: false,
             }),
             replicas: part.replicas,
             available: if *is_available { part.replicas } else { 0 },

@@ -102,6 +102,7 @@ impl App {
             record: self.idled.then_some(Record {
                 replicas: 1,
                 is_recent: self.is_marked_lately,
+                is_fleeting: false,
             }),
             replicas: self.replicas,
             available: if self.is_available() {

@@ -24,6 +24,10 @@ use crate::{
 pub struct SlicePlan {
     pub(super) found: Found,
     slices: Vec<EndpointSlice>,
+    /// What loses its replicas, and how many each has.
+    idled: Vec<(Arc<Cached<Workload>>, u32)>,
+    /// What it needs that keeps its replicas, and why.
+    held: Vec<String>,
 }
 
 /// Decides whether some Services of a namespace can be put to sleep in this way. Nothing needs a label: the app is what its
@@ -85,7 +89,25 @@ pub(super) fn decide(
         }
     }
     let slices = slices(&found, &awake, caches, settings, now)?;
-    Ok(SlicePlan { found, slices })
+    let idled = found.to_idle().into_iter();
+    Ok(SlicePlan {
+        idled: idled
+            .map(|each| (Arc::clone(each), each.value.replicas))
+            .collect(),
+        held: held(&found),
+        slices,
+        found,
+    })
+}
+
+/// What an app needs that is awake and stays so, and why.
+fn held(found: &Found) -> Vec<String> {
+    let needs = found.group.needs.iter();
+    let held = needs.filter_map(|need| {
+        let holder = found.holder(need)?;
+        (need.value.replicas > 0).then(|| format!(" {need} stays awake: {holder}."))
+    });
+    held.collect()
 }
 
 /// The Service of the API server.
@@ -220,30 +242,36 @@ impl SlicePlan {
 
     /// What is said when it is carried out.
     pub(super) fn done(&self) -> String {
-        let idled = self.found.to_idle().into_iter();
-        let workloads = idled.map(|workload| {
-            format!(
-                "{workload} has 0 replicas and gets {} back",
-                workload.value.replicas
-            )
+        let idled = self.idled.iter();
+        let idled = idled.map(|(workload, replicas)| {
+            format!("{workload} has 0 replicas and gets {replicas} back")
         });
-        let workloads: Vec<_> = workloads.collect();
-        let held = self.found.group.needs.iter().filter_map(|need| {
-            let holder = self.found.holder(need)?;
-            (need.value.replicas > 0).then(|| format!(" {need} stays awake: {holder}."))
-        });
-        format!(
-            "{} when somebody visits it.{}",
-            workloads.join(", "),
-            held.collect::<String>()
-        )
+        let idled: Vec<_> = idled.collect();
+        let held = self.held.concat();
+        format!("{} when somebody visits it.{held}", idled.join(", "))
+    }
+
+    /// What became of it. What it needs may have been put to sleep by now with something else that needs it, or with this.
+    pub(super) fn look_again(&mut self, caches: &Caches) {
+        let Ok(after) = caches.app(&self.found.id) else {
+            return;
+        };
+        let is_asleep = |workload: &&Arc<Cached<Workload>>| {
+            let after = after.workload(&workload.id());
+            workload.value.replicas > 0 && after.is_some_and(|after| after.value.replicas == 0)
+        };
+        let idled = self.found.parts().filter(is_asleep);
+        self.idled = idled
+            .map(|each| (Arc::clone(each), each.value.replicas))
+            .collect();
+        self.held = held(&after);
     }
 }
 
 /// For a dry run.
 impl fmt::Display for SlicePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let writes = self.slices.len() + self.found.to_idle().len();
+        let writes = self.slices.len() + self.idled.len();
         writeln!(
             f,
             "To idle it, these {writes} writes would be done. Nothing was."
@@ -257,7 +285,7 @@ impl fmt::Display for SlicePlan {
                 json!(slice)
             )?;
         }
-        for workload in self.found.to_idle() {
+        for (workload, _) in &self.idled {
             let (how, scale) = match scale_to_zero(workload) {
                 Patch::Apply(scale) => ("applied to", scale),
                 Patch::Merge(scale) => ("merged into", scale),

@@ -19,8 +19,8 @@ use super::{
 };
 use crate::config::ClusterArgs;
 
-/// How long it may take until an app has its replicas.
-const START: Duration = Duration::from_secs(60);
+/// How long it may take until an app has its replicas: it gets them when what it needs is available.
+const START: Duration = Duration::from_mins(5);
 /// What the driver itself has for it: longer than anybody waits here.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
@@ -31,8 +31,8 @@ pub struct Options {
     #[arg(value_parser = host)]
     pub host: Host,
 
-    /// How long to wait until the app is up, such as 90s or 10m. Without it, the command ends when the app has its replicas;
-    /// unidler's server does the rest.
+    /// How long to wait until the app is up, such as 90s or 10m. Without it, the command ends when the app has its replicas,
+    /// which it gets after what it needs; unidler's server does the rest.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
 }
@@ -99,7 +99,8 @@ impl Options {
                     // Of an app that is up, it takes a moment to see that it answers.
                     Phase::Waking { step, .. }
                         if self.wait.is_none()
-                            && (Step::Scheduling..Step::Connecting).contains(&step) =>
+                            && (Step::Scheduling..Step::Connecting).contains(&step)
+                            && operator.has_replicas(&self.host) =>
                     {
                         return Outcome::Started;
                     }

@@ -95,6 +95,7 @@ impl Cluster for OneApp {
             record: (self.replicas == 0).then_some(Record {
                 replicas: 1,
                 is_recent: false,
+                is_fleeting: false,
             }),
             replicas: self.replicas,
             available: if self.is_known { self.replicas } else { 0 },
