@@ -110,6 +110,7 @@ export interface Event extends KubeObject {
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
+    RoleBinding: KubeObject;
     CustomResourceDefinition: CustomResourceDefinition;
     Deployment: Deployment;
     EndpointSlice: EndpointSlice;
@@ -146,6 +147,7 @@ export type Kind = keyof Kinds;
 const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolean }> = {
     ClusterRole: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterroles", isNamespaced: false },
     ClusterRoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "clusterrolebindings", isNamespaced: false },
+    RoleBinding: { group: "/apis/rbac.authorization.k8s.io/v1", plural: "rolebindings", isNamespaced: true },
     CustomResourceDefinition: { group: "/apis/apiextensions.k8s.io/v1", plural: "customresourcedefinitions", isNamespaced: false },
     Deployment: { group: "/apis/apps/v1", plural: "deployments", isNamespaced: true },
     EndpointSlice: { group: "/apis/discovery.k8s.io/v1", plural: "endpointslices", isNamespaced: true },

@@ -34,7 +34,7 @@ const PAGE: u32 = 500;
 /// The API server, asked once for everything that a command needs.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
 pub struct ApiServer {
-    client: Client,
+    pub(crate) client: Client,
     /// Whether we run in it.
     pub(crate) in_cluster: bool,
 }
@@ -176,7 +176,7 @@ impl ApiServer {
         Ok(missing)
     }
 
-    async fn may(
+    pub(crate) async fn may(
         &self,
         account: Option<&ServiceAccount>,
         right: &Right,

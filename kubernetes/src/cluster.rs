@@ -21,6 +21,7 @@ use crate::{
     client,
     diversion::{Handover, slice::Slice},
     events::Notes,
+    objects::Workload,
     observe::Observer,
     settings::ClusterSettings,
     watching::Watching,
@@ -81,6 +82,11 @@ impl KubernetesCluster {
     /// Deletes a slice of unidler's own, if it is as it was seen.
     pub(crate) async fn delete_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
         self.writer.delete_slice(slice).await
+    }
+
+    /// Notes on a workload why it is not put to sleep, although its owner wishes that.
+    pub(crate) async fn note_refusal(&self, workload: &Cached<Workload>, why: &str) {
+        self.notes.refusal(workload, why).await;
     }
 
     /// Whether the API server answers at all.

@@ -17,6 +17,9 @@ use unidler::progress::{Phase, Progress};
 
 use crate::{cache::Cached, objects::Workload};
 
+/// The longest note of an Event, in characters: the API server takes 1,024 bytes.
+const MAX_NOTE: usize = 250;
+
 /// Writes the Events.
 pub(crate) struct Notes {
     recorder: Recorder,
@@ -46,7 +49,24 @@ impl Notes {
 
     /// Writes how the wake-up of an app went, on one of its workloads.
     pub(crate) async fn write(&self, workload: &Cached<Workload>, outcome: &Progress) {
-        let Some(event) = event(outcome) else { return };
+        if let Some(event) = event(outcome) {
+            self.publish(workload, &event).await;
+        }
+    }
+
+    /// Writes why an app is not put to sleep, although its owner wishes that.
+    pub(crate) async fn refusal(&self, workload: &Cached<Workload>, why: &str) {
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "NotIdled".to_owned(),
+            note: Some(why.chars().take(MAX_NOTE).collect()),
+            action: "Idle".to_owned(),
+            secondary: None,
+        };
+        self.publish(workload, &event).await;
+    }
+
+    async fn publish(&self, workload: &Cached<Workload>, event: &Event) {
         let kind = &workload.value.kind.resource;
         let reference = ObjectReference {
             api_version: Some(kind.api_version.clone()),
@@ -56,7 +76,7 @@ impl Notes {
             uid: Some(workload.value.uid.clone()),
             ..ObjectReference::default()
         };
-        match self.recorder.publish(&event, &reference).await {
+        match self.recorder.publish(event, &reference).await {
             Ok(()) => {}
             Err(Error::Api(status)) if status.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {

@@ -6,18 +6,22 @@
 mod checks;
 mod external_name;
 mod slices;
+mod wishes;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, hub::NotIdled};
 
-pub use self::checks::NotPlanned;
+pub use self::{
+    checks::NotPlanned,
+    wishes::{Wished, Wishes},
+};
 pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
@@ -32,8 +36,8 @@ const AT_ONCE: usize = 10;
 /// Which apps are to be put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Those of these hosts.
-    Hosts(Vec<Host>),
+    /// Those of these hosts, perhaps in this namespace alone.
+    Hosts(Vec<Host>, Option<String>),
     /// All to which routes of a namespace lead in that namespace.
     Namespace(String),
 }
@@ -49,8 +53,8 @@ pub struct App {
 /// The Services of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Services {
-    /// Those that a host leads to.
-    Of(Host),
+    /// Those that a host leads to, perhaps in this namespace alone.
+    Of(Host, Option<String>),
     /// These, of a namespace.
     These(String, BTreeSet<String>),
 }
@@ -159,11 +163,11 @@ fn planned(
     now: Timestamp,
 ) -> Vec<(App, Result<Plan, NotPlanned>)> {
     let apps = match asked {
-        Asked::Hosts(hosts) => hosts
+        Asked::Hosts(hosts, namespace) => hosts
             .iter()
             .map(|host| App {
                 hosts: vec![host.to_string()],
-                services: Services::Of(host.clone()),
+                services: Services::Of(host.clone(), namespace.clone()),
             })
             .collect(),
         Asked::Namespace(namespace) => of_namespace(namespace, caches),
@@ -220,9 +224,13 @@ fn decide(
     match handover {
         Handover::Slice => {
             let services = match &app.services {
-                Services::Of(host) => caches
-                    .services_of(host)
-                    .with_context(|| unserved(host, caches))?,
+                Services::Of(host, wanted) => {
+                    let services = caches
+                        .services_of(host)
+                        .with_context(|| unserved(host, caches))?;
+                    expect_namespace(&services.0, wanted.as_ref())?;
+                    services
+                }
                 Services::These(namespace, names) => (namespace.clone(), names.clone()),
             };
             slices::decide(&services, caches, settings, now).map(Plan::Slice)
@@ -238,7 +246,7 @@ fn decide(
                 )
             })?;
             let host = match &app.services {
-                Services::Of(host) => host.clone(),
+                Services::Of(host, _) => host.clone(),
                 Services::These(..) => {
                     let mut hosts = app.hosts.iter().filter_map(|host| Host::parse(host).ok());
                     let none = || anyhow!("it has only wildcards: name one of its hosts");
@@ -246,15 +254,22 @@ fn decide(
                 }
             };
             let plan = external_name::decide(&host, caches, settings, target, now)?;
-            match &app.services {
-                Services::These(namespace, _) if *namespace != plan.namespace => {
-                    let other = &plan.namespace;
-                    Err(anyhow!("it leads to an app in the namespace {other}").into())
-                }
-                _ => Ok(Plan::ExternalName(plan)),
-            }
+            let wanted = match &app.services {
+                Services::Of(_, wanted) => wanted.as_ref(),
+                Services::These(namespace, _) => Some(namespace),
+            };
+            expect_namespace(&plan.namespace, wanted)?;
+            Ok(Plan::ExternalName(plan))
         }
     }
+}
+
+fn expect_namespace(namespace: &str, wanted: Option<&String>) -> anyhow::Result<()> {
+    ensure!(
+        wanted.is_none_or(|wanted| wanted == namespace),
+        "it leads to an app in the namespace {namespace}"
+    );
+    Ok(())
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) const WAKE_SECONDS: &str = "mojanalytics.xyz/wake-seconds";
 
 /// The annotation of an Ingress, Service or Deployment with what people call the app.
 pub(crate) const TITLE: &str = "unidler/title";
+/// The annotation of a Service with when somebody has wished its app asleep, in RFC 3339.
+pub(crate) const IDLE_WISH: &str = "unidler/idle";
 /// The longest title that is shown, in characters.
 const MAX_TITLE: usize = 80;
 

@@ -127,6 +127,11 @@ impl Observer {
         self.changed.subscribe()
     }
 
+    /// What the idled state looks like.
+    pub(crate) fn settings(&self) -> &ClusterSettings {
+        &self.settings
+    }
+
     pub(crate) fn not_ready(&self) -> Option<String> {
         self.caches.not_ready()
     }

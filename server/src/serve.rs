@@ -23,7 +23,7 @@ use unidler::{
     demo::DemoCluster,
     hub::{self, Hub},
 };
-use unidler_kubernetes::KubernetesCluster;
+use unidler_kubernetes::{Handover, KubernetesCluster, idle::Wishes};
 
 use crate::{
     admin,
@@ -77,15 +77,17 @@ pub async fn run(
         Ok(())
     } else {
         let cluster = KubernetesCluster::connect(cluster.settings()).await?;
+        let cluster = cluster.idling(Handover::Slice);
         let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");
         let watching = tokio::spawn({
             let cluster = cluster.clone();
             async move { cluster.run().await }
         });
+        let wishes = Wishes::new(cluster.clone());
         let hub = hub(Arc::new(cluster), &config);
         let _admin = serve_admin(&config, hub.clone())?;
-        let sweeping = tokio::spawn(sweep(hub.clone()));
+        let sweeping = tokio::spawn(sweep(hub.clone(), wishes));
         serve(
             listener,
             router(state(hub.clone(), site, &config)),
@@ -233,8 +235,9 @@ fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Finishes what a crash left half done: at the start, and then several times a minute.
-async fn sweep(hub: Hub) {
+/// Finishes what a crash left half done, and puts apps to sleep whose owners wish that: at the start, and then several times a
+/// minute.
+async fn sweep(hub: Hub, mut wishes: Wishes) {
     let mut soon = interval(FIRST_SWEEP);
     while hub.not_ready().is_some() {
         soon.tick().await;
@@ -244,6 +247,7 @@ async fn sweep(hub: Hub) {
     loop {
         sweeps.tick().await;
         hub.sweep();
+        wishes.fulfil(&hub).await;
     }
 }
 

@@ -208,6 +208,11 @@ impl Slice {
         history.is_some_and(|history| now.duration_since(history.woken) < time)
     }
 
+    /// When its app was woken last, while it is awake.
+    pub(crate) fn woken(&self) -> Option<Timestamp> {
+        self.history.as_ref().map(|history| history.woken)
+    }
+
     /// Nobody but unidler changes it, so that this is the version of what it means.
     pub(crate) fn version(&self) -> String {
         format!("{}/{}", self.uid, self.resource_version)

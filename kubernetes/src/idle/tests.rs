@@ -81,7 +81,7 @@ fn an_app_of_several_hosts_is_idled_once() {
     ];
     let hosts = hosts.map(|host| Host::parse(host).expect("a host"));
     assert_eq!(
-        told(&Asked::Hosts(hosts.into())),
+        told(&Asked::Hosts(hosts.into(), None)),
         [
             "www.web.example, web.example: Deployment team/web has 0 replicas and gets 2 back when somebody visits it.",
             "api.example: Deployment team/api has 0 replicas and gets 2 back when somebody visits it.",
@@ -107,7 +107,7 @@ fn a_namespace_is_all_that_its_routes_lead_to() {
 #[test]
 fn a_host_of_which_nothing_is_known_is_named() {
     let host = Host::parse("nobody.example").expect("a host");
-    let told = told(&Asked::Hosts(vec![host]));
+    let told = told(&Asked::Hosts(vec![host], None));
     assert_eq!(
         told,
         [

@@ -8,12 +8,13 @@ use std::{
 use k8s_openapi::{
     api::core::v1::{Service as KubeService, ServicePort, ServiceSpec},
     apimachinery::pkg::{apis::meta::v1::ObjectMeta, util::intstr::IntOrString},
+    jiff::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use unidler::app::Version;
 
 use super::{
-    SERVICE_WHEN_UNIDLED, TITLE, annotation, annotation_in,
+    IDLE_WISH, SERVICE_WHEN_UNIDLED, TITLE, annotation, annotation_in,
     keeper::Keeper,
     label,
     labels::Labels,
@@ -97,6 +98,8 @@ pub(crate) struct Service {
     pub(crate) selector: Labels,
     /// What people call the app.
     pub(crate) title: Option<String>,
+    /// When somebody has wished its app asleep.
+    pub(crate) wish: Option<Timestamp>,
     /// Who keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
 }
@@ -164,6 +167,7 @@ impl Service {
             saved: annotation(&metadata, SERVICE_WHEN_UNIDLED),
             selector: spec.selector.unwrap_or_default().into(),
             title: title(annotation(&metadata, TITLE)),
+            wish: annotation(&metadata, IDLE_WISH).and_then(|wish| wish.parse().ok()),
             keeper: Keeper::of(&metadata),
         }
     }

@@ -2,13 +2,14 @@
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
+use anyhow::{Context, ensure};
 use clap::{Args, ValueEnum};
 use futures::StreamExt;
 use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 use unidler_kubernetes::{
     ApiServer, Handover, Operator,
-    idle::{self, Asked, NotPlanned, Target},
+    idle::{self, Asked, NotPlanned, Target, Wished},
 };
 
 use super::{
@@ -37,8 +38,8 @@ pub struct Options {
     #[arg(value_parser = host, required_unless_present = "namespace")]
     pub hosts: Vec<Host>,
 
-    /// Namespace of which to idle all apps that can be idled: whatever its routes lead to there.
-    #[arg(long, short, value_name = "NAMESPACE", conflicts_with = "hosts")]
+    /// Namespace of the hosts' Services; without hosts, idle all of its apps that can be idled: whatever its routes lead to there.
+    #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
     /// How visitors are led to unidler while an app sleeps.
@@ -71,12 +72,25 @@ impl Options {
             }
         };
         let mut tally = Tally::default();
-        let asked = match self.namespace {
-            Some(namespace) => Asked::Namespace(namespace),
-            None => Asked::Hosts(self.hosts),
+        let asked = match &self.namespace {
+            Some(namespace) if self.hosts.is_empty() => Asked::Namespace(namespace.clone()),
+            namespace => Asked::Hosts(self.hosts, namespace.clone()),
         };
-        if self.dry_run {
-            let listing = ApiServer::connect().await?.listing(&settings).await?;
+        let api_server = ApiServer::connect().await?;
+        if handover == Handover::Slice && !api_server.may_divert().await? {
+            let namespace = self.namespace.context(
+                "you may not write EndpointSlices in all namespaces, so unidler has to do it for you: say with --namespace where \
+                 the app is",
+            )?;
+            ensure!(
+                !self.dry_run,
+                "you may not write EndpointSlices, so what unidler would write cannot be shown"
+            );
+            for (app, wished) in api_server.wish(&asked, &namespace, &settings).await? {
+                tally.count_wish(&app, wished);
+            }
+        } else if self.dry_run {
+            let listing = api_server.listing(&settings).await?;
             for (app, plan) in idle::plans(&asked, &listing, &settings, &handover, Timestamp::now())
             {
                 tally.count(&app, plan, |plan| format!("{app}:\n{plan}\n"));
@@ -127,10 +141,31 @@ impl Tally {
         }
     }
 
+    fn count_wish(&mut self, app: &idle::App, wished: anyhow::Result<Wished>) {
+        match wished {
+            Ok(Wished::Asleep) => {
+                self.asleep += 1;
+                print(&format!("Idled {app}, by unidler's server."));
+            }
+            Ok(Wished::Already) => {
+                self.asleep += 1;
+                print(&format!("{app} is idled already."));
+            }
+            Ok(Wished::Pending(why)) => {
+                self.awake += 1;
+                complain(&format!("{app} is not idled: {why}"));
+            }
+            Err(why) => {
+                self.awake += 1;
+                complain(&format!("{app} is not idled: {why:#}"));
+            }
+        }
+    }
+
     /// Whoever names a host wants that app idled; whoever names a namespace, what can be idled there.
     fn exit_code(&self, asked: &Asked) -> ExitCode {
         let is_done = match asked {
-            Asked::Hosts(_) => self.awake == 0,
+            Asked::Hosts(..) => self.awake == 0,
             Asked::Namespace(namespace) => {
                 if self.asleep + self.awake == 0 {
                     complain(&format!(
