@@ -80,6 +80,13 @@ impl Found {
         service.value.points_at == PointsAt::Unidler || self.diverting(service).is_some()
     }
 
+    /// Whether the app sleeps, or slept, by an `ExternalName`.
+    pub(crate) fn is_of_2020(&self) -> bool {
+        let mut services = self.services.iter();
+        services.any(|service| service.value.points_at == PointsAt::Unidler)
+            || self.workloads.iter().any(|workload| workload.value.idled)
+    }
+
     /// The slice of unidler's own that a Service has.
     pub(crate) fn slice(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         let mut slices = self.slices.iter();

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     cache::Cached,
     found::Found,
-    objects::{PointsAt, Route, RouteKind},
+    objects::{Route, RouteKind},
 };
 
 /// How many hosts a finding names.
@@ -21,7 +21,7 @@ const MAX_HOSTS: usize = 3;
 /// What is known of a controller.
 struct Controller {
     /// How `spec.controller` of its `IngressClass`, or `spec.controllerName` of its `GatewayClass`, begins.
-    name: &'static str,
+    names: &'static [&'static str],
     slice: Verdict,
     external_name: Verdict,
 }
@@ -49,7 +49,12 @@ const SLICE_INSTEAD: &str = "wake the app, and idle it again without --handover 
 /// offer them.
 const CONTROLLERS: &[Controller] = &[
     Controller {
-        name: "k8s.io/ingress-nginx",
+        // As Kubernetes, Azure and others name it.
+        names: &[
+            "k8s.io/ingress-nginx",
+            "k8s.io/internal-nginx",
+            "webapprouting.kubernetes.azure.com/nginx",
+        ],
         slice: Works,
         // `backends_with_external_name` in its balancer.lua, seen in its main branch.
         external_name: Perhaps(Advice {
@@ -60,7 +65,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "traefik.io/ingress-controller",
+        names: &["traefik.io/ingress-controller"],
         slice: Works,
         external_name: Perhaps(Advice {
             why: "Traefik refuses Services of type ExternalName unless that is allowed, and answers visitors with 502 for up to two \
@@ -70,7 +75,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "projectcontour.io/",
+        names: &["projectcontour.io/"],
         slice: Perhaps(Advice {
             why: "Contour before 1.29 reads EndpointSlices only with a feature flag (projectcontour/contour pull request 5745).",
             fix: "add useEndpointSlices=true to featureFlags in its configuration, or update it",
@@ -81,7 +86,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "nginx.org/ingress-controller",
+        names: &["nginx.org/ingress-controller"],
         slice: Works,
         external_name: Cannot(Advice {
             why: "F5's NGINX Ingress Controller supports Services of type ExternalName only with NGINX Plus and a resolver.",
@@ -89,7 +94,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "haproxy.org/ingress-controller",
+        names: &["haproxy.org/ingress-controller"],
         slice: Works,
         external_name: Perhaps(Advice {
             why: "HAProxy Technologies' controller resolves an ExternalName once (haproxytech/kubernetes-ingress issue 100).",
@@ -97,7 +102,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "cilium.io/",
+        names: &["cilium.io/"],
         slice: Works,
         external_name: Cannot(Advice {
             why: "Cilium does not support Services of type ExternalName (cilium/cilium issue 24495).",
@@ -105,7 +110,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "ingress.k8s.aws/alb",
+        names: &["ingress.k8s.aws/alb"],
         slice: Cannot(Advice {
             why: "With target type `ip`, the AWS Load Balancer Controller takes only pods of the Service's namespace as targets \
                   (kubernetes-sigs/aws-load-balancer-controller issue 4017). With `instance` it needs Services of type NodePort, \
@@ -119,7 +124,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "azure/application-gateway",
+        names: &["azure/application-gateway"],
         slice: Perhaps(Advice {
             why: "It is not known whether the Application Gateway Ingress Controller takes endpoints that are not pods.",
             fix: "try it with one app; where it fails, let it lead to an ingress controller in the cluster",
@@ -131,7 +136,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: GCE,
+        names: &[GCE],
         slice: Cannot(Advice {
             why: "GKE's ingress sends visitors to pods, by network endpoint groups, and drops endpoints that are none \
                   (kubernetes/ingress-gce pull request 1952).",
@@ -144,7 +149,7 @@ const CONTROLLERS: &[Controller] = &[
         }),
     },
     Controller {
-        name: "networking.gke.io/",
+        names: &["networking.gke.io/"],
         slice: Cannot(Advice {
             why: "GKE's gateways send visitors to pods, by network endpoint groups, and drop endpoints that are none \
                   (kubernetes/ingress-gce pull request 1952).",
@@ -153,7 +158,7 @@ const CONTROLLERS: &[Controller] = &[
         external_name: Works,
     },
     Controller {
-        name: "application-networking.k8s.aws/",
+        names: &["application-networking.k8s.aws/"],
         slice: Cannot(Advice {
             why: "VPC Lattice takes only pods as targets.",
             fix: "attach the apps' routes to the Gateway of a controller in the cluster",
@@ -161,7 +166,7 @@ const CONTROLLERS: &[Controller] = &[
         external_name: Works,
     },
     Controller {
-        name: "istio.io/",
+        names: &["istio.io/"],
         slice: Perhaps(Advice {
             why: "In ambient mode, Istio before 1.24 passes over endpoints that are not pods (istio/istio issue 53653).",
             fix: "update Istio, if it is older",
@@ -190,13 +195,16 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
             .iter()
             .flat_map(|route| classes_of(route, snapshot))
         {
-            let hosts = used.entry((class, is_external_name(app))).or_default();
+            let hosts = used.entry((class, app.is_of_2020())).or_default();
             hosts.extend(app.hosts());
         }
     }
     let finding = |((class, is_external_name), hosts): ((Class, bool), BTreeSet<&str>)| {
         let mut known = CONTROLLERS.iter();
-        let known = known.find(|known| class.controller.starts_with(known.name))?;
+        let known = known.find(|known| {
+            let mut names = known.names.iter();
+            names.any(|name| class.controller.starts_with(name))
+        })?;
         let verdict = if is_external_name {
             &known.external_name
         } else {
@@ -222,13 +230,6 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
         })
     };
     used.into_iter().filter_map(finding).collect()
-}
-
-/// Whether an app sleeps, or slept, by an `ExternalName`.
-fn is_external_name(app: &Found) -> bool {
-    let mut services = app.services.iter();
-    services.any(|service| service.value.points_at == PointsAt::Unidler)
-        || app.workloads.iter().any(|workload| workload.value.idled)
 }
 
 fn listed(hosts: &BTreeSet<&str>) -> String {

@@ -9,11 +9,13 @@ use crate::{
 
 pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
     let workloads = apps.iter().flat_map(Found::parts);
-    let services = apps.iter().flat_map(|app| &app.services);
     let workloads = workloads.filter_map(|workload| {
         let keeper = workload.value.keeper.as_deref();
         owner(workload, keeper, "/spec/replicas")
     });
+    // Only that form of idling changes the Service.
+    let services = apps.iter().filter(|app| app.is_of_2020());
+    let services = services.flat_map(|app| &app.services);
     let services = services.filter_map(|service| {
         let keeper = service.value.keeper.as_deref();
         owner(service, keeper, "/spec")
@@ -26,8 +28,8 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
     let (tool, whose, mend) = match keeper? {
         Keeper::ArgoCd(application) => {
             let mend = format!(
-                "add {{kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application {application} (with \
-                 the group apps for a Deployment), and RespectIgnoreDifferences=true to its syncOptions"
+                "add {{group: '*', kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application \
+                 {application}, and RespectIgnoreDifferences=true to its syncOptions"
             );
             ("Argo CD", application, mend)
         }
@@ -37,6 +39,13 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
                 "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
             );
             ("Flux", kustomization, mend)
+        }
+        Keeper::FluxHelm(release) => {
+            let mend = format!(
+                "if HelmRelease {release} has driftDetection, add {{paths: [{pointer}], target: {{kind: {kind}, name: {name}}}}} to \
+                 spec.driftDetection.ignore"
+            );
+            ("Flux", release, mend)
         }
     };
     Some(Finding {

@@ -389,6 +389,34 @@ fn each_fault_is_told_once_with_what_mends_it() {
         ),
         (
             |cluster| {
+                let metadata = &mut cluster.deployments[0]["metadata"];
+                metadata["labels"]["app.kubernetes.io/instance"] = json!("tools");
+                metadata["managedFields"] = json!([{ "manager": "argocd-controller" }]);
+            },
+            Warning,
+            "gitops-owner",
+            "of Application tools",
+        ),
+        (
+            |cluster| {
+                cluster.deployments[0]["metadata"]["labels"]["helm.toolkit.fluxcd.io/name"] =
+                    json!("tools");
+            },
+            Warning,
+            "gitops-owner",
+            "spec.driftDetection.ignore",
+        ),
+        (
+            |cluster| {
+                cluster.class["spec"]["controller"] =
+                    json!("webapprouting.kubernetes.azure.com/nginx");
+            },
+            Warning,
+            "ingress-controller",
+            "--forward always",
+        ),
+        (
+            |cluster| {
                 cluster.unseen = vec![Unseen {
                     what: "IngressClasses",
                     error: "forbidden".into(),

@@ -12,13 +12,22 @@ pub(crate) enum Keeper {
     ArgoCd(String),
     /// The name of a Kustomization.
     Flux(String),
+    /// The name of a `HelmRelease` of Flux, which undoes changes if it looks for them.
+    FluxHelm(String),
 }
+
+/// What Argo CD calls itself in `managedFields`.
+const ARGO_CD: [&str; 2] = ["argocd-controller", "argocd-application-controller"];
 
 impl Keeper {
     /// Boxed, since most objects have none.
     pub(super) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
         let argo = annotation(metadata, "argocd.argoproj.io/tracking-id")
-            .or_else(|| label(metadata, "argocd.argoproj.io/instance"));
+            .or_else(|| label(metadata, "argocd.argoproj.io/instance"))
+            // Its default label is everybody's, so it counts only where Argo CD has written.
+            .or_else(|| {
+                label(metadata, "app.kubernetes.io/instance").filter(|_| is_argo_cds(metadata))
+            });
         // A tracking id is `<application>:<group>/<kind>:<namespace>/<name>`.
         let argo = argo.and_then(|id| id.split(':').next().map(ToOwned::to_owned));
         let is_kept = || {
@@ -26,8 +35,18 @@ impl Keeper {
                 != Some("disabled")
         };
         let flux = || label(metadata, "kustomize.toolkit.fluxcd.io/name").filter(|_| is_kept());
+        let helm = || label(metadata, "helm.toolkit.fluxcd.io/name");
         argo.map(Self::ArgoCd)
             .or_else(|| flux().map(Self::Flux))
+            .or_else(|| helm().map(Self::FluxHelm))
             .map(Box::new)
     }
+}
+
+fn is_argo_cds(metadata: &ObjectMeta) -> bool {
+    let mut entries = metadata.managed_fields.iter().flatten();
+    entries.any(|entry| {
+        let manager = entry.manager.as_deref();
+        manager.is_some_and(|manager| ARGO_CD.contains(&manager))
+    })
 }
