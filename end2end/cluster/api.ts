@@ -70,7 +70,12 @@ export class Api {
         await this.json("PATCH", pathOf(kind, namespace, name), change, "application/merge-patch+json");
     }
 
-    /** The same, admitted or refused as ever, but nothing changes. Gives what the object would be. */
+    /** Changes the status of an object that has one of its own. */
+    async patchStatus(kind: Kind, namespace: string, name: string, status: object): Promise<void> {
+        await this.json("PATCH", `${pathOf(kind, namespace, name)}/status`, { status }, "application/merge-patch+json");
+    }
+
+    /** As `patch`, admitted or refused as ever, but nothing changes. Gives what the object would be. */
     async tryPatch<K extends Kind>(kind: K, namespace: string, name: string, change: object): Promise<Kinds[K]> {
         return await this.json("PATCH", `${pathOf(kind, namespace, name)}?dryRun=All`, change, "application/merge-patch+json");
     }
@@ -86,7 +91,7 @@ export class Api {
     }
 
     /** Scales a workload by its `/scale`, admitted or refused as ever, but nothing changes. */
-    async tryScale(kind: "Deployment" | "StatefulSet", namespace: string, name: string, replicas: number, how: "merge" | "apply"): Promise<void> {
+    async tryScale(kind: "Deployment" | "StatefulSet" | "Sandbox", namespace: string, name: string, replicas: number, how: "merge" | "apply"): Promise<void> {
         const scale = { apiVersion: "autoscaling/v1", kind: "Scale", metadata: { namespace, name }, spec: { replicas } };
         const options = `dryRun=All&fieldManager=unidler${how === "apply" ? "&force=true" : ""}`;
         await this.json("PATCH", `${pathOf(kind, namespace, name)}/scale?${options}`, scale, how === "apply" ? "application/apply-patch+yaml" : "application/merge-patch+json");

@@ -107,6 +107,12 @@ export interface Event extends KubeObject {
     regarding: { kind: string; name: string; uid?: string };
 }
 
+/** A custom resource with a `/scale`. */
+export interface CustomWorkload extends KubeObject {
+    spec: { replicas: number; [field: string]: unknown };
+    status?: { replicas?: number; readyReplicas?: number; availableReplicas?: number; [field: string]: unknown };
+}
+
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
@@ -132,6 +138,8 @@ export interface Kinds {
     Pod: Pod;
     PodDisruptionBudget: KubeObject;
     ResourceQuota: ResourceQuota;
+    Rollout: CustomWorkload;
+    Sandbox: CustomWorkload;
     Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;
@@ -168,6 +176,8 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     PersistentVolumeClaim: { group: "/api/v1", plural: "persistentvolumeclaims", isNamespaced: true },
     Pod: { group: "/api/v1", plural: "pods", isNamespaced: true },
     PodDisruptionBudget: { group: "/apis/policy/v1", plural: "poddisruptionbudgets", isNamespaced: true },
+    Rollout: { group: "/apis/argoproj.io/v1alpha1", plural: "rollouts", isNamespaced: true },
+    Sandbox: { group: "/apis/sandboxes.test/v1", plural: "sandboxes", isNamespaced: true },
     ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },
     Secret: { group: "/api/v1", plural: "secrets", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },

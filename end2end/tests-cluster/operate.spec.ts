@@ -377,6 +377,7 @@ async function limitedOperator(api: Api, { namespace }: App, kubeconfig: string)
                 { apiGroups: ["apps"], resources: ["deployments", "statefulsets"], verbs: ["list", "watch"] },
                 { apiGroups: ["discovery.k8s.io"], resources: ["endpointslices"], verbs: ["list", "watch"] },
                 { apiGroups: [""], resources: ["services"], verbs: ["list", "watch", "patch"] },
+                { apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: ["list"] },
             ],
         },
         {

@@ -18,6 +18,7 @@
 //! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions.
 
 mod api_server;
+mod autoscalers;
 mod cache;
 mod caches;
 mod client;
@@ -52,6 +53,7 @@ mod writer;
 
 pub use self::{
     api_server::ApiServer,
+    autoscalers::Autoscalers,
     cluster::KubernetesCluster,
     diversion::Handover,
     listing::Listing,

@@ -9,6 +9,7 @@ use kube::{ResourceExt, api::ListParams};
 
 use crate::{
     api_server::ApiServer,
+    autoscalers::Autoscalers,
     diversion::slice::SERVICE_NAME,
     listing::Listing,
     objects::gateway_api::GatewayClass,
@@ -25,7 +26,7 @@ pub struct Snapshot {
     pub(crate) listing: Listing,
     pub(crate) classes: Vec<IngressClass>,
     pub(crate) gateway_classes: Vec<GatewayClass>,
-    pub(crate) autoscalers: Vec<HorizontalPodAutoscaler>,
+    pub(crate) autoscalers: Autoscalers,
     /// Those [rights](crate::rights::rights) that the unidler does not have.
     pub(crate) missing_rights: Vec<Right>,
     /// How many endpoints of unidler's own Service are ready, if that was seen.
@@ -95,7 +96,7 @@ impl Snapshot {
             listing,
             classes,
             gateway_classes,
-            autoscalers,
+            autoscalers: Autoscalers::of(autoscalers),
             missing_rights,
             own_endpoints,
             unseen,

@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::{snapshot::Unseen, *};
 use crate::{
+    autoscalers::Autoscalers,
     caches::{Caches, Listed},
     listing::Listing,
     rights::{Right, rights},
@@ -111,7 +112,7 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
         classes: objects(vec![class]),
         gateway_classes: objects(gateway_classes),
         own_endpoints,
-        autoscalers: objects(autoscalers),
+        autoscalers: Autoscalers::of(objects(autoscalers)),
         missing_rights,
         unseen,
     }

@@ -6,6 +6,7 @@ use anyhow::{anyhow, bail, ensure};
 use unidler::{host::Host, hub::Cause, progress::Reason};
 
 use crate::{
+    autoscalers::Autoscalers,
     cache::Cached,
     caches::Caches,
     lookup::{Defect, NotFound, keys_of},
@@ -59,6 +60,38 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
             anyhow!("{service} has no selector: nobody would find its pods again. {instead}")
         }
     })
+}
+
+/// Whether a workload stays at 0 replicas until somebody wakes it, and then gets back what it had.
+pub(crate) fn expect_scalable(
+    workload: &Cached<Workload>,
+    autoscalers: &Autoscalers,
+) -> anyhow::Result<()> {
+    let Cached { namespace, .. } = workload;
+    ensure!(
+        !workload.value.is_uncounted,
+        "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
+    );
+    if let Some(controller) = &workload.value.controller {
+        bail!(
+            "{workload} is made by {controller}, which would scale it up again at once: scale that down instead. If it has a scale              subresource of its own, unidler does so when --scalable names its kind, here and for the server"
+        );
+    }
+    let Some(autoscaler) = autoscalers
+        .iter()
+        .find(|each| each.owns_zero() && each.scales(workload))
+    else {
+        return Ok(());
+    };
+    match &autoscaler.keda {
+        Some(keda) => bail!(
+            "KEDA scales {workload} to and from 0 by itself (ScaledObject {namespace}/{keda}): leave that to it, or pause it with              `kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused=true`"
+        ),
+        None => bail!(
+            "{autoscaler} scales {workload} to and from 0 by itself: leave that to it, or let it keep one replica with              `kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'`",
+            autoscaler.name
+        ),
+    }
 }
 
 /// Whether visitors who come through a route ask for a port that the Service has while the app is idled.

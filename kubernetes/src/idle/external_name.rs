@@ -12,8 +12,9 @@ use unidler::{
     hub::{Cause, NotIdled},
 };
 
-use super::checks::{NotPlanned, expect_pods, expect_route, kept, no_app, undone};
+use super::checks::{NotPlanned, expect_pods, expect_route, expect_scalable, kept, no_app, undone};
 use crate::{
+    autoscalers::Autoscalers,
     caches::Caches,
     objects::{PointsAt, ServiceWhenUnidled},
     patch::{self, spec_of},
@@ -107,6 +108,7 @@ impl fmt::Display for ExternalNamePlan {
 pub(super) fn decide(
     host: &Host,
     caches: &Caches,
+    autoscalers: &Autoscalers,
     settings: &ClusterSettings,
     target: &Target,
     now: Timestamp,
@@ -162,6 +164,7 @@ pub(super) fn decide(
         );
         return Err(why.into());
     }
+    expect_scalable(deployment, autoscalers)?;
 
     Ok(ExternalNamePlan {
         app: found.id.clone(),

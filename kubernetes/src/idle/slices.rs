@@ -8,8 +8,9 @@ use kube::api::Patch;
 use serde_json::json;
 use unidler::hub::NotIdled;
 
-use super::checks::{NotPlanned, undone};
+use super::checks::{NotPlanned, expect_scalable, undone};
 use crate::{
+    autoscalers::Autoscalers,
     cache::Cached,
     caches::Caches,
     diversion::slice::{self, Record},
@@ -35,6 +36,7 @@ pub struct SlicePlan {
 pub(super) fn decide(
     (namespace, names): &(String, BTreeSet<String>),
     caches: &Caches,
+    autoscalers: &Autoscalers,
     settings: &ClusterSettings,
     now: Timestamp,
 ) -> Result<SlicePlan, NotPlanned> {
@@ -87,6 +89,7 @@ pub(super) fn decide(
             );
             return Err(why.into());
         }
+        expect_scalable(workload, autoscalers)?;
     }
     let slices = slices(&found, &awake, caches, settings, now)?;
     let idled = found.to_idle().into_iter();
@@ -149,12 +152,6 @@ fn slices(
             "there are no replicas behind {service}: nothing to put to sleep. If somebody has switched the app off, a visitor \
              would switch it on"
         );
-        for workload in &behind {
-            ensure!(
-                !workload.value.is_uncounted,
-                "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
-            );
-        }
         let record = Record::new(found.to_record(service), now, "cli");
         ensure!(
             record.fits(),

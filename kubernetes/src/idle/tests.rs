@@ -9,6 +9,11 @@ fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
 
 /// A namespace with two apps, of which one has two hosts, one with a Service that cannot be idled, and unidler.
 fn caches() -> Caches {
+    caches_of(|_| {})
+}
+
+/// The same with a change.
+fn caches_of(change: impl FnOnce(&mut Listed)) -> Caches {
     let service = |namespace: &str, name: &str, kind: &str, ip: &str| {
         object(json!({
             "metadata": { "name": name, "namespace": namespace },
@@ -32,38 +37,41 @@ fn caches() -> Caches {
             json!({ "metadata": { "name": "all", "namespace": namespace }, "spec": { "rules": rules } }),
         )
     };
-    Caches::of(
-        Listed {
-            ingresses: vec![
-                ingress(
-                    "team",
-                    &[
-                        rule("web.example", "web"),
-                        rule("api.example", "api"),
-                        rule("www.web.example", "web"),
-                        rule("*.node.example", "node"),
-                    ],
-                ),
-                ingress("elsewhere", &[rule("else.example", "web")]),
-            ],
-            deployments: ["web", "api", "node"].map(deployment).into(),
-            services: vec![
-                service("team", "web", "ClusterIP", "10.0.0.1"),
-                service("team", "api", "ClusterIP", "10.0.0.2"),
-                service("team", "node", "NodePort", "10.0.0.3"),
-                service("unidler", "unidler", "ClusterIP", "10.0.0.9"),
-            ],
-            ..Listed::default()
-        },
-        &ClusterSettings::of_tests(),
-    )
+    let mut listed = Listed {
+        ingresses: vec![
+            ingress(
+                "team",
+                &[
+                    rule("web.example", "web"),
+                    rule("api.example", "api"),
+                    rule("www.web.example", "web"),
+                    rule("*.node.example", "node"),
+                ],
+            ),
+            ingress("elsewhere", &[rule("else.example", "web")]),
+        ],
+        deployments: ["web", "api", "node"].map(deployment).into(),
+        services: vec![
+            service("team", "web", "ClusterIP", "10.0.0.1"),
+            service("team", "api", "ClusterIP", "10.0.0.2"),
+            service("team", "node", "NodePort", "10.0.0.3"),
+            service("unidler", "unidler", "ClusterIP", "10.0.0.9"),
+        ],
+        ..Listed::default()
+    };
+    change(&mut listed);
+    Caches::of(listed, &ClusterSettings::of_tests())
 }
 
 /// Each app, with what is planned or why nothing is.
 fn told(asked: &Asked) -> Vec<String> {
+    told_of(asked, &caches(), &Autoscalers::default())
+}
+
+fn told_of(asked: &Asked, caches: &Caches, autoscalers: &Autoscalers) -> Vec<String> {
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let (caches, settings) = (caches(), ClusterSettings::of_tests());
-    let planned = planned(asked, &caches, &settings, &Handover::Slice, now);
+    let (settings, handover) = (ClusterSettings::of_tests(), Handover::Slice);
+    let planned = planned(asked, caches, autoscalers, &settings, &handover, now);
     let told = planned.into_iter().map(|(app, plan)| match plan {
         Ok(plan) => format!("{app}: {}", plan.done()),
         Err(why) => format!("{app}: {why}"),
@@ -113,5 +121,132 @@ fn a_host_of_which_nothing_is_known_is_named() {
         [
             "nobody.example: no Ingress leads nobody.example to a Service, and no HTTPRoute: `kubectl get ingress -A` shows which hosts there are"
         ]
+    );
+}
+
+/// The words in which `api.example` is refused, or what would be done.
+fn told_of_api(caches: &Caches, autoscalers: &Autoscalers) -> String {
+    let asked = Asked::Hosts(vec![Host::parse("api.example").expect("a host")], None);
+    told_of(&asked, caches, autoscalers).remove(0)
+}
+
+#[test]
+fn what_another_scales_to_and_from_zero_is_left_to_it() {
+    let autoscaler = |min: Option<u32>, labels: Value, target: &str| {
+        let spec = json!({ "minReplicas": min, "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": target } });
+        let metadata = json!({ "name": "hpa", "namespace": "team", "labels": labels });
+        Autoscalers::of(vec![object(json!({ "metadata": metadata, "spec": spec }))])
+    };
+    let told = |autoscalers| told_of_api(&caches(), &autoscalers);
+    let keda = json!({ "scaledobject.keda.sh/name": "so" });
+    for (autoscalers, way_out) in [
+        (
+            autoscaler(Some(0), json!({}), "api"),
+            "kubectl -n team patch hpa hpa",
+        ),
+        (
+            autoscaler(Some(1), keda, "api"),
+            "kubectl -n team annotate scaledobject so",
+        ),
+    ] {
+        let told = told(autoscalers);
+        assert!(
+            told.contains("to and from 0 by itself") && told.contains(way_out),
+            "{told}"
+        );
+    }
+    for autoscalers in [
+        autoscaler(Some(0), json!({}), "another"),
+        autoscaler(Some(1), json!({}), "api"),
+        autoscaler(None, json!({}), "api"),
+    ] {
+        let told = told(autoscalers);
+        assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
+    }
+}
+
+#[test]
+fn what_an_operator_has_made_is_left_to_the_operator() {
+    let caches = caches_of(|listed| {
+        let owner = json!({ "apiVersion": "example.com/v1", "kind": "Site", "name": "api", "uid": "s", "controller": true });
+        listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
+    });
+    let told = told_of_api(&caches, &Autoscalers::default());
+    assert!(
+        told.contains("Deployment team/api is made by Site api") && told.contains("--scalable"),
+        "{told}"
+    );
+}
+
+/// A custom workload of the namespace.
+fn custom(listed: &mut Listed, scalable: &str, json: Value) {
+    let object = object(json);
+    let scalable = scalable.parse().expect("a kind");
+    listed.custom.push((scalable, vec![object]));
+}
+
+#[test]
+fn what_has_made_a_workload_is_scaled_in_its_place() {
+    let site = |spec: Value| {
+        let metadata = json!({ "name": "api", "namespace": "team", "uid": "s" });
+        json!({ "apiVersion": "example.com/v1", "kind": "Site", "metadata": metadata, "spec": spec })
+    };
+    let caches = |spec| {
+        caches_of(|listed| {
+            let owner = json!({ "apiVersion": "example.com/v1", "kind": "Site", "name": "api", "uid": "s", "controller": true });
+            listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
+            custom(listed, "sites.v1.example.com", site(spec));
+        })
+    };
+    let told = told_of_api(&caches(json!({ "replicas": 3 })), &Autoscalers::default());
+    assert_eq!(
+        told,
+        "api.example: Site.example.com team/api has 0 replicas and gets 3 back when somebody visits it."
+    );
+    let told = told_of_api(&caches(json!({})), &Autoscalers::default());
+    assert!(told.contains("set its spec.replicas"), "{told}");
+}
+
+/// Argo Rollouts leaves it at 0, and it would start the app twice.
+#[test]
+fn the_deployment_that_a_rollout_takes_its_pods_from_stays_at_zero() {
+    let caches = caches_of(|listed| {
+        let api = listed.deployments[1].spec.as_mut().expect("a spec");
+        api.replicas = Some(0);
+        let reference = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "api" });
+        let rollout = json!({
+            "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout",
+            "metadata": { "name": "rolled", "namespace": "team", "uid": "r" },
+            "spec": { "replicas": 3, "workloadRef": reference },
+        });
+        custom(listed, "rollouts.v1alpha1.argoproj.io", rollout);
+    });
+    let told = told_of_api(&caches, &Autoscalers::default());
+    assert_eq!(
+        told,
+        "api.example: Rollout team/rolled has 0 replicas and gets 3 back when somebody visits it."
+    );
+    let asked = Asked::Hosts(vec![Host::parse("api.example").expect("a host")], None);
+    let (settings, handover) = (ClusterSettings::of_tests(), Handover::Slice);
+    let now = Timestamp::UNIX_EPOCH;
+    let planned = planned(
+        &asked,
+        &caches,
+        &Autoscalers::default(),
+        &settings,
+        &handover,
+        now,
+    );
+    let plan = planned[0].1.as_ref().expect("a plan").to_string();
+    assert!(
+        plan.contains("Rollout team/rolled, merged into /scale"),
+        "{plan}"
+    );
+    assert!(plan.contains("these 2 writes"), "{plan}");
+    let record = plan.split("unidler/record").nth(1).expect("a record");
+    assert!(
+        record.contains(r#"\"kind\":\"Rollout\""#)
+            && !record.contains(r#"\"kind\":\"Deployment\""#),
+        "{plan}"
     );
 }

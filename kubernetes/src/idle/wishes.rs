@@ -27,6 +27,7 @@ use unidler::{app::AppId, host::Host, hub::Hub};
 use super::{App, Asked, NotPlanned, Services, of_namespace, slices};
 use crate::{
     api_server::ApiServer,
+    autoscalers::Autoscalers,
     caches::{Caches, Listed, ours},
     cluster::KubernetesCluster,
     diversion::slice::Slice,
@@ -122,7 +123,9 @@ impl Wishes {
                 return (app, Err(NotPlanned::Already));
             };
             let services = (namespace.clone(), names.clone());
-            let plan = slices::decide(&services, caches, observer.settings(), now);
+            // The server may not look at autoscalers.
+            let autoscalers = Autoscalers::default();
+            let plan = slices::decide(&services, caches, &autoscalers, observer.settings(), now);
             (app, plan.map(|plan| plan.found.id))
         });
         planned.collect()

@@ -90,15 +90,18 @@ impl Options {
                 tally.count_wish(&app, wished);
             }
         } else if self.dry_run {
+            let autoscalers = api_server.autoscalers().await?;
             let listing = api_server.listing(&settings).await?;
-            for (app, plan) in idle::plans(&asked, &listing, &settings, &handover, Timestamp::now())
-            {
+            let now = Timestamp::now();
+            let plans = idle::plans(&asked, &listing, &autoscalers, &settings, &handover, now);
+            for (app, plan) in plans {
                 tally.count(&app, plan, |plan| format!("{app}:\n{plan}\n"));
             }
         } else {
+            let autoscalers = api_server.autoscalers().await?;
             let operator = Operator::start(settings, Some(handover.clone()), DEADLINE).await?;
             {
-                let mut outcomes = pin!(operator.idle(&asked, &handover));
+                let mut outcomes = pin!(operator.idle(&asked, &autoscalers, &handover));
                 while let Some((app, outcome)) = outcomes.next().await {
                     tally.count(&app, outcome, |plan| {
                         format!("Idled {app}: {}", plan.done())

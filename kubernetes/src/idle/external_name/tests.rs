@@ -73,6 +73,7 @@ fn plan_of(apps: &[App]) -> Result<ExternalNamePlan, NotPlanned> {
     decide(
         &Host::parse(HOST).expect("a host"),
         &caches,
+        &Autoscalers::default(),
         &ClusterSettings::of_tests(),
         &target,
         now,
