@@ -25,7 +25,9 @@ done
 
 if [ "${1:-}" = field ]; then
     build kube-proxy k8s.io/kubernetes/cmd/kube-proxy "$version"
-    # A module of its own: its dependencies are not those of Kubernetes.
+    # Modules of their own: their dependencies are not those of Kubernetes.
     cd ../field
     build traefik github.com/traefik/traefik/v3/cmd/traefik
+    cd rollouts
+    build rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
 fi

@@ -1,4 +1,4 @@
-/** Awake apps: Deployments and StatefulSets, behind an Ingress or an HTTPRoute. */
+/** Awake apps: Deployments, StatefulSets and Rollouts, behind an Ingress or an HTTPRoute. */
 import { randomBytes } from "node:crypto";
 
 import { type Api } from "../cluster/api";
@@ -7,7 +7,9 @@ import { type KubeObject } from "../cluster/objects";
 import { DRAIN, POD_PORT, isReady } from "./pods";
 import { GATEWAY_NAMESPACE } from "./setup";
 
-export type Workload = "Deployment" | "StatefulSet";
+export type Workload = "Deployment" | "StatefulSet" | "Rollout";
+/** How a Rollout gives new pods to visitors, or that it takes its pods from a Deployment. */
+export type Strategy = "canary" | "blueGreen" | "workloadRef";
 export type Route = "Ingress" | "HTTPRoute";
 
 export interface FieldApp extends App {
@@ -18,6 +20,8 @@ export interface FieldApp extends App {
 export interface Wishes {
     workload?: Workload;
     route?: Route;
+    /** Of a Rollout. */
+    strategy?: Strategy;
     replicas?: number;
     /** From the start of a pod to its readiness. */
     startSeconds?: number;
@@ -26,12 +30,14 @@ export interface Wishes {
 }
 
 /** Creates an app, without waiting for its pods. Its Service has port 80, named `http`. */
-export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", replicas = 2, startSeconds = 2, drainSeconds = 3 }: Wishes = {}): Promise<FieldApp> {
+export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", strategy = "canary", replicas = 2, startSeconds = 2, drainSeconds = 3 }: Wishes = {}): Promise<FieldApp> {
     const id = randomBytes(3).toString("hex");
     const host = `www-${id}.localhost`;
     const app: FieldApp = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { host }, workload, route };
     await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
-    for (const object of [serviceOf(app), workloadOf(app, replicas, startSeconds, drainSeconds), routeOf(app)]) await api.apply(object);
+    const plain = workloadOf(app, replicas, startSeconds, drainSeconds);
+    const workloads = workload === "Rollout" ? rolloutOf(plain, strategy) : [plain];
+    for (const object of [serviceOf(app), ...workloads, routeOf(app)]) await api.apply(object);
     return app;
 }
 
@@ -74,7 +80,7 @@ function serviceOf({ name, namespace, key }: FieldApp): KubeObject {
     } as KubeObject;
 }
 
-function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: number, startSeconds: number, drainSeconds: number): KubeObject {
+function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: number, startSeconds: number, drainSeconds: number): KubeObject & { spec: object } {
     const stage = (name: string, seconds: number) => ({
         [`${name}.stage.kwok.x-k8s.io/delay`]: `${seconds}s`,
         [`${name}.stage.kwok.x-k8s.io/jitter-delay`]: `${seconds}s`,
@@ -90,7 +96,7 @@ function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: numb
     const containers = [{ name: "app", image: IMAGE, ports: [{ name: "http", containerPort: POD_PORT }] }];
     return {
         apiVersion: "apps/v1",
-        kind: workload,
+        kind: workload === "Rollout" ? "Deployment" : workload,
         metadata: { name, namespace, labels: key },
         spec: {
             replicas,
@@ -98,7 +104,20 @@ function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: numb
             template: { metadata: { labels: { app: name }, annotations }, spec: { terminationGracePeriodSeconds, containers } },
             ...(workload === "StatefulSet" && { serviceName: name }),
         },
-    } as KubeObject;
+    } as KubeObject & { spec: object };
+}
+
+/** A Rollout in the place of a Deployment; or one that takes the Deployment's pods over, and leaves it without replicas. */
+function rolloutOf(deployment: KubeObject & { spec: object }, strategy: Strategy): KubeObject[] {
+    const { name } = deployment.metadata;
+    const rollout = (spec: object) => ({ ...deployment, apiVersion: "argoproj.io/v1alpha1", kind: "Rollout", spec }) as KubeObject;
+    if (strategy === "workloadRef") {
+        const { replicas, selector } = deployment.spec as { replicas: number; selector: object };
+        const workloadRef = { apiVersion: "apps/v1", kind: "Deployment", name, scaleDown: "onsuccess" };
+        return [deployment, rollout({ replicas, selector, workloadRef, strategy: { canary: {} } })];
+    }
+    const how = strategy === "canary" ? { canary: {} } : { blueGreen: { activeService: name, autoPromotionEnabled: true } };
+    return [rollout({ ...deployment.spec, strategy: how })];
 }
 
 function routeOf({ name, namespace, host, key, route }: FieldApp): KubeObject {

@@ -255,10 +255,10 @@ impl Workload {
 
     /// A label that a selector asks for and its pods do not have; `None` if they are selected.
     pub(crate) fn lacks<'a>(&self, selector: &'a Labels) -> Option<(&'a str, &'a str)> {
-        let mut lacking = selector
-            .iter()
-            .filter(|(name, value)| self.pod_labels.get(name) != Some(value));
-        lacking.next()
+        let is_lacking = |(name, value): &(&str, &str)| {
+            self.kind.generation_label != Some(name) && self.pod_labels.get(name) != Some(value)
+        };
+        selector.iter().find(is_lacking)
     }
 
     /// Whether a workload of a name is one of this kind.

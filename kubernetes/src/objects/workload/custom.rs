@@ -179,6 +179,19 @@ mod tests {
         assert_eq!((web.replicas, web.ready, web.generation), (3, Some(2), 3));
         assert_eq!((&*web.selector, &*web.kind.name), ("app=web", "Rollout"));
         assert_eq!(web.pod_labels.get("tier"), Some("front"));
+        let lacks = |selector: &[(&str, &str)]| {
+            let labels = selector
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+            let selector = Labels::from(labels.collect::<BTreeMap<_, _>>());
+            web.lacks(&selector).is_some()
+        };
+        let hash = ("rollouts-pod-template-hash", "abc");
+        assert!(
+            !lacks(&[("app", "web"), hash]),
+            "its controller adds that to Services"
+        );
+        assert!(lacks(&[("app", "api"), hash]));
         let stale = rollout(json!({ "status": { "observedGeneration": "2", "readyReplicas": 2 } }));
         assert_eq!(stale.ready, Some(0), "that was before");
         let unset = rollout(json!({ "status": {} }));

@@ -22,6 +22,8 @@ pub(crate) struct WorkloadKind {
     pub(crate) takes_apply: bool,
     /// How many replicas it has where `spec.replicas` is not there, if that is known.
     pub(crate) default_replicas: Option<u32>,
+    /// A label that its controller puts on its pods, and into the selectors of Services that lead to some of them.
+    pub(crate) generation_label: Option<&'static str>,
 }
 
 /// What the controller of a workload's pods is, as their `ownerReferences` have it.
@@ -65,6 +67,7 @@ impl WorkloadKind {
             takes_apply: true,
             // https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#replicas
             default_replicas: Some(1),
+            generation_label: None,
         })
     }
 
@@ -163,6 +166,8 @@ impl Scalable {
             takes_apply: false,
             // https://argo-rollouts.readthedocs.io/en/stable/features/specification/
             default_replicas: is_rollouts.then_some(1),
+            // https://argo-rollouts.readthedocs.io/en/stable/features/bluegreen/
+            generation_label: is_rollouts.then_some("rollouts-pod-template-hash"),
         }
     }
 }
