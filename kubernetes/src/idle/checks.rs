@@ -62,16 +62,21 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
     })
 }
 
-/// Whether a workload stays at 0 replicas until somebody wakes it, and then gets back what it had.
+/// Whether a workload can get back what it had.
+pub(crate) fn expect_counted(workload: &Cached<Workload>) -> anyhow::Result<()> {
+    ensure!(
+        !workload.value.is_uncounted,
+        "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
+    );
+    Ok(())
+}
+
+/// Whether a workload stays at 0 replicas until somebody wakes it.
 pub(crate) fn expect_scalable(
     workload: &Cached<Workload>,
     autoscalers: &Autoscalers,
 ) -> anyhow::Result<()> {
     let Cached { namespace, .. } = workload;
-    ensure!(
-        !workload.value.is_uncounted,
-        "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
-    );
     if let Some(controller) = &workload.value.controller {
         bail!(
             "{workload} is made by {controller}, which would scale it up again at once: scale that down instead. If it has a scale              subresource of its own, unidler does so when --scalable names its kind, here and for the server"

@@ -8,7 +8,7 @@ use kube::api::Patch;
 use serde_json::json;
 use unidler::hub::NotIdled;
 
-use super::checks::{NotPlanned, expect_scalable, undone};
+use super::checks::{NotPlanned, expect_counted, expect_scalable, undone};
 use crate::{
     autoscalers::Autoscalers,
     cache::Cached,
@@ -72,6 +72,7 @@ pub(super) fn decide(
         return Err(why.into());
     }
     for workload in &found.workloads {
+        expect_counted(workload)?;
         if let Some(holder) = found
             .holder(workload)
             .filter(|_| workload.value.replicas > 0)
