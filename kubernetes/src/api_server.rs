@@ -71,12 +71,9 @@ impl ApiServer {
         for scalable in settings.scalables() {
             let source = Source::custom(&self.client, scalable.api_resource());
             let objects = self.list_of(&source, &everything).await;
+            let objects = objects.with_context(|| cannot(&scalable.plural()))?;
             custom.push((scalable, objects));
         }
-        let custom = custom.into_iter().map(|(scalable, objects)| {
-            let objects = objects.with_context(|| cannot(&scalable.plural()))?;
-            anyhow::Ok((scalable, objects))
-        });
         let listed = Listed {
             ingresses: self
                 .list(&everything)
@@ -102,7 +99,7 @@ impl ApiServer {
                 .list(&everything)
                 .await
                 .with_context(|| cannot("StatefulSets"))?,
-            custom: custom.collect::<Result<_, _>>()?,
+            custom,
             services: self
                 .list(&everything)
                 .await
@@ -121,21 +118,24 @@ impl ApiServer {
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
         let source = Source::optional(&self.client);
-        self.list_of(&source, &ListParams::default()).await
+        let listed = self.list_of(&source, &ListParams::default()).await?;
+        Ok(listed.unwrap_or_default())
     }
 
     pub(crate) async fn list<K>(&self, params: &ListParams) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
     {
-        self.list_of(&Source::new(&self.client), params).await
+        let listed = self.list_of(&Source::new(&self.client), params).await?;
+        Ok(listed.unwrap_or_default())
     }
 
+    /// All objects of a kind; `None` if the cluster does without it.
     async fn list_of<K>(
         &self,
         source: &Source<K>,
         params: &ListParams,
-    ) -> Result<Vec<K>, kube::Error>
+    ) -> Result<Option<Vec<K>>, kube::Error>
     where
         K: DeserializeOwned + Clone + Debug,
     {
@@ -147,14 +147,14 @@ impl ApiServer {
                     if source.may_be_absent
                         && is_absent(&self.client, &source.kind, &error).await =>
                 {
-                    return Ok(Vec::new());
+                    return Ok(None);
                 }
                 page => page?,
             };
             objects.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params.continue_token = Some(token),
-                None => return Ok(objects),
+                None => return Ok(Some(objects)),
             }
         }
     }

@@ -60,6 +60,8 @@ pub(crate) struct CustomKind {
     scalable: Scalable,
     /// What people call them.
     name: String,
+    /// Whether the API server had none such when it was asked for a list.
+    is_absent: bool,
     workloads: Cache<Workload>,
 }
 
@@ -67,6 +69,7 @@ impl CustomKind {
     fn new(scalable: Scalable, workloads: Cache<Workload>) -> Self {
         Self {
             name: scalable.plural(),
+            is_absent: false,
             scalable,
             workloads,
         }
@@ -92,7 +95,8 @@ pub(crate) struct Listed {
     pub(crate) grants: Vec<gateway_api::ReferenceGrant>,
     pub(crate) deployments: Vec<KubeDeployment>,
     pub(crate) stateful_sets: Vec<KubeStatefulSet>,
-    pub(crate) custom: Vec<(Scalable, Vec<DynamicObject>)>,
+    /// Of each kind, unless the cluster does without it.
+    pub(crate) custom: Vec<(Scalable, Option<Vec<DynamicObject>>)>,
     pub(crate) services: Vec<KubeService>,
     pub(crate) slices: Vec<EndpointSlice>,
 }
@@ -149,8 +153,13 @@ impl Caches {
             custom: custom
                 .into_iter()
                 .map(|(scalable, objects)| {
+                    let is_absent = objects.is_none();
+                    let objects = objects.into_iter().flatten();
                     let workloads = Cache::of(objects, key_label, CustomKind::parse(&scalable));
-                    CustomKind::new(scalable, workloads)
+                    CustomKind {
+                        is_absent,
+                        ..CustomKind::new(scalable, workloads)
+                    }
                 })
                 .collect(),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
@@ -244,6 +253,12 @@ impl Caches {
         [&self.deployments, &self.stateful_sets]
             .into_iter()
             .chain(custom)
+    }
+
+    /// The custom kinds that the cluster did without when it was asked.
+    pub(crate) fn absent_kinds(&self) -> impl Iterator<Item = &Scalable> {
+        let absent = self.custom.iter().filter(|kind| kind.is_absent);
+        absent.map(|kind| &kind.scalable)
     }
 
     /// The workload of a name, as a slice has it.

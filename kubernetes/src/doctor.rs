@@ -10,6 +10,7 @@ mod controllers;
 mod finding;
 mod gitops;
 mod groups;
+mod kinds;
 mod lookup;
 mod own;
 mod permissions;
@@ -29,6 +30,7 @@ pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let mut findings = lookup::findings(snapshot, &found);
     findings.extend(groups::findings(&snapshot.listing.0));
     findings.extend(permissions::findings(snapshot));
+    findings.extend(kinds::findings(snapshot));
     findings.extend(slices::findings(snapshot));
     findings.extend(own::findings(snapshot, &found));
     findings.extend(routes::findings(snapshot));

@@ -7,7 +7,7 @@ use k8s_openapi::jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    objects::{self, OwnService, Route, Service, ServiceWhenUnidled, Workload},
+    objects::{self, OwnService, Route, Scalable, Service, ServiceWhenUnidled, Workload},
     pods,
 };
 
@@ -137,6 +137,14 @@ pub fn annotations(data: &[u8]) {
     if let Ok(deployment) = serde_json::from_slice(data) {
         check(
             &Workload::parse(deployment, "unidler"),
+            &Service::parse(Default::default(), &own()),
+            10,
+            Duration::ZERO,
+        );
+    }
+    if let Ok(custom) = serde_json::from_slice(data) {
+        check(
+            &Workload::parse_custom(custom, &Scalable::rollouts(), None),
             &Service::parse(Default::default(), &own()),
             10,
             Duration::ZERO,

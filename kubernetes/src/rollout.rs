@@ -255,14 +255,8 @@ impl PodsOf {
         self.workload == workload.id() && self.others == owner.others(found) && self.owner == owner
     }
 
-    /// Whether a pod is one of the workload's: workloads may select each other's.
     fn owns(&self, pod: &Pod) -> bool {
-        let is_others = || {
-            self.others
-                .iter()
-                .any(|other| other.controls(pod) == Some(true))
-        };
-        self.owner.controls(pod).unwrap_or_else(|| !is_others())
+        self.owner.owns(pod, &self.others)
     }
 
     fn remember(&mut self, workload: &Workload) {
@@ -342,6 +336,12 @@ impl Owner {
         }
         let workloads = found.parts().map(|workload| Self::of(workload));
         workloads.filter(|other| other != self).collect()
+    }
+
+    /// Whether a pod is one of its own, and none of the others': workloads may select each other's.
+    fn owns(&self, pod: &Pod, others: &[Self]) -> bool {
+        let is_others = || others.iter().any(|other| other.controls(pod) == Some(true));
+        self.controls(pod).unwrap_or_else(|| !is_others())
     }
 
     /// Whether it controls a pod; `None` if the pod does not say.

@@ -6,6 +6,7 @@ use crate::{
     autoscalers::Autoscalers,
     caches::{Caches, Listed},
     listing::Listing,
+    objects::Scalable,
     rights::{Right, rights},
     settings::ClusterSettings,
 };
@@ -123,6 +124,26 @@ fn autoscaler(labels: &Value, min_replicas: i32) -> Value {
         "metadata": metadata("team", "tool", labels),
         "spec": { "minReplicas": min_replicas, "maxReplicas": 3, "scaleTargetRef": { "kind": "Deployment", "name": "tool" } },
     })
+}
+
+#[test]
+fn a_kind_that_is_named_and_not_there_is_told() {
+    let mut snapshot = snapshot_of(|_| {});
+    let sandboxes: Scalable = "sandboxes.v1.example.com".parse().expect("a kind");
+    let rollouts = "rollouts.v1alpha1.argoproj.io".parse().expect("a kind");
+    let listed = Listed {
+        custom: vec![(rollouts, None), (sandboxes.clone(), None)],
+        ..Listed::default()
+    };
+    let caches = Caches::of(listed, &snapshot.settings);
+    snapshot.listing = Listing(caches);
+    assert_eq!(kinds::findings(&snapshot), [], "nobody has named them");
+    snapshot.settings.scalable = vec![sandboxes];
+    let found = kinds::findings(&snapshot);
+    let [Finding { what, mend, .. }] = &*found else {
+        panic!("{found:?}")
+    };
+    assert!(what.contains("sandboxes.v1.example.com") && mend.contains("--api-group=example.com"));
 }
 
 /// A copy under another name.

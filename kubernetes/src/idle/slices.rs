@@ -46,7 +46,7 @@ pub(super) fn decide(
     let names = names.iter().map(String::as_str).collect();
     let found = caches
         .of_services(namespace, &names)
-        .map_err(|error| anyhow!("there is no Deployment and no StatefulSet behind it: {error}"))?;
+        .map_err(|error| anyhow!("there is no Deployment, StatefulSet or Rollout behind it, nor a workload of a kind that --scalable names: {error}"))?;
     let (asleep, awake): (Vec<_>, Vec<_>) = found
         .services
         .iter()

@@ -182,7 +182,7 @@ fn what_an_operator_has_made_is_left_to_the_operator() {
 fn custom(listed: &mut Listed, scalable: &str, json: Value) {
     let object = object(json);
     let scalable = scalable.parse().expect("a kind");
-    listed.custom.push((scalable, vec![object]));
+    listed.custom.push((scalable, Some(vec![object])));
 }
 
 #[test]
@@ -205,6 +205,16 @@ fn what_has_made_a_workload_is_scaled_in_its_place() {
     );
     let told = told_of_api(&caches(json!({})), &Autoscalers::default());
     assert!(told.contains("set its spec.replicas"), "{told}");
+}
+
+#[test]
+fn workloads_that_claim_to_have_made_each_other_hang_nobody() {
+    let caches = caches_of(|listed| {
+        let owner = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "a", "controller": true });
+        listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
+    });
+    let told = told_of_api(&caches, &Autoscalers::default());
+    assert!(told.contains("is made by Deployment api"), "{told}");
 }
 
 /// Argo Rollouts leaves it at 0, and it would start the app twice.

@@ -552,3 +552,44 @@ async fn an_app_may_have_several_workloads() {
     assert!(pods("Deployment ns/other").step.is_some());
     assert_eq!(pods("Deployment ns/tool"), Pods::default());
 }
+
+/// Nothing on them says whose pods they are: those of a workload of another kind are known by their owners.
+#[test]
+fn the_pods_of_a_custom_workload_are_those_that_are_no_others() {
+    let mut mixed = found(1, false);
+    let custom = json!({
+        "apiVersion": "example.com/v1", "kind": "Sandbox", "metadata": { "name": "box" },
+        "spec": { "replicas": 1, "selector": { "app": "tool" } },
+    });
+    let sandboxes = "sandboxes.v1.example.com".parse().expect("a kind");
+    let custom = serde_json::from_value(custom).expect("an object");
+    mixed.workloads.push(Arc::new(Cached {
+        name: "box".into(),
+        namespace: "ns".into(),
+        key: None,
+        value: Workload::parse_custom(custom, &sandboxes, None),
+    }));
+    let owners: Vec<_> = mixed
+        .workloads
+        .iter()
+        .map(|workload| Owner::of(workload))
+        .collect();
+    let owns = |index: usize, owner: Value| {
+        let pod = serde_json::from_value(pod(
+            "p",
+            json!({ "metadata": { "ownerReferences": owner } }),
+        ));
+        let (pod, own): (Pod, &Owner) = (pod.expect("a pod"), &owners[index]);
+        own.owns(&pod, &own.others(&mixed))
+    };
+    let controlled_by = |kind: &str, name: &str| json!([{ "apiVersion": "x/v1", "kind": kind, "name": name, "uid": "r", "controller": true }]);
+    for (owner, is_of_deployment, is_of_custom) in [
+        (controlled_by("ReplicaSet", "tool-5d4f"), true, false),
+        (controlled_by("ReplicaSet", "box-5d4f"), false, true),
+        (controlled_by("Sandbox", "box"), false, true),
+        (Value::Null, false, true),
+    ] {
+        assert_eq!(owns(0, owner.clone()), is_of_deployment, "{owner}");
+        assert_eq!(owns(1, owner.clone()), is_of_custom, "{owner}");
+    }
+}

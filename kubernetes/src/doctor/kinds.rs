@@ -1,0 +1,24 @@
+//! Kinds of custom workloads that are named, and not there.
+
+use super::{
+    finding::{Finding, Severity},
+    snapshot::Snapshot,
+};
+use crate::objects::Scalable;
+
+/// That there are no Rollouts is ordinary, unless somebody has named them.
+pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
+    let absent = snapshot.listing.0.absent_kinds();
+    let named = absent.filter(|kind| snapshot.settings.scalable.contains(kind));
+    let finding = |kind: &Scalable| Finding {
+        severity: Severity::Warning,
+        check: "kind-missing",
+        what: format!("The cluster does not have {kind}, which --scalable names"),
+        why: "No app whose workloads are of this kind can be idled or woken.".into(),
+        mend: format!(
+            "install its CRD, or take the right name from `kubectl api-resources --api-group={}`",
+            kind.group()
+        ),
+    };
+    named.map(finding).collect()
+}
