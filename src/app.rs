@@ -243,9 +243,10 @@ impl App {
         self.parts().filter(|workload| !workload.bonds.is_need)
     }
 
-    /// Those of its parts that are not available yet.
+    /// Those of its parts that are not available yet. What has no replicas any more may still have pods that answer.
     pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
-        self.parts().filter(|workload| workload.available == 0)
+        self.parts()
+            .filter(|workload| workload.replicas == 0 || workload.available == 0)
     }
 
     /// How many of its parts are available, if it has several.

@@ -772,6 +772,13 @@ mod tests {
             written(app, Goal::Awake)
         };
         assert_eq!(written(&mut app.clone(), Goal::Awake), ["db"]);
+        let mut going = app.clone();
+        going.workloads[3].available = 2;
+        assert_eq!(
+            written(&mut going, Goal::Awake).first().map(String::as_str),
+            Some("db"),
+            "whatever is left of it"
+        );
         app.workloads[3].replicas = 2;
         app.workloads[3].pods.step = Some(Step::Pulling);
         assert_eq!(

@@ -26,7 +26,7 @@ use crate::{
     doubts::Doubts,
     found::Found,
     lookup::NotFound,
-    objects::{self, Destination, PointsAt},
+    objects::{self, Destination, PodsController, PointsAt},
     reachable::Reachable,
     rollout::Rollout,
     settings::ClusterSettings,
@@ -221,6 +221,7 @@ impl Observer {
                 is_recent: is_marked && workload.is_marked_lately(now),
                 is_fleeting: workload.taken.is_none() && !workload.idled,
             });
+            let has_ready = || rollout.and_then(|rollout| rollout.has_ready_pod(&id));
             let own = found.services.iter();
             let of_slices = own
                 .filter_map(|service| found.slice(service))
@@ -229,11 +230,18 @@ impl Observer {
                 version: workload.version(),
                 record,
                 replicas: workload.replicas,
-                available: workload.ready.unwrap_or_else(|| {
+                available: match workload.ready {
+                    // Its status counts pods that are going: those of before, if it was put to sleep a moment ago.
+                    Some(_)
+                        if workload.kind.pods == PodsController::Itself
+                            && has_ready() == Some(false) =>
+                    {
+                        0
+                    }
+                    Some(ready) => ready,
                     // Where nobody may see the pods either, endpoints alone decide.
-                    let has_ready = rollout.and_then(|rollout| rollout.has_ready_pod(&id));
-                    has_ready.map_or(workload.replicas, u32::from)
-                }),
+                    None => has_ready().map_or(workload.replicas, u32::from),
+                },
                 trouble: workload.trouble(now),
                 pods: rollout.map_or_else(Pods::default, |rollout| rollout.pods(&id)),
                 usual: of_slices.max().or(workload.wake_seconds.usual()),
