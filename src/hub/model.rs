@@ -170,6 +170,9 @@ enum Deed {
     /// An autoscaler, a downscaler or a human, who knows nothing of marks.
     ScaleToZero,
     ScaleUp,
+    /// Something else that needs the last of a group is started, or switched off.
+    UserStarts,
+    UserStops,
     /// A process of unidler puts the app to sleep.
     Idle,
     /// What keeps objects as they are in Git restores the Service, and only that.
@@ -204,6 +207,8 @@ struct Script {
     is_awake: bool,
     /// Whether a slice diverts the visitors, and not the Service itself.
     is_sliced: bool,
+    /// Whether each workload needs the next one, of which the last is of the app only because of that.
+    is_group: bool,
     parts: usize,
     hubs: usize,
     faults: Vec<Fault>,
@@ -229,6 +234,8 @@ fn script() -> impl Strategy<Value = Script> {
         1 => Just(Deed::MarkAgain),
         2 => Just(Deed::ScaleToZero),
         1 => Just(Deed::ScaleUp),
+        1 => Just(Deed::UserStarts),
+        1 => Just(Deed::UserStops),
         3 => Just(Deed::Idle),
         1 => Just(Deed::RestoreService),
         1 => Just(Deed::Crash),
@@ -255,17 +262,19 @@ fn script() -> impl Strategy<Value = Script> {
     let faults = prop_oneof![Just(Vec::new()), proptest::collection::vec(fault, 1..8)];
     let events = proptest::collection::vec(event, 0..5);
     (
-        any::<(bool, bool)>(),
-        prop_oneof![3 => Just(1), 1 => 2_usize..5],
+        any::<(bool, bool, bool)>(),
+        prop_oneof![3 => Just(1), 2 => 2_usize..5],
         1_usize..4,
         faults,
         events,
         (0_u64..1_000, 0_u64..1_000),
     )
         .prop_map(
-            |((is_awake, is_sliced), parts, hubs, faults, events, staleness)| Script {
+            |((is_awake, is_sliced, is_group), parts, hubs, faults, events, staleness)| Script {
                 is_awake,
                 is_sliced,
+                // The marks of 2020 have no groups.
+                is_group: is_group && is_sliced && parts > 1,
                 parts,
                 hubs,
                 faults,
@@ -284,7 +293,10 @@ struct World {
 #[derive(Debug)]
 struct Truth {
     is_sliced: bool,
+    is_group: bool,
     parts: Vec<History<Part>>,
+    /// Whether something else is awake that needs the last of a group.
+    user: History<bool>,
     service: History<Address>,
     faults: VecDeque<Fault>,
     connected: bool,
@@ -326,6 +338,8 @@ impl World {
         };
         let truth = Truth {
             is_sliced,
+            is_group: script.is_group,
+            user: History::new(false),
             parts: (0..script.parts)
                 .map(|_| History::new(part.clone()))
                 .collect(),
@@ -398,6 +412,10 @@ impl World {
             Deed::ScaleToZero => vec![Half::ScaleToZero(part)],
             Deed::ScaleUp => return self.truth().scale_up(part),
             Deed::RestoreService => return self.truth().restore(),
+            Deed::UserStarts | Deed::UserStops => {
+                let is_awake = event.deed == Deed::UserStarts;
+                return self.truth().user.change(|user| *user = is_awake);
+            }
             Deed::Disconnect => {
                 self.truth().connected = false;
                 sleep(Duration::from_secs(5)).await;
@@ -444,6 +462,7 @@ impl World {
             is_idled || (puts_to_sleep && truth.is_to_sleep),
             "written to an app that is not idled: {write:?}"
         );
+        let sight = self.staleness.0 + SIGHT;
         match (write, part.zip(workload)) {
             (Write::Scale { replicas, .. }, Some((part, workload))) => {
                 assert_eq!(
@@ -455,6 +474,16 @@ impl World {
                     (true, 0, REPLICAS),
                     "replicas are never lowered"
                 );
+                for need in truth.needs(part) {
+                    let now = Instant::now();
+                    let is_enough = |need: &Part| {
+                        need.is_available(now) || (need.replicas == 0 && !need.is_taken)
+                    };
+                    assert!(
+                        truth.parts[need].was(sight, is_enough),
+                        "what it needs was not available"
+                    );
+                }
                 truth.change_part(part, |part| {
                     (part.replicas, part.since) = (REPLICAS, Some(Instant::now()));
                     (part.is_taken, part.is_switched_off) = (false, false);
@@ -473,7 +502,7 @@ impl World {
                 let has_come_up = |part: &History<Part>| part.now().is_available(Instant::now());
                 // A Service is given back when it has a ready endpoint, if that can be seen.
                 let is_enough = match truth.is_sliced {
-                    true => truth.parts.iter().any(has_come_up),
+                    true => truth.parts[..truth.own()].iter().any(has_come_up),
                     false => truth.parts.iter().all(has_come_up),
                 };
                 assert!(
@@ -485,6 +514,18 @@ impl World {
             (Write::Divert { .. }, None) => truth.change_service(true),
             (Write::Idle { .. }, Some((part, workload))) => {
                 assert!(workload.replicas > 0, "what is down is left alone");
+                let is_used = |user: usize| {
+                    truth.needs(user).contains(&part)
+                        && !truth.parts[user].was(sight, |user| user.replicas == 0)
+                };
+                assert!(
+                    !(0..truth.parts.len()).any(is_used),
+                    "something of the app that is awake needs it"
+                );
+                assert!(
+                    part < truth.own() || truth.user.was(sight, |is_awake| !is_awake),
+                    "something else that is awake needs it"
+                );
                 match truth.is_sliced {
                     true => truth.change_part(part, |part| {
                         (part.replicas, part.since) = (0, None);
@@ -504,6 +545,17 @@ impl World {
 }
 
 impl Truth {
+    /// How many of the workloads are of the app itself.
+    fn own(&self) -> usize {
+        self.parts.len() - usize::from(self.is_group)
+    }
+
+    /// What a workload needs.
+    fn needs(&self, part: usize) -> std::ops::Range<usize> {
+        let end = if self.is_group { part + 2 } else { 0 };
+        part + 1..end.min(self.parts.len())
+    }
+
     fn change_part(&mut self, part: usize, change: impl FnOnce(&mut Part)) {
         let address = self.service.now().clone();
         self.parts[part].change(|state| {
@@ -611,6 +663,10 @@ impl Truth {
     }
 }
 
+fn id_of(part: usize) -> ObjectId {
+    ObjectId::new(&part.to_string())
+}
+
 fn version(version: u64) -> Version {
     Version(version.to_string())
 }
@@ -647,20 +703,27 @@ impl Cluster for World {
                 false => truth.service.seen(self.staleness.0).is_ours,
             };
         truth.was_up |= was_up;
+        let user = truth.user.seen(self.staleness.0);
+        let bonds = |index: usize| Bonds {
+            needs: truth.needs(index).map(id_of).collect(),
+            of: None,
+            is_need: index >= truth.own(),
+            is_in_use: index >= truth.own() && user,
+        };
         let workload = |(index, (part, is_available)): (usize, &(Part, bool))| Workload {
-            id: ObjectId::new(&index.to_string()),
+            id: id_of(index),
             version: version(part.version),
             record: is_recorded(index).then_some(Record {
                 replicas: REPLICAS,
                 is_recent: false,
-                is_fleeting: false,
+                is_fleeting: !part.idled && !part.is_taken,
             }),
             replicas: part.replicas,
             available: if *is_available { part.replicas } else { 0 },
             trouble: None,
             pods: Pods::default(),
             usual: None,
-            bonds: Bonds::default(),
+            bonds: bonds(index),
         };
         let endpoints = |is_ready: bool| {
             if is_ready {
@@ -669,24 +732,24 @@ impl Cluster for World {
                 Endpoints::NotReady
             }
         };
+        let behind = || parts[..truth.own()].iter();
         let beside = |effect| {
-            let is_ready = parts.iter().any(|(_, is_available)| *is_available);
+            let is_ready = behind().any(|(_, is_available)| *is_available);
             Leads::Here(Diversion {
                 restorable: true,
                 effect,
                 endpoints: Some(endpoints(is_ready)),
             })
         };
-        let mut behind = parts.iter().map(|(part, _)| part);
         let is_lost = truth.is_sliced
-            && behind.clone().any(|part| part.is_taken)
-            && behind.all(|part| part.replicas == 0);
+            && behind().any(|(part, _)| part.is_taken)
+            && behind().all(|(part, _)| part.replicas == 0);
         let leads = match (service.is_ours, truth.is_sliced) {
             (true, true) => beside(Effect::Leads),
             (true, false) => Leads::Here(Diversion::instead(true)),
             (false, _) if is_lost => beside(Effect::Gone),
             (false, true) => Leads::ToApp {
-                endpoints: endpoints(parts.iter().any(|(_, is_available)| *is_available)),
+                endpoints: endpoints(behind().any(|(_, is_available)| *is_available)),
             },
             (false, false) => Leads::ToApp {
                 endpoints: endpoints(was_up),
@@ -839,8 +902,8 @@ async fn run(script: Script) {
     {
         let truth = world.truth();
         let is_ours = truth.service.now().is_ours;
-        let parts = || truth.parts.iter().map(History::now);
-        let mut all = 0..truth.parts.len();
+        let parts = || truth.parts[..truth.own()].iter().map(History::now);
+        let mut all = 0..truth.own();
         let is_awake = all.clone().all(|part| !truth.is_recorded(part)) && truth.is_up();
         let is_half_woken = all
             .clone()
@@ -869,7 +932,7 @@ async fn run(script: Script) {
     match end {
         Phase::Ready { .. } => assert!(truth.is_up()),
         end => {
-            let mut parts = truth.parts.iter().map(History::now);
+            let mut parts = truth.parts[..truth.own()].iter().map(History::now);
             let is_explained = match end {
                 Phase::Failed {
                     reason: Reason::SwitchedOff,
