@@ -27,9 +27,11 @@ mod tests {
     fn the_loader_asks_at_the_same_addresses() {
         let loader = include_str!("loader.js");
         for line in [
-            format!(r#"base: location.pathname.replace(/\/+$/, "") + "{RESERVED}","#),
+            format!(
+                r#"base: location.origin + location.pathname.replace(/\/+$/, "") + "{RESERVED}","#
+            ),
             format!(r#"fetch(page.base + "{WAKE}", {{ method: "POST""#),
-            format!(r#"fetch(page.base + "{STATUS}", {{"#),
+            format!(r#"fetch(page.base + "{STATUS}?t=" + "#),
         ] {
             assert!(loader.contains(&line), "{line}");
         }

@@ -8,7 +8,12 @@
   const html = document.documentElement;
   const { start, words, style } = document.body.dataset;
   const { progress: rendered, lost_post: lostPost } = JSON.parse(start);
-  const limit = (ms) => AbortSignal.timeout?.(ms);
+  // Not `AbortSignal.timeout`, which Safari has only since 16.
+  const limit = (ms) => {
+    const control = new AbortController();
+    setTimeout(() => control.abort(), ms);
+    return control.signal;
+  };
   const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
   // How long ingresses take to follow, at most: Traefik applies a change two seconds after the one before. In milliseconds.
@@ -21,8 +26,15 @@
     if (streak.kind !== kind) streak = { kind, count: 0, since: performance.now() };
     streak.count += 1;
   };
-  // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload.
-  const reloads = () => (history.state?.unidler ?? []).filter((at) => Date.now() - at < 300_000);
+  // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload. The first is not written
+  // down, so that an ordinary visit leaves nothing in the app's entry: the browser knows of it.
+  const isReload = performance.getEntriesByType("navigation")[0]?.type === "reload";
+  const reloads = () => (history.state?.unidler ?? (isReload ? [performance.timeOrigin] : [])).filter((at) => Date.now() - at < 300_000);
+  // Whether handing over is up to the visitor by now. Until when then to ask nothing: what is asked keeps an app awake.
+  const isSettled = () => page.held || page.up || page.stayed;
+  let quietUntil = 0;
+  // The starts that are not answered yet.
+  let starts = 0;
 
   // Hands the visitor over when nobody but the app has answered for long enough. An ingress may still lead every other visitor
   // here, or nowhere: so one answer is enough only if all visitors reach the app, those who come here as well.
@@ -32,13 +44,14 @@
     // An ingress begins to follow as soon as the app is ready, and the fastest answers of the app tell nothing of the others.
     const isPrompt = streak.kind === "app" && streak.since < page.readySince + SETTLES;
     const since = isPrompt ? Math.min(page.readySince, streak.since) : streak.since;
-    const isDue = performance.now() - since >= after + reloads().length * 5_000;
+    const isDue = performance.now() - since >= after + Math.max(reloads().length - 1, 0) * 5_000;
     if (isDue && (isSure || streak.count >= 2)) page.open();
   };
 
   const page = (window.unidler = {
-    base: location.pathname.replace(/\/+$/, "") + "/_unidler/",
-    // The status with which the last attempt to start the app was turned away.
+    // With the origin: a path may begin with two slashes.
+    base: location.origin + location.pathname.replace(/\/+$/, "") + "/_unidler/",
+    // The status with which the last attempt to start the app was turned away, by us or by somebody else.
     refused: 0,
     // When the app was last asked to start.
     posted: 0,
@@ -57,6 +70,9 @@
     forwarding: undefined,
     // When somebody has answered last, be it the server or the app.
     heard: performance.now(),
+    get settled() {
+      return isSettled();
+    },
 
     // Notes what the server has said of the app.
     note(isReady, forwarding) {
@@ -66,18 +82,25 @@
 
     // Starts the app, or tries again after a failure. Yields the status of the answer, or 0 if nothing came through.
     async wake() {
+      // The button is hidden only as long as the first attempt may do without it.
+      if (!page.posted) {
+        html.dataset.starting = "";
+        setTimeout(() => delete html.dataset.starting, 5_000);
+      }
       page.posted = performance.now();
-      html.dataset.starting = "";
-      setTimeout(() => delete html.dataset.starting, 5_000);
+      starts += 1;
       let status = 0;
       try {
         const answer = await fetch(page.base + "wake", { method: "POST", headers: { accept: "application/json" }, signal: limit(10_000) });
         status = answer.status;
-        page.refused = answer.headers.has("x-unidler") && status >= 400 ? status : 0;
+        // An app or an ingress that does not know the address says 404, and an ingress that reaches nobody something above 500.
+        const isRefusal = answer.headers.has("x-unidler") ? status >= 400 : status >= 400 && status < 500 && ![404, 408, 425].includes(status);
+        page.refused = isRefusal ? status : 0;
       } catch {
         page.refused = 0;
       }
-      if (page.refused) delete html.dataset.starting;
+      starts -= 1;
+      if (status < 200 || status >= 400) delete html.dataset.starting;
       return status;
     },
 
@@ -85,7 +108,7 @@
     // A hidden tab starts nothing.
     async startWhenDue() {
       const isDue = !page.posted || performance.now() - page.posted >= (page.refused ? 15_000 : 5_000);
-      if (isDue && !page.idle && !document.hidden) await page.wake();
+      if (isDue && !starts && !page.idle && !document.hidden) await page.wake();
     },
 
     // Does what a press of a form's button asks for; as the plain form where scripts do not get through.
@@ -99,12 +122,15 @@
     // Asks where the app stands, at an address that is reserved for us: the visitor's own may be a link that works once.
     // Yields our answer as JSON, or null. Once somebody else answers there, the visitor is handed over.
     async ask() {
-      if (page.isLeaving) {
-        page.heard = performance.now();
+      const asked = performance.now();
+      if (page.isLeaving || (isSettled() && (document.hidden || asked < quietUntil))) {
+        page.heard = asked;
         return null;
       }
+      quietUntil = asked + 20_000;
       try {
-        const answer = await fetch(page.base + "status", { cache: "no-store", redirect: "manual", signal: limit(10_000) });
+        // Not twice at the same address: a service worker of the app's may answer from its cache, whatever it is told.
+        const answer = await fetch(page.base + "status?t=" + Date.now(), { cache: "no-store", redirect: "manual", signal: limit(10_000) });
         if (answer.headers.has("x-unidler")) {
           page.heard = performance.now();
           const text = await answer.text();
@@ -120,8 +146,8 @@
           streak = {};
           page.offers = page.stayed;
           if (page.readySince === undefined) {
-            page.idle ||= page.held || page.up;
-            page.held = page.up = false;
+            page.idle ||= isSettled();
+            page.held = page.up = page.stayed = page.offers = false;
           }
           return text;
         }
@@ -129,14 +155,18 @@
         const isNobodys = [408, 425, 429, 502, 504].includes(status) || (status >= 520 && status <= 530);
         broken ||= [502, 503, 504].includes(status);
         const now = performance.now();
-        if (!isNobodys) page.heard = now;
+        if (!isNobodys) {
+          page.heard = now;
+          page.refused = 0;
+        }
         // An ingress may say 404 of an app that it does not know yet, and 503 as long as it reaches nobody. An app may
         // say both.
         count(isNobodys ? "nobody" : status === 503 || (status === 404 && page.readySince === undefined) ? status : "app");
-        page.offers = page.stayed || now - streak.since >= 60_000;
+        page.offers = page.stayed || (!isNobodys && now - streak.since >= 60_000);
         openIfDue();
       } catch {
         streak = {};
+        quietUntil = 0;
       }
       return null;
     },
@@ -154,7 +184,7 @@
         page.isLeaving = false;
         page.stayed = page.offers = true;
       }, 20_000);
-      history.replaceState({ ...history.state, unidler: [...recent, Date.now()] }, "");
+      if (recent.length) history.replaceState({ ...history.state, unidler: [...recent, Date.now()] }, "");
       location.reload();
     },
   });
@@ -191,6 +221,7 @@
   async function alone() {
     if (isAlone) return;
     isAlone = true;
+    html.dataset.alone = "";
     const island = document.querySelector("leptos-island");
     original ??= island.innerHTML;
     let last = rendered;
@@ -221,14 +252,15 @@
     const lead = page.up ? "" : page.held ? said.held : page.offers ? said.stayed : said.leads[lostPost && phase === "waking" ? "asleep" : phase];
     const [what, advice] = said.reasons[reason] ?? [lead, ""];
     const [plain, named] = said.headings[page.up ? "up" : said.not_found.includes(reason) ? "not_found" : phase];
-    const heading = title ? named.replace("{}", () => title) : plain;
+    const heading = title ? named.replace("{}", () => `\u2068${title}\u2069`) : plain;
     document.title = `${heading} – ${host}`;
     main.dataset.phase = phase;
     set("h1", heading);
     set(".announced", `${heading}. ${what}`);
     set(".lead", what);
     set(".advice", advice);
-    set(".connection", page.refused ? said[[429, 503].includes(page.refused) ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
+    const isRefused = page.refused && (phase === "asleep" || phase === "failed");
+    set(".connection", isRefused ? said[[429, 503].includes(page.refused) ? "crowded" : "refused"] : isLost ? said.reconnecting : "");
     set(".reference dd", reference);
     for (const selector of [".estimate", ".restarts", ".parts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
     hide(".reference", phase === "asleep");
@@ -246,6 +278,7 @@
     const module = await import(href("link[rel=modulepreload]"));
     await module.default({ module_or_path: href("link[rel=preload]") });
     isAlone = false;
+    delete html.dataset.alone;
     const islands = document.querySelectorAll("leptos-island");
     // The module expects what the server rendered.
     if (original) islands[0].innerHTML = original;

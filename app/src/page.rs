@@ -276,13 +276,19 @@ pub fn TurnedAway(
         frame_ancestors,
     } = context;
     let Start {
-        progress, language, ..
+        progress,
+        language,
+        lost_post,
+        ..
     } = start;
     let words = language.words();
     let nonce = nonce_under_policy(frame_ancestors.as_deref());
     let heading = text::heading(words, progress.phase).of(progress.title.as_deref());
     let title = text::title(words, &progress);
-    let (said, refresh) = if is_crowded {
+    // To look again would not send again.
+    let (said, refresh) = if lost_post {
+        (words.lost_post, None)
+    } else if is_crowded {
         (words.crowded, Some(format!("{CROWDED_SECONDS};url={back}")))
     } else {
         (words.refused, None)

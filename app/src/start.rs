@@ -23,6 +23,10 @@ pub struct Start {
     /// Where from the page to find what is ours, such as `./x/_unidler`: a relative reference without slash at its end, since
     /// an ingress may have stripped a part of the page's address.
     pub reserved: String,
+    /// The page's own address for the forms on it, as `/x?y=z`, for where nothing else says where they come from. In the browser
+    /// it is in the forms already.
+    #[serde(skip)]
+    pub way_back: String,
     /// Whether the visitor has sent something that cannot arrive, since the app is not there: a form, for example.
     pub lost_post: bool,
 }
@@ -31,7 +35,7 @@ impl Start {
     /// Where a form posts to, to start the app or to try again after a failure.
     #[must_use]
     pub fn wake_url(&self) -> String {
-        format!("{}/{WAKE}", self.reserved)
+        format!("{}/{WAKE}?{}", self.reserved, self.way_back)
     }
 
     /// The address of a file of the page.

@@ -78,9 +78,15 @@ pub(crate) fn advice(words: &Words, phase: Phase) -> &'static str {
 }
 
 /// What does not work between the browser and the server. `refused` is the status with which the last request to start the
-/// app was turned away, or 0.
-pub(crate) fn connection(words: &Words, refused: u16, is_connected: bool) -> &'static str {
-    match refused {
+/// app was turned away, or 0: it does not matter where the app starts all the same.
+pub(crate) fn connection(
+    words: &Words,
+    phase: Phase,
+    refused: u16,
+    is_connected: bool,
+) -> &'static str {
+    let needs_start = matches!(phase, Phase::Asleep | Phase::Failed { .. });
+    match if needs_start { refused } else { 0 } {
         0 if is_connected => "",
         0 => words.reconnecting,
         429 | 503 => words.crowded,

@@ -63,7 +63,7 @@ pub fn Wake() -> impl IntoView {
         _ => String::new(),
     });
     let connection = Signal::derive(move || {
-        text::connection(words, live.refused.get(), live.connected.get()).to_owned()
+        text::connection(words, phase(), live.refused.get(), live.connected.get()).to_owned()
     });
     let bar = Memo::new(move |before| {
         never_back(before, percent(&live.progress.read(), live.age_ms.get()))

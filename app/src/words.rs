@@ -101,11 +101,13 @@ pub struct Named {
 }
 
 impl Named {
-    /// The text for an app of this name.
+    /// The text for an app of this name, which may be written in the other direction.
     #[must_use]
     pub fn of(self, name: Option<&str>) -> String {
         match name {
-            Some(name) => self.named.replacen("{}", name, 1),
+            Some(name) => self
+                .named
+                .replacen("{}", &format!("\u{2068}{name}\u{2069}"), 1),
             None => self.plain.to_owned(),
         }
     }

@@ -143,3 +143,51 @@ for (const [status, words] of [
         await expect(page.locator(".lead")).toHaveText("The app cannot be downloaded.");
     });
 }
+
+test("while no start gets through, the button comes at once and stays", async ({ page, demo }) => {
+    await page.route("**/_unidler/wake", (route) => route.abort("connectionreset"));
+    await page.goto(demo.url("quick"));
+    const button = page.getByRole("button", { name: "Wake up the app" });
+    await expect(button).toBeVisible({ timeout: 3_000 });
+    // The page goes on trying, every five seconds.
+    const isVisible = await button.evaluate(async (button) => {
+        let isVisible = true;
+        for (let end = performance.now() + 8_000; performance.now() < end; await new Promise((done) => setTimeout(done, 50))) isVisible &&= button.checkVisibility();
+        return isVisible;
+    });
+    expect(isVisible).toBe(true);
+});
+
+test("a start that is swallowed keeps the page from nothing", async ({ page, demo }) => {
+    await page.route("**/_unidler/wake", () => {});
+    await page.route("**/events", () => {});
+    const polls: number[] = [];
+    page.on("request", (request) => {
+        if (/_unidler\/status/.test(request.url())) polls.push(Date.now());
+    });
+    await page.goto(demo.url("quick"));
+    // One start is given up after ten seconds.
+    await expect.poll(() => polls.length, { timeout: 40_000 }).toBeGreaterThanOrEqual(8);
+    expect(Math.max(...polls.slice(1).map((at, index) => at - (polls[index] ?? 0)))).toBeLessThan(5_000);
+});
+
+for (const status of [403, 405, 429]) {
+    test(`a start that somebody else turns away with ${status} is said`, async ({ page, standIn }) => {
+        const ingress = await standIn({ route: ({ method, url }, answer) => (method === "POST" ? say(answer, status, "the firewall") : (url ?? "/")) });
+        await page.goto(ingress.url("quick"));
+        await expect(page.locator(".connection")).toHaveText(status === 429 ? /Too many people are waiting here/ : /was turned away/);
+        await expect(page.getByRole("button", { name: "Wake up the app" })).toBeVisible();
+    });
+}
+
+for (const module of ["with", "without"]) {
+    test(`that a start was turned away is not said of an app that wakes all the same, ${module} the module`, async ({ page, demo, request }) => {
+        if (module === "without") await page.route("**/*.wasm", (route) => route.abort());
+        await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 429, headers: { "x-unidler": "1" }, body: "{}" }));
+        await page.goto(demo.url("slow"));
+        await expect(page.locator(".connection")).toHaveText(/Too many people are waiting here/);
+        await request.post(`http://127.0.0.1:${demo.port}/_unidler/wake`, { headers: { host: "slow.localhost" } });
+        await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+        await expect(page.locator(".connection")).toBeEmpty();
+    });
+}

@@ -1,5 +1,5 @@
 /** When the visitor is handed over: when the app answers, whatever else answers in its place, and at nobody's expense. */
-import { app, expect, phase, test } from "./fixtures";
+import { app, expect, phase, record, test } from "./fixtures";
 import { type Handler, isReserved, say } from "./stand-in";
 
 test("a link that works once arrives unused", async ({ page, standIn }) => {
@@ -133,7 +133,7 @@ function alternating(milliseconds: number, first: Handler, then: Handler): { rou
     let since = 0;
     let asked = 0;
     const route: Handler = (incoming, answer, standIn) => {
-        if (!/_unidler\/status$/.test(incoming.url ?? "")) return incoming.url ?? "/";
+        if (!/_unidler\/status(\?|$)/.test(incoming.url ?? "")) return incoming.url ?? "/";
         asked += 1;
         since ||= Date.now();
         return (asked % 2 === 1 && Date.now() - since < milliseconds ? first : then)(incoming, answer, standIn);
@@ -167,7 +167,7 @@ test("an ingress that follows within two seconds is waited for from the moment a
     const ingress = await standIn({ route });
     let ready = 0;
     page.on("response", (response) => {
-        if (/_unidler\/status$/.test(response.url())) ready ||= Date.now();
+        if (/_unidler\/status(\?|$)/.test(response.url())) ready ||= Date.now();
     });
     await page.goto(ingress.url("quick"));
     await expect(app(page)).toBeVisible({ timeout: 30_000 });
@@ -188,7 +188,7 @@ test("where an ingress may lead nowhere for some seconds, what unidler forwards 
     });
     ingress.forwarding = "partial";
     page.on("response", (response) => {
-        if (/_unidler\/status$/.test(response.url())) times.ready ||= Date.now();
+        if (/_unidler\/status(\?|$)/.test(response.url())) times.ready ||= Date.now();
     });
     await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
     await expect(page.getByRole("heading", { name: "Forwarded" })).toBeVisible({ timeout: 30_000 });
@@ -230,7 +230,7 @@ for (const [what, options, forwarding] of [
             if (!history.state) history.replaceState({ mine: "kept" }, "");
         });
         await page.goto(ingress.url("ingress-stuck", "/a?b#c"));
-        await expect(page.locator(".lead")).toHaveText(/every attempt to open it brought you back here/, { timeout: 90_000 });
+        await expect(page.locator(".lead")).toHaveText(/^Every attempt to open the app brought you back here/, { timeout: 90_000 });
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
         expect(documents.filter(({ ours }) => ours)).toHaveLength(4);
         expect(await page.evaluate(() => (history.state as { mine: string }).mine)).toBe("kept");
@@ -252,4 +252,78 @@ test("an app that answers a visit with a download leaves a link, and is visited 
     await expect(page.locator(".lead")).toHaveText(/The app should be open by now/);
     await page.waitForTimeout(3_000);
     expect(ingress.seen.filter(({ path, ours }) => path === "/report" && !ours)).toHaveLength(1);
+});
+
+test("an app that is put to sleep behind a download stays asleep, and the page says so", async ({ page, standIn, demo, request }) => {
+    const ingress = await standIn({
+        app: ({ url }, answer) => (url === "/report" ? say(answer, 200, "a,b", { "content-disposition": "attachment; filename=report.csv" }) : say(answer, 404)),
+    });
+    await page.goto(ingress.url("quick", "/report"));
+    await expect(page.locator(".lead")).toHaveText(/The app should be open by now/, { timeout: 40_000 });
+    const since = Date.now();
+    await page.waitForTimeout(10_000);
+    // The requests of a page that nobody needs would keep the app awake.
+    expect(ingress.seen.filter(({ at }) => at > since + 1_000).length).toBeLessThanOrEqual(2);
+    await request.post(`http://127.0.0.1:${demo.port}/idle`, { headers: { host: "quick.localhost" }, maxRedirects: 0 });
+    await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible({ timeout: 40_000 });
+    await expect(page.locator(".lead")).toHaveText(/put to sleep/);
+    // Longer than the page waits before it starts an app again.
+    await page.waitForTimeout(7_000);
+    expect(ingress.count("POST", /wake$/)).toBe(1);
+    await page.getByRole("button", { name: "Wake up the app" }).click();
+    await expect.poll(() => ingress.count("POST", /wake$/)).toBe(2);
+});
+
+test("a service worker of the app that caches whatever is read holds nobody up", async ({ page, standIn, demo, request }) => {
+    const worker = `
+        addEventListener("install", () => skipWaiting());
+        addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+        const kept = async (request) => {
+            const cache = await caches.open("all");
+            const hit = await cache.match(request);
+            if (hit) return hit;
+            const answer = await fetch(request);
+            cache.put(request, answer.clone()).catch(() => {});
+            return answer;
+        };
+        addEventListener("fetch", (event) => {
+            if (event.request.method === "GET" && event.request.mode !== "navigate") event.respondWith(kept(event.request));
+        });`;
+    const home = `<h1>At work</h1><script>navigator.serviceWorker.register("/worker.js"); navigator.serviceWorker.ready.then(() => (document.title = "controlled"))</script>`;
+    const ingress = await standIn({
+        app: ({ url }, answer) => {
+            if (url === "/worker.js") return say(answer, 200, worker, { "content-type": "text/javascript" });
+            return url === "/" ? say(answer, 200, home) : say(answer, 404);
+        },
+    });
+    // At the second visit the worker learns what unidler says, and at the third it answers with that.
+    for (const visit of [1, 2, 3]) {
+        await page.goto(ingress.url("quick"));
+        await expect(page.getByRole("heading", { name: "At work" }), `visit ${visit}`).toBeVisible({ timeout: 30_000 });
+        await expect(page).toHaveTitle("controlled");
+        await request.post(`http://127.0.0.1:${demo.port}/idle`, { headers: { host: "quick.localhost" }, maxRedirects: 0 });
+    }
+});
+
+test("nothing of an ordinary visit stays in the app's entry of the history", async ({ page, demo }) => {
+    await page.goto(demo.url("quick"));
+    await expect(app(page)).toBeVisible();
+    expect(await page.evaluate(() => history.state as unknown)).toBeNull();
+});
+
+test("an app that is opened in a popup keeps the page that has opened it", async ({ page, standIn, demo }) => {
+    const portal = await standIn({ route: (_, answer) => say(answer, 200, "<h1>The portal</h1>") });
+    await page.goto(portal.url("portal"));
+    const [popup] = await Promise.all([page.waitForEvent("popup"), page.evaluate((url) => void window.open(url, "login", "popup"), demo.url("quick"))]);
+    await expect(app(popup)).toBeVisible({ timeout: 30_000 });
+    expect(await popup.evaluate(() => window.opener !== null)).toBe(true);
+});
+
+test("an ingress that reaches nobody for a minute is not taken for the app", async ({ page, standIn }) => {
+    const ingress = await standIn({ route: (incoming, answer) => (/_unidler\/status/.test(incoming.url ?? "") ? say(answer, 502, "Bad Gateway") : (incoming.url ?? "/")) });
+    const leads = await record(page, ".lead");
+    await page.goto(ingress.url("ingress-stuck"));
+    await expect(page.locator(".lead")).toHaveText(/its address still brings you here/, { timeout: 90_000 });
+    await page.waitForTimeout(4_000);
+    expect(leads.filter((lead) => /open by now/.test(lead))).toEqual([]);
 });

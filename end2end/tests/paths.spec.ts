@@ -32,5 +32,17 @@ for (const javaScriptEnabled of [true, false]) {
                 });
             }
         }
+
+        test("an app at a path that begins with two slashes wakes, and no other host is asked", async ({ page, standIn }) => {
+            const hosts = new Set<string>();
+            page.on("request", (request) => hosts.add(new URL(request.url()).host));
+            const ingress = await standIn();
+            const address = ingress.url("quick", "//reports/x?y=1");
+            await page.goto(address);
+            if (!javaScriptEnabled) await page.getByRole("button", { name: "Wake up the app" }).click();
+            await expect(app(page)).toBeVisible({ timeout: 30_000 });
+            expect(page.url()).toBe(address);
+            expect([...hosts]).toEqual([new URL(address).host]);
+        });
     });
 }

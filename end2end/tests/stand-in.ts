@@ -90,7 +90,7 @@ export class StandIn {
                 const before = headers[name] === undefined ? [] : [headers[name]].flat();
                 headers[name] = Array.isArray(value) ? [...before, ...value] : value;
             }
-            if (seen.ours && this.forwarding && /_unidler\/status$/.test(path)) {
+            if (seen.ours && this.forwarding && /_unidler\/status(\?|$)/.test(path)) {
                 delete headers["content-length"];
                 void text(response).then((status) => {
                     const progress = JSON.parse(status) as { phase: string };

@@ -15,7 +15,7 @@ const at = (scene: string, state: string) => async (page: Page, demo: Demo) => {
  * A page without its module learns nothing then.
  */
 const waking = (scene: string) => async (page: Page, demo: Demo) => {
-    await page.route("**/_unidler/status", () => {});
+    await page.route("**/_unidler/status?*", () => {});
     await at(scene, "waking")(page, demo);
 };
 
@@ -36,6 +36,12 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 403, headers: { "x-unidler": "1" }, body: "{}" }));
         await at("slow", "asleep")(page, demo);
         await expect(page.locator(".connection")).not.toBeEmpty();
+    },
+    "turned away with a form": async (page, demo) => {
+        // From another site.
+        await page.setContent(`<form method="post" action="${demo.url("slow", "/_unidler/wake")}"><button>Wake</button></form>`);
+        await page.getByRole("button").click();
+        await expect(page.locator(".notice")).toHaveText(/turned away/);
     },
     crowded: async (page, demo) => {
         await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 429, headers: { "x-unidler": "1" }, body: "{}" }));
@@ -75,7 +81,7 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible();
     },
     "opening in vain": async (page, demo) => {
-        await page.route("**/_unidler/status", (route) => route.fulfill({ body: "from a cache" }));
+        await page.route("**/_unidler/status?*", (route) => route.fulfill({ body: "from a cache" }));
         await at("ingress-stuck", "ready")(page, demo);
         await expect(page.getByRole("link", { name: "Open the app" })).toBeVisible({ timeout: 80_000 });
         await expect(page.locator(".connection")).toBeEmpty();

@@ -1,9 +1,18 @@
 /** What others do to the page: policies of proxies, translators, forms of other sites, frames. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Page } from "@playwright/test";
 
 import { Demo, app, expect, phase, test } from "./fixtures";
 import type { StandIn } from "./stand-in";
+
+/** Follows the link of a page that cannot open the app by itself, until the app is there. */
+const checkUntilOpen = (page: Page) =>
+    expect(async () => {
+        if (await app(page).isVisible()) return;
+        await page.getByRole("link", { name: "Check again" }).click();
+        await expect(app(page)).toBeVisible({ timeout: 500 });
+    }).toPass();
 
 test.describe("under somebody else's Content-Security-Policy", () => {
     test.use({ provoked: /Content Security Policy|WebAssembly/ });
@@ -43,8 +52,7 @@ test.describe("under somebody else's Content-Security-Policy", () => {
         await page.goto(ingress.url("quick", "/a?b"));
         await page.getByRole("button", { name: "Wake up the app" }).click();
         await expect(page.getByRole("heading", { name: /Waking up the app|Almost there/ })).toBeVisible();
-        await page.getByRole("link", { name: "Check again" }).click({ timeout: 40_000 });
-        await expect(app(page)).toBeVisible();
+        await checkUntilOpen(page);
         expect(page.url()).toBe(ingress.url("quick", "/a?b"));
     });
 
@@ -54,11 +62,7 @@ test.describe("under somebody else's Content-Security-Policy", () => {
         await page.goto(ingress.url("quick", "/a?b"));
         await page.getByRole("button", { name: "Wake up the app" }).click();
         await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
-        await expect(async () => {
-            if (await app(page).isVisible()) return;
-            await page.getByRole("link", { name: "Check again" }).click();
-            await expect(app(page)).toBeVisible({ timeout: 500 });
-        }).toPass();
+        await checkUntilOpen(page);
         expect(page.url()).toBe(ingress.url("quick", "/a?b"));
     });
 });

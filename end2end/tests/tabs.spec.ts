@@ -53,7 +53,7 @@ test.describe("a notification", () => {
 
     for (const [scene, text] of [
         ["no-volume", "The app is ready – no-volume.localhost"],
-        ["titled", "Prison Population Forecasts and Scenario Planning is ready – titled.localhost"],
+        ["titled", "\u2068Prison Population Forecasts and Scenario Planning\u2069 is ready – titled.localhost"],
     ] as const) {
         test(`is sent to whoever asked for it: ${text}`, async ({ page, demo, context }) => {
             await context.grantPermissions(["notifications"]);

@@ -28,8 +28,10 @@ test.describe("an app that its team has given a name", () => {
             const [headings, titles] = await Promise.all([record(page, "h1"), record(page, "title")]);
             await page.goto(demo.url("titled"));
             await expect(app(page)).toBeVisible({ timeout: 40_000 });
-            expect(headings.slice(0, 2)).toEqual([`${name} is asleep`, `Waking up ${name}`]);
-            expect(titles.slice(0, 2)).toEqual([`${name} is asleep – titled.localhost`, `Waking up ${name} – titled.localhost`]);
+            // Isolated: it may be written from right to left.
+            const isolated = `\u2068${name}\u2069`;
+            expect(headings.slice(0, 2)).toEqual([`${isolated} is asleep`, `Waking up ${isolated}`]);
+            expect(titles.slice(0, 2)).toEqual([`${isolated} is asleep – titled.localhost`, `Waking up ${isolated} – titled.localhost`]);
         });
     }
 });

@@ -1,7 +1,7 @@
 /** The page without what it usually has. */
 import type { Page } from "@playwright/test";
 
-import { app, expect, test } from "./fixtures";
+import { app, expect, phase, test } from "./fixtures";
 import { isReserved, say } from "./stand-in";
 import { STATES } from "./states";
 
@@ -22,6 +22,21 @@ test.describe("without scripts", () => {
         expect(page.url()).toBe(demo.url("no-room", path));
         await expect(page.locator("code")).toHaveText(path);
     });
+
+    for (const path of ["/reports/?q=a%20b&c=/d", "/reports/x?y", "/reports/", "/?a=b"]) {
+        test(`where proxies take off where a form comes from, it leads back to ${path}`, async ({ page, standIn }) => {
+            const ingress = await standIn({
+                route: ({ url, headers }) => {
+                    delete headers.referer;
+                    return url ?? "/";
+                },
+            });
+            await page.goto(ingress.url("no-room", path));
+            await start(page);
+            await expect(page.getByRole("heading", { name: "Waking up the app" })).toBeVisible();
+            expect(page.url()).toBe(ingress.url("no-room", path));
+        });
+    }
 
     test("a failure is explained, and can be tried again at the very address", async ({ page, demo }) => {
         await page.goto(demo.url("image-missing", "/a?b"));
@@ -177,3 +192,20 @@ for (const state of ["asleep", "turned away", "after a form", "troubled", "openi
         await expect(async () => expect(await said(alone)).toEqual(await said(page))).toPass({ timeout: 10_000 });
     });
 }
+
+test("without its module, a page that waits has something to press", async ({ page, demo }) => {
+    await page.route("**/*.wasm", (route) => route.abort());
+    await page.goto(demo.url("slow"));
+    await expect(phase(page)).toHaveAttribute("data-phase", "waking");
+    await expect(page.getByRole("link", { name: "Check again" })).toBeVisible();
+});
+
+test("in an engine that does not know light-dark() a button looks like one", async ({ page, demo, request }) => {
+    await page.route(demo.url("image-missing"), async (route) => {
+        const response = await request.get(`http://127.0.0.1:${demo.port}/`, { headers: { ...route.request().headers(), host: "image-missing.localhost" } });
+        await route.fulfill({ response, body: (await response.text()).replaceAll("light-dark(", "unheard-of(") });
+    });
+    await page.goto(demo.url("image-missing"));
+    await expect(page.getByRole("button", { name: "Try again" })).toHaveCSS("background-color", "rgb(80, 70, 200)");
+    await expect(page.getByRole("button", { name: "Try again" })).toHaveCSS("color", "rgb(255, 255, 255)");
+});

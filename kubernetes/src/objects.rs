@@ -60,7 +60,7 @@ pub(crate) const NO_SIGN: SignedDuration = SignedDuration::from_secs(60);
 
 /// The text that a title has for visitors: on one line, without anything that changes how text is shown.
 fn title(annotation: Option<String>) -> Option<String> {
-    let is_format = |c: char| matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let is_format = |c: char| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let text: String = annotation?
         .chars()
         .map(|c| if c.is_whitespace() { ' ' } else { c })

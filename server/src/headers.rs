@@ -13,7 +13,9 @@ use axum::{
 /// The mark of our answers. The page asks at its own reserved address until the answer lacks it.
 pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
 
-const ALWAYS: [(HeaderName, HeaderValue); 6] = [
+// No `Cross-Origin-Opener-Policy`: a login in a popup would lose the page that has opened it, and for good, since that is not
+// undone when the app answers.
+const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (
         X_UNIDLER,
         HeaderValue::from_static(env!("CARGO_PKG_VERSION")),
@@ -28,10 +30,6 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
     ),
     (
         header::REFERRER_POLICY,
-        HeaderValue::from_static("same-origin"),
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
         HeaderValue::from_static("same-origin"),
     ),
     (

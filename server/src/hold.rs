@@ -17,7 +17,7 @@ use unidler::{host::Host, progress::Phase};
 
 use crate::{
     headers::entries,
-    place::same,
+    place::{prefix, same},
     problem::Problem,
     start_rule::{Leave, leave},
     state::AppState,
@@ -94,10 +94,7 @@ pub(crate) async fn hold(
 /// To the same address again: by a relative reference, which leads to no other host, and holds where an ingress has taken a
 /// prefix off the path.
 fn again(uri: &Uri, headers: &HeaderMap) -> Response {
-    let prefix = headers
-        .get("x-forwarded-prefix")
-        .and_then(|value| value.to_str().ok());
-    let mut location = same(uri.path(), prefix);
+    let mut location = same(uri.path(), prefix(headers));
     if let Some(query) = uri.query() {
         location = format!("{location}?{query}");
     }

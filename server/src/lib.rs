@@ -26,6 +26,7 @@ pub mod commands;
 pub mod config;
 pub mod connections;
 pub mod demo;
+mod discard;
 pub mod forward;
 pub mod headers;
 mod hold;

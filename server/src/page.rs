@@ -18,7 +18,7 @@ use unidler_app::{
 use crate::{
     app_host::AppHost,
     navigation::reads,
-    place::reserved_from,
+    place::{prefix, reserved_from, way_back},
     problem::{Problem, RETRY_AFTER},
     state::AppState,
     wake::page_of,
@@ -58,7 +58,8 @@ fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bo
         progress,
         language: text("accept-language").map_or_else(Language::default, Language::accepted),
         now: Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
-        reserved: reserved_from(parts.uri.path(), text("x-forwarded-prefix")),
+        reserved: reserved_from(parts.uri.path(), prefix(&parts.headers)),
+        way_back: way_back(parts.uri.path(), prefix(&parts.headers), parts.uri.query()),
         lost_post,
     };
     PageContext {
@@ -80,8 +81,9 @@ pub(crate) async fn turned_away(
     let Ok(AppHost(host)) = AppHost::from_request_parts(&mut parts, &()).await else {
         return problem.into_text();
     };
-    let back = form.map_or_else(String::new, |base| page_of(&host, base, &parts.headers));
-    let context = context_of(state, state.hub.look(&host), &parts, false);
+    let back = form.map_or_else(String::new, |base| page_of(&host, base, &parts));
+    let lost_post = form.is_none() && !reads(&parts.method);
+    let context = context_of(state, state.hub.look(&host), &parts, lost_post);
     let (head, _) = problem.into_response().into_parts();
     let is_crowded = head.headers.contains_key(header::RETRY_AFTER);
     let document = move || {

@@ -10,6 +10,7 @@
 
 use std::fmt::Write;
 
+use axum::http::HeaderMap;
 use unidler_app::api::{EVENTS, FILES, READY, RESERVED, STATUS, WAKE};
 
 /// Whose a path is.
@@ -63,6 +64,11 @@ impl<'a> Place<'a> {
     }
 }
 
+/// What an ingress says that it has taken off the path.
+pub(crate) fn prefix(headers: &HeaderMap) -> Option<&str> {
+    headers.get("x-forwarded-prefix")?.to_str().ok()
+}
+
 /// Where from the page at `path` to find what is ours, as a relative reference: `./x/_unidler` from `/reports/x`.
 ///
 /// Relative, so that it holds where the ingress has stripped a prefix. If that was the whole path, `prefix` is what the
@@ -91,10 +97,39 @@ fn visited<'a>(path: &'a str, prefix: Option<&'a str>) -> &'a str {
     }
 }
 
-/// Back from `…/_unidler/wake` to the page, as a relative reference.
+/// What the address of a form says of the page that it is on: `/x?y=z` of `/reports/x?y=z`. It goes into the query, from where
+/// [`back_to`] takes it.
 #[must_use]
-pub fn back_to(base: &str) -> String {
-    match last_segment(base).as_str() {
+pub fn way_back(path: &str, prefix: Option<&str>, query: Option<&str>) -> String {
+    let way = match last_segment(visited(path, prefix)) {
+        segment if segment.is_empty() => "/".to_owned(),
+        segment => segment,
+    };
+    match query {
+        Some(query) => format!("{way}?{query}"),
+        None => way,
+    }
+}
+
+/// Back from `…/_unidler/wake` to the page, as a relative reference. `way` is the query of the request, which counts if it is a
+/// [way back](way_back) to that very page: it leads nowhere else.
+#[must_use]
+pub fn back_to(base: &str, prefix: Option<&str>, way: Option<&str>) -> String {
+    let segment = last_segment(base);
+    let way = way.unwrap_or_default();
+    let (named, query) = way.find('?').map_or((way, ""), |at| way.split_at(at));
+    if named == "/" {
+        return format!("../{query}");
+    }
+    let own = if base.is_empty() {
+        last_segment(visited("/", prefix))
+    } else {
+        segment.clone()
+    };
+    if !own.is_empty() && named == own {
+        return format!("../..{own}{query}");
+    }
+    match segment.as_str() {
         "" => "../".to_owned(),
         segment => format!("../..{segment}"),
     }
@@ -194,8 +229,95 @@ mod tests {
             ),
         ] {
             assert_eq!(reserved_from(path, prefix), there, "{path} {prefix:?}");
-            assert_eq!(back_to(path), back, "{path}");
+            assert_eq!(back_to(path, None, None), back, "{path}");
             assert_eq!(same(path, prefix), same_path, "{path} {prefix:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_leads_back_to_the_very_page_and_nowhere_else() {
+        for (path, prefix, query, way, base, back) in [
+            (
+                "/x",
+                None,
+                Some("q=a%20b"),
+                "/x?q=a%20b",
+                "/x",
+                "../../x?q=a%20b",
+            ),
+            (
+                "/a/x",
+                None,
+                Some("?/b?c"),
+                "/x??/b?c",
+                "/a/x",
+                "../../x??/b?c",
+            ),
+            ("/a/x/", None, None, "/", "/a/x", "../"),
+            ("/a/x/", None, Some("q"), "/?q", "/a/x", "../?q"),
+            ("/", None, Some(""), "/?", "", "../?"),
+            (
+                "//evil.example",
+                None,
+                Some("q"),
+                "/evil.example?q",
+                "//evil.example",
+                "../../evil.example?q",
+            ),
+            // Where an ingress takes the whole path off.
+            (
+                "/",
+                Some("/team/reports"),
+                Some("q"),
+                "/reports?q",
+                "",
+                "../../reports?q",
+            ),
+        ] {
+            assert_eq!(way_back(path, prefix, query), way, "{path}");
+            assert_eq!(back_to(base, prefix, Some(way)), back, "{path}");
+        }
+        for way in [
+            "",
+            "x",
+            "/y",
+            "/y?q",
+            "//evil.example",
+            "/x/",
+            "/x/../..",
+            "/..",
+            "/../y",
+            "/%2e%2e",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "https:/x",
+            "javascript:alert(1)",
+            "/x#",
+            "/x%3Fq",
+            "/X",
+            "t=1",
+            "/reports",
+        ] {
+            assert_eq!(
+                back_to("/a/x", Some("/team/reports"), Some(way)),
+                "../../x",
+                "{way}"
+            );
+        }
+        for way in ["/evil.example", "//evil.example", "/x?q"] {
+            assert_eq!(back_to("", None, Some(way)), "../", "{way}");
+        }
+        // Whatever follows, a reference that begins like this stays on its host.
+        for way in [
+            "/?//evil.example",
+            "/?\\evil.example",
+            "/?https://evil.example",
+        ] {
+            assert!(
+                back_to("/a/x", None, Some(way)).starts_with("../?"),
+                "{way}"
+            );
         }
     }
 }

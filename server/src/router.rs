@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequestParts, Request, State},
     http::{
         HeaderValue, Method, StatusCode, Uri,
-        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, VARY},
+        header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY},
     },
     middleware,
     response::{IntoResponse, Json, Response},
@@ -23,13 +23,13 @@ use crate::{
     headers,
     navigation::{is_navigation, reads},
     page,
-    place::{Place, Reserved, back_to},
+    place::{Place, Reserved, back_to, prefix},
     problem::Problem,
     site::Site,
     start_rule::{Leave, Refusal, is_cross_site},
     state::AppState,
     visit,
-    wake::wake,
+    wake::{see, wake},
 };
 
 /// All that unidler answers.
@@ -96,7 +96,8 @@ async fn reserved(
         Reserved::File(name) => return file(&state.site, name, request).await,
         // Somebody has reloaded the address that a form was refused at.
         Reserved::Wake if reads && is_navigation(request.headers()) => {
-            return Ok((StatusCode::SEE_OTHER, [(LOCATION, back_to(base))]).into_response());
+            let prefix = prefix(request.headers());
+            return Ok(see(&back_to(base, prefix, request.uri().query())));
         }
         Reserved::Wake if *request.method() != Method::POST => {
             return Err(Problem::method_not_allowed("POST"));

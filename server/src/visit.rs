@@ -11,6 +11,7 @@ use unidler::host::Host;
 
 use crate::{
     app_host::AppHost,
+    discard::discard,
     forward::Failure,
     hold,
     navigation::{is_navigation, reads},
@@ -24,6 +25,9 @@ use crate::{
 /// What the choice between page and problem depends on.
 const VARY: HeaderValue =
     HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
+
+/// How much of a body is read that there is no app for.
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// The app's own answer, the page, or a problem. Starts nothing, unless a program asks for the events or prefers to wait.
 ///
@@ -50,8 +54,7 @@ async fn answer_of(
     body: Body,
 ) -> Result<Response, Problem> {
     let forwards = state.hub.forwards(host).await;
-    let progress = state.hub.look(host);
-    state.handovers.seen(host, &progress);
+    state.handovers.seen(host, &state.hub.look(host));
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
     if let Some((address, _)) = forwards {
         let request = Request::from_parts(parts.clone(), body);
@@ -60,7 +63,11 @@ async fn answer_of(
             Err(Failure::Lost(problem)) => return Err(problem),
             Err(Failure::NothingSent) => {}
         }
+    } else {
+        // One that is larger is answered as well, if its client reads that before it has sent all.
+        drop(discard(body, MAX_BODY).await);
     }
+    let progress = state.hub.look(host);
     let mut response = if is_navigation(&parts.headers) {
         page::render(state, progress, &parts).await
     } else if is_healthz(&parts) {

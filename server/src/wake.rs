@@ -3,20 +3,17 @@
 //! A script gets 202 and where the app stands. A plain form, from a browser without scripts, gets 303 back to the very
 //! address it came from.
 
-use std::time::Duration;
-
 use axum::{
-    body::{Body, HttpBody, to_bytes},
     extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Json, Response},
 };
-use tokio::time::timeout;
 use unidler::host::Host;
 
 use crate::{
+    discard::discard,
     navigation::is_navigation,
-    place::back_to,
+    place::{back_to, prefix},
     problem::Problem,
     start_rule::{host_of, leave},
     state::AppState,
@@ -24,9 +21,6 @@ use crate::{
 
 /// The most bytes that a form may post. It has no fields.
 const MAX_BODY: usize = 4 * 1024;
-/// How long they may take.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 pub(crate) async fn wake(
     state: &AppState,
     host: &Host,
@@ -35,32 +29,28 @@ pub(crate) async fn wake(
 ) -> Result<Response, Problem> {
     leave(host, request.method(), request.headers()).map_err(Problem::refused)?;
     let (parts, body) = request.into_parts();
-    finish(body).await?;
+    discard(body, MAX_BODY).await?;
     state.hub.retry(host);
     if is_navigation(&parts.headers) {
-        let page = page_of(host, base, &parts.headers);
-        return Ok((StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response());
+        return Ok(see(&page_of(host, base, &parts)));
     }
     let progress = state.hub.look(host);
     let progress = state.told(host, progress).await;
     Ok((StatusCode::ACCEPTED, Json(progress)).into_response())
 }
 
-/// Reads what nobody needs, so that the connection can be used again.
-async fn finish(body: Body) -> Result<(), Problem> {
-    if body.size_hint().lower() > MAX_BODY as u64 {
-        return Err(Problem::too_large());
-    }
-    match timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(_)) => Err(Problem::too_large()),
-        Err(_) => Err(Problem::too_slow()),
+/// Leads to a page.
+pub(crate) fn see(page: &str) -> Response {
+    match HeaderValue::from_str(page) {
+        Ok(page) => (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response(),
+        Err(_) => Problem::not_found().into_response(),
     }
 }
 
 /// The page that a form was on, or the one that it should have been on.
-pub(crate) fn page_of(host: &Host, base: &str, headers: &HeaderMap) -> String {
-    referer(host, base, headers).unwrap_or_else(|| back_to(base))
+pub(crate) fn page_of(host: &Host, base: &str, parts: &Parts) -> String {
+    referer(host, base, &parts.headers)
+        .unwrap_or_else(|| back_to(base, prefix(&parts.headers), parts.uri.query()))
 }
 
 /// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes. Under a stricter

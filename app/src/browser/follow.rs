@@ -66,7 +66,8 @@ pub(crate) fn follow(live: Live) {
         let mut asked_ms = 0;
         loop {
             let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
-            if live.known_phase().is_terminal() {
+            // Whoever listens keeps an app awake that the visitor is to open.
+            if live.known_phase().is_terminal() || loader::flag("settled") {
                 ear.close();
             } else {
                 ear.open_when_due(now_ms());
@@ -92,7 +93,7 @@ pub(crate) fn follow(live: Live) {
                 }
             }
             if live.known_phase() == Phase::Asleep {
-                loader::start_when_due().await;
+                spawn_local(loader::start_when_due());
             }
         }
     });

@@ -22,7 +22,7 @@ pub(super) const WORDS: Words = Words {
     ready_lead: "Mae'r ap yn rhedeg. Yn aros iddo ymateb.",
     already_awake_lead: "Mae'r ap yn rhedeg yn barod. Yn aros iddo ymateb.",
     not_reachable_lead: "Mae'r ap yn rhedeg, ond mae ei gyfeiriad yn dal i ddod â chi yma. Gall hyn gymryd munud arall. Bydd y dudalen hon yn dal i geisio.",
-    held_lead: "Mae'r ap yn rhedeg, ond daeth pob ymgais i'w agor â chi yn ôl yma. Arhoswch funud, yna agorwch ef eich hun.",
+    held_lead: "Daeth pob ymgais i agor yr ap â chi yn ôl yma. Arhoswch funud, yna agorwch ef eich hun.",
     stayed_lead: "Dylai'r ap fod ar agor erbyn hyn. Os nad yw, agorwch ef eich hun.",
     failed: Named {
         plain: "Ni all yr ap gychwyn",

@@ -22,7 +22,7 @@ pub(super) const WORDS: Words = Words {
     ready_lead: "The app is running. Waiting for it to respond.",
     already_awake_lead: "The app is already running. Waiting for it to respond.",
     not_reachable_lead: "The app is running, but its address still brings you here. This can take another minute. This page will keep trying.",
-    held_lead: "The app is running, but every attempt to open it brought you back here. Wait a minute, then open it yourself.",
+    held_lead: "Every attempt to open the app brought you back here. Wait a minute, then open it yourself.",
     stayed_lead: "The app should be open by now. If it is not, open it yourself.",
     failed: Named {
         plain: "The app cannot start",

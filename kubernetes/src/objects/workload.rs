@@ -593,7 +593,7 @@ mod tests {
         let long = "ü".repeat(100);
         for (text, title) in [
             ("  Sales\treport\n2026 ", Some("Sales report 2026")),
-            ("<b>R&D</b>\u{1b}[2J\u{202e}", Some("<b>R&D</b>[2J")),
+            ("<b>R&D</b>\u{1b}[2J\u{202e}\u{61c}", Some("<b>R&D</b>[2J")),
             ("\n \u{0}", None),
             ("", None),
             (&*long, Some(&long[..160])),

@@ -241,3 +241,64 @@ async fn a_form_whose_body_never_comes_is_given_up() {
     );
     assert_eq!(server.writes("quick.localhost"), 0);
 }
+
+/// Sends all of it before it reads anything, as some ingresses do, and yields how the answer begins.
+async fn send_all_first(server: &Server, head: &str, body: usize) -> String {
+    let mut stream = TcpStream::connect(&server.address)
+        .await
+        .expect("a connection");
+    let head = format!("{head}Content-Length: {body}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.expect("it is sent");
+    stream
+        .write_all(&vec![b'a'; body])
+        .await
+        .expect("all of it is taken");
+    let mut begin = [0; 12];
+    stream
+        .read_exact(&mut begin)
+        .await
+        .expect("an answer, and no reset");
+    String::from_utf8_lossy(&begin).into_owned()
+}
+
+#[tokio::test]
+async fn what_is_uploaded_to_a_sleeping_app_is_read_before_it_is_answered() {
+    let server = Server::start().await;
+    let large = 5 * 1024 * 1024;
+    let (accept, page) = NAVIGATE;
+    for header in ["", &format!("{accept}: {page}\r\n")] {
+        let head = format!("POST /import HTTP/1.1\r\nHost: quick.localhost\r\n{header}");
+        assert_eq!(send_all_first(&server, &head, large).await, "HTTP/1.1 503");
+    }
+    let head = "POST /import HTTP/1.1\r\nHost: many-starting.localhost\r\nPrefer: wait=1\r\n";
+    assert_eq!(send_all_first(&server, head, large).await, "HTTP/1.1 503");
+}
+
+#[tokio::test]
+async fn a_form_that_meets_the_limit_of_connections_is_called_lost() {
+    let server = Server::with_connections(1).await;
+    let _visitor = hold(&server).await;
+    let (accept, page) = NAVIGATE;
+    for (method, path, is_lost) in [
+        ("POST", "/contact", true),
+        ("GET", "/contact", false),
+        ("POST", "/_unidler/wake", false),
+    ] {
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: quick.localhost\r\n{accept}: {page}\r\nContent-Length: 0\r\n\r\n"
+        );
+        let answer = say(&server, request.as_bytes()).await.expect("an end");
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+        assert_eq!(
+            answer.contains("What you sent did not arrive"),
+            is_lost,
+            "{method} {path}: {answer}"
+        );
+        assert_eq!(
+            answer.contains("http-equiv=\"refresh\""),
+            !is_lost,
+            "{method} {path}: {answer}"
+        );
+    }
+}
