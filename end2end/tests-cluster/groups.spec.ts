@@ -138,7 +138,9 @@ test("another unidler goes on where one was killed between the waves", async ({ 
         const sofar = waves.slice(0, index + 1).flat();
         await expect.poll(async () => (await status(waking.port, host)).phase).toBe("asleep");
         await startWaking(waking.port, host);
-        await expect.poll(scaled, { intervals: [10], timeout: 30_000 }).toEqual(sofar.slice(0, sofar.length - wave.length + 1));
+        // Killed after the first of a wave, or with what is written together with it.
+        const first = sofar.slice(0, sofar.length - wave.length + 1);
+        await expect.poll(() => scaled().slice(0, first.length), { intervals: [10], timeout: 30_000 }).toEqual(first);
         await waking.kill();
         waking = await startUnidler();
     }
