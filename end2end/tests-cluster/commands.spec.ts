@@ -105,7 +105,10 @@ test("of a namespace, all is idled that can be", async ({ operate, team }) => {
     expect(code, "what cannot be idled was not asked for").toBe(0);
 
     expect(await operate("idle", "--namespace", `${team.namespace}-x`)).toMatchObject({ code: 1, stdout: "" });
-    expect(await operate("idle", "--namespace", team.namespace, team.host("web"))).toMatchObject({ code: 2 });
+    const web = team.host("web");
+    expect(await operate("idle", web, "--namespace", team.namespace)).toMatchObject({ code: 0, stdout: `${web} is idled already.\n` });
+    const elsewhere = await operate("idle", web, "--namespace", `${team.namespace}-x`);
+    expect(elsewhere).toMatchObject({ code: 1, stderr: expect.stringContaining(`it leads to an app in the namespace ${team.namespace}`) });
 });
 
 test("an app is woken without a visitor, and the exit code says how that went", async ({ operate, team }) => {
