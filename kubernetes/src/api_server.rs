@@ -4,6 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use anyhow::Context;
 use k8s_openapi::{
+    NamespaceResourceScope,
     api::authorization::v1::{
         ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
         SubjectAccessReview, SubjectAccessReviewSpec,
@@ -128,6 +129,22 @@ impl ApiServer {
     {
         let listed = self.list_of(&Source::new(&self.client), params).await?;
         Ok(listed.unwrap_or_default())
+    }
+
+    /// The objects of a kind in a namespace.
+    pub(crate) async fn list_in<K>(
+        &self,
+        namespace: &str,
+        params: &ListParams,
+    ) -> Result<Vec<K>, kube::Error>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+            + DeserializeOwned
+            + Clone
+            + Debug,
+    {
+        let source = Source::in_namespace(&self.client, namespace);
+        Ok(self.list_of(&source, params).await?.unwrap_or_default())
     }
 
     /// All objects of a kind; `None` if the cluster does without it.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Config, Resource,
     client::ClientBuilder,
@@ -19,7 +20,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(40);
 /// What it means if a client cannot be made.
 pub(crate) const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
 
-/// All objects of a kind.
+/// The objects of a kind: all, or those of a namespace.
 pub(crate) struct Source<K> {
     pub(crate) api: Api<K>,
     pub(crate) kind: ApiResource,
@@ -33,6 +34,17 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
             api: Api::all(client.clone()),
             kind: ApiResource::erase::<K>(&()),
             may_be_absent: false,
+        }
+    }
+
+    /// Those of a namespace.
+    pub(crate) fn in_namespace(client: &Client, namespace: &str) -> Self
+    where
+        K: Resource<Scope = NamespaceResourceScope>,
+    {
+        Self {
+            api: Api::namespaced(client.clone(), namespace),
+            ..Self::new(client)
         }
     }
 

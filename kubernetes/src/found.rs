@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use k8s_openapi::{
-    api::core::v1::ServicePort,
-    jiff::{SignedDuration, Timestamp},
-};
+use k8s_openapi::{api::core::v1::ServicePort, jiff::Timestamp};
 use unidler::{
     app::{AppId, Bonds, ObjectId, Version},
     cluster::Way,
@@ -19,9 +16,6 @@ use crate::{
     objects::{Backend, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload},
     reachable::{self, Reachable},
 };
-
-/// For how long after an app was woken its ingress is taken to be about to notice.
-const FOLLOWS: SignedDuration = SignedDuration::from_mins(1);
 
 /// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be, nor what it needs.
 #[derive(Clone, Debug)]
@@ -273,7 +267,7 @@ impl Found {
         if let Some(slice) = self.slice(service) {
             let behind = self.behind(service);
             let is_up = behind.iter().any(|workload| workload.value.replicas > 0);
-            let is_handover = is_diverted || slice.value.was_here_for(FOLLOWS, now);
+            let is_handover = is_diverted || slice.value.was_here_lately(now);
             match reachable.of(&service.id()) {
                 Some(ready) => {
                     let name = port.name.as_deref().unwrap_or_default();

@@ -18,10 +18,7 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, hub::NotIdled};
 
-pub use self::{
-    checks::NotPlanned,
-    wishes::{Wished, Wishes},
-};
+pub use self::{checks::NotPlanned, wishes::Wishes};
 pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;

@@ -19,7 +19,7 @@ use std::{
     sync::Arc,
 };
 
-use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, progress::Reason};
 
 pub(crate) use self::{groups::Unmet, http_routes::Defect};
@@ -30,9 +30,6 @@ use crate::{
     found::Found,
     objects::{Backend, HttpRoute, PointsAt, Route, Service, Workload},
 };
-
-/// For how long after a wake-up an ingress may go on to send an app's visitors here.
-const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The longest value of a label.
 const MAX_LABEL: usize = 63;
@@ -246,14 +243,11 @@ impl Caches {
     /// The same, if it was woken not long ago: what its ingress still sends here is not another app's.
     fn just_woken(&self, served: &Served) -> Option<Result<Found, NotFound>> {
         let now = Timestamp::now();
-        let is_recent = |slice: &Cached<Slice>| {
-            let history = slice.value.history.as_deref();
-            history.is_some_and(|history| now.duration_since(history.woken) < LATE)
-        };
         self.sliced(served, false).filter(|found| {
-            found
-                .as_ref()
-                .is_ok_and(|found| found.slices.iter().any(|slice| is_recent(slice)))
+            found.as_ref().is_ok_and(|found| {
+                let mut slices = found.slices.iter();
+                slices.any(|slice| slice.value.was_here_lately(now))
+            })
         })
     }
 

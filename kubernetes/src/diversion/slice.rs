@@ -34,6 +34,9 @@ const WAKE_SECONDS: &str = "unidler/wake-seconds";
 /// The longest annotation that the admission policies allow.
 const MAX_ANNOTATION: usize = 4096;
 
+/// For how long after a wake-up an ingress may go on to send an app's visitors here.
+const LATE: SignedDuration = SignedDuration::from_mins(1);
+
 /// A slice of unidler's own.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Slice {
@@ -202,15 +205,10 @@ impl Slice {
             })
     }
 
-    /// Whether it led here until less than this long ago.
-    pub(crate) fn was_here_for(&self, time: SignedDuration, now: Timestamp) -> bool {
+    /// Whether it led here until a moment ago, so that an ingress may still send the app's visitors here.
+    pub(crate) fn was_here_lately(&self, now: Timestamp) -> bool {
         let history = self.history.as_ref();
-        history.is_some_and(|history| now.duration_since(history.woken) < time)
-    }
-
-    /// When its app was woken last, while it is awake.
-    pub(crate) fn woken(&self) -> Option<Timestamp> {
-        self.history.as_ref().map(|history| history.woken)
+        history.is_some_and(|history| now.duration_since(history.woken) < LATE)
     }
 
     /// Nobody but unidler changes it, so that this is the version of what it means.

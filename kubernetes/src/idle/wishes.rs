@@ -6,13 +6,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, anyhow, ensure};
+use anyhow::{Context, anyhow};
 use futures::{StreamExt, stream};
 use k8s_openapi::{
-    api::{
-        core::v1::Service as KubeService, discovery::v1::EndpointSlice,
-        networking::v1::Ingress as KubeIngress,
-    },
+    api::{core::v1::Service as KubeService, discovery::v1::EndpointSlice},
     jiff::{SignedDuration, Timestamp},
 };
 use kube::{
@@ -22,16 +19,16 @@ use kube::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
-use unidler::{app::AppId, host::Host, hub::Hub};
+use unidler::{host::Host, hub::Hub};
 
-use super::{App, Asked, NotPlanned, Services, of_namespace, slices};
+use super::{App, Asked, NotPlanned, Plan, Services, decide, of_namespace};
 use crate::{
     api_server::ApiServer,
     autoscalers::Autoscalers,
     caches::{Caches, Listed, ours},
     cluster::KubernetesCluster,
-    diversion::slice::Slice,
-    objects::{IDLE_WISH, gateway_api},
+    diversion::{Handover, slice::Slice},
+    objects::IDLE_WISH,
     patch::params,
     rights::Right,
     settings::ClusterSettings,
@@ -69,24 +66,24 @@ impl Wishes {
         let now = Timestamp::now();
         self.refused
             .retain(|(_, _, wished)| now.duration_since(*wished) < FRESH);
-        for (app, wished) in self.due(now) {
-            let hub = hub.clone();
-            if let Ok(id) = wished {
-                tokio::spawn(async move {
-                    if let Err(why) = hub.idle(&id).await {
-                        warn!(%app, "not idled, as its owner wishes: {}", why.cause);
-                    }
-                });
-            } else if let (Err(NotPlanned::Refused(why)), Services::These(namespace, names)) =
-                (&wished, &app.services)
-            {
-                self.refuse(namespace, names, &format!("{why:#}")).await;
+        for (app, planned) in self.due(now) {
+            match planned {
+                Ok(plan) => {
+                    let (hub, id) = (hub.clone(), plan.app().clone());
+                    tokio::spawn(async move {
+                        if let Err(why) = hub.idle(&id).await {
+                            warn!(%app, "not idled, as its owner wishes: {}", why.cause);
+                        }
+                    });
+                }
+                Err(NotPlanned::Refused(why)) => self.refuse(&app, &format!("{why:#}")).await,
+                Err(NotPlanned::Already) => {}
             }
         }
     }
 
     /// The apps of which each Service that is awake carries a fresh wish.
-    fn due(&self, now: Timestamp) -> Vec<(App, Result<AppId, NotPlanned>)> {
+    fn due(&self, now: Timestamp) -> Vec<(App, Result<Plan, NotPlanned>)> {
         let observer = &self.cluster.observer;
         let caches = &observer.caches;
         if caches.unusable().is_some() {
@@ -97,8 +94,10 @@ impl Wishes {
             let is_fresh = |wish: Timestamp| {
                 let age = now.duration_since(wish);
                 let slice = caches.slice_of(&service.namespace, &service.name);
-                let woken = slice.and_then(|slice| slice.value.woken());
-                age < FRESH && age > -SKEW && woken.is_none_or(|woken| woken < wish)
+                let history = slice
+                    .as_ref()
+                    .and_then(|slice| slice.value.history.as_ref());
+                age < FRESH && age > -SKEW && history.is_none_or(|history| history.woken < wish)
             };
             if service.value.wish.is_some_and(is_fresh) {
                 let of_namespace = wished.entry(service.namespace.clone()).or_default();
@@ -118,21 +117,21 @@ impl Wishes {
                 awake.peek().is_some() && awake.all(|name| wished.contains(name))
             })
         });
+        // The server may not look at autoscalers.
+        let autoscalers = Autoscalers::default();
+        let settings = observer.settings();
         let planned = apps.map(|app| {
-            let Services::These(namespace, names) = &app.services else {
-                return (app, Err(NotPlanned::Already));
-            };
-            let services = (namespace.clone(), names.clone());
-            // The server may not look at autoscalers.
-            let autoscalers = Autoscalers::default();
-            let plan = slices::decide(&services, caches, &autoscalers, observer.settings(), now);
-            (app, plan.map(|plan| plan.found.id))
+            let plan = decide(&app, caches, &autoscalers, settings, &Handover::Slice, now);
+            (app, plan)
         });
         planned.collect()
     }
 
     /// Says once why a wish is refused: in the log, and on the workloads.
-    async fn refuse(&mut self, namespace: &str, names: &BTreeSet<String>, why: &str) {
+    async fn refuse(&mut self, app: &App, why: &str) {
+        let Services::These(namespace, names) = &app.services else {
+            return;
+        };
         let caches = &self.cluster.observer.caches;
         for name in names {
             let Some(service) = caches.services.named(namespace, name) else {
@@ -141,10 +140,7 @@ impl Wishes {
             let Some(wish) = service.value.wish else {
                 continue;
             };
-            if self
-                .refused
-                .insert((namespace.to_owned(), name.clone(), wish))
-            {
+            if self.refused.insert((namespace.clone(), name.clone(), wish)) {
                 warn!(%service, "not idled, as its owner wishes: {why}");
                 for workload in caches.selected(&service) {
                     self.cluster.note_refusal(&workload, why).await;
@@ -152,17 +148,6 @@ impl Wishes {
             }
         }
     }
-}
-
-/// What became of a wish.
-#[derive(Debug)]
-pub enum Wished {
-    /// The app sleeps.
-    Asleep,
-    /// It sleeps already.
-    Already,
-    /// It does not sleep yet; with what to look at.
-    Pending(String),
 }
 
 impl ApiServer {
@@ -193,7 +178,7 @@ impl ApiServer {
         asked: &Asked,
         namespace: &str,
         settings: &ClusterSettings,
-    ) -> anyhow::Result<Vec<(App, anyhow::Result<Wished>)>> {
+    ) -> anyhow::Result<Vec<(App, Result<(), NotPlanned>)>> {
         let caches = self.listing_of(namespace, settings).await?;
         let apps = match asked {
             Asked::Namespace(namespace) => of_namespace(namespace, &caches),
@@ -209,18 +194,16 @@ impl ApiServer {
                 .collect(),
         };
         let wish = |app: App| async {
-            let Services::These(_, names) = &app.services else {
-                return (app, Ok(Wished::Already));
+            let wished = match &app.services {
+                Services::These(namespace, names) => {
+                    self.wish_for(namespace, names, &caches, settings).await
+                }
+                Services::Of(..) => Err(NotPlanned::Already),
             };
-            let wished = self.wish_for(namespace, names, &caches, settings).await;
             (app, wished)
         };
-        let wished: Vec<_> = stream::iter(apps)
-            .map(wish)
-            .buffered(super::AT_ONCE)
-            .collect()
-            .await;
-        Ok(wished)
+        let wished = stream::iter(apps).map(wish).buffered(super::AT_ONCE);
+        Ok(wished.collect().await)
     }
 
     async fn wish_for(
@@ -229,17 +212,17 @@ impl ApiServer {
         names: &BTreeSet<String>,
         caches: &Caches,
         settings: &ClusterSettings,
-    ) -> anyhow::Result<Wished> {
-        ensure!(
-            !names.is_empty(),
-            "no route in the namespace {namespace} leads it to a Service there"
-        );
+    ) -> Result<(), NotPlanned> {
+        if names.is_empty() {
+            let why = anyhow!("no route in the namespace {namespace} leads it to a Service there");
+            return Err(why.into());
+        }
         let awake: Vec<_> = names
             .iter()
             .filter(|name| !caches.is_diverted(namespace, name))
             .collect();
         if awake.is_empty() {
-            return Ok(Wished::Already);
+            return Err(NotPlanned::Already);
         }
         let services: Api<KubeService> = Api::namespaced(self.client.clone(), namespace);
         let now = Timestamp::now();
@@ -264,15 +247,16 @@ impl ApiServer {
                 asleep += usize::from(slice.is_some_and(|slice| Slice::parse(slice).diverts()));
             }
             if asleep == awake.len() {
-                return Ok(Wished::Asleep);
+                return Ok(());
             }
             sleep(LOOK).await;
         }
-        Ok(Wished::Pending(format!(
+        let why = anyhow!(
             "unidler was asked to idle it, and has not done so within {} s. If it refuses, an Event says why: kubectl -n \
              {namespace} get events --field-selector reason=NotIdled",
             PATIENCE.as_secs()
-        )))
+        );
+        Err(why.into())
     }
 
     /// As much of a namespace as idling its apps by a wish needs.
@@ -281,36 +265,19 @@ impl ApiServer {
         namespace: &str,
         settings: &ClusterSettings,
     ) -> anyhow::Result<Caches> {
-        let ours = ListParams::default().labels(&ours(settings));
+        let cannot = |kinds: &str| format!("cannot list the {kinds} of the namespace {namespace}");
         let everything = ListParams::default();
-        let cannot = |kinds: &str| anyhow!("cannot list the {kinds} of the namespace {namespace}");
-        let client = || self.client.clone();
-        let ingresses = Api::<KubeIngress>::namespaced(client(), namespace);
-        let http_routes = Api::<gateway_api::HttpRoute>::namespaced(client(), namespace);
-        let services = Api::<KubeService>::namespaced(client(), namespace);
-        let slices = Api::<EndpointSlice>::namespaced(client(), namespace);
+        let ours = everything.clone().labels(&ours(settings));
+        let ingresses = self.list_in(namespace, &everything).await;
+        let services = self.list_in(namespace, &everything).await;
+        let slices = self.list_in(namespace, &ours).await;
+        let http_routes = self.list_in(namespace, &everything).await;
         let listed = Listed {
-            ingresses: ingresses
-                .list(&everything)
-                .await
-                .with_context(|| cannot("Ingresses"))?
-                .items,
+            ingresses: ingresses.with_context(|| cannot("Ingresses"))?,
+            services: services.with_context(|| cannot("Services"))?,
+            slices: slices.with_context(|| cannot("EndpointSlices"))?,
             // The kind may be absent, or not for everybody: then its hosts are not found.
-            http_routes: http_routes
-                .list(&everything)
-                .await
-                .map(|list| list.items)
-                .unwrap_or_default(),
-            services: services
-                .list(&everything)
-                .await
-                .with_context(|| cannot("Services"))?
-                .items,
-            slices: slices
-                .list(&ours)
-                .await
-                .with_context(|| cannot("EndpointSlices"))?
-                .items,
+            http_routes: http_routes.unwrap_or_default(),
             ..Listed::default()
         };
         Ok(Caches::of(listed, settings))

@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 use unidler_kubernetes::{
     ApiServer, Handover, Operator,
-    idle::{self, Asked, NotPlanned, Target, Wished},
+    idle::{self, Asked, NotPlanned, Target},
 };
 
 use super::{
@@ -87,7 +87,9 @@ impl Options {
                 "you may not write EndpointSlices, so what unidler would write cannot be shown"
             );
             for (app, wished) in api_server.wish(&asked, &namespace, &settings).await? {
-                tally.count_wish(&app, wished);
+                tally.count(&app, wished, |()| {
+                    format!("Idled {app}, by unidler's server.")
+                });
             }
         } else if self.dry_run {
             let autoscalers = api_server.autoscalers().await?;
@@ -122,43 +124,22 @@ struct Tally {
 }
 
 impl Tally {
-    fn count(
+    fn count<T>(
         &mut self,
         app: &idle::App,
-        outcome: Result<idle::Plan, NotPlanned>,
-        done: impl FnOnce(&idle::Plan) -> String,
+        outcome: Result<T, NotPlanned>,
+        done: impl FnOnce(&T) -> String,
     ) {
         match outcome {
-            Ok(plan) => {
+            Ok(what) => {
                 self.asleep += 1;
-                print(&done(&plan));
+                print(&done(&what));
             }
             Err(NotPlanned::Already) => {
                 self.asleep += 1;
                 print(&format!("{app} is idled already."));
             }
             Err(NotPlanned::Refused(why)) => {
-                self.awake += 1;
-                complain(&format!("{app} is not idled: {why:#}"));
-            }
-        }
-    }
-
-    fn count_wish(&mut self, app: &idle::App, wished: anyhow::Result<Wished>) {
-        match wished {
-            Ok(Wished::Asleep) => {
-                self.asleep += 1;
-                print(&format!("Idled {app}, by unidler's server."));
-            }
-            Ok(Wished::Already) => {
-                self.asleep += 1;
-                print(&format!("{app} is idled already."));
-            }
-            Ok(Wished::Pending(why)) => {
-                self.awake += 1;
-                complain(&format!("{app} is not idled: {why}"));
-            }
-            Err(why) => {
                 self.awake += 1;
                 complain(&format!("{app} is not idled: {why:#}"));
             }
