@@ -1,7 +1,7 @@
 //! The list of the kinds that are watched for the whole process, and what their objects are found by.
 //!
 //! Another kind is another field here, with a line in [`Caches::new`], [`Caches::of`], [`Caches::fill`] and
-//! [`Caches::all`]. Another kind of custom workloads is named by whoever runs unidler.
+//! [`Caches::all`]. Operators name further kinds of custom workloads.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -267,11 +267,21 @@ impl Caches {
         namespace: &str,
         named: &WorkloadName,
     ) -> Option<Arc<Cached<Workload>>> {
+        let workload = self.named(namespace, &named.name, |workload| named.is_of(workload))?;
+        Some(self.with_pods(workload))
+    }
+
+    /// The workload of a name that is the right one: those of several kinds may have the same name.
+    fn named(
+        &self,
+        namespace: &str,
+        name: &str,
+        is_it: impl Fn(&Cached<Workload>) -> bool,
+    ) -> Option<Arc<Cached<Workload>>> {
         let mut workloads = self
             .workloads()
-            .filter_map(|cache| cache.named(namespace, &named.name));
-        let workload = workloads.find(|workload| named.is_of(workload))?;
-        Some(self.with_pods(workload))
+            .filter_map(|cache| cache.named(namespace, name));
+        workloads.find(|workload| is_it(workload))
     }
 
     /// The workloads that are found by a term.
@@ -282,11 +292,8 @@ impl Caches {
 
     /// The workload that people call so.
     pub(crate) fn called(&self, namespace: &str, named: &Named) -> Option<Arc<Cached<Workload>>> {
-        let mut workloads = self
-            .workloads()
-            .filter_map(|cache| cache.named(namespace, &named.name));
-        let workload =
-            workloads.find(|workload| workload.value.is_called(named, &workload.name))?;
+        let is_it = |workload: &Cached<Workload>| workload.value.is_called(named, &workload.name);
+        let workload = self.named(namespace, &named.name, is_it)?;
         Some(self.with_pods(workload))
     }
 
@@ -341,7 +348,7 @@ impl Caches {
 
     /// What is scaled instead of a workload: what has made it, if that is a workload as well.
     fn topmost(&self, workload: Arc<Cached<Workload>>) -> Arc<Cached<Workload>> {
-        // Nothing makes itself, but whoever writes owners may say so.
+        // Owners are what somebody has written, and may form a circle.
         let makers = std::iter::successors(Some(workload), |made| self.maker(made));
         let topmost = makers.take(MAX_MAKERS).last();
         self.with_pods(topmost.expect("itself at least"))
@@ -354,10 +361,9 @@ impl Caches {
             kind,
             name,
         } = made.value.controller.as_deref()?;
-        let mut workloads = self
-            .workloads()
-            .filter_map(|cache| cache.named(&made.namespace, name));
-        workloads.find(|workload| workload.value.kind.is(api_version, kind))
+        self.named(&made.namespace, name, |workload| {
+            workload.value.kind.is(api_version, kind)
+        })
     }
 
     /// Where slices have to lead, if unidler's own Service is there.

@@ -107,6 +107,7 @@ impl Observer {
     async fn count_idled(&self) {
         let mut ticks = interval(COUNT_UPKEEP);
         loop {
+            ticks.tick().await;
             // Not before everything is known, and not for long after.
             let mut changes = self.changes();
             while self.caches.unusable().is_some() {
@@ -118,7 +119,6 @@ impl Observer {
                 gauge!(IDLED_APPS, "form" => form)
                     .set(u32::try_from(count).map_or(f64::MAX, f64::from));
             }
-            ticks.tick().await;
         }
     }
 

@@ -46,9 +46,7 @@ fn unneeded(snapshot: &Snapshot, apps: &[Found]) -> Option<Finding> {
     let mut services = caches.services.all().into_iter();
     let mut missing = snapshot.missing_rights.iter();
     let is_needed = services.any(|service| service.value.points_at == PointsAt::Unidler)
-        || apps
-            .iter()
-            .any(|app| app.workloads.iter().any(|workload| workload.value.idled));
+        || apps.iter().any(Found::is_of_2020);
     let is_granted = !missing.any(|right| right.verb == "patch" && right.resource == "services");
     let is_in_use = !caches.slices.all().is_empty();
     (is_in_use && is_granted && !is_needed).then(|| Finding {
