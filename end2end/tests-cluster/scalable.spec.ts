@@ -25,7 +25,7 @@ interface Box {
 const test = base.extend<{ isLate: boolean; box: Box; idled: Box }, { ownService: void; permitted: void }>({
     ownService,
 
-    // What the chart has for whoever names the kind.
+    // What the chart renders when the kind is named.
     permitted: [
         async ({ api }, use) => {
             const values = { config: { scalable: [SANDBOXES] } };

@@ -3,6 +3,7 @@ import { type Page } from "@playwright/test";
 
 import { run } from "../cluster/program";
 import { Load, failures, span, table } from "../field/load";
+import { Visit } from "../field/visit";
 import { THREE_WRITES, expectAwake } from "../tests-cluster/fixtures";
 import { expect, test } from "./fixtures";
 
@@ -19,7 +20,7 @@ test("a visitor of an app that was idled from the command line sees the page unt
 
     const asked = watchWrites();
     const visited = Date.now();
-    const pages = documentsOf(page);
+    const visit = Visit.of(page);
     const headings = await headingsOf(page);
     const address = `http://${app.host}/reports?year=2026#table`;
     await page.goto(address);
@@ -41,20 +42,10 @@ test("a visitor of an app that was idled from the command line sees the page unt
     // the slices when one had its new endpoints and the other was still there.
     const failed = failures(waking);
     expect((failed.at(-1)?.at ?? 0) - (failed[0]?.at ?? 0), `milliseconds of errors\n${table(waking, visited)}`).toBeLessThan(3000);
-    expect(pages, "the visitor saw two pages").toEqual(["200 of unidler", "200"]);
+    expect(visit.documents.map(({ status, by }) => (by === "unidler" ? `${status} of unidler` : String(status))), "the visitor saw two pages").toEqual(["200 of unidler", "200"]);
     expect(headings.filter((heading) => !["This app is asleep", "Waking up the app", "Almost there"].includes(heading))).toEqual([`Hello from ${app.host}`]);
     expect(asked.writes()).toEqual(THREE_WRITES);
 });
-
-/** The responses to navigations from now on. */
-function documentsOf(page: Page): string[] {
-    const documents: string[] = [];
-    page.on("response", (response) => {
-        if (!response.request().isNavigationRequest()) return;
-        documents.push("x-unidler" in response.headers() ? `${response.status()} of unidler` : String(response.status()));
-    });
-    return documents;
-}
 
 /** The headings that the browser shows from now on, in order. Call this before opening a page. */
 async function headingsOf(page: Page): Promise<string[]> {

@@ -261,8 +261,8 @@ test("an app that is put to sleep behind a download stays asleep, and the page s
     await page.goto(ingress.url("quick", "/report"));
     await expect(page.locator(".lead")).toHaveText(/The app should be open by now/, { timeout: 40_000 });
     const since = Date.now();
+    // The requests of a page that nobody needs would keep the app awake. What must not happen has no event to wait for.
     await page.waitForTimeout(10_000);
-    // The requests of a page that nobody needs would keep the app awake.
     expect(ingress.seen.filter(({ at }) => at > since + 1_000).length).toBeLessThanOrEqual(2);
     await request.post(`http://127.0.0.1:${demo.port}/idle`, { headers: { host: "quick.localhost" }, maxRedirects: 0 });
     await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible({ timeout: 40_000 });
@@ -324,6 +324,7 @@ test("an ingress that reaches nobody for a minute is not taken for the app", asy
     const leads = await record(page, ".lead");
     await page.goto(ingress.url("ingress-stuck"));
     await expect(page.locator(".lead")).toHaveText(/its address still brings you here/, { timeout: 90_000 });
+    // Longer than the page would need to offer a link as well. What must not happen has no event to wait for.
     await page.waitForTimeout(4_000);
     expect(leads.filter((lead) => /open by now/.test(lead))).toEqual([]);
 });

@@ -6,7 +6,7 @@ import type { Page } from "@playwright/test";
 import { Demo, app, expect, phase, test } from "./fixtures";
 import type { StandIn } from "./stand-in";
 
-/** Follows the link of a page that cannot open the app by itself, until the app is there. */
+/** Follows the link of a page that cannot open the app by itself, as often as a visitor has to: the app takes its time. */
 const checkUntilOpen = (page: Page) =>
     expect(async () => {
         if (await app(page).isVisible()) return;

@@ -1,5 +1,5 @@
-//! Every path of the app: its own answer, if that is up and its ingress still leads here; else the page for a browser that navigates, also to
-//! `/events` or `/healthz`, which many apps have, too; else what programs ask for, or a problem.
+//! Every path of the app: its own answer, if that is up and its ingress still leads here; else the page for a browser that
+//! navigates, also to `/events` or `/healthz`, which many apps have, too; else what programs ask for, or a problem.
 
 use axum::{
     body::Body,

@@ -21,6 +21,7 @@ use crate::{
 
 /// The most bytes that a form may post. It has no fields.
 const MAX_BODY: usize = 4 * 1024;
+
 pub(crate) async fn wake(
     state: &AppState,
     host: &Host,

@@ -66,7 +66,7 @@ pub(crate) fn follow(live: Live) {
         let mut asked_ms = 0;
         loop {
             let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
-            // Whoever listens keeps an app awake that the visitor is to open.
+            // An open stream would keep the app awake, and opening it is up to the visitor by now.
             if live.known_phase().is_terminal() || loader::flag("settled") {
                 ear.close();
             } else {
