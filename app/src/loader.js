@@ -42,8 +42,9 @@
     const isSure = page.forwarding === "seamless" && !broken;
     const after = { app: isSure ? 0 : SETTLES, 404: 3_000, 503: page.readySince === undefined ? 60_000 : 20_000 }[streak.kind] ?? Infinity;
     // An ingress begins to follow as soon as the app is ready, and the fastest answers of the app tell nothing of the others.
-    const isPrompt = streak.kind === "app" && streak.since < page.readySince + SETTLES;
-    const since = isPrompt ? Math.min(page.readySince, streak.since) : streak.since;
+    // One that follows later has had its time, unless it has said that it reaches nobody: then it may say so again.
+    const counts = streak.kind === "app" && (!broken || streak.since < page.readySince + SETTLES);
+    const since = counts ? Math.min(page.readySince ?? Infinity, streak.since) : streak.since;
     const isDue = performance.now() - since >= after + Math.max(reloads().length - 1, 0) * 5_000;
     if (isDue && (isSure || streak.count >= 2)) page.open();
   };

@@ -74,8 +74,8 @@ pub(crate) struct Workload {
     pub(crate) ready: Option<u32>,
     /// What its status complains of, if that is not of an older generation.
     trouble: Option<Trouble>,
-    /// When it was changed, if its controller has not looked at that yet.
-    unseen_since: Option<Timestamp>,
+    /// When it was changed, if its controller has not looked at that yet, or has made no pod since.
+    podless_since: Option<Timestamp>,
     /// Its pods, as a label selector for a watch.
     pub(crate) selector: String,
     /// The labels that select its pods, if labels alone do.
@@ -112,6 +112,8 @@ pub(crate) struct Controller {
 struct Status {
     /// The generation that it is of, where it says so.
     generation: Option<i64>,
+    /// Of all pods, ready or not.
+    made: Option<i32>,
     ready: Option<i32>,
     trouble: Option<Trouble>,
 }
@@ -128,6 +130,7 @@ impl Workload {
         let status = Status {
             trouble: trouble_of(&metadata, &spec, &status),
             generation: Some(status.observed_generation.unwrap_or_default()),
+            made: Some(status.replicas.unwrap_or_default()),
             ready: Some(status.ready_replicas.unwrap_or_default()),
         };
         let DeploymentSpec {
@@ -151,6 +154,7 @@ impl Workload {
         let status = Status {
             trouble: None,
             generation: Some(status.observed_generation.unwrap_or_default()),
+            made: Some(status.replicas),
             ready: Some(status.ready_replicas.unwrap_or_default()),
         };
         let StatefulSetSpec {
@@ -174,6 +178,7 @@ impl Workload {
     ) -> Self {
         let generation = metadata.generation.unwrap_or_default();
         let is_current = status.generation.is_none_or(|of| of >= generation);
+        let is_podless = !is_current || (replicas != Some(0) && status.made == Some(0));
         Self {
             kind: Arc::clone(kind),
             uid: metadata.uid.clone().unwrap_or_default(),
@@ -192,11 +197,7 @@ impl Workload {
                 Some(0)
             },
             trouble: status.trouble.filter(|_| is_current),
-            unseen_since: if is_current {
-                None
-            } else {
-                changed_at(metadata)
-            },
+            podless_since: changed_at(metadata).filter(|_| is_podless),
             selector: String::new(),
             match_labels: None,
             pod_labels: Labels::default(),
@@ -274,13 +275,12 @@ impl Workload {
 
     /// What stands in the way, apart from what its pods complain of.
     pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
-        match self.unseen_since {
-            Some(since) => {
-                let is_slow = now.duration_since(since) >= NO_SIGN;
-                is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
-            }
-            None => self.trouble,
-        }
+        // Not all kinds say that their pods are refused.
+        let nothing_happens = || {
+            let is_slow = now.duration_since(self.podless_since?) >= NO_SIGN;
+            is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
+        };
+        self.trouble.or_else(nothing_happens)
     }
 
     /// The replicas to restore: at least 1, at most `max`. What cannot be read means 1.
@@ -392,7 +392,9 @@ fn trouble_of(
     };
     // Some of its pods are enough, so those that are refused do not matter if there are others.
     let has_pods = status.replicas.is_some_and(|replicas| replicas > 0);
-    let refused = condition("ReplicaFailure", "True", "FailedCreate").filter(|_| !has_pods);
+    let refused = condition("ReplicaFailure", "True", "FailedCreate")
+        .or_else(|| condition("Progressing", "False", "ReplicaSetCreateError"))
+        .filter(|_| !has_pods);
     if let Some(refused) = refused {
         Some(refusal(refused.message.as_deref().unwrap_or_default()))
     } else if spec.paused == Some(true) && annotation(metadata, REVISION).is_none() {
@@ -633,7 +635,7 @@ mod tests {
                 ],
             },
             "spec": { "replicas": 2, "selector": {}, "template": {} },
-            "status": { "observedGeneration": 4 },
+            "status": { "observedGeneration": 4, "replicas": 2 },
         });
         json_patch::merge(&mut json, &change);
         deployment(json)
@@ -644,7 +646,9 @@ mod tests {
     }
 
     fn with_condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
-        json!({ "status": { "conditions": [{ "type": kind, "status": status, "reason": reason, "message": message }] } })
+        let condition =
+            json!({ "type": kind, "status": status, "reason": reason, "message": message });
+        json!({ "status": { "replicas": 0, "conditions": [condition] } })
     }
 
     #[test]
@@ -663,6 +667,31 @@ mod tests {
             None,
             "what was before does not count"
         );
+    }
+
+    /// A `StatefulSet` whose pods are refused says nothing of it.
+    #[test]
+    fn a_workload_that_gets_no_pods_waits_for_the_platform() {
+        let podless = json!({ "status": { "replicas": 0 } });
+        let late = Some(Trouble::waiting(Reason::PlatformNotReady));
+        assert_eq!(trouble_at("12:00:59", podless.clone()), None);
+        assert_eq!(trouble_at("12:01:00", podless.clone()), late);
+        let mut asleep = podless;
+        asleep["spec"] = json!({ "replicas": 0 });
+        assert_eq!(trouble_at("13:00:00", asleep), None);
+
+        let set = |made| {
+            let set = json!({
+                "metadata": { "generation": 1, "creationTimestamp": "2026-01-01T12:00:00Z" },
+                "spec": { "replicas": 1, "selector": {}, "serviceName": "db", "template": {} },
+                "status": { "observedGeneration": 1, "replicas": made },
+            });
+            let set = serde_json::from_value(set).expect("a StatefulSet");
+            let now = "2026-01-01T12:01:00Z".parse().expect("a time");
+            Workload::parse_stateful_set(set, "unidler").trouble(now)
+        };
+        assert_eq!(set(0), late);
+        assert_eq!(set(1), None);
     }
 
     #[test]
@@ -690,6 +719,16 @@ mod tests {
         );
         assert_eq!(
             at_once(refused.clone()),
+            Some(Trouble::given_up(Reason::PodsRefused))
+        );
+        let no_set = with_condition(
+            "Progressing",
+            "False",
+            "ReplicaSetCreateError",
+            "Failed to create new replica set \"a-1\": replicasets.apps \"a-1\" is forbidden: exceeded quota: q",
+        );
+        assert_eq!(
+            at_once(no_set),
             Some(Trouble::given_up(Reason::PodsRefused))
         );
         let mut one_of_two = refused;

@@ -41,6 +41,7 @@ impl Workload {
         let ready = number("/status/readyReplicas").or_else(|| number("/status/availableReplicas"));
         let status = Status {
             generation: observed_generation(&data),
+            made: number("/status/replicas"),
             // Most leave a zero out.
             ready: ready.or_else(|| kind.default_replicas.map(|_| 0)),
             trouble: trouble(&data),
