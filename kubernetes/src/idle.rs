@@ -23,8 +23,8 @@ pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
-    autoscalers::Autoscalers, caches::Caches, diversion::Handover, listing::Listing,
-    operator::Operator, settings::ClusterSettings,
+    caches::Caches, diversion::Handover, listing::Listing, operator::Operator,
+    settings::ClusterSettings, surroundings::Surroundings,
 };
 
 /// How many apps are idled at the same time: most of it is waiting for ingress controllers.
@@ -111,12 +111,12 @@ impl fmt::Display for Plan {
 pub fn plans(
     asked: &Asked,
     Listing(caches): &Listing,
-    autoscalers: &Autoscalers,
+    surroundings: &Surroundings,
     settings: &ClusterSettings,
     handover: &Handover,
     now: Timestamp,
 ) -> Vec<(App, Result<Plan, NotPlanned>)> {
-    planned(asked, caches, autoscalers, settings, handover, now)
+    planned(asked, caches, surroundings, settings, handover, now)
 }
 
 impl Operator {
@@ -127,16 +127,16 @@ impl Operator {
     pub fn idle<'a>(
         &'a self,
         asked: &Asked,
-        autoscalers: &'a Autoscalers,
+        surroundings: &'a Surroundings,
         handover: &'a Handover,
     ) -> impl Stream<Item = (App, Result<Plan, NotPlanned>)> + 'a {
         let now = Timestamp::now();
         let decide = move |app: &App, now| {
             let (caches, settings) = (self.caches(), &self.settings);
-            decide(app, caches, autoscalers, settings, handover, now)
+            decide(app, caches, surroundings, settings, handover, now)
         };
         let (caches, settings) = (self.caches(), &self.settings);
-        let apps = planned(asked, caches, autoscalers, settings, handover, now);
+        let apps = planned(asked, caches, surroundings, settings, handover, now);
         let idle = move |(app, planned): (App, Result<Plan, NotPlanned>)| async move {
             if planned.is_err() {
                 return (app, planned);
@@ -162,7 +162,7 @@ impl Operator {
 fn planned(
     asked: &Asked,
     caches: &Caches,
-    autoscalers: &Autoscalers,
+    surroundings: &Surroundings,
     settings: &ClusterSettings,
     handover: &Handover,
     now: Timestamp,
@@ -179,7 +179,7 @@ fn planned(
     };
     let mut planned: Vec<(App, Result<Plan, NotPlanned>)> = Vec::new();
     for app in apps {
-        let plan = decide(&app, caches, autoscalers, settings, handover, now);
+        let plan = decide(&app, caches, surroundings, settings, handover, now);
         let is_same = |(_, other): &&mut (App, Result<Plan, NotPlanned>)| matches!((&plan, other), (Ok(plan), Ok(other)) if plan.app() == other.app());
         match planned.iter_mut().find(is_same) {
             Some((same, _)) => {
@@ -222,7 +222,7 @@ fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
 fn decide(
     app: &App,
     caches: &Caches,
-    autoscalers: &Autoscalers,
+    surroundings: &Surroundings,
     settings: &ClusterSettings,
     handover: &Handover,
     now: Timestamp,
@@ -239,7 +239,7 @@ fn decide(
                 }
                 Services::These(namespace, names) => (namespace.clone(), names.clone()),
             };
-            slices::decide(&services, caches, autoscalers, settings, now).map(Plan::Slice)
+            slices::decide(&services, caches, surroundings, settings, now).map(Plan::Slice)
         }
         Handover::ExternalName(target) => {
             let Target {
@@ -259,7 +259,7 @@ fn decide(
                     hosts.next().ok_or_else(none)?
                 }
             };
-            let plan = external_name::decide(&host, caches, autoscalers, settings, target, now)?;
+            let plan = external_name::decide(&host, caches, surroundings, settings, target, now)?;
             let wanted = match &app.services {
                 Services::Of(_, wanted) => wanted.as_ref(),
                 Services::These(namespace, _) => Some(namespace),

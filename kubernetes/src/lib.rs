@@ -23,6 +23,7 @@ mod cache;
 mod caches;
 mod client;
 mod cluster;
+mod controllers;
 mod diversion;
 pub mod doctor;
 mod doubts;
@@ -47,13 +48,13 @@ mod rights;
 mod rollout;
 mod settings;
 pub mod status;
+mod surroundings;
 mod target;
 mod watching;
 mod writer;
 
 pub use self::{
     api_server::ApiServer,
-    autoscalers::Autoscalers,
     cluster::KubernetesCluster,
     diversion::Handover,
     listing::Listing,
@@ -63,6 +64,7 @@ pub use self::{
     request_metrics::API_REQUESTS,
     rights::ServiceAccount,
     settings::ClusterSettings,
+    surroundings::Surroundings,
 };
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::{
 use crate::{autoscalers::Autoscaler, found::Found};
 
 /// Autoscalers of apps.
-pub(crate) fn findings(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) -> Vec<Finding> {
+pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let finding = |autoscaler: &Autoscaler| {
         let mut workloads = apps.iter().flat_map(Found::parts);
         let workload = workloads.find(|workload| autoscaler.scales(workload))?;
@@ -45,5 +45,10 @@ pub(crate) fn findings(Snapshot { autoscalers, .. }: &Snapshot, apps: &[Found]) 
             mend,
         })
     };
-    autoscalers.iter().filter_map(finding).collect()
+    snapshot
+        .surroundings
+        .autoscalers
+        .iter()
+        .filter_map(finding)
+        .collect()
 }

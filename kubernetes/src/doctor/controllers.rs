@@ -1,219 +1,35 @@
-//! Ingress and gateway controllers: whether they route visitors of a sleeping app to unidler.
+//! Apps behind controllers that do not route the visitors of a sleeping app to unidler, or not with every setting.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use k8s_openapi::api::networking::v1::IngressClass;
-use kube::ResourceExt;
 
 use super::{
     finding::{Finding, Severity},
     snapshot::Snapshot,
 };
 use crate::{
-    cache::Cached,
+    controllers::{Class, Verdict},
     found::Found,
-    objects::{Route, RouteKind},
 };
 
 /// How many hosts a finding names.
 const MAX_HOSTS: usize = 3;
 
-/// What is known of a controller.
-struct Controller {
-    /// How `spec.controller` of its `IngressClass`, or `spec.controllerName` of its `GatewayClass`, begins.
-    names: &'static [&'static str],
-    slice: Verdict,
-    external_name: Verdict,
-}
-
-/// Whether a controller routes the visitors of a sleeping app to unidler, and back.
-enum Verdict {
-    Works,
-    /// With a setting, or not in every version.
-    Perhaps(Advice),
-    Cannot(Advice),
-}
-
-struct Advice {
-    why: &'static str,
-    fix: &'static str,
-}
-
-use Verdict::{Cannot, Perhaps, Works};
-
-const ANOTHER_CONTROLLER: &str =
-    "let it lead to an ingress controller in the cluster, and give the apps that one's class";
-const SLICE_INSTEAD: &str = "wake the app, and idle it again without --handover external-name, which leaves its Service as it is";
-
-/// What is known, with where it is said. Gateway API controllers refuse `ExternalName` Services, so that `idle` does not
-/// offer them.
-const CONTROLLERS: &[Controller] = &[
-    Controller {
-        // As Kubernetes, Azure and others name it.
-        names: &[
-            "k8s.io/ingress-nginx",
-            "k8s.io/internal-nginx",
-            "webapprouting.kubernetes.azure.com/nginx",
-        ],
-        slice: Works,
-        // `backends_with_external_name` in its balancer.lua, seen in its main branch.
-        external_name: Perhaps(Advice {
-            why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
-                  (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
-            fix: "start unidler with --forward always, which forwards such visitors to the app; or idle without --handover \
-                  external-name",
-        }),
-    },
-    Controller {
-        names: &["traefik.io/ingress-controller"],
-        slice: Works,
-        external_name: Perhaps(Advice {
-            why: "Traefik refuses Services of type ExternalName unless that is allowed, and answers visitors with 502 for up to two \
-                  seconds after an app has woken.",
-            fix: "start it with --providers.kubernetesingress.allowexternalnameservices=true, if it is not yet; or idle without \
-                  --handover external-name",
-        }),
-    },
-    Controller {
-        names: &["projectcontour.io/"],
-        slice: Perhaps(Advice {
-            why: "Contour before 1.29 reads EndpointSlices only with a feature flag (projectcontour/contour pull request 5745).",
-            fix: "add useEndpointSlices=true to featureFlags in its configuration, or update it",
-        }),
-        external_name: Perhaps(Advice {
-            why: "Contour refuses Services of type ExternalName by default (its documentation, External Service Routing).",
-            fix: "set enableExternalNameService: true in its configuration, if it is not yet",
-        }),
-    },
-    Controller {
-        names: &["nginx.org/ingress-controller"],
-        slice: Works,
-        external_name: Cannot(Advice {
-            why: "F5's NGINX Ingress Controller supports Services of type ExternalName only with NGINX Plus and a resolver.",
-            fix: SLICE_INSTEAD,
-        }),
-    },
-    Controller {
-        names: &["haproxy.org/ingress-controller"],
-        slice: Works,
-        external_name: Perhaps(Advice {
-            why: "HAProxy Technologies' controller resolves an ExternalName once (haproxytech/kubernetes-ingress issue 100).",
-            fix: SLICE_INSTEAD,
-        }),
-    },
-    Controller {
-        names: &["cilium.io/"],
-        slice: Works,
-        external_name: Cannot(Advice {
-            why: "Cilium does not support Services of type ExternalName (cilium/cilium issue 24495).",
-            fix: SLICE_INSTEAD,
-        }),
-    },
-    Controller {
-        names: &["ingress.k8s.aws/alb"],
-        slice: Cannot(Advice {
-            why: "With target type `ip`, the AWS Load Balancer Controller takes only pods of the Service's namespace as targets \
-                  (kubernetes-sigs/aws-load-balancer-controller issue 4017). With `instance` it needs Services of type NodePort, \
-                  which cannot be idled.",
-            fix: ANOTHER_CONTROLLER,
-        }),
-        external_name: Cannot(Advice {
-            why: "The AWS Load Balancer Controller has no targets for a Service of type ExternalName and answers 503 \
-                  (kubernetes-sigs/aws-load-balancer-controller issue 3505).",
-            fix: ANOTHER_CONTROLLER,
-        }),
-    },
-    Controller {
-        names: &["azure/application-gateway"],
-        slice: Perhaps(Advice {
-            why: "It is not known whether the Application Gateway Ingress Controller takes endpoints that are not pods.",
-            fix: "try it with one app; where it fails, let it lead to an ingress controller in the cluster",
-        }),
-        external_name: Cannot(Advice {
-            why: "The Application Gateway Ingress Controller does not support Services of type ExternalName \
-                  (Azure/application-gateway-kubernetes-ingress issue 87).",
-            fix: ANOTHER_CONTROLLER,
-        }),
-    },
-    Controller {
-        names: &[GCE],
-        slice: Cannot(Advice {
-            why: "GKE's ingress sends visitors to pods, by network endpoint groups, and drops endpoints that are none \
-                  (kubernetes/ingress-gce pull request 1952).",
-            fix: ANOTHER_CONTROLLER,
-        }),
-        external_name: Cannot(Advice {
-            why: "GKE's ingress wants Services of type NodePort or LoadBalancer and refuses ExternalName (kubernetes/ingress-gce \
-                  issue 1169).",
-            fix: ANOTHER_CONTROLLER,
-        }),
-    },
-    Controller {
-        names: &["networking.gke.io/"],
-        slice: Cannot(Advice {
-            why: "GKE's gateways send visitors to pods, by network endpoint groups, and drop endpoints that are none \
-                  (kubernetes/ingress-gce pull request 1952).",
-            fix: "let it lead to a gateway controller in the cluster, and attach the apps' routes to that one's Gateway",
-        }),
-        external_name: Works,
-    },
-    Controller {
-        names: &["application-networking.k8s.aws/"],
-        slice: Cannot(Advice {
-            why: "VPC Lattice takes only pods as targets.",
-            fix: "attach the apps' routes to the Gateway of a controller in the cluster",
-        }),
-        external_name: Works,
-    },
-    Controller {
-        names: &["istio.io/"],
-        slice: Perhaps(Advice {
-            why: "In ambient mode, Istio before 1.24 passes over endpoints that are not pods (istio/istio issue 53653).",
-            fix: "update Istio, if it is older",
-        }),
-        external_name: Works,
-    },
-];
-
-/// Stands for the classes `gce` and `gce-internal`, which exist without an object.
-const GCE: &str = "gce";
-
-/// Which class, and of which controller.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Class {
-    kind: &'static str,
-    name: String,
-    controller: String,
-}
-
 /// One finding for each class that an app uses and whose controller is known for something.
 pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let mut used = BTreeMap::<(Class, bool), BTreeSet<&str>>::new();
     for app in apps {
-        for class in app
-            .routes
-            .iter()
-            .flat_map(|route| classes_of(route, snapshot))
-        {
+        let classes = &snapshot.surroundings.classes;
+        let routes = app.routes.iter();
+        for class in routes.flat_map(|route| classes.of_route(route, &snapshot.listing.0)) {
             let hosts = used.entry((class, app.is_of_2020())).or_default();
             hosts.extend(app.hosts());
         }
     }
     let finding = |((class, is_external_name), hosts): ((Class, bool), BTreeSet<&str>)| {
-        let mut known = CONTROLLERS.iter();
-        let known = known.find(|known| {
-            let mut names = known.names.iter();
-            names.any(|name| class.controller.starts_with(name))
-        })?;
-        let verdict = if is_external_name {
-            &known.external_name
-        } else {
-            &known.slice
-        };
-        let (severity, advice) = match verdict {
-            Works => return None,
-            Perhaps(advice) => (Severity::Warning, advice),
-            Cannot(advice) => (Severity::Error, advice),
+        let (severity, advice) = match class.verdict(is_external_name)? {
+            Verdict::Works => return None,
+            Verdict::Perhaps(advice) => (Severity::Warning, advice),
+            Verdict::Cannot(advice) => (Severity::Error, advice),
         };
         let Class {
             kind,
@@ -239,59 +55,4 @@ fn listed(hosts: &BTreeSet<&str>) -> String {
         0 => named,
         more => format!("{named} and {more} more"),
     }
-}
-
-fn classes_of(route: &Cached<Route>, snapshot: &Snapshot) -> Vec<Class> {
-    match &route.value.kind {
-        RouteKind::Ingress { class } => ingress_class(class.as_deref(), &snapshot.classes)
-            .into_iter()
-            .collect(),
-        RouteKind::HttpRoute => {
-            let caches = &snapshot.listing.0;
-            let Some(route) = caches.http_routes.named(&route.namespace, &route.name) else {
-                return Vec::new();
-            };
-            let gateways = caches.gateways_of(&route);
-            let classes = gateways.iter().filter_map(|(_, gateway)| {
-                let name = &gateway.value.class;
-                let mut classes = snapshot.gateway_classes.iter();
-                let class = classes.find(|class| class.name_any() == **name)?;
-                Some(Class {
-                    kind: "GatewayClass",
-                    name: name.to_string(),
-                    controller: class.spec.controller_name.clone(),
-                })
-            });
-            classes.collect()
-        }
-    }
-}
-
-/// The class of an Ingress and its controller ([Kubernetes: Ingress class]).
-///
-/// [Kubernetes: Ingress class]: https://kubernetes.io/docs/concepts/services-networking/ingress/#ingress-class
-fn ingress_class(class: Option<&str>, classes: &[IngressClass]) -> Option<Class> {
-    let is_default = |class: &&IngressClass| {
-        class
-            .annotations()
-            .get("ingressclass.kubernetes.io/is-default-class")
-            .is_some_and(|value| value == "true")
-    };
-    let kind = "IngressClass";
-    let class = match class {
-        Some(name @ (GCE | "gce-internal")) => {
-            return Some(Class {
-                kind,
-                name: name.to_owned(),
-                controller: GCE.to_owned(),
-            });
-        }
-        Some(name) => classes.iter().find(|class| class.name_any() == name),
-        None => classes.iter().find(is_default),
-    }?;
-    Some(Class {
-        kind,
-        name: class.name_any(),
-        controller: class.spec.as_ref()?.controller.clone()?,
-    })
 }

@@ -10,11 +10,13 @@ use kube::{ResourceExt, api::ListParams};
 use crate::{
     api_server::ApiServer,
     autoscalers::Autoscalers,
+    controllers::Classes,
     diversion::slice::SERVICE_NAME,
     listing::Listing,
     objects::gateway_api::GatewayClass,
     rights::{Right, ServiceAccount},
     settings::ClusterSettings,
+    surroundings::Surroundings,
 };
 
 /// What is looked at.
@@ -24,9 +26,7 @@ pub struct Snapshot {
     /// Whose rights were looked at; `None` if our own.
     pub(crate) account: Option<ServiceAccount>,
     pub(crate) listing: Listing,
-    pub(crate) classes: Vec<IngressClass>,
-    pub(crate) gateway_classes: Vec<GatewayClass>,
-    pub(crate) autoscalers: Autoscalers,
+    pub(crate) surroundings: Surroundings,
     /// Those [rights](crate::rights::rights) that the unidler does not have.
     pub(crate) missing_rights: Vec<Right>,
     /// How many endpoints of unidler's own Service are ready, if that was seen.
@@ -47,7 +47,7 @@ impl Snapshot {
     ) -> anyhow::Result<Self> {
         let listing = api_server.listing(&settings).await?;
         let (mut unseen, everything) = (Vec::new(), ListParams::default());
-        let classes: Vec<IngressClass> = seen(
+        let ingress_classes: Vec<IngressClass> = seen(
             &mut unseen,
             "IngressClasses",
             api_server.list(&everything).await,
@@ -94,9 +94,13 @@ impl Snapshot {
             settings,
             account,
             listing,
-            classes,
-            gateway_classes,
-            autoscalers: Autoscalers::of(autoscalers),
+            surroundings: Surroundings {
+                autoscalers: Autoscalers::of(autoscalers),
+                classes: Classes {
+                    ingress: ingress_classes,
+                    gateway: gateway_classes,
+                },
+            },
             missing_rights,
             own_endpoints,
             unseen,

@@ -5,10 +5,12 @@ use super::{snapshot::Unseen, *};
 use crate::{
     autoscalers::Autoscalers,
     caches::{Caches, Listed},
+    controllers::Classes,
     listing::Listing,
     objects::Scalable,
     rights::{Right, rights},
     settings::ClusterSettings,
+    surroundings::Surroundings,
 };
 
 /// The objects of an idled app, an unidler and an ingress class, which a test changes.
@@ -110,10 +112,14 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
             },
             &ClusterSettings::of_tests(),
         )),
-        classes: objects(vec![class]),
-        gateway_classes: objects(gateway_classes),
+        surroundings: Surroundings {
+            autoscalers: Autoscalers::of(objects(autoscalers)),
+            classes: Classes {
+                ingress: objects(vec![class]),
+                gateway: objects(gateway_classes),
+            },
+        },
         own_endpoints,
-        autoscalers: Autoscalers::of(objects(autoscalers)),
         missing_rights,
         unseen,
     }

@@ -9,10 +9,12 @@ use crate::{
     autoscalers::Autoscalers,
     cache::Cached,
     caches::Caches,
+    controllers::{Advice, Class, Verdict},
     lookup::{Defect, NotFound, keys_of},
     objects::{
         Backend, Irreversible, Port, Route, RouteKind, Service, ServiceWhenUnidled, Workload,
     },
+    surroundings::Surroundings,
     target::PORT,
 };
 
@@ -79,7 +81,8 @@ pub(crate) fn expect_scalable(
     let Cached { namespace, .. } = workload;
     if let Some(controller) = &workload.value.controller {
         bail!(
-            "{workload} is made by {controller}, which would scale it up again at once: scale that down instead. If it has a scale              subresource of its own, unidler does so when --scalable names its kind, here and for the server"
+            "{workload} is made by {controller}, which would scale it up again at once: scale that down instead. If it has a scale \
+             subresource of its own, unidler does so when --scalable names its kind, here and for the server"
         );
     }
     let Some(autoscaler) = autoscalers
@@ -90,13 +93,37 @@ pub(crate) fn expect_scalable(
     };
     match &autoscaler.keda {
         Some(keda) => bail!(
-            "KEDA scales {workload} to and from 0 by itself (ScaledObject {namespace}/{keda}): leave that to it, or pause it with              `kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused=true`"
+            "KEDA scales {workload} to and from 0 by itself (ScaledObject {namespace}/{keda}): leave that to it, or pause it with \
+             `kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused=true`"
         ),
         None => bail!(
-            "{autoscaler} scales {workload} to and from 0 by itself: leave that to it, or let it keep one replica with              `kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'`",
+            "{autoscaler} scales {workload} to and from 0 by itself: leave that to it, or let it keep one replica with \
+             `kubectl -n {namespace} patch hpa {} -p '{{\"spec\":{{\"minReplicas\":1}}}}'`",
             autoscaler.name
         ),
     }
+}
+
+/// Whether the controllers that serve a route can lead its visitors to unidler.
+pub(crate) fn expect_controller(
+    route: &Cached<Route>,
+    is_external_name: bool,
+    caches: &Caches,
+    surroundings: &Surroundings,
+) -> anyhow::Result<()> {
+    for class in surroundings.classes.of_route(route, caches) {
+        if let Some(Verdict::Cannot(Advice { why, fix })) = class.verdict(is_external_name) {
+            let Class {
+                kind,
+                name,
+                controller,
+            } = class;
+            bail!(
+                "{kind} {name}, of the controller {controller}, serves {route}. {why} Instead, {fix}"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Whether visitors who come through a route ask for a port that the Service has while the app is idled.

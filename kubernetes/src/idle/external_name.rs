@@ -12,13 +12,15 @@ use unidler::{
     hub::{Cause, NotIdled},
 };
 
-use super::checks::{NotPlanned, expect_pods, expect_route, expect_scalable, kept, no_app, undone};
+use super::checks::{
+    NotPlanned, expect_controller, expect_pods, expect_route, expect_scalable, kept, no_app, undone,
+};
 use crate::{
-    autoscalers::Autoscalers,
     caches::Caches,
     objects::{PointsAt, ServiceWhenUnidled},
     patch::{self, spec_of},
     settings::ClusterSettings,
+    surroundings::Surroundings,
     target::Target,
 };
 
@@ -108,7 +110,7 @@ impl fmt::Display for ExternalNamePlan {
 pub(super) fn decide(
     host: &Host,
     caches: &Caches,
-    autoscalers: &Autoscalers,
+    surroundings: &Surroundings,
     settings: &ClusterSettings,
     target: &Target,
     now: Timestamp,
@@ -145,6 +147,7 @@ pub(super) fn decide(
     // Also those of other hosts, whose visitors would be cut off.
     for route in &found.routes {
         expect_route(route, service)?;
+        expect_controller(route, true, caches, surroundings)?;
     }
     expect_pods(&deployment.value, &service.value).with_context(|| {
         format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
@@ -164,7 +167,7 @@ pub(super) fn decide(
         );
         return Err(why.into());
     }
-    expect_scalable(deployment, autoscalers)?;
+    expect_scalable(deployment, &surroundings.autoscalers)?;
 
     Ok(ExternalNamePlan {
         app: found.id.clone(),

@@ -8,9 +8,8 @@ use kube::api::Patch;
 use serde_json::json;
 use unidler::hub::NotIdled;
 
-use super::checks::{NotPlanned, expect_counted, expect_scalable, undone};
+use super::checks::{NotPlanned, expect_controller, expect_counted, expect_scalable, undone};
 use crate::{
-    autoscalers::Autoscalers,
     cache::Cached,
     caches::Caches,
     diversion::slice::{self, Record},
@@ -18,6 +17,7 @@ use crate::{
     objects::{PointsAt, Route, Service, Unfit, Workload},
     patch::scale_to_zero,
     settings::ClusterSettings,
+    surroundings::Surroundings,
 };
 
 /// What puts an app to sleep: an `EndpointSlice` for each of its Services, and then no replicas for its workloads.
@@ -36,7 +36,7 @@ pub struct SlicePlan {
 pub(super) fn decide(
     (namespace, names): &(String, BTreeSet<String>),
     caches: &Caches,
-    autoscalers: &Autoscalers,
+    surroundings: &Surroundings,
     settings: &ClusterSettings,
     now: Timestamp,
 ) -> Result<SlicePlan, NotPlanned> {
@@ -71,6 +71,9 @@ pub(super) fn decide(
         );
         return Err(why.into());
     }
+    for route in &found.routes {
+        expect_controller(route, false, caches, surroundings)?;
+    }
     for workload in &found.workloads {
         expect_counted(workload)?;
         if let Some(holder) = found
@@ -90,7 +93,7 @@ pub(super) fn decide(
             );
             return Err(why.into());
         }
-        expect_scalable(workload, autoscalers)?;
+        expect_scalable(workload, &surroundings.autoscalers)?;
     }
     let slices = slices(&found, &awake, caches, settings, now)?;
     let idled = found.to_idle().into_iter();

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::caches::Listed;
+use crate::{autoscalers::Autoscalers, caches::Listed, controllers::Classes};
 
 fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).expect("an object")
@@ -65,13 +65,13 @@ fn caches_of(change: impl FnOnce(&mut Listed)) -> Caches {
 
 /// Each app, with what is planned or why nothing is.
 fn told(asked: &Asked) -> Vec<String> {
-    told_of(asked, &caches(), &Autoscalers::default())
+    told_of(asked, &caches(), &Surroundings::default())
 }
 
-fn told_of(asked: &Asked, caches: &Caches, autoscalers: &Autoscalers) -> Vec<String> {
+fn told_of(asked: &Asked, caches: &Caches, surroundings: &Surroundings) -> Vec<String> {
     let now = "2026-01-01T00:00:00Z".parse().expect("a time");
     let (settings, handover) = (ClusterSettings::of_tests(), Handover::Slice);
-    let planned = planned(asked, caches, autoscalers, &settings, &handover, now);
+    let planned = planned(asked, caches, surroundings, &settings, &handover, now);
     let told = planned.into_iter().map(|(app, plan)| match plan {
         Ok(plan) => format!("{app}: {}", plan.done()),
         Err(why) => format!("{app}: {why}"),
@@ -125,9 +125,9 @@ fn a_host_of_which_nothing_is_known_is_named() {
 }
 
 /// The words in which `api.example` is refused, or what would be done.
-fn told_of_api(caches: &Caches, autoscalers: &Autoscalers) -> String {
+fn told_of_api(caches: &Caches, surroundings: &Surroundings) -> String {
     let asked = Asked::Hosts(vec![Host::parse("api.example").expect("a host")], None);
-    told_of(&asked, caches, autoscalers).remove(0)
+    told_of(&asked, caches, surroundings).remove(0)
 }
 
 #[test]
@@ -135,11 +135,16 @@ fn what_another_scales_to_and_from_zero_is_left_to_it() {
     let autoscaler = |min: Option<u32>, labels: Value, target: &str| {
         let spec = json!({ "minReplicas": min, "maxReplicas": 3, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": target } });
         let metadata = json!({ "name": "hpa", "namespace": "team", "labels": labels });
-        Autoscalers::of(vec![object(json!({ "metadata": metadata, "spec": spec }))])
+        Surroundings {
+            autoscalers: Autoscalers::of(vec![object(
+                json!({ "metadata": metadata, "spec": spec }),
+            )]),
+            ..Surroundings::default()
+        }
     };
-    let told = |autoscalers| told_of_api(&caches(), &autoscalers);
+    let told = |surroundings| told_of_api(&caches(), &surroundings);
     let keda = json!({ "scaledobject.keda.sh/name": "so" });
-    for (autoscalers, way_out) in [
+    for (surroundings, way_out) in [
         (
             autoscaler(Some(0), json!({}), "api"),
             "kubectl -n team patch hpa hpa",
@@ -149,18 +154,45 @@ fn what_another_scales_to_and_from_zero_is_left_to_it() {
             "kubectl -n team annotate scaledobject so",
         ),
     ] {
-        let told = told(autoscalers);
+        let told = told(surroundings);
         assert!(
             told.contains("to and from 0 by itself") && told.contains(way_out),
             "{told}"
         );
     }
-    for autoscalers in [
+    for surroundings in [
         autoscaler(Some(0), json!({}), "another"),
         autoscaler(Some(1), json!({}), "api"),
         autoscaler(None, json!({}), "api"),
     ] {
-        let told = told(autoscalers);
+        let told = told(surroundings);
+        assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
+    }
+}
+
+#[test]
+fn an_app_whose_controller_cannot_lead_its_visitors_here_is_refused() {
+    let class = |controller: &str| {
+        let metadata = json!({ "name": "public", "annotations": { "ingressclass.kubernetes.io/is-default-class": "true" } });
+        Surroundings {
+            classes: Classes {
+                ingress: vec![object(
+                    json!({ "metadata": metadata, "spec": { "controller": controller } }),
+                )],
+                ..Classes::default()
+            },
+            ..Surroundings::default()
+        }
+    };
+    let refused = told_of_api(&caches(), &class("ingress.k8s.aws/alb"));
+    assert!(
+        refused.contains(
+            "IngressClass public, of the controller ingress.k8s.aws/alb, serves Ingress team/"
+        ) && refused.contains("Instead, let it lead to an ingress controller in the cluster"),
+        "{refused}"
+    );
+    for controller in ["traefik.io/ingress-controller", "example.com/of-our-own"] {
+        let told = told_of_api(&caches(), &class(controller));
         assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
     }
 }
@@ -171,7 +203,7 @@ fn what_an_operator_has_made_is_left_to_the_operator() {
         let owner = json!({ "apiVersion": "example.com/v1", "kind": "Site", "name": "api", "uid": "s", "controller": true });
         listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
     });
-    let told = told_of_api(&caches, &Autoscalers::default());
+    let told = told_of_api(&caches, &Surroundings::default());
     assert!(
         told.contains("Deployment team/api is made by Site api") && told.contains("--scalable"),
         "{told}"
@@ -198,12 +230,12 @@ fn what_has_made_a_workload_is_scaled_in_its_place() {
             custom(listed, "sites.v1.example.com", site(spec));
         })
     };
-    let told = told_of_api(&caches(json!({ "replicas": 3 })), &Autoscalers::default());
+    let told = told_of_api(&caches(json!({ "replicas": 3 })), &Surroundings::default());
     assert_eq!(
         told,
         "api.example: Site.example.com team/api has 0 replicas and gets 3 back when somebody visits it."
     );
-    let told = told_of_api(&caches(json!({})), &Autoscalers::default());
+    let told = told_of_api(&caches(json!({})), &Surroundings::default());
     assert!(told.contains("set its spec.replicas"), "{told}");
 }
 
@@ -213,7 +245,7 @@ fn workloads_that_claim_to_have_made_each_other_hang_nobody() {
         let owner = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "api", "uid": "a", "controller": true });
         listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
     });
-    let told = told_of_api(&caches, &Autoscalers::default());
+    let told = told_of_api(&caches, &Surroundings::default());
     assert!(told.contains("is made by Deployment api"), "{told}");
 }
 
@@ -231,7 +263,7 @@ fn the_deployment_that_a_rollout_takes_its_pods_from_stays_at_zero() {
         });
         custom(listed, "rollouts.v1alpha1.argoproj.io", rollout);
     });
-    let told = told_of_api(&caches, &Autoscalers::default());
+    let told = told_of_api(&caches, &Surroundings::default());
     assert_eq!(
         told,
         "api.example: Rollout team/rolled has 0 replicas and gets 3 back when somebody visits it."
@@ -242,7 +274,7 @@ fn the_deployment_that_a_rollout_takes_its_pods_from_stays_at_zero() {
     let planned = planned(
         &asked,
         &caches,
-        &Autoscalers::default(),
+        &Surroundings::default(),
         &settings,
         &handover,
         now,

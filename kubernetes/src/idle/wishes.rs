@@ -24,7 +24,6 @@ use unidler::{host::Host, hub::Hub};
 use super::{App, Asked, NotPlanned, Plan, Services, decide, of_namespace};
 use crate::{
     api_server::ApiServer,
-    autoscalers::Autoscalers,
     caches::{Caches, Listed, ours},
     cluster::KubernetesCluster,
     diversion::{Handover, slice::Slice},
@@ -32,6 +31,7 @@ use crate::{
     patch::params,
     rights::Right,
     settings::ClusterSettings,
+    surroundings::Surroundings,
 };
 
 /// For how long a wish counts: an app that somebody has woken is not to be put to sleep by an old one.
@@ -117,11 +117,11 @@ impl Wishes {
                 awake.peek().is_some() && awake.all(|name| wished.contains(name))
             })
         });
-        // The server may not look at autoscalers.
-        let autoscalers = Autoscalers::default();
+        // The server may not look at them.
+        let surroundings = Surroundings::default();
         let settings = observer.settings();
         let planned = apps.map(|app| {
-            let plan = decide(&app, caches, &autoscalers, settings, &Handover::Slice, now);
+            let plan = decide(&app, caches, &surroundings, settings, &Handover::Slice, now);
             (app, plan)
         });
         planned.collect()

@@ -92,18 +92,18 @@ impl Options {
                 });
             }
         } else if self.dry_run {
-            let autoscalers = api_server.autoscalers().await?;
+            let surroundings = api_server.surroundings().await?;
             let listing = api_server.listing(&settings).await?;
             let now = Timestamp::now();
-            let plans = idle::plans(&asked, &listing, &autoscalers, &settings, &handover, now);
+            let plans = idle::plans(&asked, &listing, &surroundings, &settings, &handover, now);
             for (app, plan) in plans {
                 tally.count(&app, plan, |plan| format!("{app}:\n{plan}\n"));
             }
         } else {
-            let autoscalers = api_server.autoscalers().await?;
+            let surroundings = api_server.surroundings().await?;
             let operator = Operator::start(settings, Some(handover.clone()), DEADLINE).await?;
             {
-                let mut outcomes = pin!(operator.idle(&asked, &autoscalers, &handover));
+                let mut outcomes = pin!(operator.idle(&asked, &surroundings, &handover));
                 while let Some((app, outcome)) = outcomes.next().await {
                     tally.count(&app, outcome, |plan| {
                         format!("Idled {app}: {}", plan.done())

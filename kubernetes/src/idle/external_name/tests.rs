@@ -73,7 +73,7 @@ fn plan_of(apps: &[App]) -> Result<ExternalNamePlan, NotPlanned> {
     decide(
         &Host::parse(HOST).expect("a host"),
         &caches,
-        &Autoscalers::default(),
+        &Surroundings::default(),
         &ClusterSettings::of_tests(),
         &target,
         now,

@@ -1,0 +1,30 @@
+//! What else of a cluster decides whether an app can sleep: who scales it, and whose routes it has.
+
+use kube::api::ListParams;
+
+use crate::{api_server::ApiServer, autoscalers::Autoscalers, controllers::Classes};
+
+/// What surrounds the apps of a cluster. Those who run a command may ask for it; unidler's server need not.
+#[derive(Debug, Default)]
+pub struct Surroundings {
+    pub(crate) autoscalers: Autoscalers,
+    pub(crate) classes: Classes,
+}
+
+impl ApiServer {
+    /// What surrounds the apps of the cluster.
+    ///
+    /// # Errors
+    ///
+    /// If the autoscalers cannot be listed. Classes are for administrators to see: what others do not see is not known.
+    pub async fn surroundings(&self) -> anyhow::Result<Surroundings> {
+        let classes = Classes {
+            ingress: self.list(&ListParams::default()).await.unwrap_or_default(),
+            gateway: self.list_if_any().await.unwrap_or_default(),
+        };
+        Ok(Surroundings {
+            autoscalers: self.autoscalers().await?,
+            classes,
+        })
+    }
+}
