@@ -180,7 +180,7 @@ fn refresh_seconds(phase: Phase) -> Option<&'static str> {
 }
 
 /// After how many seconds a person who was turned away for the limits of the server is back at the page.
-const CROWDED_SECONDS: &str = "5";
+const CROWDED_SECONDS: u32 = 5;
 
 /// The whole document.
 #[component]
@@ -285,21 +285,35 @@ pub fn TurnedAway(
     let nonce = nonce_under_policy(frame_ancestors.as_deref());
     let heading = text::heading(words, progress.phase).of(progress.title.as_deref());
     let title = text::title(words, &progress);
-    // To look again would not send again.
-    let (said, refresh) = if lost_post {
-        (words.lost_post, None)
+    let said = if lost_post {
+        words.lost_post
     } else if is_crowded {
-        (words.crowded, Some(format!("{CROWDED_SECONDS};url={back}")))
+        words.crowded
     } else {
-        (words.refused, None)
+        words.refused
     };
+    // To look again would not send again.
+    let looks_again = (is_crowded && !lost_post).then(|| {
+        let refresh = format!("{CROWDED_SECONDS};url={back}");
+        // A reload keeps the fragment of the address.
+        let go = if back.is_empty() {
+            "location.reload()"
+        } else {
+            "location.replace(document.querySelector('.check a').href)"
+        };
+        let script = format!("setTimeout(() => {go}, {CROWDED_SECONDS}e3)");
+        view! {
+            <noscript><meta http-equiv="refresh" content=refresh/></noscript>
+            <script nonce=nonce.clone()>{script}</script>
+        }
+    });
 
     view! {
         <!DOCTYPE html>
         <html lang=language.tag()>
             <head>
                 {head(title, progress.phase, &assets.css.text, nonce)}
-                {refresh.map(|refresh| view! { <meta http-equiv="refresh" content=refresh/> })}
+                {looks_again}
             </head>
             <body>
                 {header(&brand)}

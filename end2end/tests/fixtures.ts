@@ -15,6 +15,8 @@ export class Demo {
     private constructor(
         private readonly process: ChildProcess,
         readonly port: number,
+        /** What it was started with. */
+        readonly flags: string[],
     ) {}
 
     /** Starts one, by default at a port that is free. */
@@ -26,7 +28,7 @@ export class Demo {
             const port = /http:\/\/localhost:(\d+)/.exec(line)?.[1];
             if (port) {
                 process.stderr.resume();
-                return new Demo(process, Number(port));
+                return new Demo(process, Number(port), flags);
             }
         }
         throw new Error(`the demo did not start: ${log.join("\n")}`);

@@ -1,7 +1,9 @@
 /** What the page can look like, and how to get there on the demo. */
+import { connect } from "node:net";
+
 import type { Page } from "@playwright/test";
 
-import { type Demo, expect, phase } from "./fixtures";
+import { Demo, expect, phase } from "./fixtures";
 
 export const THEMES = ["moon", "plain"] as const;
 
@@ -42,6 +44,16 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await page.setContent(`<form method="post" action="${demo.url("slow", "/_unidler/wake")}"><button>Wake</button></form>`);
         await page.getByRole("button").click();
         await expect(page.locator(".notice")).toHaveText(/turned away/);
+    },
+    "without a place": async (page, { flags }) => {
+        const full = await Demo.start(0, [...flags, "--max-connections", "1"]);
+        const only = connect(full.port, "127.0.0.1");
+        page.on("close", () => {
+            only.destroy();
+            full.stop();
+        });
+        await page.goto(full.url("slow"));
+        await expect(page.locator(".notice")).toBeVisible();
     },
     crowded: async (page, demo) => {
         await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 429, headers: { "x-unidler": "1" }, body: "{}" }));
