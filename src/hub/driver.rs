@@ -180,7 +180,7 @@ impl Driver {
             .or(Some(Instant::now()))
             .filter(|_| mandate == Mandate::Finish);
         if mandate == Mandate::Wake && !self.is_visited {
-            self.is_visited = true;
+            (self.is_visited, self.lingers) = (true, None);
             let Wake { app, reference, .. } = &*self.wake;
             let host = self.wake.host().map(field::display);
             self.span = info_span!("wake-up", %app, host, reference, outcome = field::Empty);
@@ -253,12 +253,20 @@ impl Driver {
             Next::Done => {
                 self.publish_ready();
                 self.wake.end_finish();
+                self.forget();
             }
             Next::Fail(reason) => {
                 self.publish(Phase::Failed { reason });
                 self.finish();
             }
         }
+    }
+
+    /// The wake-up is over. Whatever becomes of the app from now on is somebody else's doing, or another wake-up.
+    fn forget(&mut self) {
+        (self.is_visited, self.was_down, self.gave_up) = (false, false, false);
+        (self.trouble, self.deadline) = (None, None);
+        self.pace = Pace::new();
     }
 
     async fn consider_idling(&mut self, observation: &Observation) {
@@ -689,8 +697,10 @@ impl Driver {
             | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
             // It cannot even be found: there is nothing to watch.
             (_, Phase::Failed { reason }) if reason.is_discovery() => false,
-            // A look says the same.
-            (Mandate::Watch, Phase::Asleep) => self.wake.has_listeners(),
+            // A look says the same, but for where its last pods still answer.
+            (Mandate::Watch, Phase::Asleep) if !self.wake.was_looked_at() => {
+                self.wake.has_listeners()
+            }
             (_, Phase::Ready { .. }) => self.lingers.is_none_or(|lingers| lingers > now),
             _ => self.wake.interest_ends().is_none_or(|ends| ends > now),
         }

@@ -38,6 +38,8 @@ pub(super) struct App {
     pub(super) replicas: u32,
     pub(super) since: Option<Instant>,
     pub(super) is_ours: bool,
+    /// Whether visitors are led here beside the app's own endpoints, so that nothing is marked on the workload.
+    pub(super) is_beside: bool,
     pub(super) restarts: u32,
     pub(super) title: Option<&'static str>,
     /// Counts how often it was marked.
@@ -116,7 +118,10 @@ impl App {
             bonds: Bonds::default(),
         };
         let leads = match self.is_ours {
-            true => Leads::Here(Diversion::instead(true)),
+            true => Leads::Here(Diversion {
+                endpoints: self.is_beside.then_some(endpoints),
+                ..Diversion::instead(true)
+            }),
             false => Leads::ToApp { endpoints },
         };
         app::App {
@@ -141,6 +146,7 @@ impl Played {
             replicas: 0,
             since: None,
             is_ours: true,
+            is_beside: false,
             restarts: 0,
             title: None,
             marks: 1,
@@ -263,6 +269,7 @@ impl Played {
             }
             Write::Restore { .. } => {
                 (app.is_ours, app.service_version) = (false, app.service_version + 1);
+                app.idled &= !app.is_beside;
             }
             Write::ClearIdled { took, .. } => {
                 app.changed(|app| (app.idled, app.took) = (false, *took));

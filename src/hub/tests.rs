@@ -476,6 +476,28 @@ async fn an_app_that_is_switched_off_again_and_again_is_not_fought_over() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_app_that_falls_asleep_again_and_again_is_woken_each_time_that_a_visitor_comes() {
+    let cluster = DemoCluster::default();
+    let hub = hub_of(&cluster);
+    for cycle in 0..6 {
+        assert!(
+            matches!(last_phase(&hub, "quick").await, Phase::Ready { .. }),
+            "cycle {cycle}"
+        );
+        // As a request does that reaches unidler meanwhile.
+        hub.inner.wakes().values().for_each(|wake| wake.look());
+        cluster.idle(&host("quick"));
+        tokio::time::sleep(seconds(1)).await;
+        assert_eq!(
+            hub.look(&host("quick")).phase,
+            Phase::Asleep,
+            "cycle {cycle}"
+        );
+        assert_eq!(hub.inner.wakes().len(), 1, "still watched");
+    }
+}
+
 /// A cluster that panics.
 #[derive(Debug)]
 struct Broken;
@@ -1125,6 +1147,28 @@ async fn an_app_that_is_just_being_idled_is_left_alone() {
             joined.abort();
         }
     }
+}
+
+/// Its page still asks, so that it is still watched.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_idled_right_after_it_was_woken_is_left_alone_as_well() {
+    let cluster = Played::one(Fate::Up(seconds(1)));
+    cluster.change("app", |app| app.is_beside = true);
+    let hub = cluster.hub(1);
+    assert_eq!(last_phase(&hub, "app").await, READY);
+    hub.look(&host("app"));
+    tokio::time::sleep(seconds(5)).await;
+    let woken = cluster.writes("app").len();
+    cluster.change("app", |app| app.is_ours = true);
+    tokio::time::sleep(seconds(1)).await;
+    hub.sweep();
+    tokio::time::sleep(seconds(3)).await;
+    assert_eq!(cluster.writes("app").len(), woken);
+    cluster.change("app", |app| {
+        (app.idled, app.replicas, app.since) = (true, 0, None);
+    });
+    tokio::time::sleep(seconds(60)).await;
+    assert_eq!(cluster.writes("app").len(), woken, "it sleeps");
 }
 
 #[tokio::test(start_paused = true)]
