@@ -54,8 +54,9 @@
     base: location.origin + location.pathname.replace(/\/+$/, "") + "/_unidler/",
     // The status with which the last attempt to start the app was turned away, by us or by somebody else.
     refused: 0,
-    // When the app was last asked to start.
+    // When the app was last asked to start, and whether that was answered by somebody else, such as an app that falls asleep.
     posted: 0,
+    isMissed: false,
     // Whether opening the app has led back here too often.
     held: false,
     // Whether the app is there, and the visitor has to send something again.
@@ -94,8 +95,9 @@
       try {
         const answer = await fetch(page.base + "wake", { method: "POST", headers: { accept: "application/json" }, signal: limit(10_000) });
         status = answer.status;
+        page.isMissed = !answer.headers.has("x-unidler");
         // An app or an ingress that does not know the address says 404, and an ingress that reaches nobody something above 500.
-        const isRefusal = answer.headers.has("x-unidler") ? status >= 400 : status >= 400 && status < 500 && ![404, 408, 425].includes(status);
+        const isRefusal = page.isMissed ? status >= 400 && status < 500 && ![404, 408, 425].includes(status) : status >= 400;
         page.refused = isRefusal ? status : 0;
       } catch {
         page.refused = 0;
@@ -108,7 +110,8 @@
     // Starts the app, which is asleep: again if it still is some seconds later, since the first request may have been lost.
     // A hidden tab starts nothing.
     async startWhenDue() {
-      const isDue = !page.posted || performance.now() - page.posted >= (page.refused ? 15_000 : 5_000);
+      const pause = page.refused ? 15_000 : page.isMissed ? 1_000 : 5_000;
+      const isDue = !page.posted || performance.now() - page.posted >= pause;
       if (isDue && !starts && !page.idle && !document.hidden) await page.wake();
     },
 
@@ -226,7 +229,7 @@
     const island = document.querySelector("leptos-island");
     original ??= island.innerHTML;
     let last = rendered;
-    for (; isAlone; await pause(last.phase === "ready" ? 1_000 : 2_000)) {
+    for (; isAlone; await pause(last.phase === "ready" || streak.count ? 500 : 2_000)) {
       const text = await page.ask();
       if (!isAlone) return;
       if (text) {

@@ -267,15 +267,18 @@ impl Found {
         if let Some(slice) = self.slice(service) {
             let behind = self.behind(service);
             let is_up = behind.iter().any(|workload| workload.value.replicas > 0);
-            let is_handover = is_diverted || slice.value.was_here_lately(now);
+            let is_handover = slice.value.is_handover(is_up, now);
             match reachable.of(&service.id()) {
-                Some(ready) => {
+                Some(endpoints) => {
                     let name = port.name.as_deref().unwrap_or_default();
-                    if let Some(address) = reachable::any_at(&ready, name) {
+                    if let Some(address) = reachable::any_at(&endpoints.ready, name) {
                         return Some(Way::Endpoint(address));
                     }
+                    if let Some(address) = reachable::any_at(&endpoints.draining, name) {
+                        return Some(Way::Draining(address));
+                    }
                 }
-                None if is_up && is_handover => return Some(Way::Unwatched),
+                None if is_handover => return Some(Way::Unwatched),
                 None => {}
             }
         }
@@ -347,6 +350,8 @@ impl Found {
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
+
+    use crate::reachable::Answering;
 
     use super::*;
     use crate::objects::OwnService;
@@ -425,12 +430,17 @@ mod tests {
 
     #[test]
     fn requests_get_to_an_endpoint_while_the_address_of_the_service_leads_here_as_well() {
-        let slice = |leads_here: bool, woken: &str| {
+        let slice = |leads_here: bool, changed: &str| {
             let addresses: &[&str] = if leads_here { &["10.0.0.9"] } else { &[] };
-            let history = json!({ "idled": woken, "woken": woken, "by": "cli", "workloads": [] });
-            let metadata = json!({
-                "labels": { "kubernetes.io/service-name": "web" }, "annotations": { "unidler/history": history.to_string() },
-            });
+            let annotations = if leads_here {
+                let record = json!({ "v": 1, "workloads": [], "phase": "asleep", "since": changed, "by": "cli" });
+                json!({ "unidler/record": record.to_string() })
+            } else {
+                let history =
+                    json!({ "idled": changed, "woken": changed, "by": "cli", "workloads": [] });
+                json!({ "unidler/history": history.to_string() })
+            };
+            let metadata = json!({ "labels": { "kubernetes.io/service-name": "web" }, "annotations": annotations });
             let endpoints: Vec<_> = addresses
                 .iter()
                 .map(|address| json!({ "addresses": [address] }))
@@ -444,16 +454,18 @@ mod tests {
         let address = |text: &str| text.parse().expect("an address");
         let service = Some(Way::Service(address("10.0.0.1:80")));
         let endpoint = Some(Way::Endpoint(address("10.1.0.1:3000")));
-        // Replicas; whether a slice leads here; when it did last; how the app can be reached before its endpoints are
-        // watched, when one is ready, and when none is.
-        for (replicas, leads_here, woken, unwatched, ready, not_ready) in [
+        let draining = Some(Way::Draining(address("10.1.0.1:3000")));
+        // Replicas; whether a slice leads here; since when; how the app can be reached before its endpoints are watched, when
+        // one is ready, and when none is.
+        for (replicas, leads_here, changed, unwatched, ready, not_ready) in [
             (1, true, long_ago, Some(Way::Unwatched), endpoint, None),
             (1, false, lately, Some(Way::Unwatched), endpoint, service),
             (1, false, long_ago, service, endpoint, service),
+            (0, true, lately, Some(Way::Unwatched), endpoint, None),
             (0, true, long_ago, None, endpoint, None),
         ] {
             let mut found = two(&json!({}));
-            found.slices = vec![slice(leads_here, woken)];
+            found.slices = vec![slice(leads_here, changed)];
             let labels = json!({ "app": "web" });
             let spec = json!({ "replicas": replicas, "selector": {}, "template": { "metadata": { "labels": labels } } });
             found.workloads = vec![cached(
@@ -463,16 +475,27 @@ mod tests {
             let reachable = Reachable::default();
             let host = Host::parse("any.example").expect("a host");
             let way = || found.way(&host, &reachable, now);
-            let case = (replicas, leads_here, woken);
+            let case = (replicas, leads_here, changed);
             assert_eq!(way(), unwatched, "{case:?}");
             let web = || ObjectId::new("Service team/web");
             let ports = [
                 ("metrics".into(), address("10.1.0.1:9000")),
                 ("http".into(), address("10.1.0.1:3000")),
             ];
-            let watched = reachable.publish(web(), vec![ports.into()]);
+            let draining_one = Answering {
+                draining: vec![ports.clone().into()],
+                ..Answering::default()
+            };
+            let last = reachable.publish(web(), draining_one);
+            assert_eq!(way(), draining, "{case:?}, with one that is going");
+            let one = Answering {
+                ready: vec![ports.into()],
+                ..Answering::default()
+            };
+            let watched = reachable.publish(web(), one);
+            drop(last);
             assert_eq!(way(), ready, "{case:?}, with a ready endpoint");
-            let none = reachable.publish(web(), Vec::new());
+            let none = reachable.publish(web(), Answering::default());
             drop(watched);
             assert_eq!(way(), not_ready, "{case:?}, without one");
             drop(none);

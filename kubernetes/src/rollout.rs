@@ -20,7 +20,7 @@ use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::{
     api::{
         core::v1::Pod,
-        discovery::v1::{Endpoint, EndpointPort, EndpointSlice},
+        discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice},
     },
     apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
@@ -44,7 +44,7 @@ use crate::{
     found::Found,
     objects::{PodsController, Service, Workload, WorkloadKind},
     pods,
-    reachable::{Reachable, Ready},
+    reachable::{Answering, Ports, Reachable},
     retry_after::retry_after,
 };
 
@@ -165,65 +165,74 @@ impl Rollout {
         let Some(of) = services.find(|of| of.service == *service) else {
             return Endpoints::Unknown;
         };
-        match self.ready(of) {
-            Seen::Known(ready) if ready.is_empty() => Endpoints::NotReady,
+        match self.answering(of) {
+            Seen::Known(Answering { ready, .. }) if ready.is_empty() => Endpoints::NotReady,
             Seen::Known(_) => Endpoints::Ready,
             Seen::Forbidden => Endpoints::Forbidden,
             Seen::Nothing => Endpoints::Unknown,
         }
     }
 
-    /// Has all see which of the app's pods are ready endpoints, until what this gives is dropped.
-    pub(crate) fn publish(&self, reachable: &Reachable) -> Vec<Arc<Vec<Ready>>> {
+    /// Has all see which of the app's pods are endpoints, until what this gives is dropped.
+    pub(crate) fn publish(&self, reachable: &Reachable) -> Vec<Arc<Answering>> {
         let services = self.services.iter();
-        let publish = |of: &EndpointsOf| match self.ready(of) {
-            Seen::Known(ready) => Some(reachable.publish(of.service.clone(), ready)),
+        let publish = |of: &EndpointsOf| match self.answering(of) {
+            Seen::Known(endpoints) => Some(reachable.publish(of.service.clone(), endpoints)),
             Seen::Forbidden | Seen::Nothing => None,
         };
         services.filter_map(publish).collect()
     }
 
-    /// The ready endpoints of a Service that are pods of the app.
-    fn ready(&self, of: &EndpointsOf) -> Seen<Vec<Ready>> {
+    /// The endpoints of a Service that answer. Those that are ready count only as pods of the app that was started.
+    fn answering(&self, of: &EndpointsOf) -> Seen<Answering> {
         let slices = of.slices.latest.borrow();
-        let slices = match &*slices {
-            Seen::Known(slices) => slices.values().filter(|slice| is_of_controller(slice)),
+        let slices: Vec<_> = match &*slices {
+            Seen::Known(slices) => slices.values().filter(is_of_controller).collect(),
             Seen::Forbidden => return Seen::Forbidden,
             Seen::Nothing => return Seen::Nothing,
         };
-        let ready = match self.alive() {
-            Seen::Known(alive) => slices
-                .flat_map(|slice| {
-                    ready_in(slice)
-                        .filter(|(uid, _)| alive.contains(*uid))
-                        .map(|(_, endpoint)| addresses(slice, endpoint))
-                })
-                .collect(),
-            // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
-            // looks like any other until the controller has looked at it.
-            Seen::Forbidden => slices
-                .filter(|slice| version(slice).is_none_or(|version| !of.before.contains(&version)))
-                .flat_map(|slice| ready_in(slice).map(|(_, endpoint)| addresses(slice, endpoint)))
-                .collect(),
+        let pods = match self.own_pods() {
+            Seen::Known(pods) => Some(pods),
+            Seen::Forbidden => None,
             Seen::Nothing => return Seen::Nothing,
         };
-        Seen::Known(ready)
+        let mut answering = Answering::default();
+        for slice in slices {
+            // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
+            // looks like any other until the controller has looked at it.
+            let is_new = version(slice).is_none_or(|version| !of.before.contains(&version));
+            for (uid, endpoint) in endpoints_in(slice) {
+                let is_alive = match &pods {
+                    Some(pods) => pods.get(uid).copied(),
+                    None => is_new.then_some(true),
+                };
+                let list = match (state(endpoint), is_alive) {
+                    (State::Ready, Some(true)) => &mut answering.ready,
+                    // Its slice follows its pod a moment later.
+                    (State::Ready, Some(false)) | (State::Draining, _) => &mut answering.draining,
+                    (State::Ready, None) | (State::Silent, _) => continue,
+                };
+                list.push(addresses(slice, endpoint));
+            }
+        }
+        Seen::Known(answering)
     }
 
-    /// The uids of the pods of the app that was started, if those of all workloads are known.
-    fn alive(&self) -> Seen<HashSet<String>> {
-        let mut alive = HashSet::new();
+    /// The pods of the app by uid, if those of all workloads are known: whether they are of the app that was started, and not
+    /// going.
+    fn own_pods(&self) -> Seen<HashMap<String, bool>> {
+        let mut own = HashMap::new();
         for of in &self.workloads {
             match &*of.pods.latest.borrow() {
                 Seen::Known(pods) => {
-                    let pods = pods.values().filter(|pod| of.is_alive(pod));
-                    alive.extend(pods.filter_map(|pod| pod.uid()));
+                    let pods = pods.values().filter(|pod| of.owns(pod));
+                    own.extend(pods.filter_map(|pod| Some((pod.uid()?, of.is_alive(pod)))));
                 }
                 Seen::Forbidden => return Seen::Forbidden,
                 Seen::Nothing => return Seen::Nothing,
             }
         }
-        Seen::Known(alive)
+        Seen::Known(own)
     }
 
     /// Waits until any of them has changed.
@@ -364,7 +373,7 @@ impl Owner {
     }
 }
 
-fn is_of_controller(slice: &EndpointSlice) -> bool {
+fn is_of_controller(slice: &&Arc<EndpointSlice>) -> bool {
     slice
         .labels()
         .get(MANAGED_BY)
@@ -375,17 +384,20 @@ fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
     Some((slice.uid()?, slice.resource_version()?))
 }
 
-/// The ready endpoints of a slice, with the uids of the pods that they are.
-fn ready_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str, &Endpoint)> {
-    let endpoints = slice.endpoints.iter();
-    endpoints.filter_map(|endpoint| Some((uid(endpoint)?, endpoint)))
+/// The endpoints of a slice that are pods, with the uids of those.
+fn endpoints_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str, &Endpoint)> {
+    slice.endpoints.iter().filter_map(|endpoint| {
+        let mut target = endpoint.target_ref.iter();
+        let pod = target.find(|target| target.kind.as_deref() == Some("Pod"))?;
+        Some((pod.uid.as_deref()?, endpoint))
+    })
 }
 
 /// Where an endpoint answers. Its addresses are interchangeable.
-fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ready {
+fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ports {
     let address = endpoint.addresses.first();
     let Some(address) = address.and_then(|address| address.parse().ok()) else {
-        return Ready::default();
+        return Ports::default();
     };
     let ports = slice.ports.iter().flatten();
     let is_tcp = |port: &&EndpointPort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
@@ -397,25 +409,28 @@ fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ready {
     ports.filter(is_tcp).filter_map(at).collect()
 }
 
-/// The uid of the pod that is an endpoint, if that is ready. Absent means ready, and not going:
+/// What the conditions of an endpoint say.
+enum State {
+    Ready,
+    /// Its pod is being deleted, and still serves.
+    Draining,
+    Silent,
+}
+
+/// Absent means ready, and not going:
 /// <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
-fn uid(
-    Endpoint {
-        conditions,
-        target_ref,
-        ..
-    }: &Endpoint,
-) -> Option<&str> {
-    let (ready, terminating) = conditions
-        .as_ref()
-        .map(|conditions| (conditions.ready, conditions.terminating))
-        .unwrap_or_default();
-    let pod = target_ref
-        .as_ref()
-        .filter(|target| target.kind.as_deref() == Some("Pod"))?;
-    pod.uid
-        .as_deref()
-        .filter(|_| ready.unwrap_or(true) && !terminating.unwrap_or_default())
+fn state(endpoint: &Endpoint) -> State {
+    let EndpointConditions {
+        ready,
+        serving,
+        terminating,
+    } = endpoint.conditions.clone().unwrap_or_default();
+    let is_ready = ready.unwrap_or(true);
+    match terminating.unwrap_or_default() {
+        false if is_ready => State::Ready,
+        true if serving.unwrap_or(is_ready) => State::Draining,
+        _ => State::Silent,
+    }
 }
 
 /// The objects of one selector, as a task of its own sees them.

@@ -9,7 +9,7 @@ use tokio::{
 use tracing::warn;
 use unidler::app::{AppId, Observation};
 
-use crate::{lookup::NotFound, observe::Observer, reachable::Ready, rollout::Rollout};
+use crate::{lookup::NotFound, observe::Observer, reachable::Answering, rollout::Rollout};
 
 /// How often a wake-up looks again without any event: the time a container has been running is news, too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -25,7 +25,7 @@ pub(crate) struct Watching {
     /// From when the app is found, so that what is there before it starts is known.
     rollout: Option<Rollout>,
     /// What others see of it.
-    published: Vec<Arc<Vec<Ready>>>,
+    published: Vec<Arc<Answering>>,
     latest: Option<Observation>,
     /// When that came.
     news: Instant,

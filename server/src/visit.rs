@@ -53,10 +53,13 @@ async fn answer_of(
     parts: Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    let forwards = state.hub.forwards(host).await;
+    let mut address = state.hub.forwards(host).await.map(|(address, _)| address);
+    if address.is_none() && !is_navigation(&parts.headers) {
+        address = state.hub.drains(host).await;
+    }
     state.handovers.seen(host, &state.hub.look(host));
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
-    if let Some((address, _)) = forwards {
+    if let Some(address) = address {
         let request = Request::from_parts(parts.clone(), body);
         match state.forwarder.forward(host, address, request).await {
             Ok(answer) => return Ok(answer),

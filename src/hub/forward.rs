@@ -18,8 +18,32 @@ impl Hub {
     /// yet, that takes a moment.
     pub async fn forwards(&self, host: &Host) -> Option<(SocketAddr, Forwarding)> {
         let inner = &self.inner;
-        let forward = inner.settings.forward;
-        if forward == Forward::Never {
+        match self.way(host).await? {
+            Way::Endpoint(address) => Some((address, Forwarding::Seamless)),
+            Way::Service(address) => {
+                let is_waking = || {
+                    let app = inner.cluster.find(host);
+                    app.is_ok_and(|app| inner.wakes().contains_key(&app))
+                };
+                let does = inner.settings.forward == Forward::Always || is_waking();
+                does.then_some((address, Forwarding::Partial))
+            }
+            Way::Draining(_) | Way::Unwatched => None,
+        }
+    }
+
+    /// Where the files of an app's page are that it has served in its last seconds: the page itself may have come from there.
+    /// To open it would be too late.
+    pub async fn drains(&self, host: &Host) -> Option<SocketAddr> {
+        match self.way(host).await? {
+            Way::Draining(address) => Some(address),
+            Way::Endpoint(_) | Way::Service(_) | Way::Unwatched => None,
+        }
+    }
+
+    async fn way(&self, host: &Host) -> Option<Way> {
+        let inner = &self.inner;
+        if inner.settings.forward == Forward::Never {
             return None;
         }
         let app = inner.cluster.find(host).ok()?;
@@ -34,15 +58,7 @@ impl Hub {
                 way = inner.cluster.way(host)?;
             }
         }
-        match way {
-            Way::Endpoint(address) => Some((address, Forwarding::Seamless)),
-            Way::Service(address)
-                if forward == Forward::Always || inner.wakes().contains_key(&app) =>
-            {
-                Some((address, Forwarding::Partial))
-            }
-            Way::Service(_) | Way::Unwatched => None,
-        }
+        Some(way)
     }
 
     /// Whether the visitors of a host are led to its app, so that whatever still reaches unidler is late.

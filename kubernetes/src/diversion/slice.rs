@@ -211,6 +211,17 @@ impl Slice {
         history.is_some_and(|history| now.duration_since(history.woken) < LATE)
     }
 
+    /// Whether an ingress may still lead some visitors here and others to the app: one that is up and was not a moment ago, or
+    /// the other way round.
+    pub(crate) fn is_handover(&self, is_up: bool, now: Timestamp) -> bool {
+        let mut records = self.record.iter();
+        if self.diverts() {
+            is_up || records.any(|record| now.duration_since(record.since) < LATE)
+        } else {
+            is_up && self.was_here_lately(now)
+        }
+    }
+
     /// Nobody but unidler changes it, so that this is the version of what it means.
     pub(crate) fn version(&self) -> String {
         format!("{}/{}", self.uid, self.resource_version)

@@ -281,27 +281,43 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
     let reachable = Reachable::default();
     let published = rollout.publish(&reachable);
     let ready = reachable.of(&ObjectId::new("Service ns/tool"));
-    let at = |port| ready.as_ref().and_then(|ready| any_at(ready, port));
+    let at = |port| any_at(&ready.as_ref()?.ready, port);
     let address = |text: &str| Some(text.parse().expect("an address"));
     assert_eq!(at("http"), address("10.0.0.1:3000"));
     assert_eq!(at(""), address("10.0.0.1:9000"));
     assert_eq!((at("dns"), at("any"), at("other")), (None, None, None));
     assert_eq!(
-        ready.map(|ready| ready.len()),
+        ready.as_ref().map(|endpoints| endpoints.ready.len()),
         Some(1),
         "only the living one"
     );
-    drop(published);
-    assert_eq!(reachable.of(&ObjectId::new("Service ns/tool")), None);
+    drop((published, ready));
+    assert!(reachable.of(&ObjectId::new("Service ns/tool")).is_none());
 
-    for conditions in [
-        json!({ "ready": false }),
-        json!({ "ready": true, "terminating": true }),
+    let going = json!({ "metadata": { "deletionTimestamp": "2026-01-01T00:00:00Z" } });
+    for (change, conditions, drains) in [
+        (going, json!({ "ready": true }), true),
+        (json!({}), json!({ "ready": false }), false),
+        (
+            json!({}),
+            json!({ "ready": true, "terminating": true }),
+            true,
+        ),
+        (
+            json!({}),
+            json!({ "ready": false, "serving": true, "terminating": true }),
+            true,
+        ),
+        (
+            json!({}),
+            json!({ "ready": false, "serving": false, "terminating": true }),
+            false,
+        ),
     ] {
         let mut server = Server::new();
         let rollout = Rollout::watch(&server.client, &found(1, false));
         let (pods, slices) = server.both().await;
-        pods.tell("ADDED", &alive());
+        pods.tell("ADDED", &pod("p1", change));
         pods.complete();
         let mut slice = slice("1", OWN, &["p1"]);
         slice["endpoints"][0]["conditions"] = conditions.clone();
@@ -309,6 +325,11 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
         slices.complete();
         settle().await;
         assert_eq!(endpoints_of(&rollout), Endpoints::NotReady, "{conditions}");
+        let reachable = Reachable::default();
+        let _published = rollout.publish(&reachable);
+        let endpoints = reachable.of(&ObjectId::new("Service ns/tool"));
+        let draining = endpoints.map(|endpoints| endpoints.draining.len());
+        assert_eq!(draining, Some(usize::from(drains)), "{conditions}");
     }
 }
 

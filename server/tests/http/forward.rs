@@ -144,7 +144,8 @@ impl Cluster for OneApp {
             Way::Endpoint(_) if !self.is_watched.load(Ordering::Relaxed) => Way::Unwatched,
             way => way,
         };
-        (self.replicas > 0).then_some(way)
+        let is_there = self.replicas > 0 || matches!(way, Way::Draining(_));
+        is_there.then_some(way)
     }
 }
 
@@ -616,6 +617,25 @@ async fn an_app_between_asleep_and_awake_has_its_visitors_from_the_first_one() {
         assert!(matches!(phase, Phase::Waking { .. }), "{phase:?}");
         assert_eq!(forwarding, None, "of an app that is not ready");
     }
+}
+
+#[tokio::test]
+async fn a_page_that_was_opened_as_its_app_fell_asleep_gets_its_files() {
+    let app = App::start().await;
+    let cluster = OneApp {
+        replicas: 0,
+        way: Way::Draining(app.address),
+        ..OneApp::up(app.address)
+    };
+    let server = Server::of(cluster, Forward::Handover).await;
+    let file = server.get(HOST, "/style.css", &[]).await;
+    assert_eq!(file.header("x-of-app"), "yes");
+    let page = server.get(HOST, "/reports", &[NAVIGATE]).await;
+    assert!(page.headers.contains_key("x-unidler"));
+    let Progress {
+        phase, forwarding, ..
+    } = server.progress(HOST).await;
+    assert_eq!((phase, forwarding), (Phase::Asleep, None));
 }
 
 #[tokio::test]
