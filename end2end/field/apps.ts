@@ -15,6 +15,8 @@ export type Route = "Ingress" | "HTTPRoute";
 export interface FieldApp extends App {
     workload: Workload;
     route: Route;
+    /** The part of its host that it owns. */
+    path: string;
 }
 
 export interface Wishes {
@@ -22,6 +24,10 @@ export interface Wishes {
     route?: Route;
     /** Of a Rollout. */
     strategy?: Strategy;
+    /** The part of its host that it owns, such as `/reports`. An HTTPRoute takes that away from what it forwards. */
+    path?: string;
+    /** For how long a pod has to be ready before it counts as available. */
+    minReadySeconds?: number;
     replicas?: number;
     /** From the start of a pod to its readiness. */
     startSeconds?: number;
@@ -30,12 +36,12 @@ export interface Wishes {
 }
 
 /** Creates an app, without waiting for its pods. Its Service has port 80, named `http`. */
-export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", strategy = "canary", replicas = 2, startSeconds = 2, drainSeconds = 3 }: Wishes = {}): Promise<FieldApp> {
+export async function createApp(api: Api, { workload = "Deployment", route = "Ingress", strategy = "canary", path = "/", replicas = 2, ...wishes }: Wishes = {}): Promise<FieldApp> {
     const id = randomBytes(3).toString("hex");
     const host = `www-${id}.localhost`;
-    const app: FieldApp = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { host }, workload, route };
+    const app: FieldApp = { name: `tool-${id}`, namespace: `team-${id}`, host, key: { host }, workload, route, path };
     await api.apply({ apiVersion: "v1", kind: "Namespace", metadata: { name: app.namespace } });
-    const plain = workloadOf(app, replicas, startSeconds, drainSeconds);
+    const plain = workloadOf(app, replicas, wishes);
     const workloads = workload === "Rollout" ? rolloutOf(plain, strategy) : [plain];
     for (const object of [serviceOf(app), ...workloads, routeOf(app)]) await api.apply(object);
     return app;
@@ -80,7 +86,7 @@ function serviceOf({ name, namespace, key }: FieldApp): KubeObject {
     } as KubeObject;
 }
 
-function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: number, startSeconds: number, drainSeconds: number): KubeObject & { spec: object } {
+function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: number, { startSeconds = 2, drainSeconds = 3, minReadySeconds = 0 }: Wishes): KubeObject & { spec: object } {
     const stage = (name: string, seconds: number) => ({
         [`${name}.stage.kwok.x-k8s.io/delay`]: `${seconds}s`,
         [`${name}.stage.kwok.x-k8s.io/jitter-delay`]: `${seconds}s`,
@@ -100,6 +106,7 @@ function workloadOf({ name, namespace, key, workload }: FieldApp, replicas: numb
         metadata: { name, namespace, labels: key },
         spec: {
             replicas,
+            minReadySeconds,
             selector: { matchLabels: { app: name } },
             template: { metadata: { labels: { app: name }, annotations }, spec: { terminationGracePeriodSeconds, containers } },
             ...(workload === "StatefulSet" && { serviceName: name }),
@@ -120,13 +127,15 @@ function rolloutOf(deployment: KubeObject & { spec: object }, strategy: Strategy
     return [rollout({ ...deployment.spec, strategy: how })];
 }
 
-function routeOf({ name, namespace, host, key, route }: FieldApp): KubeObject {
+function routeOf({ name, namespace, host, key, route, path }: FieldApp): KubeObject {
     const metadata = { name, namespace, labels: key };
     if (route === "HTTPRoute") {
         const parentRefs = [{ name: "web", namespace: GATEWAY_NAMESPACE }];
-        const spec = { parentRefs, hostnames: [host], rules: [{ backendRefs: [{ name, port: 80 }] }] };
+        const rewrite = { type: "URLRewrite", urlRewrite: { path: { type: "ReplacePrefixMatch", replacePrefixMatch: "/" } } };
+        const rule = { matches: [{ path: { type: "PathPrefix", value: path } }], filters: path === "/" ? [] : [rewrite], backendRefs: [{ name, port: 80 }] };
+        const spec = { parentRefs, hostnames: [host], rules: [rule] };
         return { apiVersion: "gateway.networking.k8s.io/v1", kind: "HTTPRoute", metadata, spec } as KubeObject;
     }
-    const paths = [{ path: "/", pathType: "Prefix", backend: { service: { name, port: { name: "http" } } } }];
+    const paths = [{ path, pathType: "Prefix", backend: { service: { name, port: { name: "http" } } } }];
     return { apiVersion: "networking.k8s.io/v1", kind: "Ingress", metadata, spec: { rules: [{ host, http: { paths } }] } } as KubeObject;
 }

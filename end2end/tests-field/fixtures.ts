@@ -69,7 +69,7 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
             const app = await createApp(api, wishes);
             apps.push(app);
             const by = wishes?.replicas === 0 ? "nobody" : "app";
-            await expect.poll(async () => (await visit(app.host)).by, { message: `${app.route} to ${app.workload}` }).toBe(by);
+            await expect.poll(async () => (await visit(app.host, { path: app.path })).by, { message: `${app.route} to ${app.workload}` }).toBe(by);
             return app;
         });
         for (const app of apps) await deleteApp(api, app);

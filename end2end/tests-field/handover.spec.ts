@@ -3,6 +3,7 @@ import { run } from "../cluster/program";
 import { type FieldApp } from "../field/apps";
 import { Load, failures, span, table } from "../field/load";
 import { type Api } from "../cluster/api";
+import { Visit } from "../field/visit";
 import { expect, test } from "./fixtures";
 
 for (const route of ["Ingress", "HTTPRoute"] as const) {
@@ -42,6 +43,28 @@ for (const route of ["Ingress", "HTTPRoute"] as const) {
         });
     }
 }
+
+test("whoever opens the app while it falls asleep gets whole pages of it, and then unidler's, which wakes it", async ({ page, unidler: _, startApp, operator }) => {
+    test.setTimeout(180_000);
+    const app = await startApp();
+    // Between the app and unidler Traefik alternates, from one request to the next.
+    for (let cycle = 0; cycle < 5; cycle++) {
+        const visit = Visit.of(page);
+        const idled = run(operator, "idle", app.host);
+        for (let count = 0; visit.documents.every(({ by }) => by === "app"); count++) {
+            await page.goto(`http://${app.host}/page/${count}`);
+        }
+        const { code, stdout, stderr } = await idled;
+        if (code !== 0) expect(stdout + stderr, "the visitor was there before the command had seen the app asleep").toContain("was woken in the meantime");
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 30_000 });
+        await page.waitForLoadState();
+        expect(visit.documents.map(({ by }) => by)).not.toContain("nobody");
+        expect(visit.strayFiles).toEqual([]);
+        const load = Load.start(app.host);
+        await load.settles("app");
+        await load.stop();
+    }
+});
 
 /** The versions of the objects that nobody has a reason to change. */
 async function versions(api: Api, { namespace, name, route }: FieldApp): Promise<string[]> {
