@@ -1156,7 +1156,7 @@ async fn an_app_that_is_idled_right_after_it_was_woken_is_left_alone_as_well() {
     cluster.change("app", |app| app.is_beside = true);
     let hub = cluster.hub(1);
     assert_eq!(last_phase(&hub, "app").await, READY);
-    hub.look(&host("app"));
+    assert_eq!(hub.look(&host("app")).phase, READY, "its page asks");
     tokio::time::sleep(seconds(5)).await;
     let woken = cluster.writes("app").len();
     cluster.change("app", |app| app.is_ours = true);
