@@ -22,8 +22,17 @@
   let streak = {};
   // Whether an ingress has said that it reaches nobody. It may say so again to every other visitor, for some seconds.
   let broken = false;
+  // Whether the app has answered, and then somebody else again.
+  let wavers = false;
+  const interrupt = () => {
+    wavers ||= streak.kind === "app";
+    streak = {};
+  };
   const count = (kind) => {
-    if (streak.kind !== kind) streak = { kind, count: 0, since: performance.now() };
+    if (streak.kind !== kind) {
+      interrupt();
+      streak = { kind, count: 0, since: performance.now() };
+    }
     streak.count += 1;
   };
   // Reloads of the last five minutes. They belong to this entry of the history, and outlast a reload. The first is not written
@@ -42,8 +51,8 @@
     const isSure = page.forwarding === "seamless" && !broken;
     const after = { app: isSure ? 0 : SETTLES, 404: 3_000, 503: page.readySince === undefined ? 60_000 : 20_000 }[streak.kind] ?? Infinity;
     // An ingress begins to follow as soon as the app is ready, and the fastest answers of the app tell nothing of the others.
-    // One that follows later has had its time, unless it has said that it reaches nobody: then it may say so again.
-    const counts = streak.kind === "app" && (!broken || streak.since < page.readySince + SETTLES);
+    // One that follows later, and leads to the app alone at once, has had its time.
+    const counts = streak.kind === "app" && (!(broken || wavers) || streak.since < page.readySince + SETTLES);
     const since = counts ? Math.min(page.readySince ?? Infinity, streak.since) : streak.since;
     const isDue = performance.now() - since >= after + Math.max(reloads().length - 1, 0) * 5_000;
     if (isDue && (isSure || streak.count >= 2)) page.open();
@@ -147,9 +156,10 @@
             openIfDue();
             return text;
           }
-          streak = {};
+          interrupt();
           page.offers = page.stayed;
           if (page.readySince === undefined) {
+            wavers = false;
             page.idle ||= isSettled();
             page.held = page.up = page.stayed = page.offers = false;
           }
@@ -169,7 +179,7 @@
         page.offers = page.stayed || (!isNobodys && now - streak.since >= 60_000);
         openIfDue();
       } catch {
-        streak = {};
+        interrupt();
         quietUntil = 0;
       }
       return null;
