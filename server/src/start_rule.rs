@@ -94,7 +94,7 @@ fn origin(host: &Host, headers: &HeaderMap) -> Origin {
 }
 
 /// Whether anything about a request is as only browsers have it.
-fn is_browser(headers: &HeaderMap) -> bool {
+pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         name.as_str().starts_with("sec-fetch-")
             || *name == header::ORIGIN

@@ -18,7 +18,7 @@ use crate::{
     page,
     problem::Problem,
     sse,
-    start_rule::{Leave, leave},
+    start_rule::{Leave, is_browser, leave},
     state::AppState,
 };
 
@@ -54,7 +54,8 @@ async fn answer_of(
     body: Body,
 ) -> Result<Response, Problem> {
     let mut address = state.hub.forwards(host).await.map(|(address, _)| address);
-    if address.is_none() && !is_navigation(&parts.headers) {
+    // Not what a program asks for, which wakes the app.
+    if address.is_none() && is_browser(&parts.headers) && !is_navigation(&parts.headers) {
         address = state.hub.drains(host).await;
     }
     state.handovers.seen(host, &state.hub.look(host));

@@ -628,14 +628,23 @@ async fn a_page_that_was_opened_as_its_app_fell_asleep_gets_its_files() {
         ..OneApp::up(app.address)
     };
     let server = Server::of(cluster, Forward::Handover).await;
-    let file = server.get(HOST, "/style.css", &[]).await;
+    let of_page = [("sec-fetch-dest", "style"), ("sec-fetch-mode", "no-cors")];
+    let file = server.get(HOST, "/style.css", &of_page).await;
     assert_eq!(file.header("x-of-app"), "yes");
+    for path in ["/data", "/healthz"] {
+        let of_program = server.get(HOST, path, &[]).await;
+        assert!(of_program.headers.contains_key("x-unidler"), "{path}");
+    }
     let page = server.get(HOST, "/reports", &[NAVIGATE]).await;
     assert!(page.headers.contains_key("x-unidler"));
     let Progress {
         phase, forwarding, ..
     } = server.progress(HOST).await;
     assert_eq!((phase, forwarding), (Phase::Asleep, None));
+    let mut events = server.events(HOST, "/events/").await;
+    events.next().await.expect("an event");
+    let woken = server.progress(HOST).await.phase;
+    assert!(matches!(woken, Phase::Waking { .. }), "{woken:?}");
 }
 
 #[tokio::test]
