@@ -80,7 +80,7 @@ test("a dry run shows both patches and writes nothing", async ({ api, awake, ope
 
     const asked = log.since(mark, OPERATOR.user);
     expect(asked.map(({ verb, resource }) => `${verb} ${resource}`).sort()).toEqual(
-        ["deployments", "endpointslices", "gateways", "horizontalpodautoscalers", "httproutes", "ingresses", "referencegrants", "rollouts", "services", "statefulsets"].map((kind) => `list ${kind}`),
+        ["deployments", "endpointslices", "gatewayclasses", "gateways", "horizontalpodautoscalers", "httproutes", "ingressclasses", "ingresses", "referencegrants", "rollouts", "services", "statefulsets"].map((kind) => `list ${kind}`),
     );
     expect(asked.filter(isWrite)).toEqual([]);
     expect(await contentsOf(api, awake)).toEqual(before);
