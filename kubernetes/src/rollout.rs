@@ -89,7 +89,7 @@ struct PodsOf {
     pods: Watched<Pod>,
     /// The uids of those that were there while it had no replicas.
     before: HashSet<String>,
-    /// When it got some, if that was seen.
+    /// Since when it has some, as far as that was seen.
     scaled: Option<Instant>,
 }
 
@@ -196,15 +196,16 @@ impl Rollout {
             Seen::Forbidden => None,
             Seen::Nothing => return Seen::Nothing,
         };
+        let is_started = self.workloads.iter().any(|of| of.scaled.is_some());
         let mut answering = Answering::default();
         for slice in slices {
-            // As much as slices alone can tell: to whoever comes after the Service was restored, one that is left from before
-            // looks like any other until the controller has looked at it.
+            // Slices alone cannot tell more: after the Service was restored, an old one looks like any other until the
+            // controller has updated it.
             let is_new = version(slice).is_none_or(|version| !of.before.contains(&version));
             for (uid, endpoint) in endpoints_in(slice) {
                 let is_alive = match &pods {
                     Some(pods) => pods.get(uid).copied(),
-                    None => is_new.then_some(true),
+                    None => is_new.then_some(is_started),
                 };
                 let list = match (state(endpoint), is_alive) {
                     (State::Ready, Some(true)) => &mut answering.ready,
@@ -226,7 +227,7 @@ impl Rollout {
             match &*of.pods.latest.borrow() {
                 Seen::Known(pods) => {
                     let pods = pods.values().filter(|pod| of.owns(pod));
-                    own.extend(pods.filter_map(|pod| Some((pod.uid()?, of.is_alive(pod)))));
+                    own.extend(pods.filter_map(|pod| Some((pod.uid()?, of.is_current(pod)))));
                 }
                 Seen::Forbidden => return Seen::Forbidden,
                 Seen::Nothing => return Seen::Nothing,
@@ -255,7 +256,7 @@ impl PodsOf {
             others: owner.others(found),
             owner,
             before: HashSet::new(),
-            scaled: None,
+            scaled: (workload.value.replicas > 0).then(Instant::now),
         }
     }
 
@@ -269,13 +270,13 @@ impl PodsOf {
     }
 
     fn remember(&mut self, workload: &Workload) {
+        if workload.replicas > 0 {
+            self.scaled.get_or_insert_with(Instant::now);
+            return;
+        }
+        self.scaled = None;
         if let Seen::Known(pods) = &*self.pods.latest.borrow() {
-            if workload.replicas == 0 {
-                self.scaled = None;
-                self.before = pods.values().filter_map(|pod| pod.uid()).collect();
-            } else if self.scaled.is_none() {
-                self.scaled = Some(Instant::now());
-            }
+            self.before = pods.values().filter_map(|pod| pod.uid()).collect();
         }
     }
 
@@ -291,15 +292,19 @@ impl PodsOf {
 
     /// Whether a pod is of the app that was started, and not of what it was before.
     fn is_alive(&self, pod: &Pod) -> bool {
+        self.owns(pod) && self.is_current(pod)
+    }
+
+    /// The same for one of its own pods.
+    fn is_current(&self, pod: &Pod) -> bool {
         let was_there = || {
             pod.metadata
                 .uid
                 .as_ref()
                 .is_some_and(|uid| self.before.contains(uid))
         };
-        let is_going =
-            || self.scaled.is_none_or(|scaled| scaled.elapsed() < OLD_PODS) && was_there();
-        pod.metadata.deletion_timestamp.is_none() && self.owns(pod) && !is_going()
+        let is_new = |scaled: Instant| scaled.elapsed() >= OLD_PODS || !was_there();
+        pod.metadata.deletion_timestamp.is_none() && self.scaled.is_some_and(is_new)
     }
 }
 

@@ -333,6 +333,25 @@ async fn an_endpoint_counts_if_it_is_a_living_pod_of_the_app() {
     }
 }
 
+/// An app that has just fallen asleep, and whose pods are seen at once.
+#[tokio::test(start_paused = true)]
+async fn a_pod_of_a_workload_without_replicas_is_not_ready_but_drains() {
+    let mut server = Server::new();
+    let rollout = Rollout::watch(&server.client, &found(0, true));
+    let (pods, slices) = server.both().await;
+    pods.tell("ADDED", &pod("old", json!({})));
+    pods.complete();
+    slices.tell("ADDED", &slice("1", OWN, &["old"]));
+    slices.complete();
+    settle().await;
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
+    let reachable = Reachable::default();
+    let _published = rollout.publish(&reachable);
+    let endpoints = reachable.of(&ObjectId::new("Service ns/tool"));
+    let draining = endpoints.map(|endpoints| endpoints.draining.len());
+    assert_eq!(draining, Some(1));
+}
+
 /// Controllers take a moment to say that the pods of before are going.
 #[tokio::test(start_paused = true)]
 async fn a_pod_of_before_the_start_does_not_count_for_a_while() {
@@ -527,6 +546,7 @@ async fn where_pods_may_not_be_watched_only_slices_count_that_have_changed() {
     slices.tell("ADDED", &slice("1", OWN, &["of-days-ago"]));
     slices.complete();
     settle().await;
+    assert_eq!(endpoints_of(&rollout), Endpoints::NotReady);
     rollout.remember(&found(0, true));
     rollout.remember(&found(1, true));
     rollout.remember(&found(1, false));
