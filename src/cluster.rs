@@ -58,8 +58,8 @@ pub enum Way {
     Endpoint(SocketAddr),
     /// To the address of its Service, which leads to its pods alone. Where its routes lead at this moment is not known.
     Service(SocketAddr),
-    /// To one of its endpoints, whose pod is being deleted and finishes what it has begun. The app falls asleep, and its routes
-    /// may still lead there for some seconds.
+    /// To one of its endpoints, whose pod is terminating. The app is falling asleep, and its ingress may still send visitors to
+    /// that pod for some seconds.
     Draining(SocketAddr),
     /// Perhaps to an endpoint: that is known as soon as the app is [watched](Cluster::watch).
     Unwatched,

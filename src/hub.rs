@@ -34,6 +34,7 @@ use std::{
 use futures::{Stream, StreamExt, stream};
 
 pub use self::{
+    forward::Forwards,
     idling::{Cause, NotIdled},
     inner::{Forward, Settings},
 };

@@ -44,6 +44,8 @@
   let quietUntil = 0;
   // The starts that are not answered yet.
   let starts = 0;
+  // Whether the last one was answered by somebody else, such as an app that is falling asleep.
+  let isMissed = false;
 
   // Hands the visitor over when nobody but the app has answered for long enough. An ingress may still lead every other visitor
   // here, or nowhere: so one answer is enough only if all visitors reach the app, those who come here as well.
@@ -51,9 +53,9 @@
     const isSure = page.forwarding === "seamless" && !broken;
     const after = { app: isSure ? 0 : SETTLES, 404: 3_000, 503: page.readySince === undefined ? 60_000 : 20_000 }[streak.kind] ?? Infinity;
     // An ingress begins to follow as soon as the app is ready, and the fastest answers of the app tell nothing of the others.
-    // One that follows later, and leads to the app alone at once, has had its time.
-    const counts = streak.kind === "app" && (!(broken || wavers) || streak.since < page.readySince + SETTLES);
-    const since = counts ? Math.min(page.readySince ?? Infinity, streak.since) : streak.since;
+    // One that follows later, and routes to the app alone from then on, has had its time.
+    const isFromReady = streak.kind === "app" && (!(broken || wavers) || streak.since < page.readySince + SETTLES);
+    const since = isFromReady ? Math.min(page.readySince ?? Infinity, streak.since) : streak.since;
     const isDue = performance.now() - since >= after + Math.max(reloads().length - 1, 0) * 5_000;
     if (isDue && (isSure || streak.count >= 2)) page.open();
   };
@@ -63,9 +65,8 @@
     base: location.origin + location.pathname.replace(/\/+$/, "") + "/_unidler/",
     // The status with which the last attempt to start the app was turned away, by us or by somebody else.
     refused: 0,
-    // When the app was last asked to start, and whether that was answered by somebody else, such as an app that falls asleep.
+    // When the app was last asked to start.
     posted: 0,
-    isMissed: false,
     // Whether opening the app has led back here too often.
     held: false,
     // Whether the app is there, and the visitor has to send something again.
@@ -104,9 +105,9 @@
       try {
         const answer = await fetch(page.base + "wake", { method: "POST", headers: { accept: "application/json" }, signal: limit(10_000) });
         status = answer.status;
-        page.isMissed = !answer.headers.has("x-unidler");
+        isMissed = !answer.headers.has("x-unidler");
         // An app or an ingress that does not know the address says 404, and an ingress that reaches nobody something above 500.
-        const isRefusal = page.isMissed ? status >= 400 && status < 500 && ![404, 408, 425].includes(status) : status >= 400;
+        const isRefusal = isMissed ? status >= 400 && status < 500 && ![404, 408, 425].includes(status) : status >= 400;
         page.refused = isRefusal ? status : 0;
       } catch {
         page.refused = 0;
@@ -119,7 +120,7 @@
     // Starts the app, which is asleep: again if it still is some seconds later, since the first request may have been lost.
     // A hidden tab starts nothing.
     async startWhenDue() {
-      const pause = page.refused ? 15_000 : page.isMissed ? 1_000 : 5_000;
+      const pause = page.refused ? 15_000 : isMissed ? 1_000 : 5_000;
       const isDue = !page.posted || performance.now() - page.posted >= pause;
       if (isDue && !starts && !page.idle && !document.hidden) await page.wake();
     },

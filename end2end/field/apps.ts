@@ -24,9 +24,9 @@ export interface Wishes {
     route?: Route;
     /** Of a Rollout. */
     strategy?: Strategy;
-    /** The part of its host that it owns, such as `/reports`. An HTTPRoute takes that away from what it forwards. */
+    /** The part of its host that it owns, such as `/reports`. An HTTPRoute strips it. */
     path?: string;
-    /** For how long a pod has to be ready before it counts as available. */
+    /** Minimum time for which a pod has to be ready to count as available. */
     minReadySeconds?: number;
     replicas?: number;
     /** From the start of a pod to its readiness. */

@@ -44,7 +44,7 @@ for (const route of ["Ingress", "HTTPRoute"] as const) {
     }
 }
 
-test("whoever opens the app while it falls asleep gets whole pages of it, and then unidler's, which wakes it", async ({ page, unidler: _, startApp, operator }) => {
+test("a visitor to an app that is falling asleep gets complete pages, and then the waiting page, which wakes it", async ({ page, unidler: _, startApp, operator }) => {
     test.setTimeout(180_000);
     const app = await startApp();
     // Between the app and unidler Traefik alternates, from one request to the next.

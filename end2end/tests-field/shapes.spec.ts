@@ -1,4 +1,4 @@
-/** Apps that are not the plain one: what visitors of theirs see on the data path of a cluster. */
+/** Apps with a path of their own or special settings, on the data path of a cluster. */
 import { run } from "../cluster/program";
 import { Load, failures, table } from "../field/load";
 import { Visit, readiness } from "../field/visit";

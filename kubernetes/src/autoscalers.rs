@@ -10,7 +10,7 @@ use crate::{api_server::ApiServer, cache::Cached, objects::Workload};
 
 /// Who else scales workloads. Those who run a command may ask; unidler's server need not.
 #[derive(Debug, Default)]
-pub struct Autoscalers(Vec<Autoscaler>);
+pub(crate) struct Autoscalers(Vec<Autoscaler>);
 
 /// One of them. It is shown as what it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl ApiServer {
     /// # Errors
     ///
     /// If they cannot be listed.
-    pub async fn autoscalers(&self) -> anyhow::Result<Autoscalers> {
+    pub(crate) async fn autoscalers(&self) -> anyhow::Result<Autoscalers> {
         let listed = self.list(&ListParams::default()).await;
         let listed = listed.context(
             "cannot list the HorizontalPodAutoscalers of the cluster, some of which may scale apps to 0 and back by themselves",

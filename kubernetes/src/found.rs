@@ -351,10 +351,8 @@ impl Found {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::reachable::Answering;
-
     use super::*;
-    use crate::objects::OwnService;
+    use crate::{objects::OwnService, reachable::Answering};
 
     fn cached<T>(name: &str, value: T) -> Arc<Cached<T>> {
         Arc::new(Cached {
@@ -455,8 +453,8 @@ mod tests {
         let service = Some(Way::Service(address("10.0.0.1:80")));
         let endpoint = Some(Way::Endpoint(address("10.1.0.1:3000")));
         let draining = Some(Way::Draining(address("10.1.0.1:3000")));
-        // Replicas; whether a slice leads here; since when; how the app can be reached before its endpoints are watched, when
-        // one is ready, and when none is.
+        // Replicas; whether a slice diverts the visitors; since when; the way before endpoints are watched, with a ready one,
+        // and without one.
         for (replicas, leads_here, changed, unwatched, ready, not_ready) in [
             (1, true, long_ago, Some(Way::Unwatched), endpoint, None),
             (1, false, lately, Some(Way::Unwatched), endpoint, service),

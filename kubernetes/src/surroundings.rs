@@ -1,10 +1,10 @@
-//! What else of a cluster decides whether an app can sleep: who scales it, and whose routes it has.
+//! Objects beside an app that decide whether it can sleep: autoscalers, and the classes of its routes.
 
 use kube::api::ListParams;
 
 use crate::{api_server::ApiServer, autoscalers::Autoscalers, controllers::Classes};
 
-/// What surrounds the apps of a cluster. Those who run a command may ask for it; unidler's server need not.
+/// What surrounds the apps of a cluster. The commands list it; the server has no permission to.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     pub(crate) autoscalers: Autoscalers,

@@ -8,7 +8,7 @@ use axum::{
 };
 use unidler::{
     host::Host,
-    hub::Hub,
+    hub::{Forwards, Hub},
     progress::{Forwarding, Phase, Progress},
 };
 
@@ -49,7 +49,9 @@ impl AppState {
     }
 
     async fn forwarding(&self, host: &Host) -> Option<Forwarding> {
-        let (address, forwarding) = self.hub.forwards(host).await?;
+        let Forwards::All(address, forwarding) = self.hub.forwards(host).await? else {
+            return None;
+        };
         let is_reached = self.forwarder.reaches(address).await;
         is_reached.then_some(forwarding)
     }

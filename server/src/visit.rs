@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use unidler::host::Host;
+use unidler::{host::Host, hub::Forwards};
 
 use crate::{
     app_host::AppHost,
@@ -53,11 +53,13 @@ async fn answer_of(
     parts: Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    let mut address = state.hub.forwards(host).await.map(|(address, _)| address);
-    // Not what a program asks for, which wakes the app.
-    if address.is_none() && is_browser(&parts.headers) && !is_navigation(&parts.headers) {
-        address = state.hub.drains(host).await;
-    }
+    // The requests of programs wake an app that is falling asleep.
+    let is_of_page = || is_browser(&parts.headers) && !is_navigation(&parts.headers);
+    let address = match state.hub.forwards(host).await {
+        Some(Forwards::All(address, _)) => Some(address),
+        Some(Forwards::OfPages(address)) => is_of_page().then_some(address),
+        None => None,
+    };
     state.handovers.seen(host, &state.hub.look(host));
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
     if let Some(address) = address {

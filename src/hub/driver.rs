@@ -697,10 +697,8 @@ impl Driver {
             | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
             // It cannot even be found: there is nothing to watch.
             (_, Phase::Failed { reason }) if reason.is_discovery() => false,
-            // A look says the same, but for where its last pods still answer.
-            (Mandate::Watch, Phase::Asleep) if !self.wake.was_looked_at() => {
-                self.wake.has_listeners()
-            }
+            // Only the watch knows which of its last pods still answer.
+            (Mandate::Watch, Phase::Asleep) => self.wake.has_audience(),
             (_, Phase::Ready { .. }) => self.lingers.is_none_or(|lingers| lingers > now),
             _ => self.wake.interest_ends().is_none_or(|ends| ends > now),
         }

@@ -13,37 +13,21 @@ use crate::{app::Leads, cluster::Way, host::Host, progress::Forwarding};
 /// How often it is looked whether the endpoints of an app are known that have just begun to be watched.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
+/// Which requests for a host are forwarded, and the address that they are forwarded to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forwards {
+    /// All of them: the app is ready.
+    All(SocketAddr, Forwarding),
+    /// The files of its pages, and what else those ask for: the app is falling asleep, and its last pods still answer.
+    OfPages(SocketAddr),
+}
+
 impl Hub {
-    /// Where requests for a host are forwarded to, if they are. Of an app whose endpoints may be ready and are not watched
-    /// yet, that takes a moment.
-    pub async fn forwards(&self, host: &Host) -> Option<(SocketAddr, Forwarding)> {
+    /// Which requests for a host are forwarded, if any are. Of an app whose endpoints are not watched yet, that takes a moment.
+    pub async fn forwards(&self, host: &Host) -> Option<Forwards> {
         let inner = &self.inner;
-        match self.way(host).await? {
-            Way::Endpoint(address) => Some((address, Forwarding::Seamless)),
-            Way::Service(address) => {
-                let is_waking = || {
-                    let app = inner.cluster.find(host);
-                    app.is_ok_and(|app| inner.wakes().contains_key(&app))
-                };
-                let does = inner.settings.forward == Forward::Always || is_waking();
-                does.then_some((address, Forwarding::Partial))
-            }
-            Way::Draining(_) | Way::Unwatched => None,
-        }
-    }
-
-    /// Where the files of an app's page are that it has served in its last seconds: the page itself may have come from there.
-    /// To open it would be too late.
-    pub async fn drains(&self, host: &Host) -> Option<SocketAddr> {
-        match self.way(host).await? {
-            Way::Draining(address) => Some(address),
-            Way::Endpoint(_) | Way::Service(_) | Way::Unwatched => None,
-        }
-    }
-
-    async fn way(&self, host: &Host) -> Option<Way> {
-        let inner = &self.inner;
-        if inner.settings.forward == Forward::Never {
+        let forward = inner.settings.forward;
+        if forward == Forward::Never {
             return None;
         }
         let app = inner.cluster.find(host).ok()?;
@@ -58,7 +42,16 @@ impl Hub {
                 way = inner.cluster.way(host)?;
             }
         }
-        Some(way)
+        match way {
+            Way::Endpoint(address) => Some(Forwards::All(address, Forwarding::Seamless)),
+            Way::Service(address)
+                if forward == Forward::Always || inner.wakes().contains_key(&app) =>
+            {
+                Some(Forwards::All(address, Forwarding::Partial))
+            }
+            Way::Draining(address) => Some(Forwards::OfPages(address)),
+            Way::Service(_) | Way::Unwatched => None,
+        }
     }
 
     /// Whether the visitors of a host are led to its app, so that whatever still reaches unidler is late.

@@ -485,7 +485,7 @@ async fn an_app_that_falls_asleep_again_and_again_is_woken_each_time_that_a_visi
             matches!(last_phase(&hub, "quick").await, Phase::Ready { .. }),
             "cycle {cycle}"
         );
-        // As a request does that reaches unidler meanwhile.
+        // A request that reaches unidler in the meantime does the same.
         hub.inner.wakes().values().for_each(|wake| wake.look());
         cluster.idle(&host("quick"));
         tokio::time::sleep(seconds(1)).await;

@@ -259,11 +259,6 @@ impl Wake {
         (demand.asked, demand.looked) = (now, Some(now));
     }
 
-    /// Whether anybody has looked at it.
-    pub(super) fn was_looked_at(&self) -> bool {
-        self.demand().looked.is_some()
-    }
-
     /// Whether somebody listens or looks, and so will once more after the end.
     pub(super) fn has_audience(&self) -> bool {
         self.has_listeners()

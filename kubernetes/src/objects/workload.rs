@@ -197,7 +197,7 @@ impl Workload {
                 Some(0)
             },
             trouble: status.trouble.filter(|_| is_current),
-            podless_since: changed_at(metadata).filter(|_| is_podless),
+            podless_since: is_podless.then(|| changed_at(metadata)).flatten(),
             selector: String::new(),
             match_labels: None,
             pod_labels: Labels::default(),
