@@ -61,6 +61,9 @@ pub enum Way {
     /// To one of its endpoints, whose pod is terminating. The app is falling asleep, and its ingress may still send visitors to
     /// that pod for some seconds.
     Draining(SocketAddr),
+    /// Perhaps to an endpoint whose pod is terminating: that is known as soon as the app is [watched](Cluster::watch). No other
+    /// endpoint counts, since the app has no replicas.
+    Fading,
     /// Perhaps to an endpoint: that is known as soon as the app is [watched](Cluster::watch).
     Unwatched,
 }

@@ -278,7 +278,8 @@ impl Found {
                         return Some(Way::Draining(address));
                     }
                 }
-                None if is_handover => return Some(Way::Unwatched),
+                None if is_handover && is_up => return Some(Way::Unwatched),
+                None if is_handover => return Some(Way::Fading),
                 None => {}
             }
         }
@@ -459,7 +460,7 @@ mod tests {
             (1, true, long_ago, Some(Way::Unwatched), endpoint, None),
             (1, false, lately, Some(Way::Unwatched), endpoint, service),
             (1, false, long_ago, service, endpoint, service),
-            (0, true, lately, Some(Way::Unwatched), endpoint, None),
+            (0, true, lately, Some(Way::Fading), endpoint, None),
             (0, true, long_ago, None, endpoint, None),
         ] {
             let mut found = two(&json!({}));

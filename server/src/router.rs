@@ -138,7 +138,7 @@ fn readyz(hub: &Hub) -> Response {
 /// of the others.
 async fn status(state: &AppState, host: &Host) -> Response {
     // It may make more known.
-    let _ = state.hub.forwards(host).await;
+    let _ = state.hub.forwards(host, false).await;
     let progress = state.hub.look(host);
     Json(state.told(host, progress).await).into_response()
 }

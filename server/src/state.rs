@@ -49,7 +49,7 @@ impl AppState {
     }
 
     async fn forwarding(&self, host: &Host) -> Option<Forwarding> {
-        let Forwards::All(address, forwarding) = self.hub.forwards(host).await? else {
+        let Forwards::All(address, forwarding) = self.hub.forwards(host, false).await? else {
             return None;
         };
         let is_reached = self.forwarder.reaches(address).await;

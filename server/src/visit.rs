@@ -54,12 +54,11 @@ async fn answer_of(
     body: Body,
 ) -> Result<Response, Problem> {
     // The requests of programs wake an app that is falling asleep.
-    let is_of_page = || is_browser(&parts.headers) && !is_navigation(&parts.headers);
-    let address = match state.hub.forwards(host).await {
-        Some(Forwards::All(address, _)) => Some(address),
-        Some(Forwards::OfPages(address)) => is_of_page().then_some(address),
-        None => None,
-    };
+    let is_of_page = is_browser(&parts.headers) && !is_navigation(&parts.headers);
+    let forwards = state.hub.forwards(host, is_of_page).await;
+    let address = forwards.map(|to| match to {
+        Forwards::All(address, _) | Forwards::OfPages(address) => address,
+    });
     state.handovers.seen(host, &state.hub.look(host));
     // Whether the app is up is for the app to say: what is known of it may be a moment old.
     if let Some(address) = address {

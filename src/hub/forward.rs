@@ -23,21 +23,23 @@ pub enum Forwards {
 }
 
 impl Hub {
-    /// Which requests for a host are forwarded, if any are. Of an app whose endpoints are not watched yet, that takes a moment.
-    pub async fn forwards(&self, host: &Host) -> Option<Forwards> {
+    /// Whether a request for a host is forwarded. `is_of_page` says whether a page of the app sends it, such as for a file. Of an
+    /// app whose endpoints are not watched yet, that takes a moment.
+    pub async fn forwards(&self, host: &Host, is_of_page: bool) -> Option<Forwards> {
         let inner = &self.inner;
         let forward = inner.settings.forward;
         if forward == Forward::Never {
             return None;
         }
         let app = inner.cluster.find(host).ok()?;
+        let is_unknown = |way| way == Way::Unwatched || (is_of_page && way == Way::Fading);
         let mut way = inner.cluster.way(host)?;
-        if way == Way::Unwatched {
+        if is_unknown(way) {
             let wake = inner.enter(&mut inner.wakes(), &app, Some(host), Mandate::Watch);
             // Its driver stays for as long as somebody asks.
             wake.look();
             // Not for ever: perhaps they cannot be watched.
-            while way == Way::Unwatched && wake.is_young() {
+            while is_unknown(way) && wake.is_young() {
                 sleep(LOOK_AGAIN).await;
                 way = inner.cluster.way(host)?;
             }
@@ -49,8 +51,8 @@ impl Hub {
             {
                 Some(Forwards::All(address, Forwarding::Partial))
             }
-            Way::Draining(address) => Some(Forwards::OfPages(address)),
-            Way::Service(_) | Way::Unwatched => None,
+            Way::Draining(address) if is_of_page => Some(Forwards::OfPages(address)),
+            Way::Service(_) | Way::Draining(_) | Way::Fading | Way::Unwatched => None,
         }
     }
 
