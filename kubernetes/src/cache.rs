@@ -354,19 +354,22 @@ impl<T: Kept> Cache<T> {
                     sleep(jittered(ABSENT)).await;
                 }
                 Some(error) => {
-                    warn!(%kind, %error, "cannot watch; trying again");
                     self.connection_failed(&error);
-                    pause = if begun.elapsed() > *BACKOFF.end() * 2 {
-                        *BACKOFF.start()
+                    if begun.elapsed() > *BACKOFF.end() * 2 {
+                        pause = *BACKOFF.start();
+                    }
+                    // A watch that breaks once misses nothing: it is news when it cannot be begun again.
+                    if pause == *BACKOFF.start() {
+                        debug!(%kind, %error, "watch broken off; beginning another");
                     } else {
-                        pause
-                    };
+                        warn!(%kind, %error, "cannot watch; trying again");
+                    }
                     if self.read().contact == Health::Refused {
                         sleep(ASK_AGAIN).await;
                     } else {
                         sleep(jittered(pause).max(asked_for(&error))).await;
-                        pause = (pause * 2).min(*BACKOFF.end());
                     }
+                    pause = (pause * 2).min(*BACKOFF.end());
                 }
             }
             // The list that follows is what was asked for.

@@ -544,6 +544,10 @@ where
                 kube::Error::Api(status) if status.code == 410 => {
                     debug!(%kind, %status, "watch expired");
                 }
+                // A watch that breaks once misses nothing: it is news when it cannot be begun again.
+                error if pause == *BACKOFF.start() => {
+                    debug!(%kind, namespace = self.api.namespace(), %error, "watch broken off; beginning another");
+                }
                 error => {
                     warn!(%kind, namespace = self.api.namespace(), %error, "cannot watch; trying again");
                 }

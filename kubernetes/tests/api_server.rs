@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    io,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
@@ -18,6 +19,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tracing_subscriber::fmt::MakeWriter;
 use unidler::{
     app::{AppId, Diversion, Leads, Observation, Version},
     cluster::{ApplyError, Cluster, Write},
@@ -179,6 +181,34 @@ async fn change(
     match fault {
         Some(Fault::Status(code, message, seconds)) => status((code, message, seconds)),
         _ => Json(api.objects(&kind)).into_response(),
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().expect("no panic")).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("no panic").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
     }
 }
 
@@ -412,6 +442,51 @@ async fn whatever_ends_a_watch_what_happened_meanwhile_is_noticed() {
                 "{fault:?} is never taken for success"
             );
         }
+    }
+}
+
+/// A running command writes its log to the terminal of whoever called it.
+#[tokio::test]
+async fn a_watch_that_breaks_once_is_no_warning_and_one_that_cannot_begin_again_is() {
+    let broken = Fault::Status(500, "broken", 0);
+    for (faults, is_warning) in [
+        (vec![Fault::Reset], false),
+        (vec![broken.clone()], false),
+        (vec![Fault::Reset, broken], true),
+    ] {
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::WARN)
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let world = World::new(Script {
+            watches: faults.clone().into(),
+            ..Script::default()
+        })
+        .await;
+        let all_of_them = async {
+            while !world.api.script().watches.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(PATIENCE, all_of_them).await.expect("all faults");
+        // The list that follows on the last of them brings it.
+        world.api.script().replicas = 2;
+        let scaled = |observation: &Observation| {
+            observation
+                .as_ref()
+                .is_ok_and(|observed| observed.workloads[0].replicas == 2)
+        };
+        world.until(scaled).await.expect("an app");
+        assert_eq!(
+            log.text()
+                .contains("cannot watch; trying again kind=Deployment"),
+            is_warning,
+            "{faults:?}: {}",
+            log.text()
+        );
     }
 }
 
