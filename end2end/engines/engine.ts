@@ -20,6 +20,9 @@ export interface Engine {
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 type Element = Record<typeof ELEMENT, string>;
 
+/** How long a driver may take to say what a page shows, in ms: asked in the middle of a navigation, WebKit's may never answer. */
+const LOOK = 5_000;
+
 /** A port that nobody listens at. */
 async function freePort(): Promise<number> {
     const server = createServer();
@@ -127,8 +130,8 @@ export async function webkit(scripts: boolean): Promise<Engine> {
         detached: true,
         env: { ...process.env, WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS: "1", LANG: "en_GB.UTF-8" },
     });
-    const send = async <T>(method: string, path: string, body?: object): Promise<T> => {
-        const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }) });
+    const send = async <T>(method: string, path: string, body?: object, signal?: AbortSignal): Promise<T> => {
+        const answer = await fetch(`http://127.0.0.1:${port}${path}`, { method, ...(signal && { signal }), ...(body && { body: JSON.stringify(body), headers: { "content-type": "application/json" } }) });
         const { value } = (await answer.json()) as { value: T & { message?: string } };
         if (!answer.ok) throw new Error(value.message);
         return value;
@@ -139,13 +142,14 @@ export async function webkit(scripts: boolean): Promise<Engine> {
     const capabilities = { alwaysMatch: { pageLoadStrategy: "none", "webkitgtk:browserOptions": { binary, args } } };
     const { sessionId } = await send<{ sessionId: string }>("POST", "/session", { capabilities });
     const session = `/session/${sessionId}`;
-    const find = async (selector: string) => (await send<Element>("POST", `${session}/element`, { using: "css selector", value: selector }))[ELEMENT];
+    const find = async (selector: string, signal?: AbortSignal) => (await send<Element>("POST", `${session}/element`, { using: "css selector", value: selector }, signal))[ELEMENT];
     return {
         go: (url) => send("POST", `${session}/url`, { url }),
         url: () => send("GET", `${session}/url`),
         text: async (selector) => {
             try {
-                return await send<string>("GET", `${session}/element/${await find(selector)}/text`);
+                const signal = AbortSignal.timeout(LOOK);
+                return await send<string>("GET", `${session}/element/${await find(selector, signal)}/text`, undefined, signal);
             } catch {
                 return null;
             }
