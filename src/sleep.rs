@@ -1,0 +1,11 @@
+//! Decides when an app sleeps, purely from what is known of it and the time.
+//!
+//! Nothing here asks a clock or remembers anything: the caller brings the facts and the time, and asks again in a
+//! minute. Absence of information never puts an app to sleep: it takes a [source](verdict) that says that nobody
+//! used the app, or hours that are over and an operator who wants it asleep then.
+//!
+//! - [`verdict`]: what the sources say of an app's use, and what follows from all of them together.
+//! - [`age`]: how long ago something was, in words.
+
+pub mod age;
+pub mod verdict;

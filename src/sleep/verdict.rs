@@ -1,0 +1,332 @@
+//! What sources say about the use of one app within a window, and what follows from all of them together.
+//!
+//! Any source that saw the app used wins, whatever the others say. Of the rest, one that looked at the whole window
+//! and saw nothing is enough. Where every source is silent the use is [unknown](Use::Unknown), and the app stays awake.
+
+use std::{cmp::Ordering, fmt, time::Duration};
+
+use jiff::Timestamp;
+
+use super::age::Age;
+
+/// Where knowledge of an app's use comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The requests that its ingress counts.
+    Requests,
+    /// What the app itself answers at its activity URL.
+    Activity,
+    /// How busy its pods are.
+    Cpu,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requests => "requests",
+            Self::Activity => "activity",
+            Self::Cpu => "CPU",
+        })
+    }
+}
+
+/// What a source says about an app for a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The app was used within the window.
+    Used {
+        /// How long ago the last time was, where the source knows.
+        ago: Option<Duration>,
+    },
+    /// The source looked at the whole window, and the app was not used.
+    Unused,
+    /// The source cannot say.
+    Silent(Why),
+}
+
+impl Verdict {
+    /// The verdict of a source that knows when the app was last used.
+    ///
+    /// A time in the future is a clock that differs from ours. It counts as use of unknown age.
+    #[must_use]
+    pub fn of_last_use(last: Timestamp, now: Timestamp, window: Duration) -> Self {
+        match Duration::try_from(now.duration_since(last)) {
+            Ok(ago) if ago >= window => Self::Unused,
+            Ok(ago) => Self::Used { ago: Some(ago) },
+            Err(_) => Self::Used { ago: None },
+        }
+    }
+}
+
+/// What a source says that can keep an app awake, but never put it to sleep: an app without load may well be in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Veto {
+    /// The app was used within the window.
+    Used {
+        /// How long ago the last time was, where the source knows.
+        ago: Option<Duration>,
+    },
+    /// The source cannot say.
+    Silent(Why),
+}
+
+impl From<Veto> for Verdict {
+    fn from(veto: Veto) -> Self {
+        match veto {
+            Veto::Used { ago } => Self::Used { ago },
+            Veto::Silent(why) => Self::Silent(why),
+        }
+    }
+}
+
+/// The answer of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Of [`Source::Requests`].
+    Requests(Verdict),
+    /// Of [`Source::Activity`].
+    Activity(Verdict),
+    /// Of [`Source::Cpu`].
+    Cpu(Veto),
+}
+
+impl Answer {
+    fn split(self) -> (Source, Verdict) {
+        match self {
+            Self::Requests(verdict) => (Source::Requests, verdict),
+            Self::Activity(verdict) => (Source::Activity, verdict),
+            Self::Cpu(veto) => (Source::Cpu, veto.into()),
+        }
+    }
+}
+
+/// Why a source says nothing about an app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// No answer from Prometheus.
+    PrometheusDown,
+    /// Prometheus answered with an error.
+    PrometheusRefuses,
+    /// The answer of Prometheus is not the one that was asked for, or has no number in it.
+    PrometheusUnreadable,
+    /// The ingress was not scraped for a part of the window.
+    PrometheusGaps,
+    /// Nothing has shown yet that the requests of this app are counted.
+    NeverCounted,
+    /// No request was counted for any app lately, which is how a broken query looks.
+    NothingCounted,
+    /// Its visitors hold connections that are counted once, when they begin or end.
+    OpenConnections,
+    /// No endpoint of the app answered at its activity URL.
+    ActivityDown,
+    /// The activity URL was answered with another status than 200.
+    ActivityStatus(u16),
+    /// The activity URL was answered without a time.
+    ActivityUnreadable,
+    /// There are no CPU metrics of the app.
+    NoCpuMetrics,
+    /// Its containers request no CPU, so that there is nothing to compare with.
+    NoCpuRequests,
+    /// The app is not busy, which does not mean that it is not used.
+    NotBusy,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PrometheusDown => "Prometheus does not answer",
+            Self::PrometheusRefuses => "Prometheus refuses the query",
+            Self::PrometheusUnreadable => "Prometheus answers something else",
+            Self::PrometheusGaps => "Prometheus has gaps",
+            Self::NeverCounted => "no request was ever counted",
+            Self::NothingCounted => "no request of any app was counted lately",
+            Self::OpenConnections => "its connections stay open",
+            Self::ActivityDown => "its activity URL does not answer",
+            Self::ActivityStatus(status) => {
+                return write!(f, "its activity URL answers with status {status}");
+            }
+            Self::ActivityUnreadable => "its activity URL does not answer with a time",
+            Self::NoCpuMetrics => "it has no CPU metrics",
+            Self::NoCpuRequests => "its containers request no CPU",
+            Self::NotBusy => "it is not busy, but may be in use",
+        })
+    }
+}
+
+/// What all sources together say about an app for a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The app was used.
+    Used {
+        /// How long ago at most, where a source knows.
+        ago: Option<Duration>,
+        /// The source that saw it.
+        by: Source,
+    },
+    /// The app was not used.
+    Unused,
+    /// No source says anything, each for its own reason. Without a source there is none.
+    Unknown(Vec<(Source, Why)>),
+}
+
+impl Use {
+    /// Puts the answers of all sources together.
+    #[must_use]
+    pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let nothing = Self::Unknown(Vec::new());
+        answers
+            .into_iter()
+            .map(Answer::split)
+            .fold(nothing, |so_far, (by, verdict)| match (so_far, verdict) {
+                (Self::Used { ago, by: first }, Verdict::Used { ago: other }) => {
+                    if younger(other, ago) == Ordering::Less {
+                        Self::Used { ago: other, by }
+                    } else {
+                        Self::Used { ago, by: first }
+                    }
+                }
+                (used @ Self::Used { .. }, Verdict::Unused | Verdict::Silent(_)) => used,
+                (_, Verdict::Used { ago }) => Self::Used { ago, by },
+                (_, Verdict::Unused) | (Self::Unused, Verdict::Silent(_)) => Self::Unused,
+                (Self::Unknown(mut reasons), Verdict::Silent(why)) => {
+                    reasons.push((by, why));
+                    Self::Unknown(reasons)
+                }
+            })
+    }
+}
+
+/// The younger first. What is known says more than what is not.
+fn younger(left: Option<Duration>, right: Option<Duration>) -> Ordering {
+    match (left, right) {
+        (Some(left), Some(right)) => left.cmp(&right),
+        (left, right) => right.is_some().cmp(&left.is_some()),
+    }
+}
+
+impl fmt::Display for Use {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Used { ago: Some(ago), by } => write!(f, "used {} ago: {by}", Age(*ago)),
+            Self::Used { ago: None, by } => write!(f, "used lately: {by}"),
+            Self::Unused => f.write_str("not used"),
+            Self::Unknown(reasons) => {
+                f.write_str("no source says anything")?;
+                for (index, (source, why)) in reasons.iter().enumerate() {
+                    let sign = if index == 0 { ": " } else { "; " };
+                    write!(f, "{sign}{why} ({source})")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_hours(2);
+
+    fn minutes(ago: u64) -> Verdict {
+        Verdict::Used {
+            ago: Some(Duration::from_mins(ago)),
+        }
+    }
+
+    #[test]
+    fn use_that_any_source_saw_wins_and_the_youngest_is_named() {
+        use Answer::{Activity, Cpu, Requests};
+        use Verdict::{Silent, Unused};
+        let lately = Verdict::Used { ago: None };
+        let busy = Veto::Used {
+            ago: Some(Duration::ZERO),
+        };
+        let quiet = Veto::Silent(Why::NotBusy);
+        let gaps = Silent(Why::PrometheusGaps);
+        let down = Silent(Why::ActivityDown);
+        let table: &[(&[Answer], &str)] = &[
+            (&[], "no source says anything"),
+            (&[Requests(minutes(14))], "used 14 min ago: requests"),
+            (&[Requests(lately)], "used lately: requests"),
+            (&[Requests(Unused)], "not used"),
+            (
+                &[Requests(gaps)],
+                "no source says anything: Prometheus has gaps (requests)",
+            ),
+            (
+                &[Requests(minutes(14)), Activity(minutes(3))],
+                "used 3 min ago: activity",
+            ),
+            (
+                &[Requests(minutes(3)), Activity(minutes(14))],
+                "used 3 min ago: requests",
+            ),
+            (
+                &[Requests(lately), Activity(minutes(14))],
+                "used 14 min ago: activity",
+            ),
+            (
+                &[Requests(minutes(14)), Activity(lately)],
+                "used 14 min ago: requests",
+            ),
+            (
+                &[Requests(Unused), Activity(lately)],
+                "used lately: activity",
+            ),
+            (
+                &[Requests(lately), Activity(Unused)],
+                "used lately: requests",
+            ),
+            (&[Requests(gaps), Activity(lately)], "used lately: activity"),
+            (&[Requests(lately), Activity(down)], "used lately: requests"),
+            (&[Requests(Unused), Activity(down)], "not used"),
+            (&[Requests(gaps), Activity(Unused)], "not used"),
+            (
+                &[Requests(gaps), Activity(down), Cpu(quiet)],
+                "no source says anything: Prometheus has gaps (requests); its activity URL does not answer (activity); \
+                 it is not busy, but may be in use (CPU)",
+            ),
+            (&[Requests(Unused), Cpu(busy)], "used 0 s ago: CPU"),
+            (&[Requests(Unused), Cpu(quiet)], "not used"),
+            (
+                &[Cpu(quiet)],
+                "no source says anything: it is not busy, but may be in use (CPU)",
+            ),
+        ];
+        for (answers, expected) in table {
+            let both_ways = [
+                Use::of(answers.iter().copied()),
+                Use::of(answers.iter().rev().copied()),
+            ];
+            assert_eq!(both_ways[0].to_string(), *expected, "{answers:?}");
+            // Which source is asked first changes nothing but the order of the reasons.
+            if !matches!(both_ways[0], Use::Unknown(_)) {
+                assert_eq!(both_ways[0], both_ways[1], "{answers:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_last_use_counts_as_old_only_once_the_whole_window_has_passed() {
+        let now: Timestamp = "2026-11-29T12:00:00Z".parse().expect("a time");
+        for (last, expected) in [
+            ("2026-11-29T11:46:00Z", minutes(14)),
+            ("2026-11-29T12:00:00Z", minutes(0)),
+            (
+                "2026-11-29T10:00:01Z",
+                Verdict::Used {
+                    ago: Some(WINDOW - Duration::from_secs(1)),
+                },
+            ),
+            ("2026-11-29T10:00:00Z", Verdict::Unused),
+            ("1970-01-01T00:00:00Z", Verdict::Unused),
+            // A clock ahead of ours, by a little and by far.
+            ("2026-11-29T12:00:01Z", Verdict::Used { ago: None }),
+            ("9999-01-01T00:00:00Z", Verdict::Used { ago: None }),
+        ] {
+            let last = last.parse().expect("a time");
+            assert_eq!(Verdict::of_last_use(last, now, WINDOW), expected, "{last}");
+        }
+    }
+}
