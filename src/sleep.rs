@@ -5,7 +5,9 @@
 //! used the app, or hours that are over and an operator who wants it asleep then.
 //!
 //! - [`verdict`]: what the sources say of an app's use, and what follows from all of them together.
+//! - [`schedule`]: the hours in which an app is awake.
 //! - [`age`]: how long ago something was, in words.
 
 pub mod age;
+pub mod schedule;
 pub mod verdict;

@@ -2,9 +2,19 @@
 
 use std::{fmt, time::Duration};
 
+use jiff::Timestamp;
+
 /// Displayed as its two largest units, such as `40 s`, `14 min`, `2 h 5 min` or `3 d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Age(pub Duration);
+
+impl Age {
+    /// How long ago a time is. One in the future, of a clock that differs from ours, is as good as now.
+    #[must_use]
+    pub fn of(time: Timestamp, now: Timestamp) -> Self {
+        Self(Duration::try_from(now.duration_since(time)).unwrap_or_default())
+    }
+}
 
 impl fmt::Display for Age {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
