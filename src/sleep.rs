@@ -6,8 +6,10 @@
 //!
 //! - [`verdict`]: what the sources say of an app's use, and what follows from all of them together.
 //! - [`schedule`]: the hours in which an app is awake.
+//! - [`brake`]: how many apps may be put to sleep at a time.
 //! - [`age`]: how long ago something was, in words.
 
 pub mod age;
+pub mod brake;
 pub mod schedule;
 pub mod verdict;
