@@ -7,9 +7,12 @@
 //! - [`verdict`]: what the sources say of an app's use, and what follows from all of them together.
 //! - [`schedule`]: the hours in which an app is awake.
 //! - [`brake`]: how many apps may be put to sleep at a time.
-//! - [`age`]: how long ago something was, in words.
+//! - [`decide`]: what to do about an app, from all of these.
+//! - [`age`], [`moment`]: how long ago something was and when it will be, in words.
 
 pub mod age;
 pub mod brake;
+pub mod decide;
+pub mod moment;
 pub mod schedule;
 pub mod verdict;

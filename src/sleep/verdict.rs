@@ -3,7 +3,7 @@
 //! Any source that saw the app used wins, whatever the others say. Of the rest, one that looked at the whole window
 //! and saw nothing is enough. Where every source is silent the use is [unknown](Use::Unknown), and the app stays awake.
 
-use std::{cmp::Ordering, fmt, time::Duration};
+use std::{fmt, time::Duration};
 
 use jiff::Timestamp;
 
@@ -157,68 +157,76 @@ impl fmt::Display for Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Use {
     /// The app was used.
-    Used {
-        /// How long ago at most, where a source knows.
-        ago: Option<Duration>,
-        /// The source that saw it.
-        by: Source,
-    },
+    Used(LastUse),
     /// The app was not used.
     Unused,
-    /// No source says anything, each for its own reason. Without a source there is none.
-    Unknown(Vec<(Source, Why)>),
+    /// No source says anything.
+    Unknown(Silence),
 }
+
+/// When an app was last used, as far as is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// How long ago at most, where a source knows.
+    pub ago: Option<Duration>,
+    /// The source that saw it.
+    pub by: Source,
+}
+
+/// Why each source says nothing, in the order in which they were asked. It is empty where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Silence(pub Vec<(Source, Why)>);
 
 impl Use {
     /// Puts the answers of all sources together.
     #[must_use]
     pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
-        let nothing = Self::Unknown(Vec::new());
-        answers
-            .into_iter()
-            .map(Answer::split)
-            .fold(nothing, |so_far, (by, verdict)| match (so_far, verdict) {
-                (Self::Used { ago, by: first }, Verdict::Used { ago: other }) => {
-                    if younger(other, ago) == Ordering::Less {
-                        Self::Used { ago: other, by }
-                    } else {
-                        Self::Used { ago, by: first }
-                    }
+        answers.into_iter().map(Answer::split).fold(
+            Self::Unknown(Silence::default()),
+            |so_far, (by, verdict)| match (so_far, verdict) {
+                (Self::Used(last), Verdict::Used { ago }) => {
+                    Self::Used(last.younger(LastUse { ago, by }))
                 }
-                (used @ Self::Used { .. }, Verdict::Unused | Verdict::Silent(_)) => used,
-                (_, Verdict::Used { ago }) => Self::Used { ago, by },
-                (_, Verdict::Unused) | (Self::Unused, Verdict::Silent(_)) => Self::Unused,
-                (Self::Unknown(mut reasons), Verdict::Silent(why)) => {
-                    reasons.push((by, why));
-                    Self::Unknown(reasons)
+                (_, Verdict::Used { ago }) => Self::Used(LastUse { ago, by }),
+                (Self::Unknown(_), Verdict::Unused) => Self::Unused,
+                (Self::Unknown(mut silence), Verdict::Silent(why)) => {
+                    silence.0.push((by, why));
+                    Self::Unknown(silence)
                 }
-            })
+                (known, Verdict::Unused | Verdict::Silent(_)) => known,
+            },
+        )
     }
 }
 
-/// The younger first. What is known says more than what is not.
-fn younger(left: Option<Duration>, right: Option<Duration>) -> Ordering {
-    match (left, right) {
-        (Some(left), Some(right)) => left.cmp(&right),
-        (left, right) => right.is_some().cmp(&left.is_some()),
-    }
-}
-
-impl fmt::Display for Use {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Used { ago: Some(ago), by } => write!(f, "used {} ago: {by}", Age(*ago)),
-            Self::Used { ago: None, by } => write!(f, "used lately: {by}"),
-            Self::Unused => f.write_str("not used"),
-            Self::Unknown(reasons) => {
-                f.write_str("no source says anything")?;
-                for (index, (source, why)) in reasons.iter().enumerate() {
-                    let sign = if index == 0 { ": " } else { "; " };
-                    write!(f, "{sign}{why} ({source})")?;
-                }
-                Ok(())
-            }
+impl LastUse {
+    /// The younger of two. A known age says more than an unknown one.
+    fn younger(self, other: Self) -> Self {
+        match (self.ago, other.ago) {
+            (Some(ago), Some(of_other)) if of_other < ago => other,
+            (None, Some(_)) => other,
+            _ => self,
         }
+    }
+}
+
+impl fmt::Display for LastUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.ago {
+            Some(ago) => write!(f, "used {} ago: {}", Age(ago), self.by),
+            None => write!(f, "used lately: {}", self.by),
+        }
+    }
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no source says anything")?;
+        for (index, (source, why)) in self.0.iter().enumerate() {
+            let sign = if index == 0 { ": " } else { "; " };
+            write!(f, "{sign}{why} ({source})")?;
+        }
+        Ok(())
     }
 }
 
@@ -231,6 +239,14 @@ mod tests {
     fn minutes(ago: u64) -> Verdict {
         Verdict::Used {
             ago: Some(Duration::from_mins(ago)),
+        }
+    }
+
+    fn words(known: &Use) -> String {
+        match known {
+            Use::Used(last) => last.to_string(),
+            Use::Unused => "not used".to_owned(),
+            Use::Unknown(silence) => silence.to_string(),
         }
     }
 
@@ -299,7 +315,7 @@ mod tests {
                 Use::of(answers.iter().copied()),
                 Use::of(answers.iter().rev().copied()),
             ];
-            assert_eq!(both_ways[0].to_string(), *expected, "{answers:?}");
+            assert_eq!(words(&both_ways[0]), *expected, "{answers:?}");
             // Which source is asked first changes nothing but the order of the reasons.
             if !matches!(both_ways[0], Use::Unknown(_)) {
                 assert_eq!(both_ways[0], both_ways[1], "{answers:?}");
