@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::Arc,
+    time::Duration,
 };
 
 use k8s_openapi::jiff::Timestamp;
 use serde::Serialize;
+use unidler::sleep::age::Age;
 
 use crate::{
     cache::Cached, caches::Caches, found::Found, listing::Listing, objects::Workload,
@@ -183,31 +185,17 @@ pub fn table(apps: &[IdledApp], now: Timestamp) -> String {
             app.namespace.clone(),
             app.since.map_or_else(
                 || "unknown".to_owned(),
-                |at| format!("{} ago", age(now.as_second() - at.as_second())),
+                |at| format!("{} ago", Age::of(at, now)),
             ),
             replicas(app),
             match app.wake_seconds {
                 _ if !app.wakes || app.hosts.is_empty() => "never: see `unidler doctor`".to_owned(),
-                Some(seconds) => {
-                    format!("about {}", age(i64::try_from(seconds).unwrap_or(i64::MAX)))
-                }
+                Some(seconds) => format!("about {}", Age(Duration::from_secs(seconds))),
                 None => "unknown".to_owned(),
             },
         ]
     });
     aligned(&[vec![head], rows.collect()].concat())
-}
-
-/// The two largest units of a time in seconds.
-fn age(seconds: i64) -> String {
-    let seconds = seconds.max(0);
-    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min"),
-        (0, ..) => format!("{hours} h {} min", minutes % 60),
-        _ => format!("{days} d {} h", hours % 24),
-    }
 }
 
 fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
@@ -326,18 +314,5 @@ mod tests {
             ),
             "No app is idled."
         );
-    }
-
-    #[test]
-    fn times_are_told_in_units_that_fit() {
-        for (seconds, told) in [
-            (-5, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3_700, "1 h 1 min"),
-            (90_000, "1 d 1 h"),
-        ] {
-            assert_eq!(age(seconds), told);
-        }
     }
 }
