@@ -30,4 +30,6 @@ if [ "${1:-}" = field ]; then
     build traefik github.com/traefik/traefik/v3/cmd/traefik
     cd rollouts
     build rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
+    cd ../prometheus
+    build prometheus github.com/prometheus/prometheus/cmd/prometheus
 fi

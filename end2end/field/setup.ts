@@ -16,6 +16,8 @@ import { until } from "../cluster/wait";
 
 /** Where Traefik listens, for Ingresses and for the Gateway alike. */
 export const WEB_PORT = 80;
+/** Where Traefik shows its metrics. */
+export const METRICS_PORT = 9100;
 /** The namespace of the Gateway, which is called `web`. */
 export const GATEWAY_NAMESPACE = "gateway";
 /** The name under which Traefik reports the status of routes. */
@@ -103,6 +105,9 @@ function traefikFlags({ server, caFile, token }: Access): string[] {
             ]),
         ),
         "providers.kubernetesingress.allowexternalnameservices": true,
+        "entrypoints.traefik.address": `127.0.0.1:${METRICS_PORT}`,
+        "metrics.prometheus": true,
+        "metrics.prometheus.addserviceslabels": true,
         "global.checknewversion": false,
         "global.sendanonymoususage": false,
         "log.level": "INFO",
