@@ -15,7 +15,8 @@
 //!             ─Snapshot──> doctor::findings
 //! ```
 //!
-//! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions.
+//! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions. [`usage`] asks others
+//! than the API server how apps are used.
 
 mod api_server;
 mod autoscalers;
@@ -50,6 +51,7 @@ mod settings;
 pub mod status;
 mod surroundings;
 mod target;
+pub mod usage;
 mod watching;
 mod writer;
 

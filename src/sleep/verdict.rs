@@ -113,6 +113,14 @@ pub enum Why {
     PrometheusGaps,
     /// Nothing has shown yet that the requests of this app are counted.
     NeverCounted,
+    /// Its requests were counted before, but none since its ingress started, and it may be another one that serves it now.
+    NotCountedSince,
+    /// Its ingress does not count all of its requests, or not one ingress alone serves it.
+    PartlyCounted,
+    /// Another Service is counted under the same name.
+    SharedName,
+    /// The ingress was restarted within the window.
+    IngressRestarted,
     /// No request was counted for any app lately, which is how a broken query looks.
     NothingCounted,
     /// Its visitors hold connections that are counted once, when they begin or end.
@@ -139,6 +147,10 @@ impl fmt::Display for Why {
             Self::PrometheusUnreadable => "Prometheus answers something else",
             Self::PrometheusGaps => "Prometheus has gaps",
             Self::NeverCounted => "no request was ever counted",
+            Self::NotCountedSince => "no request was counted since its ingress started",
+            Self::PartlyCounted => "not all of its requests are counted",
+            Self::SharedName => "another Service is counted under the same name",
+            Self::IngressRestarted => "its ingress was restarted",
             Self::NothingCounted => "no request of any app was counted lately",
             Self::OpenConnections => "its connections stay open",
             Self::ActivityDown => "its activity URL does not answer",

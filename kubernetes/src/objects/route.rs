@@ -23,7 +23,7 @@ pub(crate) struct Route {
 }
 
 /// A kind of route, with what only that kind has.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RouteKind {
     Ingress {
         /// The name of its class.
@@ -90,6 +90,15 @@ impl Route {
             .iter()
             .filter(move |each| each.host == rule)
             .flat_map(|rule| &rule.backends)
+    }
+
+    /// Where it leads, for each host or wildcard; and where whatever is for none of them, without a host.
+    pub(crate) fn ways(&self) -> impl Iterator<Item = (Option<&str>, &Backend)> {
+        let ruled = self.rules.iter().flat_map(|rule| {
+            let backends = rule.backends.iter();
+            backends.map(|backend| (Some(rule.host.as_str()), backend))
+        });
+        ruled.chain(self.others.iter().map(|backend| (None, backend)))
     }
 
     /// Whether one of its rules serves a host.

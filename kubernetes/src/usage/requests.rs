@@ -1,0 +1,137 @@
+//! The requests that an ingress controller counts, as Prometheus knows them.
+//!
+//! All apps are one query a minute, for each window. Nothing that is missing, broken or older than a few minutes is taken for
+//! an app without visitors: then nothing is said, and the app stays awake.
+//!
+//! - [`Dialect`]: which ingress controller counts, or which query says it. Another controller is another file below this one.
+
+mod controller;
+mod health;
+mod ingress_nginx;
+mod latest;
+mod prometheus;
+mod query;
+mod traefik;
+
+use std::{collections::BTreeSet, str::FromStr, time::Duration};
+
+use tokio::time::Instant;
+use unidler::sleep::verdict::Verdict;
+
+use self::{
+    controller::{Controller, Counts, Names},
+    ingress_nginx::INGRESS_NGINX,
+    prometheus::Prometheus,
+    query::Answers,
+    traefik::TRAEFIK,
+};
+pub use self::{prometheus::PrometheusUrl, query::Query};
+use super::Served;
+
+/// How requests are counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Traefik counts them, for Ingresses and `HTTPRoute`s.
+    Traefik,
+    /// ingress-nginx counts them.
+    IngressNginx,
+    /// A query of the operator's own says how often apps were used.
+    Query(Query),
+}
+
+impl FromStr for Dialect {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_name = |c: char| c.is_ascii_alphabetic() || c == '-';
+        match text {
+            "traefik" => Ok(Self::Traefik),
+            "ingress-nginx" => Ok(Self::IngressNginx),
+            name if name.chars().all(is_name) => Err(format!(
+                "\"{name}\" is not known: write traefik, ingress-nginx, or a query"
+            )),
+            query => query.parse().map(Self::Query),
+        }
+    }
+}
+
+/// The requests of all apps, as of a moment ago.
+#[expect(missing_debug_implementations, reason = "a client has nothing to show")]
+pub struct Requests {
+    prometheus: Prometheus,
+    counting: Counting,
+}
+
+enum Counting {
+    Controller(Counts),
+    Query(Answers),
+}
+
+impl Counting {
+    fn of(dialect: Dialect) -> Self {
+        let by = |controller: &'static Controller| Self::Controller(Counts::of(controller));
+        match dialect {
+            Dialect::Traefik => by(&TRAEFIK),
+            Dialect::IngressNginx => by(&INGRESS_NGINX),
+            Dialect::Query(query) => Self::Query(Answers::to(query)),
+        }
+    }
+}
+
+impl Requests {
+    /// Knows nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// If the address needs TLS, and the machine has no certificates to trust. `SSL_CERT_FILE` may name some.
+    pub fn new(url: PrometheusUrl, dialect: Dialect) -> anyhow::Result<Self> {
+        Ok(Self::of(Prometheus::new(url)?, dialect))
+    }
+
+    fn of(prometheus: Prometheus, dialect: Dialect) -> Self {
+        Self {
+            prometheus,
+            counting: Counting::of(dialect),
+        }
+    }
+
+    /// Asks about these windows: to be done every minute. It takes at most ten seconds for each.
+    pub async fn refresh(&mut self, windows: &BTreeSet<Duration>) {
+        match &mut self.counting {
+            Counting::Controller(counts) => counts.refresh(&mut self.prometheus, windows).await,
+            Counting::Query(answers) => answers.refresh(&mut self.prometheus, windows).await,
+        }
+    }
+
+    /// What is known by now about the apps of a cluster. These have to be all: two may be counted under one name.
+    pub fn of_all<'a>(&'a self, apps: impl IntoIterator<Item = &'a Served>) -> Counted<'a> {
+        let now = Instant::now();
+        Counted(match &self.counting {
+            Counting::Controller(counts) => Known::Controller(counts, counts.names(apps), now),
+            Counting::Query(answers) => Known::Query(answers, now),
+        })
+    }
+}
+
+/// What is known about the apps of a cluster at a time.
+#[expect(missing_debug_implementations, reason = "there is a client behind it")]
+pub struct Counted<'a>(Known<'a>);
+
+enum Known<'a> {
+    Controller(&'a Counts, Names<'a>, Instant),
+    Query(&'a Answers, Instant),
+}
+
+impl Counted<'_> {
+    /// What is known about one of the apps, for a window that was asked about or a shorter one.
+    #[must_use]
+    pub fn verdict(&self, app: &Served, window: Duration) -> Verdict {
+        match &self.0 {
+            Known::Controller(counts, names, now) => counts.verdict(names, app, window, *now),
+            Known::Query(answers, now) => answers.verdict(app, window, *now),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

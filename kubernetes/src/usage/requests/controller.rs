@@ -1,0 +1,368 @@
+//! What an ingress controller counts, and what follows from it.
+//!
+//! A counter begins with the first request that it counts, and `increase` does not see that one. So use is a counter that grew,
+//! or that was not there all the time. An unused app and a query that has stopped to fit look the same: nothing grows. They
+//! are told apart by a series that is there from the start of the controller, in the whole window, and by a counter of the app
+//! that is there now: then the controller serves it, and calls it by the name that is looked for.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write,
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use unidler::sleep::verdict::{Verdict, Why};
+
+use super::{
+    health::{PARTS, Targets},
+    latest::Latest,
+    prometheus::{Labels, Prometheus, Samples},
+};
+use crate::{
+    objects::RouteKind,
+    usage::served::{Served, Way},
+};
+
+/// The label that says which part of the question a series answers.
+const PART: &str = "unidler";
+/// For how long it is remembered that visitors of an app hold connections. It is looked for once an hour, at as many times.
+const MEMORY: &str = "[14d:1h]";
+/// How often that is asked.
+const HOUR: Duration = Duration::from_hours(1);
+/// How long that answer is good for.
+const DAY: Duration = Duration::from_hours(24);
+
+/// How an ingress controller counts requests.
+pub(super) struct Controller {
+    /// The counter of requests.
+    pub(super) requests: &'static str,
+    /// A series that each of its pods has from its start.
+    pub(super) heartbeat: &'static str,
+    /// The labels that name a Service.
+    pub(super) names: &'static [&'static str],
+    /// The label that tells what kind of requests were counted.
+    pub(super) kind: &'static str,
+    /// Whether requests of a kind stay open.
+    pub(super) streams: fn(kind: &str) -> Streams,
+    /// The name by which it counts what takes a way. `None` if it does not count all of that.
+    pub(super) name_of: fn(&Way) -> Option<String>,
+    /// The name by which a series counts.
+    pub(super) name_in: fn(&Labels) -> String,
+}
+
+/// Whether visitors hold connections, which are counted when they end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Streams {
+    #[default]
+    None,
+    /// Events that a page listens to, which may be unidler's own page.
+    Events,
+    /// Whatever else stays open.
+    Lasting,
+}
+
+impl Controller {
+    /// What is asked every minute.
+    fn question(&self, window: Duration) -> String {
+        let Self {
+            requests,
+            heartbeat,
+            kind,
+            ..
+        } = self;
+        let names = self.labels();
+        let all = milliseconds(window);
+        let part = window / u32::try_from(PARTS).unwrap_or(u32::MAX);
+        let mut question = labelled(
+            &format!(
+                // A counter that was not there at the beginning; one that was not there all the time that its pod was; one that
+                // grew. The sum of something and what is no number is none.
+                "sum by ({names}) (({requests} unless {requests} offset {all}) \
+                 or (count_over_time({requests}[{all}]) < on (job, instance) group_left () min by (job, instance) (count_over_time({heartbeat}[{all}]))) \
+                 or increase({requests}[{all}]))"
+            ),
+            "use",
+        );
+        let mut also = |query: &str, name: &str| {
+            question.push_str(" or ");
+            question.push_str(&labelled(query, name));
+        };
+        also(
+            &format!("group by ({names}, {kind}) ({requests})"),
+            "counted",
+        );
+        for index in 0..PARTS {
+            let mut query = format!("count_over_time({heartbeat}[{}]", milliseconds(part));
+            if index > 0 {
+                let before = part * u32::try_from(index).unwrap_or(u32::MAX);
+                _ = write!(query, " offset {}", milliseconds(before));
+            }
+            query.push(')');
+            also(&query, &index.to_string());
+        }
+        // Also those of the same kind that were never scraped.
+        also(
+            &format!(
+                "avg_over_time(up[{all}]) and on (job, namespace, service, container, app, app_kubernetes_io_name) {heartbeat}"
+            ),
+            "up",
+        );
+        also(
+            &format!(
+                "changes(process_start_time_seconds[{all}]) and on (job, instance) {heartbeat}"
+            ),
+            "restarts",
+        );
+        question
+    }
+
+    /// What is asked every hour.
+    fn history(&self) -> String {
+        let Self { requests, kind, .. } = self;
+        let names = self.labels();
+        format!("group by ({names}, {kind}) ({requests} or last_over_time({requests}{MEMORY}))")
+    }
+
+    /// The labels that name a Service, as the controller and as Prometheus may call them.
+    fn labels(&self) -> String {
+        let labels = self
+            .names
+            .iter()
+            .map(|name| format!("{name}, exported_{name}"));
+        labels.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Which names have which kind of requests.
+    fn counted<'a>(&self, samples: impl Iterator<Item = &'a Labels>) -> HashMap<String, Streams> {
+        let mut counted = HashMap::<_, Streams>::new();
+        for labels in samples {
+            let streams = (self.streams)(labels.get(self.kind));
+            let known = counted.entry((self.name_in)(labels)).or_default();
+            *known = streams.max(*known);
+        }
+        counted
+    }
+
+    /// What an answer says.
+    fn read(&self, mut samples: Samples) -> Result<Reading, Why> {
+        let mut reading = Reading::default();
+        let mut counted = Vec::new();
+        for (labels, value) in &mut samples {
+            match labels.take(PART).as_deref() {
+                Some("use") => *reading.uses.entry((self.name_in)(labels)).or_default() += *value,
+                Some("counted") => counted.push(&*labels),
+                Some("up") => reading.targets.up.push(*value),
+                Some("restarts") => reading.targets.restarts.push(*value),
+                Some(part) => match part.parse() {
+                    Ok(part) if part < PARTS => reading.targets.scraped(labels, part, *value),
+                    _ => return Err(Why::PrometheusUnreadable),
+                },
+                None => return Err(Why::PrometheusUnreadable),
+            }
+        }
+        reading.counted = self.counted(counted.into_iter());
+        Ok(reading)
+    }
+}
+
+fn labelled(query: &str, part: &str) -> String {
+    format!(r#"label_replace({query}, "{PART}", "{part}", "", "")"#)
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
+}
+
+/// What an answer says.
+#[derive(Debug, Default)]
+struct Reading {
+    /// How much was counted within the window, by name: 0 if nothing was.
+    uses: HashMap<String, f64>,
+    /// Whose requests are counted now.
+    counted: HashMap<String, Streams>,
+    targets: Targets,
+}
+
+/// What an ingress controller has counted.
+pub(super) struct Counts {
+    controller: &'static Controller,
+    latest: Latest<Reading>,
+    /// Whose requests were counted before.
+    history: Option<(Instant, HashMap<String, Streams>)>,
+}
+
+impl Counts {
+    pub(super) fn of(controller: &'static Controller) -> Self {
+        Self {
+            controller,
+            latest: Latest::default(),
+            history: None,
+        }
+    }
+
+    pub(super) async fn refresh(
+        &mut self,
+        prometheus: &mut Prometheus,
+        windows: &BTreeSet<Duration>,
+    ) {
+        self.latest.keep(|window| windows.contains(window));
+        for window in windows {
+            let asked = Instant::now();
+            let answer = prometheus.ask(&self.controller.question(*window)).await;
+            let reading = answer.and_then(|samples| self.controller.read(samples));
+            self.latest.note(*window, asked, reading);
+        }
+        let is_recent = |(asked, _): &(Instant, _)| asked.elapsed() < HOUR;
+        if !self.history.as_ref().is_some_and(is_recent) {
+            let asked = Instant::now();
+            // Without a new answer, the old one is good for a while.
+            if let Ok(samples) = prometheus.ask(&self.controller.history()).await {
+                let counted = self
+                    .controller
+                    .counted(samples.iter().map(|(labels, _)| labels));
+                self.history = Some((asked, counted));
+            }
+        }
+    }
+
+    pub(super) fn verdict(
+        &self,
+        names: &Names<'_>,
+        app: &Served,
+        window: Duration,
+        now: Instant,
+    ) -> Verdict {
+        let reading = match self.latest.of(window, now) {
+            Ok(reading) => reading,
+            Err(why) => return Verdict::Silent(why),
+        };
+        let ways = app
+            .ways
+            .iter()
+            .map(|way| (way, (self.controller.name_of)(way)));
+        let ways: Vec<_> = ways.collect();
+        let uses = |name: &String| reading.uses.get(name).copied().unwrap_or_default();
+        // Whatever else is not known: what was counted was used.
+        if ways
+            .iter()
+            .any(|(_, name)| name.as_ref().is_some_and(|name| uses(name) > 0.0))
+        {
+            return Verdict::Used { ago: None };
+        }
+        match self.check(reading, names, app, &ways, now) {
+            Ok(()) => Verdict::Unused,
+            Err(why) => Verdict::Silent(why),
+        }
+    }
+
+    /// Whether nothing counted means not used.
+    fn check(
+        &self,
+        reading: &Reading,
+        names: &Names<'_>,
+        app: &Served,
+        ways: &[(&Way, Option<String>)],
+        now: Instant,
+    ) -> Result<(), Why> {
+        reading.targets.check()?;
+        let is_good = |(asked, _): &&(Instant, _)| now.duration_since(*asked) <= DAY;
+        let (_, history) = self
+            .history
+            .as_ref()
+            .filter(is_good)
+            .ok_or(Why::PrometheusDown)?;
+        // Of each kind of route, something has to be counted: another controller may serve it.
+        let mut kinds = HashMap::<&RouteKind, Seen>::new();
+        for (way, name) in ways {
+            let name = name.as_ref().ok_or(Why::PartlyCounted)?;
+            names.check(name)?;
+            // Without a number there is no knowing.
+            if reading.uses.get(name).is_some_and(|uses| *uses != 0.0) {
+                return Err(Why::PrometheusUnreadable);
+            }
+            let (counted, before) = (reading.counted.get(name), history.get(name));
+            match counted.max(before).copied().unwrap_or_default() {
+                Streams::None => {}
+                Streams::Events if app.has_slept => {}
+                Streams::Events | Streams::Lasting => return Err(Why::OpenConnections),
+            }
+            let seen = match (counted, before) {
+                (Some(_), _) => Seen::Now,
+                (None, Some(_)) => Seen::Before,
+                (None, None) => Seen::Never,
+            };
+            let best = kinds.entry(&way.route).or_default();
+            *best = seen.max(*best);
+        }
+        match kinds.into_values().min().unwrap_or_default() {
+            Seen::Now => Ok(()),
+            Seen::Before => Err(Why::NotCountedSince),
+            Seen::Never => Err(Why::NeverCounted),
+        }
+    }
+
+    /// The names of all apps.
+    pub(super) fn names<'a>(&self, apps: impl IntoIterator<Item = &'a Served>) -> Names<'a> {
+        let mut names = HashMap::<_, Name<'a>>::new();
+        for way in apps.into_iter().flat_map(|app| &app.ways) {
+            let Some(name) = (self.controller.name_of)(way) else {
+                continue;
+            };
+            names
+                .entry(name)
+                .and_modify(|name| name.also(way))
+                .or_insert(Name {
+                    first: way,
+                    trouble: None,
+                });
+        }
+        Names(names)
+    }
+}
+
+/// Whether requests were counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Seen {
+    #[default]
+    Never,
+    Before,
+    Now,
+}
+
+/// What is counted by each name.
+#[derive(Debug)]
+pub(super) struct Names<'a>(HashMap<String, Name<'a>>);
+
+impl Names<'_> {
+    /// What is wrong with a name.
+    fn check(&self, name: &str) -> Result<(), Why> {
+        match self.0.get(name).map(|name| name.trouble) {
+            Some(None) => Ok(()),
+            Some(Some(why)) => Err(why),
+            None => Err(Why::NeverCounted),
+        }
+    }
+}
+
+/// What is counted by a name.
+#[derive(Debug)]
+struct Name<'a> {
+    first: &'a Way,
+    trouble: Option<Why>,
+}
+
+impl<'a> Name<'a> {
+    /// Another way has the same name.
+    fn also(&mut self, way: &'a Way) {
+        if !way
+            .backend
+            .is_of(&self.first.backend.namespace, &self.first.backend.service)
+        {
+            self.trouble = Some(Why::SharedName);
+        } else if way.route != self.first.route {
+            // Only one of the controllers counts.
+            self.trouble = self.trouble.or(Some(Why::PartlyCounted));
+        }
+    }
+}

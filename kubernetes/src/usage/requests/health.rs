@@ -1,0 +1,164 @@
+//! Whether the ingress was watched for the whole of a window.
+
+use std::collections::HashMap;
+
+use unidler::sleep::verdict::Why;
+
+use super::prometheus::Labels;
+
+/// The parts into which a window is cut, so that a gap is seen.
+pub(super) const PARTS: usize = 8;
+/// How often its scrapes have to succeed.
+const MIN_UP: f64 = 0.9;
+
+/// What Prometheus knows of the pods of the ingress within a window.
+#[derive(Debug, Default)]
+pub(super) struct Targets {
+    /// For each of them, how often it was scraped in each part.
+    pub(super) scrapes: HashMap<Vec<(String, String)>, [f64; PARTS]>,
+    /// For each of them and others of the same kind, how often a scrape succeeded.
+    pub(super) up: Vec<f64>,
+    /// How often each of them began anew.
+    pub(super) restarts: Vec<f64>,
+}
+
+impl Targets {
+    /// Notes how often one was scraped in a part.
+    pub(super) fn scraped(&mut self, target: &Labels, part: usize, times: f64) {
+        let parts = self.scrapes.entry(target.sorted()).or_default();
+        parts[part] += times;
+    }
+
+    /// Nothing is wrong if each of them was there, and was scraped, in the whole window.
+    ///
+    /// One that has begun or ended in between may have counted what nobody has seen. So it says nothing for the length of a
+    /// window after a roll-out of the ingress.
+    pub(super) fn check(&self) -> Result<(), Why> {
+        if self.scrapes.is_empty() {
+            return Err(Why::NothingCounted);
+        }
+        if self.up.is_empty() || !self.up.iter().all(|share| *share >= MIN_UP) {
+            return Err(Why::PrometheusGaps);
+        }
+        if !self.scrapes.values().all(is_complete) {
+            return Err(Why::PrometheusGaps);
+        }
+        match self.restarts.iter().all(|times| *times == 0.0) {
+            true => Ok(()),
+            false => Err(Why::IngressRestarted),
+        }
+    }
+}
+
+/// Whether all parts have as many scrapes as the best one, but for one or a tenth of them. How often it is to be scraped is
+/// not known.
+fn is_complete(parts: &[f64; PARTS]) -> bool {
+    let best = parts.iter().copied().fold(0.0, f64::max);
+    let enough = (best - f64::max(1.0, best / 10.0)).max(1.0);
+    // Not a number is not enough.
+    best >= 2.0 && parts.iter().all(|times| *times >= enough)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn targets(scrapes: &[[f64; PARTS]], up: &[f64], restarts: &[f64]) -> Targets {
+        let scrapes = scrapes.iter().enumerate().map(|(index, parts)| {
+            let target = vec![("instance".to_owned(), index.to_string())];
+            (target, *parts)
+        });
+        Targets {
+            scrapes: scrapes.collect(),
+            up: up.to_vec(),
+            restarts: restarts.to_vec(),
+        }
+    }
+
+    #[test]
+    fn only_an_ingress_that_was_watched_all_the_time_is() {
+        let full = [60.0; PARTS];
+        let with = |part: usize, times: f64| {
+            let mut parts = full;
+            parts[part] = times;
+            parts
+        };
+        let gaps = Err(Why::PrometheusGaps);
+        for (what, targets, expected) in [
+            ("one", targets(&[full], &[1.0], &[0.0]), Ok(())),
+            (
+                "three",
+                targets(&[full; 3], &[1.0, 0.95, 1.0], &[0.0; 3]),
+                Ok(()),
+            ),
+            // No process says so where there is no `/proc`.
+            ("without a start", targets(&[full], &[1.0], &[]), Ok(())),
+            (
+                "a scrape too few",
+                targets(&[with(3, 59.0)], &[1.0], &[]),
+                Ok(()),
+            ),
+            (
+                "seldom",
+                targets(&[[3.0, 4.0, 4.0, 3.0, 4.0, 4.0, 4.0, 3.0]], &[1.0], &[]),
+                Ok(()),
+            ),
+            ("none", targets(&[], &[], &[]), Err(Why::NothingCounted)),
+            (
+                "others alone",
+                targets(&[], &[1.0], &[0.0]),
+                Err(Why::NothingCounted),
+            ),
+            ("nothing about success", targets(&[full], &[], &[0.0]), gaps),
+            ("a gap", targets(&[with(3, 50.0)], &[1.0], &[0.0]), gaps),
+            (
+                "gone by now",
+                targets(&[with(0, 0.0)], &[1.0], &[0.0]),
+                gaps,
+            ),
+            ("new", targets(&[with(7, 0.0)], &[1.0], &[0.0]), gaps),
+            (
+                "one of three is new",
+                targets(&[full, full, with(7, 0.0)], &[1.0; 3], &[0.0; 3]),
+                gaps,
+            ),
+            (
+                "one of three is down",
+                targets(&[full; 3], &[1.0, 0.5, 1.0], &[0.0; 3]),
+                gaps,
+            ),
+            (
+                "one never answers",
+                targets(&[full], &[1.0, 0.0], &[0.0]),
+                gaps,
+            ),
+            (
+                "hardly ever",
+                targets(&[[1.0; PARTS]], &[1.0], &[0.0]),
+                gaps,
+            ),
+            (
+                "a restart",
+                targets(&[full], &[1.0], &[1.0]),
+                Err(Why::IngressRestarted),
+            ),
+            (
+                "no number of scrapes",
+                targets(&[with(2, f64::NAN)], &[1.0], &[0.0]),
+                gaps,
+            ),
+            (
+                "no number of successes",
+                targets(&[full], &[f64::NAN], &[0.0]),
+                gaps,
+            ),
+            (
+                "no number of restarts",
+                targets(&[full], &[1.0], &[f64::NAN]),
+                Err(Why::IngressRestarted),
+            ),
+        ] {
+            assert_eq!(targets.check(), expected, "{what}");
+        }
+    }
+}

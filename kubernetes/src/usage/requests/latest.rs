@@ -1,0 +1,68 @@
+//! The last answers of Prometheus, one for each window.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::time::Instant;
+use unidler::sleep::verdict::Why;
+
+/// How old an answer may be.
+const MAX_AGE: Duration = Duration::from_mins(3);
+
+/// What was answered, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Latest<T>(BTreeMap<Duration, (Instant, Result<T, Why>)>);
+
+impl<T> Default for Latest<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T> Latest<T> {
+    /// Notes the answer for a window to what was asked at a time.
+    pub(super) fn note(&mut self, window: Duration, asked: Instant, answer: Result<T, Why>) {
+        self.0.insert(window, (asked, answer));
+    }
+
+    /// Forgets all windows but these.
+    pub(super) fn keep(&mut self, mut is_wanted: impl FnMut(&Duration) -> bool) {
+        self.0.retain(|window, _| is_wanted(window));
+    }
+
+    /// What is known about a window: what was not used in a longer one was not used in this one.
+    pub(super) fn of(&self, window: Duration, now: Instant) -> Result<&T, Why> {
+        let (_, (asked, answer)) = self.0.range(window..).next().ok_or(Why::PrometheusDown)?;
+        if now.duration_since(*asked) > MAX_AGE {
+            return Err(Why::PrometheusDown);
+        }
+        answer.as_ref().map_err(|why| *why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_for_shorter_windows_as_well_and_not_for_ever() {
+        let mut latest = Latest::default();
+        let hours = Duration::from_hours;
+        let asked = Instant::now();
+        latest.note(hours(2), asked, Ok("two"));
+        latest.note(hours(16), asked, Err(Why::PrometheusRefuses));
+        for (window, minutes, expected) in [
+            (hours(1), 0, Ok(&"two")),
+            (hours(2), 3, Ok(&"two")),
+            (hours(3), 0, Err(Why::PrometheusRefuses)),
+            // It was never asked about so long a time.
+            (hours(17), 0, Err(Why::PrometheusDown)),
+            // Nobody has asked since.
+            (hours(2), 4, Err(Why::PrometheusDown)),
+        ] {
+            let now = asked + Duration::from_mins(minutes);
+            assert_eq!(latest.of(window, now), expected, "{window:?} {minutes}");
+        }
+        latest.keep(|window| *window == hours(16));
+        assert_eq!(latest.of(hours(1), asked), Err(Why::PrometheusRefuses));
+    }
+}

@@ -1,0 +1,220 @@
+//! Prometheus, asked over its HTTP API.
+
+use std::{collections::HashMap, str::FromStr, time::Duration};
+
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use kube::{Client, Config};
+use serde::Deserialize;
+use tokio::time;
+use tracing::{info, warn};
+use unidler::sleep::verdict::Why;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The longest answer, in bytes.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// Where Prometheus is, or whatever has its API: an address such as `http://prometheus.monitoring:9090`, perhaps with a path
+/// before that of the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrometheusUrl(Uri);
+
+impl FromStr for PrometheusUrl {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const WRONG: &str = "write an address such as http://prometheus.monitoring:9090";
+        let uri = Uri::from_str(text).map_err(|_| WRONG)?;
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if !is_http || authority.is_empty() {
+            return Err(WRONG);
+        }
+        if authority.contains('@') {
+            return Err("leave out the user name: it would show up in logs");
+        }
+        if uri.query().is_some() {
+            return Err("leave out what follows the question mark");
+        }
+        Ok(Self(uri))
+    }
+}
+
+/// The time series that a query gives, each with its labels and its value at the time of the query.
+pub(super) type Samples = Vec<(Labels, f64)>;
+
+/// The labels of a time series.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Labels(HashMap<String, String>);
+
+impl Labels {
+    /// The value of a label. An absent one is empty.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The value of a label as the scraped program has it. Where the labels of its target have the same name, Prometheus
+    /// renames its own ([Prometheus: `honor_labels`]).
+    ///
+    /// [Prometheus: `honor_labels`]: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config
+    pub(super) fn of_program(&self, name: &str) -> &str {
+        match self.get(&format!("exported_{name}")) {
+            "" => self.get(name),
+            own => own,
+        }
+    }
+
+    /// Takes a label out.
+    pub(super) fn take(&mut self, name: &str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// In an order of their own.
+    pub(super) fn sorted(&self) -> Vec<(String, String)> {
+        let mut labels: Vec<_> = self.0.clone().into_iter().collect();
+        labels.sort();
+        labels
+    }
+}
+
+/// An answer of the API ([Prometheus: HTTP API]).
+///
+/// [Prometheus: HTTP API]: https://prometheus.io/docs/prometheus/latest/querying/api/
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    #[serde(default)]
+    error: String,
+    /// What may be missing in it, and why.
+    warnings: Option<Vec<String>>,
+    /// The same, said by `VictoriaMetrics`.
+    #[serde(default, rename = "isPartial")]
+    is_partial: bool,
+    data: Option<Data>,
+}
+
+#[derive(Deserialize)]
+struct Data {
+    result: Vec<Sample>,
+}
+
+/// A histogram has no value, and is nothing that was asked for.
+#[derive(Deserialize)]
+struct Sample {
+    metric: Labels,
+    value: (f64, String),
+}
+
+/// Prometheus does not answer as it should.
+#[derive(Debug)]
+struct Failure {
+    why: Why,
+    detail: String,
+}
+
+impl Failure {
+    fn new(why: Why, detail: &impl ToString) -> Self {
+        let detail = detail.to_string().chars().take(300).collect();
+        Self { why, detail }
+    }
+}
+
+/// A client of Prometheus.
+pub(super) struct Prometheus {
+    client: Client,
+    /// What was wrong the last time.
+    failing: Option<Why>,
+}
+
+impl Prometheus {
+    pub(super) fn new(PrometheusUrl(uri): PrometheusUrl) -> anyhow::Result<Self> {
+        // Without TLS no certificate is looked at, and there may be none to look for on this machine.
+        let root_cert = (uri.scheme_str() == Some("http")).then(Vec::new);
+        let mut config = Config::new(uri);
+        config.root_cert = root_cert;
+        config.default_retry = false;
+        Ok(Self::of(Client::try_from(config)?))
+    }
+
+    pub(super) fn of(client: Client) -> Self {
+        Self {
+            client,
+            failing: None,
+        }
+    }
+
+    /// What a query gives now.
+    pub(super) async fn ask(&mut self, query: &str) -> Result<Samples, Why> {
+        let asked = time::timeout(PATIENCE, answer(&self.client, query)).await;
+        let answered =
+            asked.unwrap_or_else(|elapsed| Err(Failure::new(Why::PrometheusDown, &elapsed)));
+        match answered {
+            Ok(samples) => {
+                if self.failing.take().is_some() {
+                    info!("Prometheus answers again");
+                }
+                Ok(samples)
+            }
+            Err(Failure { why, detail }) => {
+                if self.failing.replace(why) != Some(why) {
+                    warn!(detail, "no requests are known: {why}");
+                }
+                Err(why)
+            }
+        }
+    }
+}
+
+async fn answer(client: &Client, query: &str) -> Result<Samples, Failure> {
+    let form = form_urlencoded::Serializer::new(String::new())
+        .append_pair("query", query)
+        .append_pair("timeout", &format!("{}s", PATIENCE.as_secs()))
+        .finish();
+    let request = Request::post("/api/v1/query")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header(header::ACCEPT, "application/json")
+        .body(form.into_bytes().into())
+        .map_err(|error| Failure::new(Why::PrometheusUnreadable, &error))?;
+    let response = client.send(request).await;
+    let response = response.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await;
+    let body = body.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
+    let answer = serde_json::from_slice::<Answer>(&body.to_bytes());
+    // Its errors come with other statuses than 200, and so do those of what stands before it.
+    if !status.is_success() {
+        let detail = answer.map_or_else(|_| String::new(), |answer| answer.error);
+        return Err(Failure::new(
+            Why::PrometheusRefuses,
+            &format!("{status} {detail}"),
+        ));
+    }
+    let unreadable = |detail: &str| Failure::new(Why::PrometheusUnreadable, &detail);
+    let answer = answer.map_err(|error| unreadable(&error.to_string()))?;
+    if answer.status != "success" {
+        return Err(Failure::new(Why::PrometheusRefuses, &answer.error));
+    }
+    let warnings = answer.warnings.unwrap_or_default();
+    if answer.is_partial || !warnings.is_empty() {
+        return Err(unreadable(&format!(
+            "the answer is not complete: {}",
+            warnings.join("; ")
+        )));
+    }
+    let samples = answer
+        .data
+        .ok_or_else(|| unreadable("there is no data"))?
+        .result;
+    let sample = |Sample {
+                      metric,
+                      value: (_, value),
+                  }| match value.parse() {
+        Ok(value) => Ok((metric, value)),
+        Err(_) => Err(unreadable(&format!("{value} is no number"))),
+    };
+    samples.into_iter().map(sample).collect()
+}
