@@ -113,7 +113,8 @@ pub enum Why {
     PrometheusGaps,
     /// Nothing has shown yet that the requests of this app are counted.
     NeverCounted,
-    /// Its requests were counted before, but none since its ingress started, and it may be another one that serves it now.
+    /// Its requests were counted before, but none since its ingress began to serve it anew, and it may be another one that
+    /// serves it now.
     NotCountedSince,
     /// Its ingress does not count all of its requests, or not one ingress alone serves it.
     PartlyCounted,
@@ -147,7 +148,9 @@ impl fmt::Display for Why {
             Self::PrometheusUnreadable => "Prometheus answers something else",
             Self::PrometheusGaps => "Prometheus has gaps",
             Self::NeverCounted => "no request was ever counted",
-            Self::NotCountedSince => "no request was counted since its ingress started",
+            Self::NotCountedSince => {
+                "no request was counted since its ingress last began to serve it"
+            }
             Self::PartlyCounted => "not all of its requests are counted",
             Self::SharedName => "another Service is counted under the same name",
             Self::IngressRestarted => "its ingress was restarted",

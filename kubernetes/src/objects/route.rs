@@ -20,6 +20,8 @@ pub(crate) struct Route {
     pub(crate) title: Option<String>,
     /// The annotation by which its visitors would not reach unidler through a slice.
     pub(crate) unfit: Option<&'static str>,
+    /// Whether an annotation keeps its requests from being counted.
+    pub(crate) is_uncounted: bool,
 }
 
 /// A kind of route, with what only that kind has.

@@ -21,6 +21,8 @@ pub(crate) struct Way {
     /// Perhaps a wildcard. `None` is whatever no rule of the route is for.
     pub(crate) host: Option<String>,
     pub(crate) backend: Backend,
+    /// Whether an annotation keeps its requests from being counted.
+    pub(crate) is_uncounted: bool,
 }
 
 impl Served {
@@ -32,6 +34,7 @@ impl Served {
                 route: route.value.kind.clone(),
                 host: host.map(ToOwned::to_owned),
                 backend: backend.clone(),
+                is_uncounted: route.value.is_uncounted,
             })
         });
         let mut workloads = found.workloads.iter();

@@ -145,6 +145,7 @@ impl HttpRoute {
             created: self.created,
             title: self.title.clone(),
             unfit: None,
+            is_uncounted: false,
         }
     }
 }

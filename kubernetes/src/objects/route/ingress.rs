@@ -27,6 +27,14 @@ const UNFIT: [(&str, &[&str]); 2] = [
     ),
 ];
 
+/// The annotation, and its value, that has Traefik count no requests ([Traefik]).
+///
+/// [Traefik]: https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/ingress/
+const UNCOUNTED: [(&str, &[&str]); 1] = [(
+    "traefik.ingress.kubernetes.io/router.observability.metrics",
+    &["false"],
+)];
+
 impl Route {
     /// Parses an Ingress.
     pub(crate) fn of_ingress(ingress: Ingress) -> Self {
@@ -87,6 +95,7 @@ impl Route {
             created,
             title: title(annotation(&metadata, TITLE)),
             unfit: annotation_in(&metadata, &UNFIT),
+            is_uncounted: annotation_in(&metadata, &UNCOUNTED).is_some(),
         }
     }
 }

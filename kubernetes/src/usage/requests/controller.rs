@@ -26,6 +26,8 @@ use crate::{
 
 /// The label that says which part of the question a series answers.
 const PART: &str = "unidler";
+/// How old a counter may be that is there now: longer than it takes from one scrape to the next.
+const RECENT: Duration = Duration::from_secs(150);
 /// For how long it is remembered that visitors of an app hold connections. It is looked for once an hour, at as many times.
 const MEMORY: &str = "[14d:1h]";
 /// How often that is asked.
@@ -73,7 +75,7 @@ impl Controller {
         } = self;
         let names = self.labels();
         let all = milliseconds(window);
-        let part = window / u32::try_from(PARTS).unwrap_or(u32::MAX);
+        let part = window / PARTS;
         let mut question = labelled(
             &format!(
                 // A counter that was not there at the beginning; one that was not there all the time that its pod was; one that
@@ -88,15 +90,18 @@ impl Controller {
             question.push_str(" or ");
             question.push_str(&labelled(query, name));
         };
+        // Prometheus goes on for some minutes with what it does not store any more.
+        let recent = milliseconds(part.min(RECENT));
         also(
-            &format!("group by ({names}, {kind}) ({requests})"),
+            &format!(
+                "group by ({names}, {kind}) ({requests} and last_over_time({requests}[{recent}]))"
+            ),
             "counted",
         );
         for index in 0..PARTS {
             let mut query = format!("count_over_time({heartbeat}[{}]", milliseconds(part));
             if index > 0 {
-                let before = part * u32::try_from(index).unwrap_or(u32::MAX);
-                _ = write!(query, " offset {}", milliseconds(before));
+                _ = write!(query, " offset {}", milliseconds(part * index));
             }
             query.push(')');
             also(&query, &index.to_string());
@@ -154,10 +159,11 @@ impl Controller {
                 Some("counted") => counted.push(&*labels),
                 Some("up") => reading.targets.up.push(*value),
                 Some("restarts") => reading.targets.restarts.push(*value),
-                Some(part) => match part.parse() {
-                    Ok(part) if part < PARTS => reading.targets.scraped(labels, part, *value),
-                    _ => return Err(Why::PrometheusUnreadable),
-                },
+                Some(part) => {
+                    let part = part.parse().ok();
+                    part.and_then(|part| reading.targets.scraped(labels, part, *value))
+                        .ok_or(Why::PrometheusUnreadable)?;
+                }
                 None => return Err(Why::PrometheusUnreadable),
             }
         }

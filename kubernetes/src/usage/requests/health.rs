@@ -7,7 +7,10 @@ use unidler::sleep::verdict::Why;
 use super::prometheus::Labels;
 
 /// The parts into which a window is cut, so that a gap is seen.
-pub(super) const PARTS: usize = 8;
+pub(super) const PARTS: u32 = 8;
+
+/// Something of each part, the latest first.
+type Parts = [f64; PARTS as usize];
 /// How often its scrapes have to succeed.
 const MIN_UP: f64 = 0.9;
 
@@ -15,7 +18,7 @@ const MIN_UP: f64 = 0.9;
 #[derive(Debug, Default)]
 pub(super) struct Targets {
     /// For each of them, how often it was scraped in each part.
-    pub(super) scrapes: HashMap<Vec<(String, String)>, [f64; PARTS]>,
+    pub(super) scrapes: HashMap<Vec<(String, String)>, Parts>,
     /// For each of them and others of the same kind, how often a scrape succeeded.
     pub(super) up: Vec<f64>,
     /// How often each of them began anew.
@@ -24,9 +27,11 @@ pub(super) struct Targets {
 
 impl Targets {
     /// Notes how often one was scraped in a part.
-    pub(super) fn scraped(&mut self, target: &Labels, part: usize, times: f64) {
+    /// `None` if there is no such part.
+    pub(super) fn scraped(&mut self, target: &Labels, part: usize, times: f64) -> Option<()> {
         let parts = self.scrapes.entry(target.sorted()).or_default();
-        parts[part] += times;
+        *parts.get_mut(part)? += times;
+        Some(())
     }
 
     /// Nothing is wrong if each of them was there, and was scraped, in the whole window.
@@ -52,7 +57,7 @@ impl Targets {
 
 /// Whether all parts have as many scrapes as the best one, but for one or a tenth of them. How often it is to be scraped is
 /// not known.
-fn is_complete(parts: &[f64; PARTS]) -> bool {
+fn is_complete(parts: &Parts) -> bool {
     let best = parts.iter().copied().fold(0.0, f64::max);
     let enough = (best - f64::max(1.0, best / 10.0)).max(1.0);
     // Not a number is not enough.
@@ -63,7 +68,7 @@ fn is_complete(parts: &[f64; PARTS]) -> bool {
 mod tests {
     use super::*;
 
-    fn targets(scrapes: &[[f64; PARTS]], up: &[f64], restarts: &[f64]) -> Targets {
+    fn targets(scrapes: &[Parts], up: &[f64], restarts: &[f64]) -> Targets {
         let scrapes = scrapes.iter().enumerate().map(|(index, parts)| {
             let target = vec![("instance".to_owned(), index.to_string())];
             (target, *parts)
@@ -77,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_an_ingress_that_was_watched_all_the_time_is() {
-        let full = [60.0; PARTS];
+        let full = [60.0; PARTS as usize];
         let with = |part: usize, times: f64| {
             let mut parts = full;
             parts[part] = times;
@@ -134,7 +139,7 @@ mod tests {
             ),
             (
                 "hardly ever",
-                targets(&[[1.0; PARTS]], &[1.0], &[0.0]),
+                targets(&[[1.0; PARTS as usize]], &[1.0], &[0.0]),
                 gaps,
             ),
             (

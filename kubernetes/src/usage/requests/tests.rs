@@ -169,6 +169,7 @@ fn way(namespace: &str, service: &str) -> Way {
             service: service.into(),
             port: Port::Number(80),
         },
+        is_uncounted: false,
     }
 }
 
@@ -399,6 +400,10 @@ async fn the_use_of_an_app_is_that_of_all_ways_to_it() {
         },
         ..way("team", "api")
     };
+    let uncounted = Way {
+        is_uncounted: true,
+        ..way("team", "api")
+    };
     let without_host = Way {
         host: None,
         ..way("team", "tool")
@@ -441,6 +446,12 @@ async fn the_use_of_an_app_is_that_of_all_ways_to_it() {
             vec![way("team", "tool"), of_another_class],
             counted(TOOL, "http", "0").into(),
             silent(Why::NeverCounted),
+        ),
+        (
+            "one way is not counted",
+            vec![way("team", "tool"), uncounted],
+            counted(TOOL, "http", "0").into(),
+            silent(Why::PartlyCounted),
         ),
         (
             "one way has no name",
@@ -537,6 +548,7 @@ async fn ingress_nginx_counts_what_comes_for_hosts_that_it_knows() {
                 service: "tool".into(),
                 port: Port::Name("http".into()),
             },
+            is_uncounted: false,
         }])
     };
     let counted = |status: &str, uses: &str| {

@@ -27,6 +27,9 @@ pub(super) static TRAEFIK: Controller = Controller {
 };
 
 fn name_of(way: &Way) -> Option<String> {
+    if way.is_uncounted {
+        return None;
+    }
     let backend = &way.backend;
     let (namespace, service) = (&backend.namespace, &backend.service);
     let port = match &backend.port {
@@ -113,6 +116,7 @@ mod tests {
                     service: service.into(),
                     port,
                 },
+                is_uncounted: false,
             };
             assert_eq!(name_of(&way).as_deref(), expected, "{way:?}");
         }
