@@ -322,7 +322,7 @@ impl Found {
     }
 
     /// Whether it is led to one of the app's Services.
-    pub(crate) fn has(&self, backend: &Backend) -> bool {
+    fn has(&self, backend: &Backend) -> bool {
         let mut services = self.services.iter();
         services.any(|service| backend.is_of(&service.namespace, &service.name))
     }

@@ -2,6 +2,6 @@
 //! [`unidler::sleep`] to say.
 
 pub mod requests;
-mod served;
+mod ways;
 
-pub use self::served::{Served, served};
+pub use self::ways::{Served, Ways};

@@ -26,7 +26,7 @@ use self::{
     traefik::TRAEFIK,
 };
 pub use self::{prometheus::PrometheusUrl, query::Query};
-use super::Served;
+use super::{Served, Ways};
 
 /// How requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,11 +103,11 @@ impl Requests {
         }
     }
 
-    /// What is known by now about the apps of a cluster. These have to be all: two may be counted under one name.
-    pub fn of_all<'a>(&'a self, apps: impl IntoIterator<Item = &'a Served>) -> Counted<'a> {
+    /// What is known by now about the apps of a cluster. It takes all ways in it: two Services may be counted under one name.
+    pub fn of_all<'a>(&'a self, ways: &'a Ways) -> Counted<'a> {
         let now = Instant::now();
         Counted(match &self.counting {
-            Counting::Controller(counts) => Known::Controller(counts, counts.names(apps), now),
+            Counting::Controller(counts) => Known::Controller(counts, counts.names(ways), now),
             Counting::Query(answers) => Known::Query(answers, now),
         })
     }

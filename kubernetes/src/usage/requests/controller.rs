@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     objects::RouteKind,
-    usage::served::{Served, Way},
+    usage::ways::{Served, Way, Ways},
 };
 
 /// The label that says which part of the question a series answers.
@@ -308,10 +308,10 @@ impl Counts {
         }
     }
 
-    /// The names of all apps.
-    pub(super) fn names<'a>(&self, apps: impl IntoIterator<Item = &'a Served>) -> Names<'a> {
+    /// The names of all Services.
+    pub(super) fn names<'a>(&self, ways: &'a Ways) -> Names<'a> {
         let mut names = HashMap::<_, Name<'a>>::new();
-        for way in apps.into_iter().flat_map(|app| &app.ways) {
+        for way in ways.all() {
             let Some(name) = (self.controller.name_of)(way) else {
                 continue;
             };

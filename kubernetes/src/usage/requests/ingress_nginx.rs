@@ -6,7 +6,7 @@
 //! [ingress-nginx: monitoring]: https://kubernetes.github.io/ingress-nginx/user-guide/monitoring/
 
 use super::controller::{Controller, Streams};
-use crate::{objects::RouteKind, usage::served::Way};
+use crate::{objects::RouteKind, usage::ways::Way};
 
 pub(super) static INGRESS_NGINX: Controller = Controller {
     requests: "nginx_ingress_controller_requests",

@@ -16,7 +16,7 @@ use super::{
     latest::Latest,
     prometheus::{Prometheus, Samples},
 };
-use crate::usage::served::{Served, Way};
+use crate::usage::ways::{Served, Way};
 
 /// What stands for the window in a query.
 const WINDOW: &str = "$window";

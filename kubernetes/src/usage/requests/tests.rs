@@ -20,7 +20,7 @@ use unidler::sleep::verdict::Why;
 use super::*;
 use crate::{
     objects::{Backend, Port, RouteKind},
-    usage::served::Way,
+    usage::ways::Way,
 };
 
 const WINDOW: Duration = Duration::from_hours(2);
@@ -190,7 +190,9 @@ const TOOL: &str = "team-tool-80@kubernetes";
 async fn known(scripted: &Scripted, dialect: Dialect, apps: &[Served]) -> Verdict {
     let mut requests = scripted.requests(dialect);
     requests.refresh(&BTreeSet::from([WINDOW])).await;
-    requests.of_all(apps).verdict(&apps[0], WINDOW)
+    requests
+        .of_all(&Ways::to_all(apps))
+        .verdict(&apps[0], WINDOW)
 }
 
 async fn by_traefik(samples: Vec<Value>, history: Vec<Value>, apps: &[Served]) -> Verdict {
@@ -810,7 +812,11 @@ async fn what_was_known_is_forgotten_when_nobody_asks_or_answers_any_more() {
     scripted.gives(with(counted(TOOL, "http", "0")), Vec::new());
     let mut requests = scripted.requests(Dialect::Traefik);
     let (apps, windows) = ([tool()], BTreeSet::from([WINDOW]));
-    let verdict = |requests: &Requests| requests.of_all(&apps).verdict(&apps[0], WINDOW);
+    let verdict = |requests: &Requests| {
+        requests
+            .of_all(&Ways::to_all(&apps))
+            .verdict(&apps[0], WINDOW)
+    };
     assert_eq!(
         verdict(&requests),
         silent(Why::PrometheusDown),
@@ -851,7 +857,11 @@ async fn without_the_hourly_answer_nothing_is_known_and_an_old_one_is_good_for_a
     });
     let mut requests = scripted.requests(Dialect::Traefik);
     let (apps, windows) = ([tool()], BTreeSet::from([WINDOW]));
-    let verdict = |requests: &Requests| requests.of_all(&apps).verdict(&apps[0], WINDOW);
+    let verdict = |requests: &Requests| {
+        requests
+            .of_all(&Ways::to_all(&apps))
+            .verdict(&apps[0], WINDOW)
+    };
     requests.refresh(&windows).await;
     assert_eq!(
         verdict(&requests),
@@ -886,18 +896,19 @@ async fn all_apps_are_one_query_a_minute() {
         .iter()
         .map(|service| app(vec![way("team", service)]))
         .collect();
-    for minute in 1..=60 {
+    let ways = Ways::to_all(&apps);
+    for (minutes_before, asked) in [(0, 2), (1, 3), (1, 4), (58, 6)] {
+        tokio::time::advance(Duration::from_mins(minutes_before)).await;
         requests.refresh(&BTreeSet::from([WINDOW])).await;
-        let counted = requests.of_all(&apps);
-        assert_eq!(counted.verdict(&apps[minute], WINDOW), Verdict::Unused);
+        let counted = requests.of_all(&ways);
+        let is_unused = |app: &Served| counted.verdict(app, WINDOW) == Verdict::Unused;
+        assert!(apps.iter().all(is_unused));
         // And one an hour.
-        assert_eq!(scripted.asked(), 1 + minute);
-        tokio::time::advance(Duration::from_mins(1)).await;
+        assert_eq!(scripted.asked(), asked);
     }
-    requests
-        .refresh(&BTreeSet::from([WINDOW, WINDOW * 2]))
-        .await;
-    assert_eq!(scripted.asked(), 1 + 60 + 3);
+    let windows = BTreeSet::from([WINDOW, WINDOW * 2]);
+    requests.refresh(&windows).await;
+    assert_eq!(scripted.asked(), 8);
 }
 
 #[test]

@@ -8,7 +8,7 @@
 use super::controller::{Controller, Streams};
 use crate::{
     objects::{Port, RouteKind},
-    usage::served::Way,
+    usage::ways::Way,
 };
 
 pub(super) static TRAEFIK: Controller = Controller {
