@@ -217,6 +217,12 @@ impl Counts {
             let asked = Instant::now();
             let answer = prometheus.ask(&self.controller.question(*window)).await;
             let reading = answer.and_then(|samples| self.controller.read(samples));
+            if let (Ok(reading), Some((_, history))) = (&reading, &mut self.history) {
+                for (name, streams) in &reading.counted {
+                    let known = history.entry(name.clone()).or_default();
+                    *known = (*streams).max(*known);
+                }
+            }
             self.latest.note(*window, asked, reading);
         }
         let is_recent = |(asked, _): &(Instant, _)| asked.elapsed() < HOUR;

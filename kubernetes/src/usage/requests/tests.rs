@@ -911,6 +911,25 @@ async fn all_apps_are_one_query_a_minute() {
     assert_eq!(scripted.asked(), 8);
 }
 
+#[tokio::test]
+async fn connections_that_were_seen_are_remembered_when_the_ingress_begins_anew() {
+    let scripted = Scripted::silent();
+    let mut requests = scripted.requests(Dialect::Traefik);
+    let (apps, windows) = ([tool()], BTreeSet::from([WINDOW]));
+    for (protocol, expected) in [
+        ("http", Verdict::Unused),
+        ("websocket", silent(Why::OpenConnections)),
+        ("http", silent(Why::OpenConnections)),
+    ] {
+        scripted.gives(with(counted(TOOL, protocol, "0")), Vec::new());
+        requests.refresh(&windows).await;
+        let verdict = requests
+            .of_all(&Ways::to_all(&apps))
+            .verdict(&apps[0], WINDOW);
+        assert_eq!(verdict, expected, "{protocol}");
+    }
+}
+
 #[test]
 fn settings_are_understood_or_refused_with_what_to_write() {
     for (text, expected) in [
