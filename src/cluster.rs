@@ -8,6 +8,7 @@ use crate::{
     app::{AppId, ObjectId, Observation, Version},
     host::Host,
     progress::{Progress, Reason},
+    sleep::decide::By,
 };
 
 /// The engine's view of a cluster. Implementations make no decisions and keep no state about wake-ups.
@@ -105,6 +106,8 @@ pub enum Write {
         service: ObjectId,
         /// Its version.
         version: Version,
+        /// What puts the app to sleep; `None` if it sleeps already.
+        by: Option<By>,
     },
     /// Take the replicas of a workload, and record how many there were.
     Idle {
@@ -130,7 +133,9 @@ impl Write {
             Self::Restore {
                 service, version, ..
             }
-            | Self::Divert { service, version } => (service, version),
+            | Self::Divert {
+                service, version, ..
+            } => (service, version),
         }
     }
 }

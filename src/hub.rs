@@ -44,7 +44,9 @@ use self::{
     visit::Visit,
     wake::Mandate,
 };
-use crate::{app::AppId, cluster::Cluster, host::Host, progress::Progress, step};
+use crate::{
+    app::AppId, cluster::Cluster, host::Host, progress::Progress, sleep::decide::By, step,
+};
 
 /// Lets visitors start, join and look at wake-ups. Cheap to clone; all clones are one hub.
 #[derive(Clone)]
@@ -127,7 +129,7 @@ impl Hub {
     /// # Errors
     ///
     /// Why the app is not asleep.
-    pub async fn idle(&self, app: &AppId) -> Result<(), NotIdled> {
+    pub async fn idle(&self, app: &AppId, by: By) -> Result<(), NotIdled> {
         let woken = |is_undone| NotIdled {
             cause: Cause::Woken,
             is_undone,
@@ -140,10 +142,16 @@ impl Hub {
             {
                 return Err(woken(true));
             }
-            self.inner.begin_idling(&mut wakes, app)
+            self.inner.begin_idling(&mut wakes, app, by)
         };
         // A driver that ends answers first.
         outcome.await.unwrap_or_else(|_| Err(woken(false)))
+    }
+
+    /// Wakes an app for no visitor, as its hours do.
+    pub fn wake(&self, app: &AppId) {
+        let inner = &self.inner;
+        inner.enter(&mut inner.wakes(), app, None, Mandate::Wake);
     }
 
     /// Why nothing can be said of any app yet; `None` when it can.

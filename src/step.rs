@@ -84,6 +84,7 @@ fn idle(app: &App) -> Next {
         return Next::Write(Write::Divert {
             service: service.id.clone(),
             version: service.version.clone(),
+            by: None,
         });
     }
     match order::next_to_idle(app) {
@@ -112,6 +113,7 @@ fn wake(app: &App) -> Next {
         return Next::Write(Write::Divert {
             service: service.id.clone(),
             version: service.version.clone(),
+            by: None,
         });
     }
     let asleep = app
@@ -515,6 +517,7 @@ mod tests {
             let divert = Next::Write(Write::Divert {
                 service: ObjectId::new("s"),
                 version: Version("s.1".into()),
+                by: None,
             });
             for goal in [Goal::Awake, Goal::Asleep] {
                 assert_eq!(next_step(&Ok(app.clone()), goal), divert);
@@ -1012,6 +1015,7 @@ mod tests {
             Next::Write(Write::Divert {
                 service: ObjectId::new(id),
                 version: Version(format!("{id}.1")),
+                by: None,
             })
         };
         let idle = |id: &str| {

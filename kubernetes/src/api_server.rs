@@ -75,7 +75,14 @@ impl ApiServer {
             let objects = objects.with_context(|| cannot(&scalable.plural()))?;
             custom.push((scalable, objects));
         }
+        let namespaces = if settings.knows_namespaces {
+            let namespaces = self.list(&everything).await;
+            Some(namespaces.with_context(|| cannot("Namespaces"))?)
+        } else {
+            None
+        };
         let listed = Listed {
+            namespaces,
             ingresses: self
                 .list(&everything)
                 .await

@@ -8,10 +8,10 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use futures::future::join_all;
+use futures::future::{OptionFuture, join_all};
 use k8s_openapi::api::{
     apps::v1::{Deployment as KubeDeployment, StatefulSet as KubeStatefulSet},
-    core::v1::Service as KubeService,
+    core::v1::{Namespace as KubeNamespace, Service as KubeService},
     discovery::v1::EndpointSlice,
     networking::v1::Ingress as KubeIngress,
 };
@@ -24,8 +24,8 @@ use crate::{
     client::Source,
     diversion::slice::{MANAGED_BY, Slice, WorkloadName},
     objects::{
-        Controller, Destination, Gateway, Grant, HttpRoute, Route, Scalable, Service, Workload,
-        bonds::Named, gateway_api,
+        Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable, Service,
+        Workload, bonds::Named, gateway_api,
     },
     settings::ClusterSettings,
 };
@@ -52,6 +52,8 @@ pub(crate) struct Caches {
     pub(crate) services: Cache<Service>,
     /// Those of unidler's own.
     pub(crate) slices: Cache<Slice>,
+    /// Known only if unidler puts apps to sleep by itself.
+    pub(crate) namespaces: Option<Cache<Namespace>>,
 }
 
 /// The workloads of a custom kind.
@@ -99,6 +101,7 @@ pub(crate) struct Listed {
     pub(crate) custom: Vec<(Scalable, Option<Vec<DynamicObject>>)>,
     pub(crate) services: Vec<KubeService>,
     pub(crate) slices: Vec<EndpointSlice>,
+    pub(crate) namespaces: Option<Vec<KubeNamespace>>,
 }
 
 impl Caches {
@@ -119,6 +122,9 @@ impl Caches {
                 .collect(),
             services: Cache::new(changed.clone()),
             slices: Cache::new(changed.clone()),
+            namespaces: settings
+                .knows_namespaces
+                .then(|| Cache::new(changed.clone())),
         }
     }
 
@@ -134,6 +140,7 @@ impl Caches {
             custom,
             services,
             slices,
+            namespaces,
         } = listed;
         let (key_label, own) = (&settings.key_label, settings.own_service());
         let manager = settings.manager();
@@ -164,6 +171,8 @@ impl Caches {
                 .collect(),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
             slices: Cache::of(slices, key_label, Slice::parse),
+            namespaces: namespaces
+                .map(|namespaces| Cache::of(namespaces, key_label, Namespace::parse)),
         }
     }
 
@@ -227,6 +236,14 @@ impl Caches {
                 key_label,
                 Slice::parse,
             ),
+            OptionFuture::from(self.namespaces.as_ref().map(|namespaces| {
+                namespaces.fill(
+                    Source::<KubeNamespace>::new(client),
+                    None,
+                    key_label,
+                    Namespace::parse,
+                )
+            })),
         );
     }
 
@@ -243,6 +260,8 @@ impl Caches {
             ("Services", &self.services),
             ("EndpointSlices", &self.slices),
         ];
+        let namespaces = self.namespaces.iter();
+        all.extend(namespaces.map(|namespaces| ("Namespaces", namespaces as &dyn Contact)));
         all.extend(custom.map(|kind| (&*kind.name, &kind.workloads as &dyn Contact)));
         all
     }
@@ -518,6 +537,16 @@ impl Kept for Slice {
         recorded
             .map(|recorded| of_namespace(&slice.namespace, &recorded.workload.name))
             .collect()
+    }
+}
+
+impl Kept for Namespace {
+    fn kind(&self) -> &str {
+        "Namespace"
+    }
+
+    fn terms(_: &Cached<Self>) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -11,20 +11,21 @@ mod wishes;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use anyhow::{Context, anyhow, ensure};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
-use unidler::{app::AppId, host::Host, hub::NotIdled};
+use unidler::{app::AppId, host::Host, hub::NotIdled, sleep::decide::By};
 
 pub use self::{checks::NotPlanned, wishes::Wishes};
 pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
-    caches::Caches, diversion::Handover, listing::Listing, operator::Operator,
-    settings::ClusterSettings, surroundings::Surroundings,
+    cache::Cached, caches::Caches, diversion::Handover, listing::Listing, objects::Route,
+    operator::Operator, settings::ClusterSettings, surroundings::Surroundings,
 };
 
 /// How many apps are idled at the same time: most of it is waiting for ingress controllers.
@@ -56,6 +57,21 @@ enum Services {
     These(String, BTreeSet<String>),
 }
 
+impl App {
+    /// Its namespace and the names of its Services, if they are known without a look at the cluster.
+    pub(crate) fn services(&self) -> Option<(&str, &BTreeSet<String>)> {
+        match &self.services {
+            Services::These(namespace, names) => Some((namespace, names)),
+            Services::Of(..) => None,
+        }
+    }
+
+    /// The hosts by which it was found, perhaps wildcards.
+    pub(crate) fn hosts(&self) -> &[String] {
+        &self.hosts
+    }
+}
+
 impl fmt::Display for App {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.hosts.join(", "))
@@ -72,7 +88,7 @@ pub enum Plan {
 }
 
 impl Plan {
-    fn app(&self) -> &AppId {
+    pub(crate) fn app(&self) -> &AppId {
         match self {
             Self::Slice(plan) => &plan.found.id,
             Self::ExternalName(plan) => &plan.app,
@@ -147,7 +163,7 @@ impl Operator {
                 Ok(plan) => plan,
                 Err(why) => return (app, Err(why)),
             };
-            let outcome = self.hub.idle(plan.app()).await;
+            let outcome = self.hub.idle(plan.app(), By::Command).await;
             if let Plan::Slice(plan) = &mut plan {
                 plan.look_again(self.caches());
             }
@@ -193,12 +209,30 @@ fn planned(
     planned
 }
 
-/// The apps of a namespace: those of most Services first, so that what is a part of another app follows it.
+/// The apps of a namespace.
 fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
-    let routes = caches.routes();
-    let own = routes.iter().filter(|route| route.namespace == namespace);
+    let mut routes = caches.routes();
+    routes.retain(|route| route.namespace == namespace);
+    of_routes(namespace, &routes)
+}
+
+/// All apps, by namespace.
+pub(crate) fn of_cluster(caches: &Caches) -> Vec<App> {
+    let mut routes = BTreeMap::<String, Vec<_>>::new();
+    for route in caches.routes() {
+        let of_namespace = routes.entry(route.namespace.clone()).or_default();
+        of_namespace.push(route);
+    }
+    let apps = routes.iter();
+    apps.flat_map(|(namespace, routes)| of_routes(namespace, routes))
+        .collect()
+}
+
+/// The apps that the routes of a namespace lead to there: those of most Services first, so that what is a part of another
+/// app follows it.
+fn of_routes(namespace: &str, routes: &[Arc<Cached<Route>>]) -> Vec<App> {
     let mut services = BTreeMap::<&str, BTreeSet<String>>::new();
-    for rule in own.flat_map(|route| &route.value.rules) {
+    for rule in routes.iter().flat_map(|route| &route.value.rules) {
         let backends = rule.backends.iter();
         let here = backends.filter(|backend| *backend.namespace == *namespace);
         let of_host = services.entry(&rule.host).or_default();
@@ -219,7 +253,7 @@ fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
     apps.into_iter().map(app).collect()
 }
 
-fn decide(
+pub(crate) fn decide(
     app: &App,
     caches: &Caches,
     surroundings: &Surroundings,

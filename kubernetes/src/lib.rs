@@ -34,6 +34,7 @@ mod found;
 pub mod fuzzing;
 mod group;
 pub mod idle;
+pub mod idler;
 mod listing;
 mod lookup;
 mod objects;

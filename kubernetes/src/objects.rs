@@ -7,9 +7,11 @@ mod gateway;
 pub(crate) mod gateway_api;
 mod keeper;
 mod labels;
+mod namespace;
 mod refusal;
 mod route;
 mod service;
+pub(crate) mod sleep_rules;
 mod wake_seconds;
 mod workload;
 
@@ -19,6 +21,7 @@ pub use self::workload::kind::Scalable;
 pub(crate) use self::{
     gateway::{Gateway, Grant},
     keeper::Keeper,
+    namespace::Namespace,
     route::{
         Backend, Port, Route, RouteKind,
         http_route::{HttpRoute, Parent},

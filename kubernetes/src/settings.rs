@@ -17,6 +17,8 @@ pub struct ClusterSettings {
     pub max_replicas: u32,
     /// Kinds of custom workloads, besides Rollouts.
     pub scalable: Vec<Scalable>,
+    /// Whether Namespaces are looked at, which say which apps may be put to sleep.
+    pub knows_namespaces: bool,
 }
 
 impl ClusterSettings {
@@ -50,6 +52,7 @@ impl ClusterSettings {
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
             scalable: Vec::new(),
+            knows_namespaces: false,
         }
     }
 }

@@ -18,7 +18,10 @@ use kube::{
 };
 use serde_json::Value;
 use tracing::info;
-use unidler::cluster::{ApplyError, Write};
+use unidler::{
+    cluster::{ApplyError, Write},
+    sleep::decide::By,
+};
 
 use crate::{
     cache::Cached,
@@ -35,9 +38,6 @@ use crate::{
 
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
-
-/// What a record says of who had the app idled.
-const BY: &str = "cli";
 
 /// Does the writes.
 #[derive(Clone)]
@@ -126,8 +126,8 @@ impl Writer {
                     self.patch_service(service, restore_service(&service.value, &restored))
                         .await
                 }
-                (Write::Divert { .. }, _, Some(service)) => {
-                    self.divert(found, service, destination).await
+                (Write::Divert { by, .. }, _, Some(service)) => {
+                    self.divert(found, service, destination, *by).await
                 }
                 _ => Err(ApplyError::Conflict),
             }
@@ -144,6 +144,7 @@ impl Writer {
         found: &Found,
         service: &Cached<Service>,
         destination: Option<&Destination>,
+        by: Option<By>,
     ) -> Result<(), ApplyError> {
         let invalid = |why: &str| ApplyError::Invalid(why.to_owned());
         let handover = match (found.diverting(service), &self.handover) {
@@ -164,7 +165,11 @@ impl Writer {
             Handover::Slice => {
                 let nowhere = || invalid("unidler's own Service has no address for this Service");
                 let destination = destination.ok_or_else(nowhere)?;
-                let record = Record::new(found.to_record(service), Timestamp::now(), BY);
+                let record = Record::new(
+                    found.to_record(service),
+                    Timestamp::now(),
+                    by.unwrap_or(By::Command),
+                );
                 match found.slice(service) {
                     Some(slice) => {
                         let patch = slice.value.diverted(&service.value, destination, &record);

@@ -475,7 +475,7 @@ impl Driver {
         let result = self
             .inner
             .cluster
-            .apply(app, &self.pace.with_time(write.clone()))
+            .apply(app, &self.with_reason(self.pace.with_time(write.clone())))
             .instrument(span)
             .await;
         match &result {
@@ -522,6 +522,20 @@ impl Driver {
         }
         self.pace.note(write, &result);
         self.ring_at(self.pace.until);
+    }
+
+    /// The write, with what the app is put to sleep for.
+    fn with_reason(&self, write: Write) -> Write {
+        match write {
+            Write::Divert {
+                service, version, ..
+            } => Write::Divert {
+                service,
+                version,
+                by: self.idling.as_ref().map(|idling| idling.by),
+            },
+            write => write,
+        }
     }
 
     /// A reason that may not pass by itself becomes a failure when nothing changes for a while.

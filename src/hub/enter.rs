@@ -11,7 +11,7 @@ use super::{
     snapshot::FIRST,
     wake::{Listener, Mandate, Wake},
 };
-use crate::{app::AppId, host::Host, progress::Reason, step};
+use crate::{app::AppId, host::Host, progress::Reason, sleep::decide::By, step};
 
 impl Inner {
     /// The wake-up of the app that a host leads to, for a visitor who listens.
@@ -61,9 +61,10 @@ impl Inner {
         self: &Arc<Self>,
         wakes: &mut Wakes,
         app: &AppId,
+        by: By,
     ) -> oneshot::Receiver<Result<(), NotIdled>> {
         let wake = self.replace(wakes, app, None, Mandate::Idle);
-        let (idling, outcome) = Idling::new();
+        let (idling, outcome) = Idling::new(by);
         self.tasks
             .spawn(Driver::new(Arc::clone(self), wake, Some(idling)).run());
         outcome

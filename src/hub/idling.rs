@@ -8,6 +8,7 @@ use crate::{
     app::ObjectId,
     cluster::{ApplyError, Write},
     progress::Reason,
+    sleep::decide::By,
 };
 
 /// Why an app is not asleep.
@@ -58,6 +59,8 @@ impl fmt::Display for Cause {
 /// An attempt that is under way.
 pub(super) struct Idling {
     reply: oneshot::Sender<Result<(), NotIdled>>,
+    /// What it is for.
+    pub(super) by: By,
     /// What has ended it. What it has done is then undone.
     pub(super) failed: Option<Cause>,
     /// The last write that failed, though it may still succeed.
@@ -65,10 +68,11 @@ pub(super) struct Idling {
 }
 
 impl Idling {
-    pub(super) fn new() -> (Self, oneshot::Receiver<Result<(), NotIdled>>) {
+    pub(super) fn new(by: By) -> (Self, oneshot::Receiver<Result<(), NotIdled>>) {
         let (reply, outcome) = oneshot::channel();
         let idling = Self {
             reply,
+            by,
             failed: None,
             last_error: None,
         };

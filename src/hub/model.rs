@@ -855,7 +855,7 @@ async fn run(script: Script) {
             Deed::Idle => {
                 let hub = hub.lock().expect("no panic").clone();
                 let begun = Instant::now();
-                let outcome = hub.idle(&app()).await;
+                let outcome = hub.idle(&app(), By::Command).await;
                 let limit = DEADLINE * 2 + Duration::from_secs(10);
                 assert!(
                     begun.elapsed() <= limit,

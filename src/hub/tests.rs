@@ -1242,7 +1242,7 @@ fn awake() -> Played {
 async fn idle_in_vain(cluster: &Played, refused: &'static [&'static str]) -> (NotIdled, Duration) {
     cluster.change("app", |app| app.refused = refused);
     let begun = Instant::now();
-    let outcome = cluster.hub(1).idle(&AppId::new("app")).await;
+    let outcome = cluster.hub(1).idle(&AppId::new("app"), By::Command).await;
     (outcome.expect_err("a policy"), begun.elapsed())
 }
 
@@ -1255,7 +1255,7 @@ fn names(cluster: &Played) -> Vec<&'static str> {
 async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
     let cluster = awake();
     let hub = cluster.hub(1);
-    assert_eq!(hub.idle(&AppId::new("app")).await, Ok(()));
+    assert_eq!(hub.idle(&AppId::new("app"), By::Command).await, Ok(()));
     assert_eq!(names(&cluster), ["divert", "idle"]);
     let writes = cluster.writes("app");
     let apart = writes[1].0 - writes[0].0;
@@ -1295,7 +1295,7 @@ async fn a_visitor_who_comes_while_an_app_is_put_to_sleep_gets_it() {
         assert_eq!(names(&cluster), ["divert", "idle"]);
         last_phase(&hub, "app").await
     };
-    let (outcome, phase) = futures::join!(hub.idle(&app), visitor);
+    let (outcome, phase) = futures::join!(hub.idle(&app, By::Command), visitor);
     assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
     assert!(matches!(phase, Phase::Ready { .. }) && cluster.is_awake("app"));
 }
@@ -1311,7 +1311,7 @@ async fn an_app_that_somebody_wakes_while_it_is_put_to_sleep_stays_awake() {
         }
         cluster.change("app", |app| app.is_ours = false);
     };
-    let (outcome, ()) = futures::join!(hub.idle(&app), somebody);
+    let (outcome, ()) = futures::join!(hub.idle(&app, By::Command), somebody);
     assert_eq!(
         outcome,
         Err(NotIdled {
@@ -1328,7 +1328,7 @@ async fn an_app_that_is_being_woken_is_not_put_to_sleep() {
     let cluster = Played::one(Fate::Up(Duration::from_secs(5)));
     let hub = cluster.hub(1);
     hub.retry(&host("app"));
-    let outcome = hub.idle(&AppId::new("app")).await;
+    let outcome = hub.idle(&AppId::new("app"), By::Command).await;
     assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
     assert!(matches!(last_phase(&hub, "app").await, Phase::Ready { .. }));
     assert_eq!(names(&cluster), ["scale", "restore", "clear"]);
@@ -1353,7 +1353,7 @@ async fn an_app_that_somebody_switches_off_in_between_gets_its_service_back() {
         tokio::time::sleep(Duration::from_secs(1)).await;
         cluster.change("app", |app| (app.replicas, app.since) = (0, None));
     };
-    let (outcome, ()) = futures::join!(hub.idle(&app), somebody);
+    let (outcome, ()) = futures::join!(hub.idle(&app, By::Command), somebody);
     let NotIdled { cause, is_undone } = outcome.expect_err("it is off");
     assert_eq!((cause, is_undone), (Cause::App(Reason::SwitchedOff), true));
     assert_eq!(names(&cluster), ["divert", "restore"]);

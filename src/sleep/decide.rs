@@ -3,10 +3,11 @@
 use std::{
     fmt,
     hash::{DefaultHasher, Hash, Hasher},
+    str::FromStr,
     time::Duration,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     age::Age,
@@ -56,6 +57,27 @@ pub enum IdleAfter {
     Unused(Duration),
 }
 
+/// A text that says neither a time nor `never`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is no time: write one such as 2h or 90m, or never")]
+pub struct InvalidIdleAfter(String);
+
+impl FromStr for IdleAfter {
+    type Err = InvalidIdleAfter;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        let duration = text.parse::<SignedDuration>().ok();
+        let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
+        duration
+            .filter(|duration| !duration.is_zero())
+            .map(Self::Unused)
+            .ok_or_else(|| InvalidIdleAfter(text.to_owned()))
+    }
+}
+
 /// The hours of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awake {
@@ -73,6 +95,23 @@ pub enum Asleep {
     ByActivity,
     /// Whether it is used or not.
     AtOnce,
+}
+
+/// A text that is no way to fall asleep.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("\"{0}\" is not known: write at-once or unused")]
+pub struct InvalidAsleep(String);
+
+impl FromStr for Asleep {
+    type Err = InvalidAsleep;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "at-once" => Ok(Self::AtOnce),
+            "unused" => Ok(Self::ByActivity),
+            _ => Err(InvalidAsleep(text.to_owned())),
+        }
+    }
 }
 
 /// What an app is now.
@@ -125,6 +164,8 @@ pub enum Decision {
 /// What puts an app to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum By {
+    /// Somebody who has asked for it.
+    Command,
     /// It was not used.
     IdleAfter,
     /// Its hours are over.
@@ -136,6 +177,7 @@ impl By {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Command => "cli",
             Self::IdleAfter => "idle-after",
             Self::Schedule => "schedule",
         }
@@ -315,6 +357,7 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StayAwake(stay) => stay.fmt(f),
+            Self::Idle(By::Command) => f.write_str("falls asleep now: somebody asks for it"),
             Self::Idle(By::IdleAfter) => f.write_str("falls asleep now: not used"),
             Self::Idle(By::Schedule) => f.write_str("falls asleep now: outside its hours"),
             Self::StayAsleep { until: Some(until) } => write!(f, "asleep until {until}"),
@@ -361,8 +404,6 @@ impl fmt::Display for Stay {
 #[cfg(test)]
 mod tests {
     use std::num::NonZeroU32;
-
-    use jiff::SignedDuration;
 
     use super::*;
     use crate::sleep::{

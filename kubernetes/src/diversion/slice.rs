@@ -14,6 +14,7 @@ use k8s_openapi::{
 use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use unidler::sleep::decide::By;
 
 use crate::{
     cache::Cached,
@@ -108,23 +109,23 @@ pub(crate) struct WorkloadName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
     /// When it was idled last.
-    idled: Timestamp,
+    pub(crate) idled: Timestamp,
     /// When it was woken after that.
     pub(crate) woken: Timestamp,
     /// What had it idled.
-    by: String,
+    pub(crate) by: String,
     /// What runs behind the Service, as it was recorded last.
     pub(crate) workloads: Vec<Recorded>,
 }
 
 impl Record {
-    pub(crate) fn new(workloads: Vec<Recorded>, now: Timestamp, by: &str) -> Self {
+    pub(crate) fn new(workloads: Vec<Recorded>, now: Timestamp, by: By) -> Self {
         Self {
             v: 1,
             workloads,
             phase: RecordPhase::Idling,
             since: now,
-            by: by.to_owned(),
+            by: by.as_str().to_owned(),
         }
     }
 

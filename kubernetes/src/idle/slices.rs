@@ -6,7 +6,7 @@ use anyhow::{Context, anyhow, ensure};
 use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use kube::api::Patch;
 use serde_json::json;
-use unidler::hub::NotIdled;
+use unidler::{hub::NotIdled, sleep::decide::By};
 
 use super::checks::{NotPlanned, expect_controller, expect_counted, expect_scalable, undone};
 use crate::{
@@ -156,7 +156,7 @@ fn slices(
             "there are no replicas behind {service}: nothing to put to sleep. If somebody has switched the app off, a visitor \
              would switch it on"
         );
-        let record = Record::new(found.to_record(service), now, "cli");
+        let record = Record::new(found.to_record(service), now, By::Command);
         ensure!(
             record.fits(),
             "there are too many workloads behind {service}, with their workers and what they need: not all of them would fit into \

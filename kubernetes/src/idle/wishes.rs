@@ -19,7 +19,7 @@ use kube::{
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tracing::warn;
-use unidler::{host::Host, hub::Hub};
+use unidler::{host::Host, hub::Hub, sleep::decide::By};
 
 use super::{App, Asked, NotPlanned, Plan, Services, decide, of_namespace};
 use crate::{
@@ -71,7 +71,7 @@ impl Wishes {
                 Ok(plan) => {
                     let (hub, id) = (hub.clone(), plan.app().clone());
                     tokio::spawn(async move {
-                        if let Err(why) = hub.idle(&id).await {
+                        if let Err(why) = hub.idle(&id, By::Command).await {
                             warn!(%app, "not idled, as its owner wishes: {}", why.cause);
                         }
                     });

@@ -7,6 +7,8 @@ mod ingress;
 use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 
+use super::sleep_rules::SleepRules;
+
 /// A route, whatever its kind.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Route {
@@ -22,6 +24,8 @@ pub(crate) struct Route {
     pub(crate) unfit: Option<&'static str>,
     /// Whether an annotation keeps its requests from being counted.
     pub(crate) is_uncounted: bool,
+    /// What it says of the sleep of its apps.
+    pub(crate) sleep: Option<Box<SleepRules>>,
 }
 
 /// A kind of route, with what only that kind has.

@@ -19,6 +19,7 @@ use super::{
     label,
     labels::Labels,
     route::Port,
+    sleep_rules::SleepRules,
     title,
     workload::{LOGIN_PORT, Workload},
 };
@@ -102,6 +103,8 @@ pub(crate) struct Service {
     pub(crate) wish: Option<Timestamp>,
     /// Who keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
+    /// What it says of the sleep of its app.
+    pub(crate) sleep: Option<Box<SleepRules>>,
 }
 
 /// What a Service has that is no `ExternalName`, besides its selector.
@@ -169,6 +172,7 @@ impl Service {
             title: title(annotation(&metadata, TITLE)),
             wish: annotation(&metadata, IDLE_WISH).and_then(|wish| wish.parse().ok()),
             keeper: Keeper::of(&metadata),
+            sleep: SleepRules::of(&metadata),
         }
     }
 

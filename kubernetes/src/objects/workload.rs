@@ -33,6 +33,7 @@ use super::{
     label,
     labels::Labels,
     refusal::refusal,
+    sleep_rules::SleepRules,
     title,
     wake_seconds::WakeSeconds,
 };
@@ -74,8 +75,10 @@ pub(crate) struct Workload {
     pub(crate) ready: Option<u32>,
     /// What its status complains of, if that is not of an older generation.
     trouble: Option<Trouble>,
-    /// When it was changed, if its controller has not looked at that yet, or has made no pod since.
-    podless_since: Option<Timestamp>,
+    /// When anything but its status was changed last.
+    pub(crate) changed: Option<Timestamp>,
+    /// Whether its controller has not looked at that yet, or has made no pod since.
+    is_podless: bool,
     /// Its pods, as a label selector for a watch.
     pub(crate) selector: String,
     /// The labels that select its pods, if labels alone do.
@@ -94,6 +97,8 @@ pub(crate) struct Workload {
     pub(crate) keeper: Option<Box<Keeper>>,
     /// What has made it and keeps it as it is.
     pub(crate) controller: Option<Box<Controller>>,
+    /// What it says of the sleep of its app.
+    pub(crate) sleep: Option<Box<SleepRules>>,
     /// What it says of other workloads.
     pub(crate) bonds: Option<Box<Bonds>>,
     /// The Deployment that it takes its pods from, as a Rollout with a `workloadRef` does.
@@ -197,7 +202,9 @@ impl Workload {
                 Some(0)
             },
             trouble: status.trouble.filter(|_| is_current),
-            podless_since: is_podless.then(|| changed_at(metadata)).flatten(),
+            changed: changed_at(metadata),
+            is_podless,
+            sleep: SleepRules::of(metadata),
             selector: String::new(),
             match_labels: None,
             pod_labels: Labels::default(),
@@ -277,7 +284,7 @@ impl Workload {
     pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
         // Not all kinds say that their pods are refused.
         let nothing_happens = || {
-            let is_slow = now.duration_since(self.podless_since?) >= NO_SIGN;
+            let is_slow = self.is_podless && now.duration_since(self.changed?) >= NO_SIGN;
             is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
         };
         self.trouble.or_else(nothing_happens)

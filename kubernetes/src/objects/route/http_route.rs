@@ -7,6 +7,7 @@ use super::{Backend, Port, Route, RouteKind, Rule, common};
 use crate::objects::{
     Gateway, TITLE, annotation,
     gateway_api::{self, BackendRef, GROUP, ParentRef, ParentStatus},
+    sleep_rules::SleepRules,
     title,
 };
 
@@ -21,6 +22,7 @@ pub(crate) struct HttpRoute {
     pub(crate) backends: Box<[Backend]>,
     created: Option<Timestamp>,
     title: Option<String>,
+    sleep: Option<Box<SleepRules>>,
 }
 
 /// What a route is attached to: listeners of a Gateway.
@@ -104,6 +106,7 @@ impl HttpRoute {
             backends: backends.into(),
             created: metadata.creation_timestamp.as_ref().map(|time| time.0),
             title: title(annotation(&metadata, TITLE)),
+            sleep: SleepRules::of(&metadata),
         }
     }
 
@@ -146,6 +149,7 @@ impl HttpRoute {
             title: self.title.clone(),
             unfit: None,
             is_uncounted: false,
+            sleep: self.sleep.clone(),
         }
     }
 }

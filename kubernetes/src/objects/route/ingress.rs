@@ -3,7 +3,7 @@
 use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 
 use super::{Backend, Port, Route, RouteKind, Rule};
-use crate::objects::{TITLE, annotation, annotation_in, title};
+use crate::objects::{TITLE, annotation, annotation_in, sleep_rules::SleepRules, title};
 
 /// The annotation of an Ingress with more hosts that lead where its rules do, with commas between ([ingress-nginx]).
 ///
@@ -95,6 +95,7 @@ impl Route {
             created,
             title: title(annotation(&metadata, TITLE)),
             unfit: annotation_in(&metadata, &UNFIT),
+            sleep: SleepRules::of(&metadata),
             is_uncounted: annotation_in(&metadata, &UNCOUNTED).is_some(),
         }
     }

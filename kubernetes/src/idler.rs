@@ -1,0 +1,336 @@
+//! Puts apps to sleep by itself, and wakes them when their hours begin.
+//!
+//! ```text
+//!  each minute   rules of each app (objects/sleep_rules)   ─┐
+//!                use of each app (usage)                   ─┼─> unidler::sleep::decide ──> Hub::idle, Hub::wake
+//!                records and history of the slices         ─┘              └──> `unidler plan`
+//! ```
+//!
+//! Nothing is remembered from one minute to the next but what the sources have answered: a restart forgets nothing, and
+//! replicas see the same.
+
+mod rules;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    time::Duration,
+};
+
+use k8s_openapi::jiff::Timestamp;
+use serde::Serialize;
+use tracing::{info, warn};
+use unidler::{
+    app::AppId,
+    hub::Hub,
+    sleep::{
+        brake::Brake,
+        decide::{Decision, Facts, IdleAfter, Observed, State, decide},
+        verdict::{Answer, Use},
+    },
+};
+
+use self::rules::AppRules;
+use crate::{
+    api_server::ApiServer,
+    caches::Caches,
+    cluster::KubernetesCluster,
+    diversion::Handover,
+    found::Found,
+    idle::{self, App, NotPlanned},
+    listing::Listing,
+    settings::ClusterSettings,
+    surroundings::Surroundings,
+    usage::{Ways, requests::Requests},
+};
+
+/// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
+const MAX_WINDOWS: usize = 16;
+
+/// How apps are put to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdlerSettings {
+    /// After how long without use, where nothing on an app says otherwise; `None` if only what is said there counts.
+    pub idle_after: Option<Duration>,
+    /// Whether all apps may be put to sleep, and not only those of routes and Namespaces that say so.
+    pub all: bool,
+    /// How many at a time.
+    pub brake: Brake,
+    /// Over how long the wake-ups are spread at the beginning of hours.
+    pub wake_spread: Duration,
+}
+
+/// Decides which apps sleep.
+#[expect(missing_debug_implementations, reason = "a client has nothing to show")]
+pub struct Idler {
+    settings: IdlerSettings,
+    requests: Option<Requests>,
+    /// When it began to look: nothing is put to sleep sooner than its window after that.
+    started: Timestamp,
+}
+
+/// What is to become of an app.
+#[derive(Debug)]
+pub struct Planned {
+    app: App,
+    /// `None` if it cannot be found as a whole.
+    id: Option<AppId>,
+    decision: Decision,
+}
+
+impl Idler {
+    /// One that has looked since a time. `requests` are the source for who uses an app, if there is one.
+    #[must_use]
+    pub fn new(settings: IdlerSettings, requests: Option<Requests>, started: Timestamp) -> Self {
+        Self {
+            settings,
+            requests,
+            started,
+        }
+    }
+
+    /// Puts apps to sleep and wakes them, as is decided now. To be called each minute. With `is_dry_run`, it only says so.
+    pub async fn act(
+        &mut self,
+        api_server: &ApiServer,
+        cluster: &KubernetesCluster,
+        hub: &Hub,
+        is_dry_run: bool,
+    ) {
+        let observer = &cluster.observer;
+        let caches = &observer.caches;
+        // What is missing in an old view may be there.
+        if caches.unusable().is_some() || !caches.are_connected() {
+            return;
+        }
+        let surroundings = match api_server.surroundings().await {
+            Ok(surroundings) => surroundings,
+            Err(error) => {
+                warn!("no app is put to sleep for now: {error:#}");
+                return;
+            }
+        };
+        self.ask(caches).await;
+        let now = Timestamp::now();
+        for Planned { app, id, decision } in
+            self.plan(caches, &surroundings, observer.settings(), now)
+        {
+            let Some(id) = id else { continue };
+            match decision {
+                Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
+                    info!(%app, "dry run: {decision}");
+                }
+                Decision::Idle(by) => {
+                    info!(%app, "{decision}");
+                    let hub = hub.clone();
+                    tokio::spawn(async move {
+                        if let Err(why) = hub.idle(&id, by).await {
+                            warn!(%app, "not put to sleep: {}", why.cause);
+                        }
+                    });
+                }
+                Decision::WakeBySchedule => {
+                    info!(%app, "{decision}");
+                    hub.wake(&id);
+                }
+                Decision::StayAwake(_) | Decision::StayAsleep { .. } => {}
+            }
+        }
+    }
+
+    /// What is decided about all apps of a cluster, as it was listed.
+    pub async fn plan_of(
+        &mut self,
+        Listing(caches): &Listing,
+        surroundings: &Surroundings,
+        settings: &ClusterSettings,
+        now: Timestamp,
+    ) -> Vec<Planned> {
+        self.ask(caches).await;
+        self.plan(caches, surroundings, settings, now)
+    }
+
+    /// Asks the sources.
+    async fn ask(&mut self, caches: &Caches) {
+        let Some(requests) = &mut self.requests else {
+            return;
+        };
+        let apps = idle::of_cluster(caches);
+        let windows = apps.iter().filter_map(|app| {
+            match AppRules::of(app, caches, &self.settings)
+                .rules?
+                .idle_after?
+            {
+                IdleAfter::Unused(window) => Some(window),
+                IdleAfter::Never => None,
+            }
+        });
+        let mut windows: BTreeSet<_> = windows.collect();
+        // The shortest are left out, since a longer one serves them as well.
+        while windows.len() > MAX_WINDOWS {
+            windows.pop_first();
+        }
+        requests.refresh(&windows).await;
+    }
+
+    fn plan(
+        &self,
+        caches: &Caches,
+        surroundings: &Surroundings,
+        settings: &ClusterSettings,
+        now: Timestamp,
+    ) -> Vec<Planned> {
+        let ways = Ways::in_caches(caches);
+        let counted = self
+            .requests
+            .as_ref()
+            .map(|requests| requests.of_all(&ways));
+        let mut idled = idled(caches);
+        let apps = idle::of_cluster(caches);
+        let count = apps.len();
+        let (mut planned, mut seen) = (Vec::new(), HashSet::new());
+        for app in apps {
+            let Some((namespace, names)) = app.services() else {
+                continue;
+            };
+            let rules = AppRules::of(&app, caches, &self.settings);
+            let of_services = names.iter().map(String::as_str).collect();
+            let found = caches.of_services(namespace, &of_services).ok();
+            let plan = idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
+            let obstacle = match &plan {
+                Ok(_) | Err(NotPlanned::Already) => rules.obstacle.clone(),
+                Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
+            };
+            let is_asleep = matches!(plan, Err(NotPlanned::Already));
+            let state = match found.as_ref().and_then(since).filter(|_| is_asleep) {
+                Some(since) => State::Asleep { since },
+                None => {
+                    let window = match rules.rules.as_ref().and_then(|rules| rules.idle_after) {
+                        Some(IdleAfter::Unused(window)) => Some(window),
+                        _ => None,
+                    };
+                    let answers = counted.as_ref().zip(window).map(|(counted, window)| {
+                        let served = ways.to(namespace, names.iter().map(String::as_str));
+                        Answer::Requests(counted.verdict(&served, window))
+                    });
+                    State::Awake(Observed {
+                        obstacle,
+                        undone: None,
+                        woken: found.as_ref().and_then(woken),
+                        changed: found.as_ref().and_then(changed),
+                        started: self.started,
+                        seen: Use::of(answers),
+                        hold: self.settings.brake.hold(now, idled.iter().copied(), count),
+                    })
+                }
+            };
+            let id = found.map(|found| found.id);
+            let nobody = AppId::new("");
+            let decision = match &rules.rules {
+                Some(rules) => decide(&Facts {
+                    app: id.as_ref().unwrap_or(&nobody),
+                    now,
+                    rules,
+                    wake_spread: self.settings.wake_spread,
+                    state,
+                }),
+                None => rules::not_asked(&state),
+            };
+            // Several hosts may lead to one app.
+            if id.clone().is_some_and(|id| !seen.insert(id)) {
+                continue;
+            }
+            if let Decision::Idle(_) = decision {
+                idled.push(now);
+            }
+            planned.push(Planned { app, id, decision });
+        }
+        planned
+    }
+}
+
+/// When apps were put to sleep by unidler itself, as far as it matters how often that is done.
+fn idled(caches: &Caches) -> Vec<Timestamp> {
+    let of_command = |by: &str| by == "cli";
+    let slices = caches.slices.all();
+    let times =
+        slices
+            .iter()
+            .filter_map(|slice| match (&slice.value.record, &slice.value.history) {
+                (Some(record), _) => (!of_command(&record.by)).then_some(record.since),
+                (None, Some(history)) => (!of_command(&history.by)).then_some(history.idled),
+                (None, None) => None,
+            });
+    times.collect()
+}
+
+/// Since when an app is asleep.
+fn since(found: &Found) -> Option<Timestamp> {
+    let services = found.services.iter();
+    let slices = services.filter_map(|service| found.slice(service));
+    let recorded = slices.filter_map(|slice| Some(slice.value.record.as_ref()?.since));
+    let marked = found.workloads.iter();
+    recorded
+        .chain(marked.filter_map(|workload| workload.value.idled_at_time()))
+        .max()
+}
+
+fn woken(found: &Found) -> Option<Timestamp> {
+    let services = found.services.iter();
+    let slices = services.filter_map(|service| found.slice(service));
+    slices
+        .filter_map(|slice| Some(slice.value.history.as_ref()?.woken))
+        .max()
+}
+
+fn changed(found: &Found) -> Option<Timestamp> {
+    let workloads = found.workloads.iter();
+    workloads
+        .filter_map(|workload| workload.value.changed)
+        .max()
+}
+
+/// One app of a plan, for machines.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    hosts: &'a [String],
+    namespace: &'a str,
+    decision: &'static str,
+    why: String,
+}
+
+impl Planned {
+    fn row(&self) -> Row<'_> {
+        Row {
+            hosts: self.app.hosts(),
+            namespace: self.app.services().map_or("", |(namespace, _)| namespace),
+            decision: match self.decision {
+                Decision::Idle(_) => "sleep",
+                Decision::StayAwake(_) => "stay-awake",
+                Decision::StayAsleep { .. } => "stay-asleep",
+                Decision::WakeBySchedule => "wake",
+            },
+            why: self.decision.to_string(),
+        }
+    }
+}
+
+/// A plan for machines.
+#[must_use]
+pub fn rows(planned: &[Planned]) -> impl Serialize + '_ {
+    planned.iter().map(Planned::row).collect::<Vec<_>>()
+}
+
+/// A plan for people: an app a line.
+#[must_use]
+pub fn table(planned: &[Planned]) -> String {
+    if planned.is_empty() {
+        return "No route leads to a Service.".to_owned();
+    }
+    let width = |planned: &Planned| planned.app.to_string().chars().count();
+    let width = planned.iter().map(width).max().unwrap_or_default();
+    let line = |planned: &Planned| {
+        let app = planned.app.to_string();
+        format!("{app:width$}  {}", planned.decision)
+    };
+    planned.iter().map(line).collect::<Vec<_>>().join("\n")
+}
