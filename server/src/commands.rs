@@ -4,6 +4,7 @@ pub mod doctor;
 mod host;
 pub mod idle;
 mod output;
+pub mod plan;
 pub mod restore;
 pub mod status;
 pub mod wake;
@@ -36,6 +37,11 @@ pub enum Operate {
     ///
     /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
     Restore(restore::Options),
+    /// Show which apps would be put to sleep now, and why the others would not. Give it the options of the server, or run it in
+    /// the server's own pod, which has them: kubectl -n unidler exec deploy/unidler -- unidler plan
+    ///
+    /// Exit code: 0, or 2 if the cluster cannot be asked.
+    Plan(plan::Options),
     /// List the apps that are idled.
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
@@ -57,6 +63,7 @@ impl Operate {
             Self::Idle(options) => options.run(cluster).await,
             Self::Wake(options) => options.run(cluster).await,
             Self::Restore(options) => options.run(cluster).await,
+            Self::Plan(options) => options.run(cluster).await,
             Self::Status(options) => options.run(cluster).await,
             Self::Doctor(options) => options.run(cluster).await,
         }

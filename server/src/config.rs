@@ -10,7 +10,11 @@ use unidler::host::Host;
 
 use unidler_kubernetes::{ClusterSettings, Scalable};
 
-use crate::{brand::Brand, traces::Collector};
+use crate::{
+    brand::Brand,
+    sleep::{CheckArgs, SleepArgs},
+    traces::Collector,
+};
 
 /// What every command needs to know of the cluster.
 #[derive(Clone, Debug, Args)]
@@ -130,6 +134,7 @@ impl ClusterArgs {
             cluster_domain: self.cluster_domain.clone(),
             max_replicas: self.max_replicas,
             scalable: self.scalable.clone(),
+            knows_namespaces: false,
         }
     }
 }
@@ -138,6 +143,14 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
+    /// Which apps sleep.
+    #[command(flatten)]
+    pub sleep: SleepArgs,
+
+    /// How often that is decided.
+    #[command(flatten)]
+    pub check: CheckArgs,
+
     /// Port to listen on, or address and port such as 127.0.0.1:8080. A port alone listens on all addresses.
     #[arg(
         long,

@@ -11,6 +11,7 @@ use std::{
 use anyhow::Context;
 use axum::{Router, http::StatusCode};
 use futures::future::join;
+use k8s_openapi::jiff::Timestamp;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::TcpListener,
@@ -23,7 +24,7 @@ use unidler::{
     demo::DemoCluster,
     hub::{self, Hub},
 };
-use unidler_kubernetes::{Handover, KubernetesCluster, idle::Wishes};
+use unidler_kubernetes::{ApiServer, ClusterSettings, Handover, KubernetesCluster, idle::Wishes};
 
 use crate::{
     admin,
@@ -76,7 +77,11 @@ pub async fn run(
         .await;
         Ok(())
     } else {
-        let cluster = KubernetesCluster::connect(cluster.settings()).await?;
+        let settings = ClusterSettings {
+            knows_namespaces: config.sleep.is_on(),
+            ..cluster.settings()
+        };
+        let cluster = KubernetesCluster::connect(settings).await?;
         let cluster = cluster.idling(Handover::Slice);
         let listener = listen(config.port)?;
         info!(address = %listener.local_addr()?, "listening");
@@ -85,8 +90,22 @@ pub async fn run(
             async move { cluster.run().await }
         });
         let wishes = Wishes::new(cluster.clone());
-        let hub = hub(Arc::new(cluster), &config);
+        let hub = hub(Arc::new(cluster.clone()), &config);
         let _admin = serve_admin(&config, hub.clone())?;
+        let _idling = if config.sleep.is_on() {
+            let idler = config.sleep.idler(Timestamp::now())?;
+            let api_server = ApiServer::connect().await?;
+            let idling = crate::sleep::run(
+                idler,
+                config.check.clone(),
+                api_server,
+                cluster,
+                hub.clone(),
+            );
+            Some(AbortOnDropHandle::new(tokio::spawn(idling)))
+        } else {
+            None
+        };
         let sweeping = tokio::spawn(sweep(hub.clone(), wishes));
         serve(
             listener,

@@ -17,7 +17,7 @@ use super::{
     host::host,
     output::{complain, print},
 };
-use crate::config::ClusterArgs;
+use crate::{config::ClusterArgs, duration::duration};
 
 /// How long it may take until an app has its replicas: it gets them when what it needs is available.
 const START: Duration = Duration::from_mins(5);
@@ -118,27 +118,4 @@ impl Options {
 /// A reason in the words of the page, which docs/operating.md lists with what to look at.
 fn explained(reason: Reason) -> &'static str {
     (Language::English.words().reason)(reason).what
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let parsed: Option<SignedDuration> = text.parse().ok();
-    let duration = parsed.and_then(|parsed| Duration::try_from(parsed).ok());
-    duration
-        .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a length of time with its unit, such as 90s or 10m".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_of_time_have_units() {
-        for (text, expected) in [("90s", 90), ("10m", 600), ("1h30m", 5400), ("1 minute", 60)] {
-            assert_eq!(duration(text), Ok(Duration::from_secs(expected)), "{text}");
-        }
-        for text in ["", "10", "-5m", "0s", "soon"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }

@@ -1,0 +1,125 @@
+//! How apps are put to sleep: the options for it, which `unidler plan` has as well, and the loop of the server.
+
+use std::time::Duration;
+
+use clap::{ArgAction, Args};
+use k8s_openapi::jiff::Timestamp;
+use tokio::time::{MissedTickBehavior, interval};
+use unidler::{
+    hub::Hub,
+    sleep::{brake::Brake, decide::IdleAfter},
+};
+use unidler_kubernetes::{
+    ApiServer, KubernetesCluster,
+    idler::{Idler, IdlerSettings},
+    usage::requests::{Dialect, PrometheusUrl, Requests},
+};
+
+use crate::duration::duration;
+
+/// Which apps sleep, and who knows whether they are used.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Sleep")]
+pub struct SleepArgs {
+    /// Put apps to sleep after this time without use, such as 2h: those of routes and Namespaces with the label
+    /// unidler/app=true. With `never`, only those whose own annotations say when. Without it, no app is put to sleep.
+    #[arg(long, env = "UNIDLER_IDLE_AFTER", value_name = "DURATION|never")]
+    pub idle_after: Option<IdleAfter>,
+
+    /// Put all apps of the cluster to sleep, and not only those with the label. What calls an app from inside the cluster is not
+    /// seen by an ingress.
+    #[arg(long, env = "UNIDLER_IDLE_ALL", action = ArgAction::SetTrue)]
+    pub idle_all: bool,
+
+    /// Prometheus that scrapes the ingress controller, such as http://prometheus.monitoring:9090.
+    #[arg(
+        long,
+        env = "UNIDLER_PROMETHEUS",
+        value_name = "URL",
+        requires = "requests"
+    )]
+    pub prometheus: Option<PrometheusUrl>,
+
+    /// How Prometheus knows the requests of apps: traefik, ingress-nginx, or a query with $window in it, whose result has the
+    /// labels namespace and service, or host.
+    #[arg(
+        long,
+        env = "UNIDLER_REQUESTS",
+        value_name = "CONTROLLER|QUERY",
+        requires = "prometheus"
+    )]
+    pub requests: Option<Dialect>,
+
+    /// Part of all apps that is put to sleep within an hour at most. One always is, and never more than 20 within a minute.
+    #[arg(
+        long,
+        env = "UNIDLER_IDLE_BRAKE",
+        value_name = "PERCENT",
+        default_value = "20%"
+    )]
+    pub idle_brake: Brake,
+
+    /// Time over which wake-ups are spread when the hours of apps begin.
+    #[arg(long, env = "UNIDLER_WAKE_SPREAD", value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    pub wake_spread: Duration,
+}
+
+/// What only the server needs of it.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Sleep")]
+pub struct CheckArgs {
+    /// How often it is decided which apps sleep.
+    #[arg(long, env = "UNIDLER_IDLE_CHECK", value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    pub idle_check: Duration,
+
+    /// Log which apps would be put to sleep or woken by their hours, and leave all as they are.
+    #[arg(long, env = "UNIDLER_IDLE_DRY_RUN", action = ArgAction::SetTrue)]
+    pub idle_dry_run: bool,
+}
+
+impl SleepArgs {
+    /// Whether apps are put to sleep at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.idle_after.is_some()
+    }
+
+    /// What decides. It has looked since `started`.
+    ///
+    /// # Errors
+    ///
+    /// If Prometheus cannot be asked as it is given.
+    pub fn idler(&self, started: Timestamp) -> anyhow::Result<Idler> {
+        let settings = IdlerSettings {
+            idle_after: match self.idle_after {
+                Some(IdleAfter::Unused(window)) => Some(window),
+                Some(IdleAfter::Never) | None => None,
+            },
+            all: self.idle_all,
+            brake: self.idle_brake,
+            wake_spread: self.wake_spread,
+        };
+        let source = self.prometheus.clone().zip(self.requests.clone());
+        let requests = source.map(|(url, dialect)| Requests::new(url, dialect));
+        Ok(Idler::new(settings, requests.transpose()?, started))
+    }
+}
+
+/// Decides again and again which apps sleep, until it is aborted.
+pub(crate) async fn run(
+    mut idler: Idler,
+    args: CheckArgs,
+    api_server: ApiServer,
+    cluster: KubernetesCluster,
+    hub: Hub,
+) {
+    let mut checks = interval(args.idle_check);
+    // One that took long is not made up for.
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        checks.tick().await;
+        idler
+            .act(&api_server, &cluster, &hub, args.idle_dry_run)
+            .await;
+    }
+}
