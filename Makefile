@@ -33,7 +33,7 @@ test-cluster: build ## the same product against a real Kubernetes control plane
 	cd end2end && npx playwright test --config playwright.cluster.config.ts
 
 test-field: build ## the same behind kube-proxy and Traefik, in a network namespace
-	$(with) browser field
+	$(with) browser field helm
 	cd end2end && field/namespace.sh npx playwright test --config playwright.field.config.ts
 
 lint: ## formatting, clippy, types of the tests

@@ -1,0 +1,97 @@
+/** Apps that unidler puts to sleep by itself: real Prometheus, which scrapes real Traefik. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { type Api } from "../cluster/api";
+import { rendered } from "../cluster/helm";
+import { run } from "../cluster/program";
+import { type FieldApp } from "../field/apps";
+import { Load, failures, table, visit } from "../field/load";
+import { Prometheus } from "../field/prometheus";
+import { Visit } from "../field/visit";
+import { expect, test as base } from "./fixtures";
+
+/** For how long an app may be unused. */
+const WINDOW = 15;
+
+const test = base.extend<{ prometheus: Prometheus }>({
+    prometheus: async ({ api }, use) => {
+        for (const object of rendered("rbac", { config: { idleAfter: "2h" } })) await api.apply(object);
+        const prometheus = await Prometheus.start();
+        await use(prometheus);
+        await prometheus.stop();
+    },
+    variables: async ({ prometheus }, use) => {
+        await use({
+            UNIDLER_IDLE_AFTER: `${WINDOW}s`,
+            UNIDLER_IDLE_CHECK: "1s",
+            UNIDLER_IDLE_BRAKE: "100%",
+            UNIDLER_PROMETHEUS: prometheus.url,
+            UNIDLER_REQUESTS: "traefik",
+        });
+    },
+});
+
+for (const route of ["Ingress", "HTTPRoute"] as const) {
+    test(`an app behind an ${route} that nobody uses falls asleep, one that is used does not, and a visitor wakes it`, async ({ page, api, startApp, unidler: _ }) => {
+        test.setTimeout(240_000);
+        const [used, unused] = [await startApp({ route }), await startApp({ route })];
+        for (const app of [used, unused]) await optIn(api, app);
+        const load = Load.start(used.host, { perSecond: 0.5 });
+        const others = Load.start(unused.host, { perSecond: 10 });
+        await others.settles("app", 1);
+        const quiet = await others.stop();
+
+        await expect.poll(() => isAsleep(api, unused), { timeout: 120_000 }).toBe(true);
+        expect(await isAsleep(api, used)).toBe(false);
+        expect((await recordOf(api, unused)).by).toBe("idle-after");
+
+        const visitor = Visit.of(page);
+        await page.goto(`http://${unused.host}/reports?year=2026`);
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${unused.host}`, { timeout: 30_000 });
+        expect(visitor.documents.map(({ by }) => by)).toEqual(["unidler", "app"]);
+        expect(failures([...quiet, ...(await load.stop())]), table(quiet, 0)).toEqual([]);
+    });
+}
+
+test("an app sleeps only if it may, and only while Prometheus says that nobody uses it", async ({ api, startApp, unidler: _, prometheus }) => {
+    test.setTimeout(240_000);
+    const [may, mayNot] = [await startApp(), await startApp()];
+    await prometheus.pause();
+    await optIn(api, may);
+    // Both were used, so that their requests are known.
+    for (const app of [may, mayNot]) await visit(app.host);
+    await sleep((WINDOW + 10) * 1000);
+    expect(await isAsleep(api, may), "without Prometheus").toBe(false);
+
+    await prometheus.resume();
+    await visit(may.host);
+    await visit(mayNot.host);
+    await expect.poll(() => isAsleep(api, may), { timeout: 120_000 }).toBe(true);
+    expect(await isAsleep(api, mayNot), "nobody has said that it may").toBe(false);
+});
+
+test("plan says what would sleep, and why the rest would not", async ({ api, startApp, operator, prometheus }) => {
+    const [may, mayNot] = [await startApp(), await startApp()];
+    await optIn(api, may);
+    await visit(may.host);
+    const { code, stdout } = await run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik");
+    expect(code).toBe(0);
+    const line = (host: string) => stdout.split("\n").find((line) => line.startsWith(host));
+    expect(line(may.host)).toMatch(/ (used|changed) .*|no source|Prometheus/);
+    expect(line(mayNot.host)).toMatch(/ no rule puts it to sleep$/);
+});
+
+/** Says of an app that it may be put to sleep. */
+async function optIn(api: Api, { route, namespace, name }: FieldApp): Promise<void> {
+    await api.patch(route, namespace, name, { metadata: { labels: { "unidler/app": "true" } } });
+}
+
+async function isAsleep(api: Api, { workload, namespace, name }: FieldApp): Promise<boolean> {
+    const { spec } = (await api.get(workload, namespace, name)) as unknown as { spec: { replicas?: number } };
+    return spec.replicas === 0;
+}
+
+async function recordOf(api: Api, { namespace, name }: FieldApp): Promise<{ by: string }> {
+    const { metadata } = await api.get("EndpointSlice", namespace, `${name}-unidler`);
+    return JSON.parse(metadata.annotations?.["unidler/record"] ?? "{}");
+}
