@@ -313,4 +313,12 @@ fn expect_namespace(namespace: &str, wanted: Option<&String>) -> anyhow::Result<
 }
 
 #[cfg(test)]
+pub(crate) fn of_tests(host: &str, namespace: &str, service: &str) -> App {
+    App {
+        hosts: vec![host.into()],
+        services: Services::These(namespace.into(), [service.to_owned()].into()),
+    }
+}
+
+#[cfg(test)]
 mod tests;

@@ -334,3 +334,6 @@ pub fn table(planned: &[Planned]) -> String {
     };
     planned.iter().map(line).collect::<Vec<_>>().join("\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,233 @@
+use serde_json::{Value, json};
+
+use super::*;
+use crate::caches::Listed;
+
+fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
+    serde_json::from_value(json).expect("an object")
+}
+
+/// A Tuesday afternoon.
+fn now() -> Timestamp {
+    "2026-12-01T15:00:00Z".parse().expect("a time")
+}
+
+const IN_HOURS: &str = "Mon-Fri 08:00-18:00 UTC";
+const OUT_OF_HOURS: &str = "Mon-Fri 08:00-12:00 UTC";
+
+/// Apps of the namespace `team`, each with a host, a Service and a Deployment of its name, and unidler.
+struct World {
+    apps: Vec<&'static str>,
+    namespace: Value,
+    /// Labels and annotations of the routes of an app, of its Service, and of its Deployment.
+    metadata: Vec<(&'static str, [Value; 3])>,
+    /// The slices of apps that sleep.
+    slices: Vec<Value>,
+    settings: IdlerSettings,
+}
+
+impl World {
+    fn of(apps: &[&'static str]) -> Self {
+        Self {
+            apps: apps.to_vec(),
+            namespace: json!({}),
+            metadata: Vec::new(),
+            slices: Vec::new(),
+            settings: IdlerSettings {
+                idle_after: Some(Duration::from_hours(2)),
+                all: false,
+                brake: Brake::default(),
+                wake_spread: Duration::from_secs(1),
+            },
+        }
+    }
+
+    fn with(mut self, app: &'static str, route: Value, service: Value, workload: Value) -> Self {
+        self.metadata.push((app, [route, service, workload]));
+        self
+    }
+
+    fn in_namespace(mut self, metadata: Value) -> Self {
+        self.namespace = metadata;
+        self
+    }
+
+    /// What is decided about each app, in words.
+    fn told(&self) -> Vec<String> {
+        let mut listed = Listed {
+            namespaces: Some(vec![object(named("team", "", &self.namespace))]),
+            slices: self.slices.iter().cloned().map(object).collect(),
+            ..Listed::default()
+        };
+        for (namespace, name, ip) in self
+            .apps
+            .iter()
+            .enumerate()
+            .map(|(number, app)| ("team", *app, format!("10.0.1.{number}")))
+            .chain([("unidler", "unidler", "10.0.0.9".to_owned())])
+        {
+            let none = [json!({}), json!({}), json!({})];
+            let own = self.metadata.iter().find(|(app, _)| *app == name);
+            let [route, service, workload] = own.map_or(&none, |(_, own)| own);
+            let labels = json!({ "app": name });
+            let mut object_of_service = named(name, namespace, service);
+            object_of_service["spec"] = json!({
+                "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
+                "selector": labels, "ports": [{ "name": "http", "port": 80 }],
+            });
+            listed.services.push(object(object_of_service));
+            if namespace == "unidler" {
+                continue;
+            }
+            let backend = json!({ "service": { "name": name, "port": { "number": 80 } } });
+            let mut ingress = named(name, namespace, route);
+            ingress["spec"] = json!({ "rules": [{ "host": format!("{name}.example"), "http": { "paths": [{ "backend": backend }] } }] });
+            listed.ingresses.push(object(ingress));
+            let is_asleep = self
+                .slices
+                .iter()
+                .any(|slice| slice["metadata"]["name"] == format!("{name}-unidler"));
+            let mut deployment = named(name, namespace, workload);
+            deployment["metadata"]["uid"] = json!(name);
+            deployment["metadata"]["creationTimestamp"] = json!("2026-11-01T00:00:00Z");
+            deployment["spec"] = json!({
+                "replicas": if is_asleep { 0 } else { 2 },
+                "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels } },
+            });
+            listed.deployments.push(object(deployment));
+        }
+        let settings = ClusterSettings {
+            knows_namespaces: true,
+            ..ClusterSettings::of_tests()
+        };
+        let caches = Caches::of(listed, &settings);
+        let idler = Idler::new(self.settings, None, Timestamp::MIN);
+        let planned = idler.plan(&caches, &Surroundings::default(), &settings, now());
+        let told = planned
+            .iter()
+            .map(|planned| format!("{}: {}", planned.app, planned.decision));
+        told.collect()
+    }
+}
+
+fn named(name: &str, namespace: &str, metadata: &Value) -> Value {
+    let mut object = json!({ "metadata": { "name": name, "namespace": namespace } });
+    json_patch::merge(&mut object["metadata"], metadata);
+    object
+}
+
+fn may_sleep() -> Value {
+    json!({ "labels": { "unidler/app": "true" } })
+}
+
+fn annotated(annotations: Value) -> Value {
+    json!({ "annotations": annotations })
+}
+
+fn slice(service: &str, since: &str) -> Value {
+    let workload = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": service, "uid": service, "replicas": 2, "generation": 0 });
+    let record = json!({ "v": 1, "workloads": [workload], "phase": "asleep", "since": since, "by": "schedule" });
+    json!({
+        "metadata": {
+            "name": format!("{service}-unidler"), "namespace": "team",
+            "labels": { "kubernetes.io/service-name": service, "endpointslice.kubernetes.io/managed-by": "unidler" },
+            "annotations": { "unidler/record": record.to_string() },
+        },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": ["10.0.0.9"] }],
+        "ports": [{ "name": "http", "port": 80 }],
+    })
+}
+
+#[test]
+fn an_app_sleeps_only_if_somebody_says_that_it_may() {
+    let nothing = || json!({});
+    assert_eq!(
+        World::of(&["web"]).told(),
+        ["web.example: no rule puts it to sleep"]
+    );
+    // Nobody knows whether it is used.
+    let unknown = "web.example: no source says anything";
+    for world in [
+        World::of(&["web"]).in_namespace(may_sleep()),
+        World::of(&["web"]).with("web", may_sleep(), nothing(), nothing()),
+    ] {
+        assert_eq!(world.told(), [unknown]);
+    }
+    let mut all = World::of(&["web"]);
+    all.settings.all = true;
+    assert_eq!(all.told(), [unknown]);
+    let not_this_one = json!({ "labels": { "unidler/app": "false" } });
+    let world = World::of(&["web"]).in_namespace(may_sleep());
+    let world = world.with("web", not_this_one, nothing(), nothing());
+    assert_eq!(world.told(), ["web.example: no rule puts it to sleep"]);
+}
+
+#[test]
+fn what_is_nearest_to_the_visitor_counts() {
+    let never = || annotated(json!({ "unidler/idle-after": "never" }));
+    let in_a_day = || annotated(json!({ "unidler/idle-after": "24h" }));
+    let told = |route, service, workload| {
+        let world = World::of(&["web"]).in_namespace(may_sleep());
+        world.with("web", route, service, workload).told().remove(0)
+    };
+    assert!(told(never(), in_a_day(), in_a_day()).ends_with("it never sleeps"));
+    assert!(told(json!({}), never(), in_a_day()).ends_with("it never sleeps"));
+    assert!(!told(json!({}), in_a_day(), never()).ends_with("it never sleeps"));
+}
+
+#[test]
+fn what_cannot_be_read_keeps_an_app_awake_and_is_said() {
+    let wrong = annotated(json!({ "unidler/awake": "office hours", "unidler/asleep": "at-once" }));
+    let world = World::of(&["web"]).with("web", wrong, json!({}), json!({}));
+    let told = world.told().remove(0);
+    assert!(told.starts_with("web.example: unidler/awake: "), "{told}");
+}
+
+#[test]
+fn outside_their_hours_apps_fall_asleep_and_the_brake_holds_most_of_them() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let apps = ["a", "b", "c"];
+    let mut world = World::of(&apps);
+    for app in apps {
+        world = world.with(app, hours.clone(), json!({}), json!({}));
+    }
+    let told = world.told();
+    assert_eq!(told[0], "a.example: falls asleep now: outside its hours");
+    for held in &told[1..] {
+        assert!(held.contains("the brake holds"), "{held}");
+    }
+    let inside = annotated(json!({ "unidler/awake": IN_HOURS, "unidler/asleep": "at-once" }));
+    let world = World::of(&["a"]).with("a", inside, json!({}), json!({}));
+    assert_eq!(world.told(), ["a.example: inside its hours until 18:00 UTC"]);
+}
+
+#[test]
+fn an_app_that_sleeps_wakes_when_its_hours_begin() {
+    let told = |hours: &str, since: &str| {
+        let hours = annotated(json!({ "unidler/awake": hours }));
+        let mut world = World::of(&["web"]).with("web", hours, json!({}), json!({}));
+        world.slices.push(slice("web", since));
+        world.told().remove(0)
+    };
+    let wakes = "web.example: wakes now: its hours have begun";
+    assert_eq!(told(IN_HOURS, "2026-11-30T19:00:00Z"), wakes);
+    // Somebody has put it to sleep within them.
+    assert_ne!(told(IN_HOURS, "2026-12-01T14:00:00Z"), wakes);
+    assert_ne!(told(OUT_OF_HOURS, "2026-11-30T19:00:00Z"), wakes);
+}
+
+#[test]
+fn a_plan_is_a_table_or_json() {
+    let world = World::of(&["web"]);
+    assert_eq!(world.told().len(), 1);
+    let planned = [Planned {
+        app: idle::of_tests("web.example", "team", "web"),
+        id: None,
+        decision: Decision::StayAsleep { until: None },
+    }];
+    assert_eq!(table(&planned), "web.example  asleep");
+    let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep" }]);
+    assert_eq!(json!(rows(&planned)), row);
+    assert_eq!(table(&[]), "No route leads to a Service.");
+}
