@@ -260,8 +260,6 @@ impl Caches {
             ("Services", &self.services),
             ("EndpointSlices", &self.slices),
         ];
-        let namespaces = self.namespaces.iter();
-        all.extend(namespaces.map(|namespaces| ("Namespaces", namespaces as &dyn Contact)));
         all.extend(custom.map(|kind| (&*kind.name, &kind.workloads as &dyn Contact)));
         all
     }
@@ -422,6 +420,15 @@ impl Caches {
         } else {
             None
         }
+    }
+
+    /// Whether they are good enough to put apps to sleep: what is missing in an old view may be there.
+    pub(crate) fn may_decide(&self) -> bool {
+        let namespaces = self.namespaces.as_ref();
+        self.unusable().is_none()
+            && self.are_connected()
+            && namespaces
+                .is_some_and(|namespaces| namespaces.is_synced() && namespaces.is_connected())
     }
 
     /// Why they cannot be relied upon; `None` when they can.

@@ -98,18 +98,25 @@ impl Idler {
     ) {
         let observer = &cluster.observer;
         let caches = &observer.caches;
-        // What is missing in an old view may be there.
-        if caches.unusable().is_some() || !caches.are_connected() {
-            return;
-        }
         let surroundings = match api_server.surroundings().await {
+            Ok(Surroundings {
+                unseen: Some(why), ..
+            }) => {
+                warn!("skipped idle check: cannot list the classes of ingress controllers: {why}");
+                return;
+            }
             Ok(surroundings) => surroundings,
             Err(error) => {
-                warn!("no app is put to sleep for now: {error:#}");
+                warn!("skipped idle check: {error:#}");
                 return;
             }
         };
         self.ask(caches).await;
+        // Only now: asking may have taken a while.
+        if !caches.may_decide() {
+            warn!("skipped idle check: the view of the cluster is not current");
+            return;
+        }
         let now = Timestamp::now();
         for Planned { app, id, decision } in
             self.plan(caches, &surroundings, observer.settings(), now)
@@ -166,8 +173,12 @@ impl Idler {
         });
         let mut windows: BTreeSet<_> = windows.collect();
         // The shortest are left out, since a longer one serves them as well.
+        let own = self.settings.idle_after;
         while windows.len() > MAX_WINDOWS {
-            windows.pop_first();
+            let Some(shortest) = windows.iter().copied().find(|window| Some(*window) != own) else {
+                break;
+            };
+            windows.remove(&shortest);
         }
         requests.refresh(&windows).await;
     }
@@ -186,13 +197,22 @@ impl Idler {
             .map(|requests| requests.of_all(&ways));
         let mut idled = idled(caches);
         let apps = idle::of_cluster(caches);
-        let count = apps.len();
+        let apps: Vec<_> = apps
+            .into_iter()
+            .map(|app| {
+                let rules = AppRules::of(&app, caches, &self.settings);
+                (app, rules)
+            })
+            .collect();
+        let count = apps
+            .iter()
+            .filter(|(_, rules)| rules.rules.is_some())
+            .count();
         let (mut planned, mut seen) = (Vec::new(), HashSet::new());
-        for app in apps {
+        for (app, rules) in apps {
             let Some((namespace, names)) = app.services() else {
                 continue;
             };
-            let rules = AppRules::of(&app, caches, &self.settings);
             let of_services = names.iter().map(String::as_str).collect();
             let found = caches.of_services(namespace, &of_services).ok();
             let plan = idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
@@ -200,7 +220,11 @@ impl Idler {
                 Ok(_) | Err(NotPlanned::Already) => rules.obstacle.clone(),
                 Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
             };
-            let is_asleep = matches!(plan, Err(NotPlanned::Already));
+            // Whatever it needs: that may be on its way up for something else.
+            let is_asleep = found.as_ref().is_some_and(|found| {
+                let mut services = found.services.iter();
+                services.all(|service| found.leads_here(service))
+            });
             let state = match found.as_ref().and_then(since).filter(|_| is_asleep) {
                 Some(since) => State::Asleep { since },
                 None => {

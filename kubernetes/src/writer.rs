@@ -168,7 +168,7 @@ impl Writer {
                 let record = Record::new(
                     found.to_record(service),
                     Timestamp::now(),
-                    by.unwrap_or(By::Command),
+                    by.unwrap_or(By::Repair),
                 );
                 match found.slice(service) {
                     Some(slice) => {

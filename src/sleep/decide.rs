@@ -166,6 +166,8 @@ pub enum Decision {
 pub enum By {
     /// Somebody who has asked for it.
     Command,
+    /// It sleeps already, and what was known of that is lost.
+    Repair,
     /// It was not used.
     IdleAfter,
     /// Its hours are over.
@@ -178,6 +180,7 @@ impl By {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Command => "cli",
+            Self::Repair => "repair",
             Self::IdleAfter => "idle-after",
             Self::Schedule => "schedule",
         }
@@ -357,7 +360,7 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StayAwake(stay) => stay.fmt(f),
-            Self::Idle(By::Command) => f.write_str("falls asleep now: somebody asks for it"),
+            Self::Idle(By::Command | By::Repair) => f.write_str("falls asleep now: requested"),
             Self::Idle(By::IdleAfter) => f.write_str("falls asleep now: not used"),
             Self::Idle(By::Schedule) => f.write_str("falls asleep now: outside its hours"),
             Self::StayAsleep { until: Some(until) } => write!(f, "asleep until {until}"),

@@ -100,6 +100,7 @@ impl Snapshot {
                     ingress: ingress_classes,
                     gateway: gateway_classes,
                 },
+                unseen: None,
             },
             missing_rights,
             own_endpoints,

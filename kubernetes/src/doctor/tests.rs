@@ -118,6 +118,7 @@ fn snapshot_of(change: impl FnOnce(&mut Cluster)) -> Snapshot {
                 ingress: objects(vec![class]),
                 gateway: objects(gateway_classes),
             },
+            unseen: None,
         },
         own_endpoints,
         missing_rights,

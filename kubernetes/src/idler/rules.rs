@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use k8s_openapi::jiff::Timestamp;
 use unidler::sleep::decide::{Awake, Decision, IdleAfter, Rules, State, Stay};
 
 use super::IdlerSettings;
 use crate::{caches::Caches, idle::App, objects::sleep_rules::SleepRules};
 
 /// What its operators want of an app.
+#[derive(Default)]
 pub(super) struct AppRules {
     /// `None` if nobody has said that it may be put to sleep.
     pub(super) rules: Option<Rules>,
@@ -15,15 +17,30 @@ pub(super) struct AppRules {
     pub(super) obstacle: Option<String>,
 }
 
+/// What the objects of an app say, from those that are nearest to its visitors.
+struct Levels<'a> {
+    routes: Level<'a>,
+    services: Level<'a>,
+    workloads: Level<'a>,
+    namespace: Level<'a>,
+}
+
+/// What the objects of one kind say.
+type Level<'a> = Vec<&'a SleepRules>;
+
+/// Objects of one kind say different things.
+struct Contradiction;
+
 impl AppRules {
     pub(super) fn of(app: &App, caches: &Caches, settings: &IdlerSettings) -> Self {
         let Some((namespace, names)) = app.services() else {
-            return Self {
-                rules: None,
-                obstacle: None,
-            };
+            return Self::default();
         };
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let of_namespace = caches.namespaces.as_ref();
+        let Some(of_namespace) = of_namespace.and_then(|all| all.named("", namespace)) else {
+            // It may be about to go.
+            return Self::default();
+        };
         let routes = names
             .iter()
             .flat_map(|name| caches.routes_to(namespace, name));
@@ -39,84 +56,139 @@ impl AppRules {
             .iter()
             .flat_map(|service| caches.selected(service))
             .collect();
-        let of_namespace = caches.namespaces.as_ref();
-        let of_namespace = of_namespace.and_then(|namespaces| namespaces.named("", namespace));
-        let levels = [
-            rules_in(routes.iter().map(|route| route.value.sleep.as_deref())),
-            rules_in(
-                services
-                    .iter()
-                    .map(|service| service.value.sleep.as_deref()),
-            ),
-            rules_in(
-                workloads
-                    .iter()
-                    .map(|workload: &Arc<_>| workload.value.sleep.as_deref()),
-            ),
-            rules_in(
-                of_namespace
-                    .iter()
-                    .map(|namespace| namespace.value.sleep.as_deref()),
-            ),
-        ];
-        let is_app = nearest(&levels, |rules| rules.is_app);
-        let may_sleep = is_app.unwrap_or(Ok(settings.all));
-        let mut obstacle = None;
-        let mut read = Reader {
-            levels: &levels,
-            obstacle: &mut obstacle,
+        let levels = Levels {
+            routes: level(routes.iter().map(|route| &route.value.sleep)),
+            services: level(services.iter().map(|service| &service.value.sleep)),
+            workloads: level(workloads.iter().map(|each: &Arc<_>| &each.value.sleep)),
+            namespace: level([&of_namespace.value.sleep].into_iter()),
         };
-        let idle_after = read.value("unidler/idle-after", |rules| rules.idle_after.clone());
-        let schedule = read.value("unidler/awake", |rules| rules.awake.clone());
-        let asleep = read.value("unidler/asleep", |rules| rules.asleep.clone());
-        let keep_awake_until = read.value("unidler/keep-awake-until", |rules| {
-            rules.keep_awake_until.clone()
-        });
-        let rules = Rules {
-            idle_after: idle_after.or(settings.idle_after.map(IdleAfter::Unused)),
-            hours: schedule.map(|schedule| Awake {
-                schedule,
-                asleep: asleep.unwrap_or_default(),
-            }),
-            keep_awake_until,
-        };
-        match may_sleep {
-            Ok(true) => Self {
-                rules: Some(rules),
-                obstacle,
-            },
-            Ok(false) => Self {
-                rules: None,
-                obstacle: None,
-            },
+        match levels.may_sleep(settings.all) {
+            Ok(true) => {
+                let mut obstacle = None;
+                let rules = levels.rules(settings, &mut obstacle);
+                Self {
+                    rules: Some(rules),
+                    obstacle,
+                }
+            }
+            Ok(false) => Self::default(),
             Err(Contradiction) => Self {
-                rules: Some(rules),
+                rules: Some(Rules::default()),
                 obstacle: Some(contradiction("unidler/app")),
             },
         }
     }
 }
 
-/// What the objects of one level say.
-type Level<'a> = Vec<&'a SleepRules>;
-
-/// Objects of the same level say different things.
-struct Contradiction;
-
-fn contradiction(name: &str) -> String {
-    format!("its objects do not agree about {name}")
+fn level<'a>(rules: impl Iterator<Item = &'a Option<Box<SleepRules>>>) -> Level<'a> {
+    rules.filter_map(Option::as_deref).collect()
 }
 
-fn rules_in<'a>(rules: impl Iterator<Item = Option<&'a SleepRules>>) -> Level<'a> {
-    rules.flatten().collect()
+fn contradiction(name: &str) -> String {
+    format!("conflicting values of {name}")
+}
+
+impl Levels<'_> {
+    fn all(&self) -> [&Level<'_>; 4] {
+        let Self {
+            routes,
+            services,
+            workloads,
+            namespace,
+        } = self;
+        [routes, services, workloads, namespace]
+    }
+
+    /// Whether somebody has said that the app may be put to sleep: `all` if nobody has said anything. A Namespace that says no
+    /// is not contradicted by what is in it.
+    fn may_sleep(&self, all: bool) -> Result<bool, Contradiction> {
+        let label = |rules: &SleepRules| rules.is_app;
+        let of_namespace = nearest([&self.namespace], label).transpose()?;
+        if of_namespace == Some(false) {
+            return Ok(false);
+        }
+        let of_routes = nearest([&self.routes], label).transpose()?;
+        let says_when = || {
+            self.all()
+                .into_iter()
+                .flatten()
+                .any(|rules| rules.says_when())
+        };
+        Ok(of_routes
+            .or(of_namespace)
+            .unwrap_or_else(|| all || says_when()))
+    }
+
+    /// `obstacle` gets the first thing that is wrong.
+    fn rules(&self, settings: &IdlerSettings, obstacle: &mut Option<String>) -> Rules {
+        let is_excluded = || {
+            let mut all = self.all().into_iter().flatten();
+            all.any(|rules| rules.downscaler.is_excluded)
+        };
+        let idle_after = self
+            .value("unidler/idle-after", obstacle, |rules| {
+                rules.idle_after.clone()
+            })
+            .or_else(|| is_excluded().then_some(IdleAfter::Never))
+            .or(settings.idle_after.map(IdleAfter::Unused));
+        let schedule = self
+            .value("unidler/awake", obstacle, |rules| rules.awake.clone())
+            .or_else(|| {
+                self.value("downscaler/uptime", obstacle, |rules| {
+                    rules.downscaler.uptime.clone()
+                })
+            });
+        let asleep = self.value("unidler/asleep", obstacle, |rules| rules.asleep.clone());
+        Rules {
+            idle_after,
+            hours: schedule.map(|schedule| Awake {
+                schedule,
+                asleep: asleep.unwrap_or_default(),
+            }),
+            keep_awake_until: self.latest_exception(obstacle),
+        }
+    }
+
+    /// Exceptions add up: one that is over hides none.
+    fn latest_exception(&self, obstacle: &mut Option<String>) -> Option<Timestamp> {
+        let all = self.all().into_iter().flatten();
+        let exceptions = all.flat_map(|rules| {
+            [&rules.keep_awake_until, &rules.downscaler.exclude_until]
+                .into_iter()
+                .flatten()
+        });
+        let mut latest = None;
+        for exception in exceptions {
+            match exception {
+                Ok(until) => latest = latest.max(Some(*until)),
+                Err(why) => *obstacle = obstacle.take().or_else(|| Some(why.clone())),
+            }
+        }
+        latest
+    }
+
+    fn value<T: PartialEq>(
+        &self,
+        name: &str,
+        obstacle: &mut Option<String>,
+        value: impl Fn(&SleepRules) -> Option<Result<T, String>>,
+    ) -> Option<T> {
+        let wrong = match nearest(self.all(), value)? {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(why)) => why,
+            Err(Contradiction) => contradiction(name),
+        };
+        obstacle.get_or_insert(wrong);
+        None
+    }
 }
 
 /// What the first level says that says anything, if its objects agree.
-fn nearest<T: PartialEq>(
-    levels: &[Level<'_>],
+fn nearest<'a, T: PartialEq>(
+    levels: impl IntoIterator<Item = &'a Level<'a>>,
     value: impl Fn(&SleepRules) -> Option<T>,
 ) -> Option<Result<T, Contradiction>> {
-    levels.iter().find_map(|level| {
+    levels.into_iter().find_map(|level| {
         let mut values = level.iter().filter_map(|rules| value(rules));
         let first = values.next()?;
         Some(if values.all(|other| other == first) {
@@ -125,28 +197,6 @@ fn nearest<T: PartialEq>(
             Err(Contradiction)
         })
     })
-}
-
-/// Reads values, and keeps the first thing that is wrong with one.
-struct Reader<'a, 'b> {
-    levels: &'a [Level<'a>],
-    obstacle: &'b mut Option<String>,
-}
-
-impl Reader<'_, '_> {
-    fn value<T: PartialEq>(
-        &mut self,
-        name: &str,
-        value: impl Fn(&SleepRules) -> Option<Result<T, String>>,
-    ) -> Option<T> {
-        let wrong = match nearest(self.levels, value)? {
-            Ok(Ok(value)) => return Some(value),
-            Ok(Err(why)) => why,
-            Err(Contradiction) => contradiction(name),
-        };
-        self.obstacle.get_or_insert(wrong);
-        None
-    }
 }
 
 /// What becomes of an app that nobody has said may be put to sleep.

@@ -157,10 +157,45 @@ fn an_app_sleeps_only_if_somebody_says_that_it_may() {
     let mut all = World::of(&["web"]);
     all.settings.all = true;
     assert_eq!(all.told(), [unknown]);
-    let not_this_one = json!({ "labels": { "unidler/app": "false" } });
-    let world = World::of(&["web"]).in_namespace(may_sleep());
-    let world = world.with("web", not_this_one, nothing(), nothing());
-    assert_eq!(world.told(), ["web.example: no rule puts it to sleep"]);
+    let no = || json!({ "labels": { "unidler/app": "false" } });
+    let wish = || annotated(json!({ "unidler/idle-after": "2h" }));
+    for (world, told) in [
+        (
+            World::of(&["web"])
+                .in_namespace(may_sleep())
+                .with("web", no(), nothing(), nothing()),
+            false,
+        ),
+        // An explicit no of the Namespace is final.
+        (
+            World::of(&["web"])
+                .in_namespace(no())
+                .with("web", may_sleep(), nothing(), nothing()),
+            false,
+        ),
+        (
+            World::of(&["web"])
+                .in_namespace(no())
+                .with("web", wish(), nothing(), nothing()),
+            false,
+        ),
+        (
+            World::of(&["web"]).with("web", nothing(), nothing(), wish()),
+            true,
+        ),
+        // The label counts on routes and Namespaces alone.
+        (
+            World::of(&["web"]).with("web", nothing(), may_sleep(), may_sleep()),
+            false,
+        ),
+    ] {
+        let expected = if told {
+            unknown
+        } else {
+            "web.example: no rule puts it to sleep"
+        };
+        assert_eq!(world.told(), [expected]);
+    }
 }
 
 #[test]
@@ -174,6 +209,16 @@ fn what_is_nearest_to_the_visitor_counts() {
     assert!(told(never(), in_a_day(), in_a_day()).ends_with("it never sleeps"));
     assert!(told(json!({}), never(), in_a_day()).ends_with("it never sleeps"));
     assert!(!told(json!({}), in_a_day(), never()).ends_with("it never sleeps"));
+}
+
+#[test]
+fn an_exception_that_is_over_hides_none_that_is_not() {
+    let until = |time: &str| annotated(json!({ "unidler/keep-awake-until": time }));
+    let mut kept = may_sleep();
+    json_patch::merge(&mut kept, &until("2026-12-01T18:00:00Z"));
+    let world = World::of(&["web"]).in_namespace(kept);
+    let world = world.with("web", until("2026-11-01T00:00:00Z"), json!({}), json!({}));
+    assert_eq!(world.told(), ["web.example: kept awake for another 3 h"]);
 }
 
 #[test]
@@ -199,7 +244,10 @@ fn outside_their_hours_apps_fall_asleep_and_the_brake_holds_most_of_them() {
     }
     let inside = annotated(json!({ "unidler/awake": IN_HOURS, "unidler/asleep": "at-once" }));
     let world = World::of(&["a"]).with("a", inside, json!({}), json!({}));
-    assert_eq!(world.told(), ["a.example: inside its hours until 18:00 UTC"]);
+    assert_eq!(
+        world.told(),
+        ["a.example: inside its hours until 18:00 UTC"]
+    );
 }
 
 #[test]

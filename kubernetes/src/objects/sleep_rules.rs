@@ -29,35 +29,46 @@ const DOWNSCALER_EXCLUDE_UNTIL: &str = "downscaler/exclude-until";
 /// What one object says. Each value is as it was read, or why it could not be: in a sentence that names the annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SleepRules {
-    /// Whether its apps may be put to sleep, if it says so.
+    /// Whether its apps may be put to sleep, if its label says so.
     pub(crate) is_app: Option<bool>,
     pub(crate) idle_after: Option<Result<IdleAfter, String>>,
     pub(crate) awake: Option<Result<Schedule, String>>,
     pub(crate) asleep: Option<Result<Asleep, String>>,
     pub(crate) keep_awake_until: Option<Result<Timestamp, String>>,
+    pub(crate) downscaler: Downscaler,
+}
+
+/// What kube-downscaler reads on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Downscaler {
+    pub(crate) is_excluded: bool,
+    pub(crate) uptime: Option<Result<Schedule, String>>,
+    pub(crate) exclude_until: Option<Result<Timestamp, String>>,
 }
 
 impl SleepRules {
     /// `None` if it says nothing. Boxed, since most objects do not.
     pub(crate) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
-        let idle_after = read(metadata, IDLE_AFTER);
-        let is_excluded = || annotation(metadata, DOWNSCALER_EXCLUDE).as_deref() == Some("true");
-        let says = |value: &Option<_>| value.is_some();
-        // Whoever writes one of our annotations wants what it says. Those of others are meant for others.
-        let is_app = match label(metadata, APP).as_deref() {
-            Some(text) => Some(text == "true"),
-            None if idle_after.is_some() || says(&annotation(metadata, AWAKE)) => Some(true),
-            None => None,
-        };
+        let excluded = annotation(metadata, DOWNSCALER_EXCLUDE);
         let rules = Self {
-            is_app,
-            idle_after: idle_after.or_else(|| is_excluded().then_some(Ok(IdleAfter::Never))),
-            awake: read(metadata, AWAKE).or_else(|| read(metadata, DOWNSCALER_UPTIME)),
+            is_app: label(metadata, APP).map(|text| text == "true"),
+            idle_after: read(metadata, IDLE_AFTER),
+            awake: read(metadata, AWAKE),
             asleep: read(metadata, ASLEEP),
-            keep_awake_until: read(metadata, KEEP_AWAKE_UNTIL)
-                .or_else(|| read(metadata, DOWNSCALER_EXCLUDE_UNTIL)),
+            keep_awake_until: read(metadata, KEEP_AWAKE_UNTIL),
+            downscaler: Downscaler {
+                // Whatever is not `false`, there.
+                is_excluded: excluded.is_some_and(|text| !text.eq_ignore_ascii_case("false")),
+                uptime: read(metadata, DOWNSCALER_UPTIME),
+                exclude_until: read(metadata, DOWNSCALER_EXCLUDE_UNTIL),
+            },
         };
         (rules != Self::default()).then(|| Box::new(rules))
+    }
+
+    /// Whether it says when its app sleeps. Whoever writes that wants it to.
+    pub(crate) fn says_when(&self) -> bool {
+        self.idle_after.is_some() || self.awake.is_some()
     }
 }
 
@@ -83,52 +94,40 @@ mod tests {
     }
 
     #[test]
-    fn an_object_says_whether_its_apps_may_sleep() {
-        let is_app =
-            |labels, annotations| rules(labels, annotations).and_then(|rules| rules.is_app);
+    fn an_object_says_whether_its_apps_may_sleep_and_when() {
         assert_eq!(rules(json!({ "app": "web" }), json!({})), None);
-        assert_eq!(
-            is_app(json!({ "unidler/app": "true" }), json!({})),
-            Some(true)
-        );
-        assert_eq!(
-            is_app(
-                json!({ "unidler/app": "false" }),
-                json!({ "unidler/idle-after": "2h" })
-            ),
-            Some(false)
-        );
-        assert_eq!(
-            is_app(json!({}), json!({ "unidler/idle-after": "2h" })),
-            Some(true)
-        );
-        assert_eq!(
-            is_app(json!({}), json!({ "unidler/awake": "always" })),
-            Some(true)
-        );
-        let theirs = json!({ "downscaler/uptime": "Mon-Fri 07:30-19:00 Europe/London" });
-        assert_eq!(is_app(json!({}), theirs.clone()), None);
-        assert!(matches!(
-            rules(json!({}), theirs),
-            Some(SleepRules {
-                awake: Some(Ok(_)),
-                ..
-            })
-        ));
+        for (text, is_app) in [("true", true), ("false", false), ("yes", false)] {
+            let rules = rules(json!({ "unidler/app": text }), json!({})).expect("rules");
+            assert_eq!(rules.is_app, Some(is_app), "{text}");
+            assert!(!rules.says_when());
+        }
+        let hours = json!({ "unidler/idle-after": "16h", "unidler/awake": "always" });
+        let hours = rules(json!({}), hours).expect("rules");
+        assert!(hours.says_when());
+        let wanted = IdleAfter::Unused(Duration::from_hours(16));
+        assert_eq!((hours.is_app, hours.idle_after), (None, Some(Ok(wanted))));
     }
 
     #[test]
-    fn ours_comes_before_what_others_read() {
-        let both = rules(
-            json!({}),
-            json!({ "unidler/idle-after": "16h", "downscaler/exclude": "true", "downscaler/exclude-until": "2026-12-01T08:00:00Z" }),
-        );
-        let both = both.expect("rules");
-        let wanted = IdleAfter::Unused(Duration::from_hours(16));
-        assert_eq!(both.idle_after, Some(Ok(wanted)));
-        assert!(matches!(both.keep_awake_until, Some(Ok(_))));
-        let theirs = rules(json!({}), json!({ "downscaler/exclude": "true" })).expect("rules");
-        assert_eq!(theirs.idle_after, Some(Ok(IdleAfter::Never)));
+    fn what_kube_downscaler_reads_is_read_as_it_does() {
+        let read = |annotations| rules(json!({}), annotations).expect("rules").downscaler;
+        for (text, is_excluded) in [
+            ("true", true),
+            ("True", true),
+            ("yes", true),
+            ("False", false),
+        ] {
+            let rules = rules(json!({}), json!({ "downscaler/exclude": text }));
+            let downscaler = rules.map(|rules| rules.downscaler).unwrap_or_default();
+            assert_eq!(downscaler.is_excluded, is_excluded, "{text}");
+        }
+        let both = read(json!({
+            "downscaler/uptime": "Mon-Fri 07:30-19:00 Europe/London", "downscaler/exclude-until": "2026-12-01T08:00:00Z",
+        }));
+        assert!(matches!(
+            (both.uptime, both.exclude_until),
+            (Some(Ok(_)), Some(Ok(_)))
+        ));
     }
 
     #[test]

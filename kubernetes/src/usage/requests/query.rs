@@ -74,9 +74,12 @@ impl Reading {
             // What is below nothing does not make up for what is above.
             *uses += if *value < 0.0 { f64::NAN } else { *value };
         }
-        match reading.services.is_empty() && reading.hosts.is_empty() {
-            true => Err(Why::NothingCounted),
-            false => Ok(reading),
+        // A query that is broken says nothing, or 0 of everything. An ingress where nobody uses anything looks the same.
+        let mut uses = reading.services.values().chain(reading.hosts.values());
+        if uses.any(|uses| *uses > 0.0) {
+            Ok(reading)
+        } else {
+            Err(Why::NothingCounted)
         }
     }
 

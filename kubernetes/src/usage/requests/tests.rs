@@ -688,7 +688,17 @@ async fn a_query_of_ones_own_says_what_it_names() {
             silent(Why::NothingCounted),
         ),
         ("nothing", tool(), vec![], silent(Why::NothingCounted)),
+        (
+            "nobody uses anything",
+            tool(),
+            vec![service("0")],
+            silent(Why::NothingCounted),
+        ),
     ] {
+        let mut samples = samples;
+        if expected != silent(Why::NothingCounted) {
+            samples.push(host("busy.test", "5"));
+        }
         let scripted = Scripted::silent();
         scripted.answers(move |query| {
             assert_eq!(query, "sum by (host) (increase(requests_total[7200s]))");
