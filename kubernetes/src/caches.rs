@@ -23,6 +23,7 @@ use crate::{
     cache::{Cache, Cached, Contact, Kept},
     client::Source,
     diversion::slice::{MANAGED_BY, Slice, WorkloadName},
+    found::Found,
     objects::{
         Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable, Service,
         Workload, bonds::Named, gateway_api,
@@ -332,6 +333,54 @@ impl Caches {
             .map(|workload| ((workload.name.clone(), workload.to_string()), workload))
             .collect();
         selected.into_values().collect()
+    }
+
+    /// Some Services of a namespace with the others that routes lead to and that are in front of the same workloads: visitors of
+    /// those would lose the app as well.
+    pub(crate) fn with_siblings(
+        &self,
+        namespace: &str,
+        names: &BTreeSet<String>,
+    ) -> BTreeSet<String> {
+        let all = self.services.get(&of_namespace(namespace, ""));
+        let mut names = names.clone();
+        loop {
+            let own = all.iter().filter(|service| names.contains(&service.name));
+            let workloads: Vec<_> = own.flat_map(|service| self.selected(service)).collect();
+            let siblings = all.iter().filter(|service| {
+                !names.contains(&service.name)
+                    && self.is_before(service, &workloads)
+                    && !self.routes_to(namespace, &service.name).is_empty()
+            });
+            let siblings: Vec<_> = siblings.map(|service| service.name.clone()).collect();
+            if siblings.is_empty() {
+                return names;
+            }
+            names.extend(siblings);
+        }
+    }
+
+    /// A Service that is not the app's, whose visitors come from outside of the cluster without a route, to pods of the app.
+    pub(crate) fn exposed(&self, found: &Found) -> Option<Arc<Cached<Service>>> {
+        let workloads: Vec<_> = found.to_idle().into_iter().cloned().collect();
+        let namespaces: BTreeSet<_> = workloads.iter().map(|each| &each.namespace).collect();
+        let mut services = namespaces
+            .into_iter()
+            .flat_map(|namespace| self.services.get(&of_namespace(namespace, "")));
+        services.find(|service| {
+            service.value.is_exposed()
+                && found.service(&service.id()).is_none()
+                && self.is_before(service, &workloads)
+        })
+    }
+
+    /// Whether a Service selects pods of one of some workloads.
+    fn is_before(&self, service: &Cached<Service>, workloads: &[Arc<Cached<Workload>>]) -> bool {
+        let selector = &service.value.selector;
+        !selector.is_empty()
+            && workloads.iter().any(|workload| {
+                workload.namespace == service.namespace && workload.value.lacks(selector).is_none()
+            })
     }
 
     /// A workload with what its pods are. Of some custom kinds, only a Deployment says so: one that they take their pods from,

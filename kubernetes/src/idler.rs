@@ -213,6 +213,7 @@ impl Idler {
             let Some((namespace, names)) = app.services() else {
                 continue;
             };
+            let names = &caches.with_siblings(namespace, names);
             let of_services = names.iter().map(String::as_str).collect();
             let found = caches.of_services(namespace, &of_services).ok();
             let plan = idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);

@@ -43,6 +43,7 @@ pub(super) fn decide(
     if *namespace == settings.service_namespace && names.contains(&settings.service_name) {
         return Err(anyhow!("it is unidler's own: it cannot wake itself").into());
     }
+    let names = caches.with_siblings(namespace, names);
     let names = names.iter().map(String::as_str).collect();
     let found = caches
         .of_services(namespace, &names)
@@ -82,6 +83,13 @@ pub(super) fn decide(
         {
             return Err(anyhow!("{workload} has to stay awake: {holder}. Idle that first").into());
         }
+    }
+    if let Some(service) = caches.exposed(&found) {
+        let why = anyhow!(
+            "{service} leads visitors to the same pods from outside of the cluster, without a route: they would find nobody, and \
+             could wake nothing. Let a route lead to an ordinary Service (type ClusterIP) instead"
+        );
+        return Err(why.into());
     }
     for workload in found.to_idle() {
         let Workload { replicas, .. } = workload.value;

@@ -1,3 +1,4 @@
+use kube::ResourceExt;
 use serde_json::{Value, json};
 
 use super::*;
@@ -194,6 +195,62 @@ fn an_app_whose_controller_cannot_lead_its_visitors_here_is_refused() {
     for controller in ["traefik.io/ingress-controller", "example.com/of-our-own"] {
         let told = told_of_api(&caches(), &class(controller));
         assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
+    }
+}
+
+/// Another Service in front of the pods of `api.example`, and perhaps a route to it.
+fn beside_api(kind: &str, is_routed: bool) -> Caches {
+    caches_of(|listed| {
+        let api = listed
+            .services
+            .iter()
+            .find(|service| service.name_any() == "api");
+        let mut beside = json!(api.expect("the Service"));
+        beside["metadata"]["name"] = json!("beside");
+        json_patch::merge(
+            &mut beside["spec"],
+            &json!({ "type": kind, "clusterIP": "10.0.0.99", "clusterIPs": ["10.0.0.99"] }),
+        );
+        listed.services.push(object(beside));
+        if is_routed {
+            let backend = json!({ "service": { "name": "beside", "port": { "number": 80 } } });
+            let rule =
+                json!({ "host": "beside.example", "http": { "paths": [{ "backend": backend }] } });
+            let metadata = json!({ "name": "beside", "namespace": "team" });
+            listed.ingresses.push(object(
+                json!({ "metadata": metadata, "spec": { "rules": [rule] } }),
+            ));
+        }
+    })
+}
+
+#[test]
+fn all_services_with_routes_to_the_same_pods_sleep_together() {
+    let written = |caches: &Caches| {
+        let api = App {
+            hosts: vec!["api.example".into()],
+            services: Services::These("team".into(), ["api".to_owned()].into()),
+        };
+        let (settings, surroundings) = (ClusterSettings::of_tests(), Surroundings::default());
+        let now = "2026-01-01T00:00:00Z".parse().expect("a time");
+        let plan = decide(
+            &api,
+            caches,
+            &surroundings,
+            &settings,
+            &Handover::Slice,
+            now,
+        );
+        plan.expect("a plan").to_string()
+    };
+    assert!(written(&beside_api("ClusterIP", true)).contains("beside-unidler"));
+    assert!(!written(&beside_api("ClusterIP", false)).contains("beside-unidler"));
+    for kind in ["LoadBalancer", "NodePort"] {
+        let told = told_of_api(&beside_api(kind, false), &Surroundings::default());
+        assert!(
+            told.contains("Service team/beside leads visitors to the same pods"),
+            "{told}"
+        );
     }
 }
 

@@ -234,6 +234,17 @@ impl Service {
         })
     }
 
+    /// Whether it can be reached from outside of the cluster without a route.
+    pub(crate) fn is_exposed(&self) -> bool {
+        let own = self.own.as_ref();
+        own.is_some_and(|own| {
+            matches!(
+                own.irreversible,
+                Some(Irreversible::Type(_) | Irreversible::ExternalIps)
+            )
+        })
+    }
+
     /// Why a slice could not divert its visitors.
     pub(crate) fn unfit(&self) -> Option<Unfit> {
         let Some(own) = &self.own else {
