@@ -99,6 +99,8 @@ pub enum Write {
         version: Version,
         /// As with [`ClearIdled`](Self::ClearIdled), for a diversion that takes its record along.
         took: Option<Duration>,
+        /// Whether somebody else has given the app its replicas, as far as whoever writes this has seen.
+        is_theirs: bool,
     },
     /// Lead the visitors of a Service here, in a way that [`Restore`](Self::Restore) can undo.
     Divert {

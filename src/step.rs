@@ -137,6 +137,7 @@ fn wake(app: &App) -> Next {
             service: service.id.clone(),
             version: service.version.clone(),
             took: None,
+            is_theirs: false,
         });
     }
     if app.waiting().next().is_some() {
@@ -364,6 +365,7 @@ mod tests {
             service: ObjectId::new(id),
             version: Version(format!("{id}.1")),
             took: None,
+            is_theirs: false,
         })
     }
 

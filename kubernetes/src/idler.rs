@@ -17,14 +17,15 @@ use std::{
 };
 
 use k8s_openapi::jiff::Timestamp;
+use metrics::gauge;
 use serde::Serialize;
 use tracing::{info, warn};
 use unidler::{
     app::AppId,
     hub::Hub,
     sleep::{
-        brake::Brake,
-        decide::{Decision, Facts, IdleAfter, Observed, State, decide},
+        brake::{Brake, Undone},
+        decide::{Decision, Facts, IdleAfter, Observed, State, Stay, decide},
         verdict::{Answer, Use},
     },
 };
@@ -45,6 +46,9 @@ use crate::{
 
 /// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
 const MAX_WINDOWS: usize = 16;
+
+/// The metric of how many unused apps stay awake because the brake holds.
+pub const HELD_APPS: &str = "unidler_idle_held_apps";
 
 /// How apps are put to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +122,17 @@ impl Idler {
             return;
         }
         let now = Timestamp::now();
-        for Planned { app, id, decision } in
-            self.plan(caches, &surroundings, observer.settings(), now)
-        {
+        let planned = self.plan(caches, &surroundings, observer.settings(), now);
+        let held = planned.iter().filter_map(|planned| match planned.decision {
+            Decision::StayAwake(Stay::Held(hold)) => Some(hold),
+            _ => None,
+        });
+        let held: Vec<_> = held.collect();
+        gauge!(HELD_APPS).set(u32::try_from(held.len()).map_or(f64::MAX, f64::from));
+        if let Some(hold) = held.first() {
+            warn!("{} apps are not put to sleep yet: {hold}", held.len());
+        }
+        for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
             match decision {
                 Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
@@ -218,7 +230,10 @@ impl Idler {
             let found = caches.of_services(namespace, &of_services).ok();
             let plan = idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
             let obstacle = match &plan {
-                Ok(_) | Err(NotPlanned::Already) => rules.obstacle.clone(),
+                Ok(_) | Err(NotPlanned::Already) => rules.obstacle.clone().or_else(|| {
+                    let found = found.as_ref()?;
+                    rules::obstacle_of_parts(found, caches, &self.settings, now)
+                }),
                 Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
             };
             // Whatever it needs: that may be on its way up for something else.
@@ -239,7 +254,7 @@ impl Idler {
                     });
                     State::Awake(Observed {
                         obstacle,
-                        undone: None,
+                        undone: found.as_ref().and_then(undone),
                         woken: found.as_ref().and_then(woken),
                         changed: found.as_ref().and_then(changed),
                         started: self.started,
@@ -305,6 +320,18 @@ fn woken(found: &Found) -> Option<Timestamp> {
     slices
         .filter_map(|slice| Some(slice.value.history.as_ref()?.woken))
         .max()
+}
+
+/// What was undone last of its Services.
+fn undone(found: &Found) -> Option<Undone> {
+    let services = found.services.iter();
+    let slices = services.filter_map(|service| found.slice(service));
+    let undone = slices.filter_map(|slice| slice.value.history.as_ref()?.undone);
+    let last = undone.max_by_key(|undone| undone.last)?;
+    Some(Undone {
+        times: last.times,
+        last: last.last,
+    })
 }
 
 fn changed(found: &Found) -> Option<Timestamp> {

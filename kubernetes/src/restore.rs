@@ -238,6 +238,7 @@ fn take_back(observation: &Observation) -> Option<Write> {
             service: service.id.clone(),
             version: service.version.clone(),
             took: None,
+            is_theirs: false,
         });
     }
     let is_marked = |workload: &&Workload| workload.record.is_some() && workload.replicas > 0;

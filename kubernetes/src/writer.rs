@@ -116,9 +116,15 @@ impl Writer {
                     self.patch_deployment(workload, clear_idled(&workload.value, *took))
                         .await
                 }
-                (Write::Restore { took, .. }, _, Some(service)) => {
+                (
+                    Write::Restore {
+                        took, is_theirs, ..
+                    },
+                    _,
+                    Some(service),
+                ) => {
                     if let Some(slice) = found.diverting(service) {
-                        let patch = slice.value.restored(*took, Timestamp::now());
+                        let patch = slice.value.restored(*took, *is_theirs, Timestamp::now());
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);
@@ -172,6 +178,7 @@ impl Writer {
                 );
                 match found.slice(service) {
                     Some(slice) => {
+                        let record = record.after(slice.value.history.as_deref());
                         let patch = slice.value.diverted(&service.value, destination, &record);
                         self.patch_slice(slice, patch.ok_or_else(nowhere)?).await
                     }

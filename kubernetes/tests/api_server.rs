@@ -557,6 +557,7 @@ async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
         service: observed.services[0].id.clone(),
         version: Version("of yesterday".into()),
         took: None,
+        is_theirs: false,
     };
     assert_eq!(
         world.cluster.apply(&app(), &write).await,
@@ -582,6 +583,7 @@ async fn a_service_is_patched_in_four_fields_and_on_the_condition_of_its_version
                 service: service.id,
                 version: service.version,
                 took: None,
+                is_theirs: false,
             },
         )
         .await

@@ -340,6 +340,7 @@ impl Driver {
                     service: service.id.clone(),
                     version: service.version.clone(),
                     took: None,
+                    is_theirs: false,
                 };
                 if self.pace.allows(&write) {
                     self.write(write).await;
@@ -983,6 +984,7 @@ impl Pace {
                     service,
                     version,
                     took: up.zip(began).map(|(up, began)| up - began),
+                    is_theirs: self.scaled.is_empty() && self.idled.is_empty(),
                 }
             }
             Write::ClearIdled {

@@ -4,7 +4,7 @@
 //! ingress controllers dial like that of any pod. While the app is awake the slice stays, without endpoints. What the app
 //! was before it was idled is recorded on the slice.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, num::NonZeroU32};
 
 use k8s_openapi::{
     api::discovery::v1::EndpointSlice,
@@ -34,6 +34,9 @@ const WAKE_SECONDS: &str = "unidler/wake-seconds";
 
 /// The longest annotation that the admission policies allow.
 const MAX_ANNOTATION: usize = 4096;
+
+/// Within which time somebody undoes an idling: from the slice on, so that it includes the grace of the app.
+const UNDONE: SignedDuration = SignedDuration::from_secs(45);
 
 /// For how long after a wake-up an ingress may go on to send an app's visitors here.
 const LATE: SignedDuration = SignedDuration::from_mins(1);
@@ -71,6 +74,17 @@ pub(crate) struct Record {
     pub(crate) since: Timestamp,
     /// What had it idled, such as `cli`.
     pub(crate) by: String,
+    /// How often that was undone before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    undone: Option<Undone>,
+}
+
+/// How often in a row somebody has given an app its replicas back as soon as unidler had taken them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Undone {
+    pub(crate) times: NonZeroU32,
+    /// When the last time was.
+    pub(crate) last: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -116,6 +130,9 @@ pub(crate) struct History {
     pub(crate) by: String,
     /// What runs behind the Service, as it was recorded last.
     pub(crate) workloads: Vec<Recorded>,
+    /// How often putting it to sleep was undone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) undone: Option<Undone>,
 }
 
 impl Record {
@@ -126,7 +143,23 @@ impl Record {
             phase: RecordPhase::Idling,
             since: now,
             by: by.as_str().to_owned(),
+            undone: None,
         }
+    }
+
+    /// The same, of an app with this history.
+    pub(crate) fn after(self, history: Option<&History>) -> Self {
+        Self {
+            undone: history.and_then(|history| history.undone),
+            ..self
+        }
+    }
+
+    /// What it means that somebody else has given the app its replicas at this time.
+    fn undone(&self, now: Timestamp) -> Option<Undone> {
+        let times = self.undone.map_or(0, |before| before.times.get());
+        let times = NonZeroU32::MIN.saturating_add(times);
+        (now.duration_since(self.since) < UNDONE).then_some(Undone { times, last: now })
     }
 
     /// Whether it may be written: the admission policies limit annotations.
@@ -251,7 +284,12 @@ impl Slice {
     }
 
     /// The merge patch that leads the visitors to the app again.
-    pub(crate) fn restored(&self, took: Option<std::time::Duration>, now: Timestamp) -> Value {
+    pub(crate) fn restored(
+        &self,
+        took: Option<std::time::Duration>,
+        is_theirs: bool,
+        now: Timestamp,
+    ) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
             let history = History {
@@ -259,6 +297,7 @@ impl Slice {
                 woken: now,
                 by: record.by.clone(),
                 workloads: record.workloads.clone(),
+                undone: record.undone(now).filter(|_| is_theirs),
             };
             annotations[HISTORY] = json!(json!(history).to_string());
         }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
-use unidler::sleep::decide::{Awake, Decision, IdleAfter, Rules, State, Stay};
+use unidler::sleep::{
+    decide::{Awake, Decision, IdleAfter, Rules, State, Stay},
+    schedule::Hours,
+};
 
 use super::IdlerSettings;
-use crate::{caches::Caches, idle::App, objects::sleep_rules::SleepRules};
+use crate::{caches::Caches, found::Found, idle::App, objects::sleep_rules::SleepRules};
 
 /// What its operators want of an app.
 #[derive(Default)]
@@ -195,6 +198,62 @@ fn nearest<'a, T: PartialEq>(
             Ok(first)
         } else {
             Err(Contradiction)
+        })
+    })
+}
+
+/// What keeps a part of an app awake that its own Services do not lead to, such as a database: what it says itself, and what its
+/// Namespace does. To be used by others is no reason to sleep.
+pub(super) fn obstacle_of_parts(
+    found: &Found,
+    caches: &Caches,
+    settings: &IdlerSettings,
+    now: Timestamp,
+) -> Option<String> {
+    let own: Vec<_> = found
+        .services
+        .iter()
+        .flat_map(|service| caches.selected(service))
+        .map(|workload| workload.id())
+        .collect();
+    let mut parts = found.to_idle().into_iter();
+    parts.find_map(|part| {
+        if own.contains(&part.id()) {
+            return None;
+        }
+        let namespaces = caches.namespaces.as_ref()?;
+        let namespace = namespaces.named("", &part.namespace);
+        let of_namespace = namespace.as_ref().map(|namespace| &namespace.value.sleep);
+        let levels = Levels {
+            routes: Level::new(),
+            services: Level::new(),
+            workloads: level([&part.value.sleep].into_iter()),
+            namespace: level(of_namespace.into_iter()),
+        };
+        let mut obstacle = None;
+        let Rules {
+            idle_after,
+            hours,
+            keep_awake_until,
+        } = levels.rules(settings, &mut obstacle);
+        let is_inside = |hours: Awake| matches!(hours.schedule.at(now), Hours::Inside { .. });
+        let is_elsewhere = found
+            .services
+            .iter()
+            .all(|service| service.namespace != part.namespace);
+        let label = |rules: &SleepRules| rules.is_app;
+        let says = |level: &Level<'_>| level.iter().find_map(|rules| label(rules));
+        let may = match (says(&levels.workloads), says(&levels.namespace)) {
+            (Some(false), _) | (_, Some(false)) => false,
+            (_, None) if is_elsewhere => settings.all,
+            _ => true,
+        };
+        let stays = idle_after == Some(IdleAfter::Never)
+            || keep_awake_until.is_some_and(|until| until > now)
+            || hours.is_some_and(is_inside)
+            || !may;
+        obstacle.or_else(|| {
+            stays.then(|| format!("{part} has to stay awake, as it or its Namespace says"))
         })
     })
 }

@@ -23,6 +23,8 @@ struct World {
     metadata: Vec<(&'static str, [Value; 3])>,
     /// The slices of apps that sleep.
     slices: Vec<Value>,
+    /// Whether they are awake all the same.
+    is_awake: bool,
     settings: IdlerSettings,
 }
 
@@ -33,6 +35,7 @@ impl World {
             namespace: json!({}),
             metadata: Vec::new(),
             slices: Vec::new(),
+            is_awake: false,
             settings: IdlerSettings {
                 idle_after: Some(Duration::from_hours(2)),
                 all: false,
@@ -82,7 +85,10 @@ impl World {
             let backend = json!({ "service": { "name": name, "port": { "number": 80 } } });
             let mut ingress = named(name, namespace, route);
             ingress["spec"] = json!({ "rules": [{ "host": format!("{name}.example"), "http": { "paths": [{ "backend": backend }] } }] });
-            listed.ingresses.push(object(ingress));
+            // Nobody visits a database.
+            if name != "db" {
+                listed.ingresses.push(object(ingress));
+            }
             let is_asleep = self
                 .slices
                 .iter()
@@ -91,7 +97,7 @@ impl World {
             deployment["metadata"]["uid"] = json!(name);
             deployment["metadata"]["creationTimestamp"] = json!("2026-11-01T00:00:00Z");
             deployment["spec"] = json!({
-                "replicas": if is_asleep { 0 } else { 2 },
+                "replicas": if is_asleep && !self.is_awake { 0 } else { 2 },
                 "selector": { "matchLabels": labels }, "template": { "metadata": { "labels": labels } },
             });
             listed.deployments.push(object(deployment));
@@ -248,6 +254,47 @@ fn outside_their_hours_apps_fall_asleep_and_the_brake_holds_most_of_them() {
         world.told(),
         ["a.example: inside its hours until 18:00 UTC"]
     );
+}
+
+#[test]
+fn what_an_app_needs_is_asked_as_well() {
+    let at_once = || {
+        let hours = json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" });
+        annotated(hours)
+    };
+    let needs = annotated(json!({ "unidler/needs": "deployment/db" }));
+    let told = |db: Value| {
+        let world = World::of(&["db", "web"]).with("web", at_once(), json!({}), needs.clone());
+        world.with("db", json!({}), json!({}), db).told()
+    };
+    let awake = "web.example: Deployment team/db has to stay awake, as it or its Namespace says";
+    for db in [
+        annotated(json!({ "unidler/idle-after": "never" })),
+        annotated(json!({ "unidler/awake": IN_HOURS })),
+        json!({ "labels": { "unidler/app": "false" } }),
+    ] {
+        let told = told(db);
+        assert!(told.iter().any(|line| line == awake), "{told:?}");
+    }
+}
+
+#[test]
+fn an_app_that_somebody_keeps_waking_is_left_alone() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let told = |times: u32, last: &str| {
+        let mut world = World::of(&["web"]).with("web", hours.clone(), json!({}), json!({}));
+        let undone = json!({ "times": times, "last": last });
+        let history = json!({ "idled": "2026-12-01T12:00:00Z", "woken": "2026-12-01T12:00:10Z", "by": "schedule", "workloads": [], "undone": undone });
+        let mut awake = slice("web", "2026-12-01T12:00:00Z");
+        awake["endpoints"] = json!([]);
+        awake["metadata"]["annotations"] = json!({ "unidler/history": history.to_string() });
+        awake["metadata"]["name"] = json!("web-unidler");
+        world.slices.push(awake);
+        world.is_awake = true;
+        world.told().remove(0)
+    };
+    assert!(told(2, "2026-12-01T14:00:00Z").contains("putting it to sleep was undone"));
+    assert!(!told(1, "2026-12-01T12:00:00Z").contains("undone"));
 }
 
 #[test]
