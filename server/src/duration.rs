@@ -10,7 +10,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = parsed.and_then(|parsed| Duration::try_from(parsed).ok());
     duration
         .filter(|duration| !duration.is_zero())
-        .ok_or_else(|| "write a length of time with its unit, such as 90s or 10m".to_owned())
+        .ok_or_else(|| "expected a duration with its unit, such as 90s or 10m".to_owned())
 }
 
 #[cfg(test)]

@@ -26,8 +26,7 @@ pub struct SleepArgs {
     #[arg(long, env = "UNIDLER_IDLE_AFTER", value_name = "DURATION|never")]
     pub idle_after: Option<IdleAfter>,
 
-    /// Put all apps of the cluster to sleep, and not only those with the label. What calls an app from inside the cluster is not
-    /// seen by an ingress.
+    /// Put all apps of the cluster to sleep, and not only those with the label. Ingress metrics do not show callers inside the cluster.
     #[arg(long, env = "UNIDLER_IDLE_ALL", action = ArgAction::SetTrue)]
     pub idle_all: bool,
 
@@ -50,7 +49,7 @@ pub struct SleepArgs {
     )]
     pub requests: Option<Dialect>,
 
-    /// Part of all apps that is put to sleep within an hour at most. One always is, and never more than 20 within a minute.
+    /// Maximum share of apps to put to sleep per hour: at least one app, and at most 20 per minute.
     #[arg(
         long,
         env = "UNIDLER_IDLE_BRAKE",
@@ -68,7 +67,7 @@ pub struct SleepArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Sleep")]
 pub struct CheckArgs {
-    /// How often it is decided which apps sleep.
+    /// Interval between checks.
     #[arg(long, env = "UNIDLER_IDLE_CHECK", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub idle_check: Duration,
 

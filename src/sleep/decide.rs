@@ -59,7 +59,7 @@ pub enum IdleAfter {
 
 /// A text that says neither a time nor `never`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no time: write one such as 2h or 90m, or never")]
+#[error("\"{0}\" is not a duration: expected one such as 2h or 90m, or never")]
 pub struct InvalidIdleAfter(String);
 
 impl FromStr for IdleAfter {
@@ -99,7 +99,7 @@ pub enum Asleep {
 
 /// A text that is no way to fall asleep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not known: write at-once or unused")]
+#[error("\"{0}\" is unknown: expected at-once or unused")]
 pub struct InvalidAsleep(String);
 
 impl FromStr for Asleep {

@@ -145,7 +145,7 @@ impl fmt::Display for Why {
         f.write_str(match self {
             Self::PrometheusDown => "Prometheus does not answer",
             Self::PrometheusRefuses => "Prometheus refuses the query",
-            Self::PrometheusUnreadable => "Prometheus answers something else",
+            Self::PrometheusUnreadable => "unexpected answer from Prometheus",
             Self::PrometheusGaps => "Prometheus has gaps",
             Self::NeverCounted => "no request was ever counted",
             Self::NotCountedSince => {

@@ -48,7 +48,7 @@ impl FromStr for Dialect {
             "traefik" => Ok(Self::Traefik),
             "ingress-nginx" => Ok(Self::IngressNginx),
             name if name.chars().all(is_name) => Err(format!(
-                "\"{name}\" is not known: write traefik, ingress-nginx, or a query"
+                "\"{name}\" is unknown: expected traefik, ingress-nginx, or a query"
             )),
             query => query.parse().map(Self::Query),
         }
