@@ -10,11 +10,9 @@
 //! replicas see the same.
 
 mod rules;
+mod settings;
 
-use std::{
-    collections::{BTreeSet, HashSet},
-    time::Duration,
-};
+use std::collections::{BTreeSet, HashSet};
 
 use k8s_openapi::jiff::Timestamp;
 use metrics::gauge;
@@ -24,13 +22,14 @@ use unidler::{
     app::AppId,
     hub::Hub,
     sleep::{
-        brake::{Brake, Undone},
+        brake::Undone,
         decide::{Decision, Facts, IdleAfter, Observed, State, Stay, decide},
         verdict::{Answer, Use},
     },
 };
 
 use self::rules::AppRules;
+pub use self::settings::IdlerSettings;
 use crate::{
     api_server::ApiServer,
     caches::Caches,
@@ -49,19 +48,6 @@ const MAX_WINDOWS: usize = 16;
 
 /// The metric of how many unused apps stay awake because the brake holds.
 pub const HELD_APPS: &str = "unidler_idle_held_apps";
-
-/// How apps are put to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdlerSettings {
-    /// After how long without use, where nothing on an app says otherwise; `None` if only what is said there counts.
-    pub idle_after: Option<Duration>,
-    /// Whether all apps may be put to sleep, and not only those of routes and Namespaces that say so.
-    pub all: bool,
-    /// How many at a time.
-    pub brake: Brake,
-    /// Over how long the wake-ups are spread at the beginning of hours.
-    pub wake_spread: Duration,
-}
 
 /// Decides which apps sleep.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
@@ -388,4 +374,8 @@ pub fn table(planned: &[Planned]) -> String {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can stand in the call"
+)]
 mod tests;

@@ -30,7 +30,7 @@ pub struct SleepArgs {
     #[arg(long, env = "UNIDLER_IDLE_ALL", action = ArgAction::SetTrue)]
     pub idle_all: bool,
 
-    /// Prometheus that scrapes the ingress controller, such as http://prometheus.monitoring:9090.
+    /// Prometheus that scrapes the ingress controller, such as `http://prometheus.monitoring:9090`.
     #[arg(
         long,
         env = "UNIDLER_PROMETHEUS",

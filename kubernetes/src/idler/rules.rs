@@ -8,7 +8,7 @@ use unidler::sleep::{
     schedule::Hours,
 };
 
-use super::IdlerSettings;
+use super::settings::IdlerSettings;
 use crate::{caches::Caches, found::Found, idle::App, objects::sleep_rules::SleepRules};
 
 /// What its operators want of an app.

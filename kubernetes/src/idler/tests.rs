@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use unidler::sleep::brake::Brake;
 
 use super::*;
 use crate::caches::Listed;

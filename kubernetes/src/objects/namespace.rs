@@ -11,9 +11,9 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn parse(namespace: KubeNamespace) -> Self {
+    pub(crate) fn parse(KubeNamespace { metadata, .. }: KubeNamespace) -> Self {
         Self {
-            sleep: SleepRules::of(&namespace.metadata),
+            sleep: SleepRules::of(&metadata),
         }
     }
 }

@@ -80,6 +80,10 @@ fn read<T: FromStr<Err: Display>>(metadata: &ObjectMeta, name: &str) -> Option<R
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "so that `json!` can stand in the call"
+)]
 mod tests {
     use std::time::Duration;
 

@@ -947,11 +947,11 @@ fn settings_are_understood_or_refused_with_what_to_write() {
         ("ingress-nginx", Ok(Dialect::IngressNginx)),
         (
             "nginx",
-            Err("\"nginx\" is not known: write traefik, ingress-nginx, or a query"),
+            Err("\"nginx\" is unknown: expected traefik, ingress-nginx, or a query"),
         ),
         (
             "",
-            Err("\"\" is not known: write traefik, ingress-nginx, or a query"),
+            Err("\"\" is unknown: expected traefik, ingress-nginx, or a query"),
         ),
         (
             "up[5m]",
