@@ -272,6 +272,11 @@ impl Driver {
     async fn consider_idling(&mut self, observation: &Observation) {
         match next_step(observation, Goal::Asleep) {
             Next::Write(write) if self.pace.is_reversed(&write) => self.stop_idling(Cause::Woken),
+            Next::Write(Write::Divert { .. })
+                if self.idling.as_ref().is_some_and(Idling::is_late) =>
+            {
+                self.stop_idling(Cause::Late);
+            }
             Next::Write(write) if !self.pace.allows(&write) => self.ring_at(self.pace.until),
             Next::Write(write) => match self.grace_ends(&write) {
                 Some(ends) if ends > Instant::now() => self.ring_at(Some(ends)),

@@ -1,8 +1,8 @@
 //! How an attempt to put an app to sleep ends.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use crate::{
     app::ObjectId,
@@ -10,6 +10,9 @@ use crate::{
     progress::Reason,
     sleep::decide::By,
 };
+
+/// How long the first write may take for what was decided by the use of an app, or by the time.
+const BEGIN: Duration = Duration::from_secs(30);
 
 /// Why an app is not asleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub enum Cause {
     Write(Write, ApplyError),
     /// It cannot be idled as it is now.
     App(Reason),
+    /// It could not begin soon enough: what was known of its use is too old by now.
+    Late,
     /// This process ends.
     Shutdown,
 }
@@ -51,6 +56,7 @@ impl fmt::Display for Cause {
                 write!(f, "cannot {what} {object}: {error}")
             }
             Self::App(reason) => write!(f, "the app cannot be idled as it is: {reason:?}"),
+            Self::Late => f.write_str("it could not begin in time"),
             Self::Shutdown => f.write_str("unidler is shutting down"),
         }
     }
@@ -61,6 +67,8 @@ pub(super) struct Idling {
     reply: oneshot::Sender<Result<(), NotIdled>>,
     /// What it is for.
     pub(super) by: By,
+    /// When that was decided.
+    since: Instant,
     /// What has ended it. What it has done is then undone.
     pub(super) failed: Option<Cause>,
     /// The last write that failed, though it may still succeed.
@@ -73,10 +81,19 @@ impl Idling {
         let idling = Self {
             reply,
             by,
+            since: Instant::now(),
             failed: None,
             last_error: None,
         };
         (idling, outcome)
+    }
+
+    /// Whether it is too late to lead visitors away.
+    pub(super) fn is_late(&self) -> bool {
+        match self.by {
+            By::IdleAfter | By::Schedule => self.since.elapsed() > BEGIN,
+            By::Command | By::Repair => false,
+        }
     }
 
     /// The app is asleep. Nobody may be left who wants to know.

@@ -52,6 +52,8 @@ pub(super) struct App {
     pub(super) took: Option<Duration>,
     /// The writes that a policy refuses.
     pub(super) refused: &'static [&'static str],
+    /// Whether no write gets through.
+    pub(super) is_out_of_reach: bool,
     workload_version: u64,
     service_version: u64,
 }
@@ -154,6 +156,7 @@ impl Played {
             is_marked_lately: false,
             took: None,
             refused: &[],
+            is_out_of_reach: false,
             workload_version: 1,
             service_version: 1,
         };
@@ -253,6 +256,12 @@ impl Played {
             .lock()
             .expect("no panic")
             .push((Instant::now(), id.to_string(), name));
+        if app.is_out_of_reach {
+            return Err(ApplyError::Unreachable {
+                message: "no route to host".into(),
+                retry_after: None,
+            });
+        }
         if app.refused.contains(&name) {
             return Err(ApplyError::Forbidden("a policy".into()));
         }

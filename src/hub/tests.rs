@@ -1272,6 +1272,29 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
     assert_eq!(cluster.notes(), [], "nobody was woken");
 }
 
+/// Whoever has come since is not seen by what was known then.
+#[tokio::test(start_paused = true)]
+async fn an_unused_app_stays_awake_if_half_a_minute_has_passed_since_that_was_known() {
+    for (by, is_late) in [
+        (By::IdleAfter, true),
+        (By::Schedule, true),
+        (By::Command, false),
+    ] {
+        let cluster = awake();
+        cluster.change("app", |app| app.is_out_of_reach = true);
+        let hub = cluster.hub(1);
+        let app = AppId::new("app");
+        let api_server = async {
+            tokio::time::sleep(Duration::from_secs(35)).await;
+            cluster.change("app", |app| app.is_out_of_reach = false);
+        };
+        let (outcome, ()) = futures::join!(hub.idle(&app, by), api_server);
+        let cause = outcome.err().map(|error| error.cause);
+        assert_eq!(cause, is_late.then_some(Cause::Late), "{by:?}");
+        assert_eq!(cluster.is_awake("app"), is_late, "{by:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
     let cluster = awake();

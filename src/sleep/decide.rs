@@ -231,6 +231,8 @@ pub enum What {
     Changed,
     /// This process began.
     Started,
+    /// It could not be put to sleep.
+    Attempted,
 }
 
 /// Decides what to do about an app.
@@ -393,6 +395,7 @@ impl fmt::Display for Stay {
                     What::Woken => "woken",
                     What::Changed => "changed",
                     What::Started => "unidler started",
+                    What::Attempted => "last attempt",
                 };
                 let (ago, remaining) = (Age(*ago), Age(*remaining));
                 write!(f, "{what} {ago} ago: left alone for another {remaining}")
