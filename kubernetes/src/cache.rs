@@ -261,6 +261,17 @@ impl<T: Kept> Cache<T> {
             .unwrap_or_default()
     }
 
+    /// Those of them that are wanted.
+    pub(crate) fn get_where(
+        &self,
+        term: &str,
+        is_wanted: impl Fn(&Cached<T>) -> bool,
+    ) -> Vec<Arc<Cached<T>>> {
+        let state = self.read();
+        let found = state.objects.by_term.get(term).into_iter().flatten();
+        found.filter(|object| is_wanted(object)).cloned().collect()
+    }
+
     /// The object of a name.
     pub(crate) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Cached<T>>> {
         self.read()

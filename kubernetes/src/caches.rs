@@ -325,10 +325,16 @@ impl Caches {
         if service.value.selector.is_empty() {
             return Vec::new();
         }
-        let workloads = self.workloads_by(&of_namespace(&service.namespace, ""));
-        let selected: BTreeMap<_, _> = workloads
-            .into_iter()
-            .filter(|workload| workload.value.lacks(&service.value.selector).is_none())
+        let selector = &service.value.selector;
+        let namespace = of_namespace(&service.namespace, "");
+        let may_be_selected = |workload: &Cached<Workload>| {
+            !workload.value.knows_pods() || workload.value.lacks(selector).is_none()
+        };
+        let selected: BTreeMap<_, _> = self
+            .workloads()
+            .flat_map(|cache| cache.get_where(&namespace, may_be_selected))
+            .map(|workload| self.with_pods(workload))
+            .filter(|workload| workload.value.lacks(selector).is_none())
             .map(|workload| self.topmost(workload))
             .map(|workload| ((workload.name.clone(), workload.to_string()), workload))
             .collect();

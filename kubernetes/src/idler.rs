@@ -6,24 +6,28 @@
 //!                records and history of the slices         ─┘              └──> `unidler plan`
 //! ```
 //!
-//! Nothing is remembered from one minute to the next but what the sources have answered: a restart forgets nothing, and
-//! replicas see the same.
+//! Nothing is remembered from one minute to the next but what the sources have answered, and what was begun lately: a restart
+//! forgets nothing that matters, and replicas see the same.
 
 mod rules;
 mod settings;
 
-use std::collections::{BTreeSet, HashSet};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::Duration,
+};
 
 use k8s_openapi::jiff::Timestamp;
 use metrics::gauge;
 use serde::Serialize;
+use tokio::{task::block_in_place, time::Instant};
 use tracing::{info, warn};
 use unidler::{
     app::AppId,
     hub::Hub,
     sleep::{
         brake::Undone,
-        decide::{Decision, Facts, IdleAfter, Observed, State, Stay, decide},
+        decide::{By, Decision, Facts, IdleAfter, Observed, State, Stay, What, decide},
         verdict::{Answer, Use},
     },
 };
@@ -46,6 +50,10 @@ use crate::{
 /// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
 const MAX_WINDOWS: usize = 16;
 
+/// How long an app is left alone after something was begun for it: putting it to sleep may have been refused, and waking it may
+/// have failed.
+const ATTEMPT: Duration = Duration::from_mins(10);
+
 /// The metric of how many unused apps stay awake because the brake holds.
 pub const HELD_APPS: &str = "unidler_idle_held_apps";
 
@@ -56,6 +64,8 @@ pub struct Idler {
     requests: Option<Requests>,
     /// When it began to look: nothing is put to sleep sooner than its window after that.
     started: Timestamp,
+    /// For which apps something was begun lately.
+    attempts: HashMap<AppId, Instant>,
 }
 
 /// What is to become of an app.
@@ -67,6 +77,13 @@ pub struct Planned {
     decision: Decision,
 }
 
+/// For which apps it is found out whether they can be put to sleep: that takes longer than all the rest.
+#[derive(Clone, Copy)]
+enum Obstacles {
+    OfAll,
+    OfUnused,
+}
+
 impl Idler {
     /// One that has looked since a time. `requests` are the source for who uses an app, if there is one.
     #[must_use]
@@ -75,6 +92,7 @@ impl Idler {
             settings,
             requests,
             started,
+            attempts: HashMap::new(),
         }
     }
 
@@ -107,8 +125,12 @@ impl Idler {
             warn!("skipped idle check: the view of the cluster is not current");
             return;
         }
+        self.attempts.retain(|_, begun| begun.elapsed() < ATTEMPT);
         let now = Timestamp::now();
-        let planned = self.plan(caches, &surroundings, observer.settings(), now);
+        // Thousands of apps are a second of work.
+        let settings = observer.settings();
+        let planned =
+            block_in_place(|| self.plan(caches, &surroundings, settings, now, Obstacles::OfUnused));
         let held = planned.iter().filter_map(|planned| match planned.decision {
             Decision::StayAwake(Stay::Held(hold)) => Some(hold),
             _ => None,
@@ -120,10 +142,21 @@ impl Idler {
         }
         for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
-            match decision {
+            match &decision {
                 Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
                     info!(%app, "dry run: {decision}");
+                    continue;
                 }
+                Decision::WakeBySchedule if self.attempts.contains_key(&id) => continue,
+                // What stands in the way of an app is not looked for again each minute.
+                Decision::Idle(_)
+                | Decision::WakeBySchedule
+                | Decision::StayAwake(Stay::Obstacle(_)) => {
+                    self.attempts.entry(id.clone()).or_insert_with(Instant::now);
+                }
+                Decision::StayAwake(_) | Decision::StayAsleep { .. } => continue,
+            }
+            match decision {
                 Decision::Idle(by) => {
                     info!(%app, "{decision}");
                     let hub = hub.clone();
@@ -151,7 +184,7 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Planned> {
         self.ask(caches).await;
-        self.plan(caches, surroundings, settings, now)
+        self.plan(caches, surroundings, settings, now, Obstacles::OfAll)
     }
 
     /// Asks the sources.
@@ -187,6 +220,7 @@ impl Idler {
         surroundings: &Surroundings,
         settings: &ClusterSettings,
         now: Timestamp,
+        obstacles: Obstacles,
     ) -> Vec<Planned> {
         let ways = Ways::in_caches(caches);
         let counted = self
@@ -214,13 +248,18 @@ impl Idler {
             let names = &caches.with_siblings(namespace, names);
             let of_services = names.iter().map(String::as_str).collect();
             let found = caches.of_services(namespace, &of_services).ok();
-            let plan = idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
-            let obstacle = match &plan {
-                Ok(_) | Err(NotPlanned::Already) => rules.obstacle.clone().or_else(|| {
-                    let found = found.as_ref()?;
-                    rules::obstacle_of_parts(found, caches, &self.settings, now)
-                }),
-                Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
+            let obstacle = || {
+                let plan =
+                    idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
+                match plan {
+                    Ok(_) | Err(NotPlanned::Already) => {
+                        let found = found.as_ref()?;
+                        rules::obstacle_of_source(found, caches, &self.settings).or_else(|| {
+                            rules::obstacle_of_parts(found, caches, &self.settings, now)
+                        })
+                    }
+                    Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
+                }
             };
             // Whatever it needs: that may be on its way up for something else.
             let is_asleep = found.as_ref().is_some_and(|found| {
@@ -239,7 +278,10 @@ impl Idler {
                         Answer::Requests(counted.verdict(&served, window))
                     });
                     State::Awake(Observed {
-                        obstacle,
+                        obstacle: rules.obstacle.clone().or_else(|| match obstacles {
+                            Obstacles::OfAll => obstacle(),
+                            Obstacles::OfUnused => None,
+                        }),
                         undone: found.as_ref().and_then(undone),
                         woken: found.as_ref().and_then(woken),
                         changed: found.as_ref().and_then(changed),
@@ -249,7 +291,7 @@ impl Idler {
                     })
                 }
             };
-            let id = found.map(|found| found.id);
+            let id = found.as_ref().map(|found| found.id.clone());
             let nobody = AppId::new("");
             let decision = match &rules.rules {
                 Some(rules) => decide(&Facts {
@@ -261,6 +303,10 @@ impl Idler {
                 }),
                 None => rules::not_asked(&state),
             };
+            let decision = match decision {
+                Decision::Idle(by) => self.attempt(by, id.as_ref(), obstacle),
+                decision => decision,
+            };
             // Several hosts may lead to one app.
             if id.clone().is_some_and(|id| !seen.insert(id)) {
                 continue;
@@ -271,6 +317,25 @@ impl Idler {
             planned.push(Planned { app, id, decision });
         }
         planned
+    }
+
+    /// What becomes of an app that is to sleep: nothing if that was begun lately, or if there is an `obstacle`.
+    fn attempt(
+        &self,
+        by: By,
+        app: Option<&AppId>,
+        obstacle: impl Fn() -> Option<String>,
+    ) -> Decision {
+        let begun = app.and_then(|app| self.attempts.get(app));
+        let stay = match begun.map(Instant::elapsed) {
+            Some(ago) => Some(Stay::Recent {
+                what: What::Attempted,
+                ago,
+                remaining: ATTEMPT.saturating_sub(ago),
+            }),
+            None => obstacle().map(Stay::Obstacle),
+        };
+        stay.map_or(Decision::Idle(by), Decision::StayAwake)
     }
 }
 

@@ -97,6 +97,7 @@ impl SleepArgs {
             all: self.idle_all,
             brake: self.idle_brake,
             wake_spread: self.wake_spread,
+            prometheus: self.prometheus.as_ref().and_then(PrometheusUrl::service),
         };
         let source = self.prometheus.clone().zip(self.requests.clone());
         let requests = source.map(|(url, dialect)| Requests::new(url, dialect));

@@ -258,6 +258,25 @@ pub(super) fn obstacle_of_parts(
     })
 }
 
+/// Why an app stays awake that others are judged by.
+pub(super) fn obstacle_of_source(
+    found: &Found,
+    caches: &Caches,
+    settings: &IdlerSettings,
+) -> Option<String> {
+    let (namespace, name) = settings.prometheus.as_ref()?;
+    let asked = caches.services.named(namespace, name)?;
+    let source: Vec<_> = caches
+        .selected(&asked)
+        .iter()
+        .map(|each| each.id())
+        .collect();
+    let mut parts = found.to_idle().into_iter();
+    parts
+        .any(|part| source.contains(&part.id()))
+        .then(|| "unidler asks it who uses other apps".to_owned())
+}
+
 /// What becomes of an app that nobody has said may be put to sleep.
 pub(super) fn not_asked(state: &State) -> Decision {
     match state {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use unidler::sleep::brake::Brake;
 
 /// How apps are put to sleep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdlerSettings {
     /// After how long without use, where nothing on an app says otherwise; `None` if only what is said there counts.
     pub idle_after: Option<Duration>,
@@ -15,4 +15,6 @@ pub struct IdlerSettings {
     pub brake: Brake,
     /// Over how long the wake-ups are spread at the beginning of hours.
     pub wake_spread: Duration,
+    /// The namespace and the name of the Service that is asked who uses apps: it stays awake itself.
+    pub prometheus: Option<(String, String)>,
 }

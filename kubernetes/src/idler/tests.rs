@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use unidler::sleep::brake::Brake;
 
 use super::*;
-use crate::caches::Listed;
+use crate::{caches::Listed, usage::requests::PrometheusUrl};
 
 fn object<T: serde::de::DeserializeOwned>(json: Value) -> T {
     serde_json::from_value(json).expect("an object")
@@ -29,6 +29,8 @@ struct World {
     /// Whether they are awake all the same.
     is_awake: bool,
     settings: IdlerSettings,
+    /// What was begun just now for these.
+    attempted: Vec<&'static str>,
 }
 
 impl World {
@@ -44,7 +46,9 @@ impl World {
                 all: false,
                 brake: Brake::default(),
                 wake_spread: Duration::from_secs(1),
+                prometheus: None,
             },
+            attempted: Vec::new(),
         }
     }
 
@@ -110,8 +114,19 @@ impl World {
             ..ClusterSettings::of_tests()
         };
         let caches = Caches::of(listed, &settings);
-        let idler = Idler::new(self.settings, None, Timestamp::MIN);
-        let planned = idler.plan(&caches, &Surroundings::default(), &settings, now());
+        let mut idler = Idler::new(self.settings.clone(), None, Timestamp::MIN);
+        let ids = self.attempted.iter().map(|app| {
+            let found = caches.of_services("team", &[*app].into());
+            found.expect("an app").id
+        });
+        idler.attempts = ids.map(|id| (id, Instant::now())).collect();
+        let planned = idler.plan(
+            &caches,
+            &Surroundings::default(),
+            &settings,
+            now(),
+            Obstacles::OfAll,
+        );
         let told = planned
             .iter()
             .map(|planned| format!("{}: {}", planned.app, planned.decision));
@@ -328,4 +343,37 @@ fn a_plan_is_a_table_or_json() {
     let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep" }]);
     assert_eq!(json!(rows(&planned)), row);
     assert_eq!(table(&[]), "No route leads to a Service.");
+}
+
+#[test]
+fn what_could_not_be_put_to_sleep_takes_no_place_from_others() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let mut world = World::of(&["a", "b"])
+        .with("a", hours.clone(), json!({}), json!({}))
+        .with("b", hours, json!({}), json!({}));
+    world.attempted = vec!["a"];
+    let told = world.told();
+    assert!(told[0].starts_with("a.example: last attempt "), "{told:?}");
+    assert_eq!(told[1], "b.example: falls asleep now: outside its hours");
+}
+
+#[test]
+fn the_prometheus_that_knows_who_uses_apps_stays_awake() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let mut world = World::of(&["metrics"]).with("metrics", hours, json!({}), json!({}));
+    for (url, is_asked) in [
+        ("http://metrics.team:9090", true),
+        ("https://metrics.team.svc.cluster.local/prefix", true),
+        ("http://metrics.example.org", false),
+        ("http://other.team:9090", false),
+    ] {
+        let url: PrometheusUrl = url.parse().expect("an address");
+        world.settings.prometheus = url.service();
+        let expected = if is_asked {
+            "metrics.example: unidler asks it who uses other apps"
+        } else {
+            "metrics.example: falls asleep now: outside its hours"
+        };
+        assert_eq!(world.told(), [expected], "{url:?}");
+    }
 }

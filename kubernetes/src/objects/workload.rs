@@ -269,6 +269,11 @@ impl Workload {
         selector.iter().find(is_lacking)
     }
 
+    /// Whether it says itself what its pods are.
+    pub(crate) fn knows_pods(&self) -> bool {
+        self.template_of.is_none() && !self.pod_labels.is_empty()
+    }
+
     /// Whether a workload of a name is one of this kind.
     pub(crate) fn is_called(&self, named: &Named, name: &str) -> bool {
         let ApiResource {

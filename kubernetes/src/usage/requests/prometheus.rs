@@ -41,6 +41,17 @@ impl FromStr for PrometheusUrl {
     }
 }
 
+impl PrometheusUrl {
+    /// The namespace and the name of the Service, if it is one of the cluster, such as `prometheus.monitoring.svc`.
+    #[must_use]
+    pub fn service(&self) -> Option<(String, String)> {
+        let mut labels = self.0.host()?.split('.');
+        let (name, namespace) = (labels.next()?, labels.next()?);
+        let is_of_cluster = matches!(labels.next(), None | Some("svc"));
+        is_of_cluster.then(|| (namespace.to_owned(), name.to_owned()))
+    }
+}
+
 /// The time series that a query gives, each with its labels and its value at the time of the query.
 pub(super) type Samples = Vec<(Labels, f64)>;
 
