@@ -147,9 +147,9 @@ test("status lists apps in both forms", async ({ operate, team }) => {
     const row = { namespace: team.namespace, since: expect.stringMatching(/Z$/), wake_seconds: null, wakes: true };
     expect(code).toBe(0);
     expect(own).toEqual([
-        { ...row, form: "slice", hosts: [`*.${db}`, db], workloads: [{ kind: "StatefulSet", name: "db", replicas: 2 }] },
-        { ...row, form: "external-name", hosts: [team.host("old")], workloads: [{ kind: "Deployment", name: "old", replicas: 2 }] },
-        { ...row, form: "slice", hosts: [web], workloads: [{ kind: "Deployment", name: "web", replicas: 2 }] },
+        { ...row, form: "slice", by: "cli", hosts: [`*.${db}`, db], workloads: [{ kind: "StatefulSet", name: "db", replicas: 2 }] },
+        { ...row, form: "external-name", by: null, hosts: [team.host("old")], workloads: [{ kind: "Deployment", name: "old", replicas: 2 }] },
+        { ...row, form: "slice", by: "cli", hosts: [web], workloads: [{ kind: "Deployment", name: "web", replicas: 2 }] },
     ]);
     const lines = (await operate("status")).stdout.split("\n");
     expect(lines.find((line) => line.startsWith(web))?.split(/\s{2,}/)).toEqual([web, team.namespace, expect.stringMatching(/^\d+ s ago$/), "2", "unknown"]);

@@ -8,7 +8,7 @@ test.use({ startSeconds: 1 });
 test("a wake-up is counted, and noted on the Deployment", async ({ api, app, unidler }) => {
     const numbersOf = async () => await (await fetch(`http://127.0.0.1:${unidler.adminPort}/metrics`)).text();
     // Counted twice a minute.
-    await expect.poll(numbersOf, { timeout: 45_000 }).toMatch(/unidler_idled_apps{form="external-name"} [1-9]/);
+    await expect.poll(numbersOf, { timeout: 45_000 }).toMatch(/unidler_idled_apps{form="external-name",by="unknown"} [1-9]/);
     const told = await events(unidler.port, app.host);
     expect(told.at(-1)?.event).toBe("success");
     const reference = told.at(-1)?.progress.reference ?? "none";

@@ -144,6 +144,7 @@ test("status lists what is idled, for people and for machines", async ({ api, aw
             namespace: awake.namespace,
             form: "external-name",
             since: expect.stringMatching(/Z$/),
+            by: null,
             workloads: [{ kind: "Deployment", name: awake.name, replicas: 2 }],
             wake_seconds: 40,
             wakes: true,

@@ -45,6 +45,8 @@ for (const route of ["Ingress", "HTTPRoute"] as const) {
         expect(await isAsleep(api, used)).toBe(false);
         expect((await recordOf(api, unused)).by).toBe("idle-after");
 
+        // Until then its last pods may answer.
+        await expect.poll(async () => (await api.list("Pod", unused.namespace)).length).toBe(0);
         const visitor = Visit.of(page);
         await page.goto(`http://${unused.host}/reports?year=2026`);
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${unused.host}`, { timeout: 30_000 });

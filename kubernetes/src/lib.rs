@@ -62,7 +62,7 @@ pub use self::{
     diversion::Handover,
     listing::Listing,
     objects::Scalable,
-    observe::{CONTACT_AGE, IDLED_APPS},
+    observe::{ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS},
     operator::Operator,
     request_metrics::API_REQUESTS,
     rights::ServiceAccount,

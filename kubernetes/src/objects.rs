@@ -8,6 +8,7 @@ pub(crate) mod gateway_api;
 mod keeper;
 mod labels;
 mod namespace;
+mod pod_requests;
 mod refusal;
 mod route;
 mod service;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     gateway::{Gateway, Grant},
     keeper::Keeper,
     namespace::Namespace,
+    pod_requests::PodRequests,
     route::{
         Backend, Port, Route, RouteKind,
         http_route::{HttpRoute, Parent},

@@ -1,7 +1,7 @@
 //! What the caches and the watches of a wake-up say of an app, as the engine has it.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -30,7 +30,7 @@ use crate::{
     reachable::Reachable,
     rollout::Rollout,
     settings::ClusterSettings,
-    status,
+    status::Asleep,
 };
 
 /// The metric of how long ago the API server was last known to keep us current, in seconds, by `kind`; 0 while it does.
@@ -38,9 +38,13 @@ pub const CONTACT_AGE: &str = "unidler_contact_age_seconds";
 
 /// How often that is brought up to date.
 const CONTACT_UPKEEP: Duration = Duration::from_secs(5);
-/// The metric of how many apps are idled, by `form`: `slice` or `external-name`.
+/// The metric of how many apps are idled, by `form`, which is `slice` or `external-name`, and `by` what.
 pub const IDLED_APPS: &str = "unidler_idled_apps";
-/// How often they are counted: that looks at all apps.
+/// The metric of the processor time that the pods of idled apps would ask for, in cores.
+pub const ASLEEP_CPU: &str = "unidler_asleep_cpu_cores";
+/// The metric of the memory that they would ask for, in bytes.
+pub const ASLEEP_MEMORY: &str = "unidler_asleep_memory_bytes";
+/// How often all of these are brought up to date: that looks at all apps.
 const COUNT_UPKEEP: Duration = Duration::from_secs(30);
 /// How often the log says the same of a host that names no app.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
@@ -106,6 +110,8 @@ impl Observer {
 
     async fn count_idled(&self) {
         let mut ticks = interval(COUNT_UPKEEP);
+        // Those of which there are none any more are said to be none.
+        let mut counts = BTreeMap::new();
         loop {
             ticks.tick().await;
             // Not before everything is known, and not for long after.
@@ -115,10 +121,14 @@ impl Observer {
                     return;
                 }
             }
-            for (form, count) in status::counts(&self.caches, &self.settings) {
-                gauge!(IDLED_APPS, "form" => form)
-                    .set(u32::try_from(count).map_or(f64::MAX, f64::from));
+            let Asleep { apps, requests } = Asleep::of(&self.caches, &self.settings);
+            counts.values_mut().for_each(|count| *count = 0);
+            counts.extend(apps);
+            for ((form, by), count) in &counts {
+                gauge!(IDLED_APPS, "form" => *form, "by" => by.clone()).set(*count);
             }
+            gauge!(ASLEEP_CPU).set(requests.cores());
+            gauge!(ASLEEP_MEMORY).set(requests.memory());
         }
     }
 

@@ -11,9 +11,16 @@ use serde::Serialize;
 use unidler::sleep::age::Age;
 
 use crate::{
-    cache::Cached, caches::Caches, found::Found, listing::Listing, objects::Workload,
+    cache::Cached,
+    caches::Caches,
+    found::Found,
+    listing::Listing,
+    objects::{PodRequests, Workload},
     settings::ClusterSettings,
 };
+
+/// What is written for what nobody knows.
+const UNKNOWN: &str = "unknown";
 
 /// An app that is idled.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -24,6 +31,8 @@ pub struct IdledApp {
     form: Form,
     /// Since when, if that is recorded.
     since: Option<Timestamp>,
+    /// What put it to sleep, if that is recorded: `cli`, `idle-after`, `schedule` or `repair`.
+    by: Option<String>,
     /// What a wake-up gives its replicas back.
     workloads: Vec<IdledWorkload>,
     /// How many seconds a wake-up usually takes, if there was one.
@@ -57,14 +66,51 @@ pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledA
     idled(caches, settings)
 }
 
-/// How many apps are idled in each form.
-pub(crate) fn counts(caches: &Caches, settings: &ClusterSettings) -> [(&'static str, usize); 2] {
-    let apps = idled(caches, settings);
-    [
-        ("slice", Form::Slice),
-        ("external-name", Form::ExternalName),
-    ]
-    .map(|(name, form)| (name, apps.iter().filter(|app| app.form == form).count()))
+/// What sleeps at a time.
+#[derive(Debug)]
+pub(crate) struct Asleep {
+    /// How many apps, by their form and by what put them to sleep: `unknown` if that is not recorded.
+    pub(crate) apps: BTreeMap<(&'static str, String), u32>,
+    /// What their pods would ask for.
+    pub(crate) requests: PodRequests,
+}
+
+impl Asleep {
+    pub(crate) fn of(caches: &Caches, settings: &ClusterSettings) -> Self {
+        let mut apps = BTreeMap::new();
+        for app in idled(caches, settings) {
+            let form = match app.form {
+                Form::Slice => "slice",
+                Form::ExternalName => "external-name",
+            };
+            let by = app.by.unwrap_or_else(|| UNKNOWN.to_owned());
+            *apps.entry((form, by)).or_default() += 1;
+        }
+        Self {
+            apps,
+            requests: requests(caches, settings),
+        }
+    }
+}
+
+/// Two apps may need the same workload.
+fn requests(caches: &Caches, settings: &ClusterSettings) -> PodRequests {
+    let max = settings.max_replicas;
+    let apps = caches.apps();
+    let parts = apps.iter().flat_map(|found| {
+        let parts = found.parts();
+        parts.filter_map(move |part| Some((part, found.replicas_to_restore(part, max)?)))
+    });
+    let deployments = caches.deployments.all();
+    let marked = deployments
+        .iter()
+        .filter(|deployment| deployment.value.idled)
+        .map(|deployment| (deployment, deployment.value.replicas_to_restore(max)));
+    let asleep = parts
+        .chain(marked)
+        .filter(|(part, _)| part.value.replicas == 0)
+        .map(|(part, replicas)| (part.id(), part.value.requests * replicas));
+    asleep.collect::<BTreeMap<_, _>>().into_values().sum()
 }
 
 fn idled(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
@@ -113,6 +159,7 @@ fn by_external_name(
         namespace: object.namespace.clone(),
         form: Form::ExternalName,
         since: deployment.idled_at_time(),
+        by: None,
         workloads: vec![IdledWorkload {
             kind: deployment.kind.resource.kind.clone(),
             name: object.name.clone(),
@@ -140,6 +187,7 @@ fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
         namespace: service.namespace.clone(),
         form: Form::Slice,
         since: slice.record.as_ref().map(|record| record.since),
+        by: slice.record.as_ref().map(|record| record.by.clone()),
         workloads: found.parts().filter_map(workload).collect(),
         wake_seconds: slice.wake_seconds.usual().map(|usual| usual.as_secs()),
         wakes: true,
@@ -150,6 +198,7 @@ impl IdledApp {
     /// Takes in what another of its Services says.
     fn join(&mut self, other: Self) {
         self.since = self.since.min(other.since);
+        self.by = self.by.take().or(other.by);
         self.workloads.extend(other.workloads);
         self.workloads.sort();
         self.workloads.dedup();
@@ -184,14 +233,14 @@ pub fn table(apps: &[IdledApp], now: Timestamp) -> String {
             },
             app.namespace.clone(),
             app.since.map_or_else(
-                || "unknown".to_owned(),
+                || UNKNOWN.to_owned(),
                 |at| format!("{} ago", Age::of(at, now)),
             ),
             replicas(app),
             match app.wake_seconds {
                 _ if !app.wakes || app.hosts.is_empty() => "never: see `unidler doctor`".to_owned(),
                 Some(seconds) => format!("about {}", Age(Duration::from_secs(seconds))),
-                None => "unknown".to_owned(),
+                None => UNKNOWN.to_owned(),
             },
         ]
     });
@@ -238,7 +287,9 @@ mod tests {
             )],
             deployments: vec![parsed(json!({
                 "metadata": metadata(json!({ "host": host, "mojanalytics.xyz/idled": "true" }), annotations),
-                "spec": { "replicas": 0, "selector": {}, "template": {} },
+                "spec": { "replicas": 0, "selector": {}, "template": { "spec": { "containers": [
+                    { "name": "tool", "resources": { "requests": { "cpu": "250m", "memory": "1Gi" } } },
+                ] } } },
             }))],
             services: vec![parsed(json!({
                 "metadata": metadata(key, &json!({})),
@@ -265,10 +316,21 @@ mod tests {
         assert_eq!(
             json!(apps),
             json!([{
-                "hosts": ["tool.example"], "namespace": "team", "form": "external-name", "since": "2026-01-01T00:00:00Z",
+                "hosts": ["tool.example"], "namespace": "team", "form": "external-name", "since": "2026-01-01T00:00:00Z", "by": null,
                 "workloads": [{ "kind": "Deployment", "name": "tool", "replicas": 2 }], "wake_seconds": 40, "wakes": true,
             }])
         );
+        let Listing(caches) = objects("tool.example", &annotations, UNIDLER);
+        let Asleep {
+            apps: counts,
+            requests,
+        } = Asleep::of(&caches, &ClusterSettings::of_tests());
+        assert_eq!(counts, [(("external-name", UNKNOWN.to_owned()), 1)].into());
+        let of_two_pods = PodRequests {
+            millicores: 500,
+            bytes: 2 << 30,
+        };
+        assert_eq!(requests, of_two_pods);
         let now = "2026-01-03T05:00:00Z".parse().expect("a time");
         assert_eq!(
             table(&apps, now),

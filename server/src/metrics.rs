@@ -19,7 +19,7 @@ use unidler::{
     hub::{self, Hub},
     progress::{Phase, Progress},
 };
-use unidler_kubernetes::{API_REQUESTS, CONTACT_AGE, IDLED_APPS};
+use unidler_kubernetes::{API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS};
 
 use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
 
@@ -107,7 +107,16 @@ fn describe() {
     describe_counter!(FORWARDED, "Requests forwarded to the app, by outcome.");
     describe_gauge!(
         IDLED_APPS,
-        "How many apps are idled, by form: slice or external-name."
+        "How many apps are idled, by form, slice or external-name, and by what put them to sleep."
+    );
+    describe_gauge!(
+        ASLEEP_CPU,
+        "Cores that the pods of idled apps would request."
+    );
+    describe_gauge!(
+        ASLEEP_MEMORY,
+        Unit::Bytes,
+        "Memory that the pods of idled apps would request."
     );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
@@ -213,6 +222,8 @@ mod tests {
             API_REQUESTS,
             CONTACT_AGE,
             IDLED_APPS,
+            ASLEEP_CPU,
+            ASLEEP_MEMORY,
             HANDOVER,
             FORWARDED,
             READY,

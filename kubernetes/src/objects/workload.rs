@@ -32,6 +32,7 @@ use super::{
     keeper::Keeper,
     label,
     labels::Labels,
+    pod_requests::PodRequests,
     refusal::refusal,
     sleep_rules::SleepRules,
     title,
@@ -101,6 +102,8 @@ pub(crate) struct Workload {
     pub(crate) sleep: Option<Box<SleepRules>>,
     /// What it says of other workloads.
     pub(crate) bonds: Option<Box<Bonds>>,
+    /// What each of its pods asks for.
+    pub(crate) requests: PodRequests,
     /// The Deployment that it takes its pods from, as a Rollout with a `workloadRef` does.
     pub(crate) template_of: Option<Box<str>>,
 }
@@ -215,6 +218,7 @@ impl Workload {
             keeper: Keeper::of(metadata),
             bonds: Bonds::of(metadata),
             controller: Controller::of(metadata),
+            requests: PodRequests::default(),
             template_of: None,
         }
     }
@@ -236,6 +240,7 @@ impl Workload {
                 .unwrap_or_default(),
             match_labels,
             target_port: target_port(pods.spec.as_ref()),
+            requests: pods.spec.as_ref().map(PodRequests::of).unwrap_or_default(),
             pod_labels: pods
                 .metadata
                 .and_then(|metadata| metadata.labels)

@@ -3,14 +3,14 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::{api::core::v1::PodSpec, apimachinery::pkg::apis::meta::v1::LabelSelector};
 use kube::core::{DynamicObject, Selector};
 use serde::Deserialize;
 use serde_json::Value;
 use unidler::{app::Trouble, progress::Reason};
 
 use super::{
-    Labels, Status, Workload,
+    Labels, PodRequests, Status, Workload,
     kind::{Scalable, WorkloadKind},
 };
 
@@ -59,6 +59,10 @@ impl Workload {
             pod_labels: labels.map_or_else(|| selected.clone(), Labels::from),
             match_labels: Some(selected).filter(|labels| !labels.is_empty()),
             target_port: None,
+            requests: read::<PodSpec>(&data, "/spec/template/spec")
+                .as_ref()
+                .map(PodRequests::of)
+                .unwrap_or_default(),
             template_of: template_of.filter(|_| is_of_deployment).map(Into::into),
             ..Self::with(&kind, &metadata, number("/spec/replicas"), taken, &status)
         }
@@ -68,6 +72,7 @@ impl Workload {
     pub(crate) fn with_pods_of(&self, deployment: &Self) -> Self {
         let mut same = self.clone();
         same.pod_labels = deployment.pod_labels.clone();
+        same.requests = deployment.requests;
         if same.selector.is_empty() {
             same.selector.clone_from(&deployment.selector);
             same.match_labels.clone_from(&deployment.match_labels);
