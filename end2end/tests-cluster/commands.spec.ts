@@ -155,6 +155,27 @@ test("status lists apps in both forms", async ({ operate, team }) => {
     expect(lines.find((line) => line.startsWith(web))?.split(/\s{2,}/)).toEqual([web, team.namespace, expect.stringMatching(/^\d+ s ago$/), "2", "unknown"]);
 });
 
+test("an app is kept awake for a time, and the plan says so", async ({ api, operate, team }) => {
+    const [web, nobody] = ["web", "nobody"].map(team.host) as [string, string];
+    await team.create({ name: "web", hosts: [web] });
+    await api.patch("Namespace", "", team.namespace, { metadata: { labels: { "unidler/app": "true" } } });
+    const planned = async () => (await operate("plan", "--idle-after", "2h")).stdout.split("\n").find((line) => line.startsWith(web));
+    expect(await planned()).toContain("no source says anything");
+
+    const kept = await operate("keep-awake", web, "3h");
+    const { annotations } = (await api.get("Service", team.namespace, "web")).metadata;
+    const until = annotations?.["unidler/keep-awake-until"] ?? "nothing";
+    expect(kept).toEqual({ code: 0, stderr: "", stdout: `${web} stays awake until ${until}: annotated Service ${team.namespace}/web\n` });
+    expect(Math.abs(Date.parse(until) - Date.now() - 3 * 3_600_000)).toBeLessThan(60_000);
+    expect(await planned()).toMatch(/kept awake for another (3 h|2 h 59 min)$/);
+
+    expect(await operate("idle", web)).toMatchObject({ code: 0 });
+    expect((await operate("keep-awake", web, "1h")).stdout).toContain(`It is asleep now. To wake it: unidler wake ${web}\n`);
+    expect(await team.replicas("web")).toBe(0);
+    expect(await operate("keep-awake", nobody, "1h")).toMatchObject({ code: 2, stdout: "" });
+    expect(await operate("keep-awake", web, "soon")).toMatchObject({ code: 2, stderr: expect.stringContaining("such as 90s or 10m") });
+});
+
 test("every app of either form is given back, and no slice is left", async ({ api, operate, team }) => {
     const hosts = ["web", "db", "old", "bad", "stuck"].map(team.host) as [string, string, string, string, string];
     const [web, db, old, bad, stuck] = hosts;

@@ -19,9 +19,10 @@ use futures::{Stream, StreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, hub::NotIdled, sleep::decide::By};
 
+pub(crate) use self::checks::unserved;
 pub use self::{checks::NotPlanned, wishes::Wishes};
 pub(crate) use self::{checks::lost_port, slices::unfit};
-use self::{checks::unserved, external_name::ExternalNamePlan, slices::SlicePlan};
+use self::{external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
     cache::Cached, caches::Caches, diversion::Handover, listing::Listing, objects::Route,

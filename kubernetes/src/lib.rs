@@ -35,6 +35,7 @@ pub mod fuzzing;
 mod group;
 pub mod idle;
 pub mod idler;
+mod keep_awake;
 mod listing;
 mod lookup;
 mod objects;
@@ -60,6 +61,7 @@ pub use self::{
     api_server::ApiServer,
     cluster::KubernetesCluster,
     diversion::Handover,
+    keep_awake::KeptAwake,
     listing::Listing,
     objects::Scalable,
     observe::{ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS},

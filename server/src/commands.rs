@@ -3,6 +3,7 @@
 pub mod doctor;
 mod host;
 pub mod idle;
+pub mod keep_awake;
 mod output;
 pub mod plan;
 pub mod restore;
@@ -31,6 +32,12 @@ pub enum Operate {
     /// Exit code: 0 if it is up, or without --wait if it is starting; 1 if it cannot start; 2 if it is not up in time, or the
     /// cluster cannot be asked.
     Wake(wake::Options),
+    /// Keep an app awake for a time, whatever its hours and its use say.
+    ///
+    /// Its Services get the annotation `unidler/keep-awake-until`. To end it sooner, remove that.
+    ///
+    /// Exit code: 0, or 2 if there is no such app or it cannot be annotated.
+    KeepAwake(keep_awake::Options),
     /// Restore all idled apps and remove unidler's `EndpointSlices`: what has to be done before unidler is uninstalled.
     ///
     /// Each app gets its replicas, and its visitors once it answers or after half a minute.
@@ -62,6 +69,7 @@ impl Operate {
         match self {
             Self::Idle(options) => options.run(cluster).await,
             Self::Wake(options) => options.run(cluster).await,
+            Self::KeepAwake(options) => options.run(cluster).await,
             Self::Restore(options) => options.run(cluster).await,
             Self::Plan(options) => options.run(cluster).await,
             Self::Status(options) => options.run(cluster).await,
