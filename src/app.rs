@@ -93,6 +93,9 @@ pub struct Bonds {
     pub is_need: bool,
     /// Whether something else uses it that is awake.
     pub is_in_use: bool,
+    /// Whether it has its replicas because somebody wants this app: it is only needed, nothing else has a use for it, and
+    /// unidler has woken it since the app was put to sleep.
+    pub is_woken_for_app: bool,
 }
 
 /// What a workload was before it was idled.
@@ -276,7 +279,7 @@ impl App {
     }
 
     /// Whether some of its own workloads have their replicas back, and others do not, or what they need. A workload that was
-    /// never idled may have its replicas while the app is asleep; so may what the app needs, which others need as well.
+    /// never idled may have its replicas while the app is asleep; so may what the app needs, unless that was woken for it.
     #[must_use]
     pub fn is_half_woken(&self) -> bool {
         let is_marked = |workload: &&Workload| workload.record.is_some();
@@ -284,8 +287,12 @@ impl App {
             .own()
             .filter(is_marked)
             .any(|workload| workload.replicas > 0);
+        let is_begun = self
+            .workloads
+            .iter()
+            .any(|workload| workload.replicas > 0 && workload.bonds.is_woken_for_app);
         let mut marked = self.parts().filter(is_marked);
-        is_any_up && marked.any(|workload| workload.replicas == 0)
+        (is_any_up || is_begun) && marked.any(|workload| workload.replicas == 0)
     }
 
     /// Whether it waits for a visitor: some of its own workloads have no replicas, and it is not being woken.

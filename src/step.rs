@@ -602,6 +602,19 @@ mod tests {
     }
 
     #[test]
+    fn an_app_is_half_woken_if_what_it_needs_was_woken_for_it() {
+        let mut app = group();
+        (app.workloads[3].replicas, app.workloads[3].available) = (2, 2);
+        assert!(!is_unfinished(&app), "it may be up for others");
+        assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
+        app.workloads[3].bonds.is_woken_for_app = true;
+        assert!(is_unfinished(&app));
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), scale("api"));
+        app.workloads[3].replicas = 0;
+        assert!(!is_unfinished(&app), "somebody has switched it off again");
+    }
+
+    #[test]
     fn the_marks_stay_until_the_service_is_restored() {
         let unmarked = |o: &mut App| {
             available(o);

@@ -56,7 +56,7 @@ export interface Condition {
 
 export interface StatefulSet extends KubeObject {
     spec: { replicas: number };
-    status?: { availableReplicas?: number; updatedReplicas?: number };
+    status?: { replicas?: number; availableReplicas?: number; updatedReplicas?: number };
 }
 
 export interface Gateway extends KubeObject {

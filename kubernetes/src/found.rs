@@ -207,8 +207,22 @@ impl Found {
     pub(crate) fn bonds(&self, workload: &Cached<Workload>) -> Bonds {
         Bonds {
             is_in_use: self.holder(workload).is_some(),
+            is_woken_for_app: self.is_woken_for_this(workload),
             ..self.group.bonds(&workload.id())
         }
+    }
+
+    /// Whether a need was woken because somebody wants this app, which sleeps: unidler has scaled it down and up since the app's
+    /// record was written, and nobody has scaled the app's own workloads since.
+    fn is_woken_for_this(&self, need: &Cached<Workload>) -> bool {
+        let is_scaled = |before: &Recorded| need.value.generation - before.generation >= 2;
+        let mut asleep = self
+            .workloads
+            .iter()
+            .filter(|own| self.recorded(own).is_some());
+        self.group.woken.contains(&need.id())
+            && self.recorded(need).is_some_and(is_scaled)
+            && asleep.all(|own| own.value.taken.is_some())
     }
 
     /// Whether something that it needs is awake, for nothing any more.

@@ -19,6 +19,8 @@ pub(crate) struct Group {
     pub(crate) bonds: HashMap<ObjectId, Bonds>,
     /// What keeps one of them awake.
     pub(crate) held: HashMap<ObjectId, Holder>,
+    /// What is needed, has its replicas from unidler, and is of no use to anything else, awake or not.
+    pub(crate) woken: HashSet<ObjectId>,
 }
 
 /// What keeps a workload awake, beside the app that is looked at.

@@ -50,6 +50,8 @@ struct Part {
     since: Option<Instant>,
     /// Whether unidler was the last to set its replicas, to zero. Counts only where a slice diverts.
     is_taken: bool,
+    /// Whether unidler was the last to set its replicas, and has given it some since it put the app to sleep.
+    is_woken: bool,
     /// Whether somebody else has scaled to zero what was awake, and not marked it: such a workload stays down.
     is_switched_off: bool,
     /// Whether visitors have reached it since it was asleep.
@@ -297,6 +299,8 @@ struct Truth {
     parts: Vec<History<Part>>,
     /// Whether something else is awake that needs the last of a group.
     user: History<bool>,
+    /// Whether there is such a thing, awake or not.
+    is_shared: bool,
     service: History<Address>,
     faults: VecDeque<Fault>,
     connected: bool,
@@ -321,6 +325,7 @@ impl World {
                 version: 1,
                 idled: false,
                 is_taken: false,
+                is_woken: false,
                 replicas: REPLICAS,
                 since: Instant::now().checked_sub(START),
                 is_switched_off: false,
@@ -330,6 +335,7 @@ impl World {
                 version: 1,
                 idled: !is_sliced,
                 is_taken: is_sliced,
+                is_woken: false,
                 replicas: 0,
                 since: None,
                 is_switched_off: false,
@@ -340,6 +346,7 @@ impl World {
             is_sliced,
             is_group: script.is_group,
             user: History::new(false),
+            is_shared: script.has(Deed::UserStarts) || script.has(Deed::UserStops),
             parts: (0..script.parts)
                 .map(|_| History::new(part.clone()))
                 .collect(),
@@ -487,6 +494,7 @@ impl World {
                 truth.change_part(part, |part| {
                     (part.replicas, part.since) = (REPLICAS, Some(Instant::now()));
                     (part.is_taken, part.is_switched_off) = (false, false);
+                    part.is_woken = true;
                 });
                 truth.scales += 1;
             }
@@ -530,6 +538,7 @@ impl World {
                     true => truth.change_part(part, |part| {
                         (part.replicas, part.since) = (0, None);
                         (part.is_taken, part.is_switched_off) = (true, false);
+                        part.is_woken = false;
                     }),
                     false => truth.half(Half::MarkAndScaleToZero(part)),
                 }
@@ -548,6 +557,13 @@ impl Truth {
     /// How many of the workloads are of the app itself.
     fn own(&self) -> usize {
         self.parts.len() - usize::from(self.is_group)
+    }
+
+    /// Whether somebody wants the app, of which nothing but a need is up.
+    fn is_begun<'a>(&self, parts: impl DoubleEndedIterator<Item = &'a Part>) -> bool {
+        let mut parts = parts.rev();
+        let is_need_woken = self.is_group && parts.next().is_some_and(|need| need.is_woken);
+        !self.is_shared && is_need_woken && parts.all(|own| own.is_taken)
     }
 
     /// What a workload needs.
@@ -585,6 +601,7 @@ impl Truth {
             // With the record of the slice goes what was known of whoever is down by somebody else's doing.
             part.is_switched_off |=
                 self.is_sliced && part.replicas == 0 && !part.is_recorded(index, &address);
+            part.is_woken &= !is_ours;
             part.look(index, &address);
         }
         self.check();
@@ -601,6 +618,7 @@ impl Truth {
                 self.change_part(part, |part| {
                     part.is_switched_off |= !part.idled && !is_recorded && part.was_awake;
                     (part.replicas, part.since, part.is_taken) = (0, None, false);
+                    part.is_woken = false;
                 });
             }
             Half::MarkAndScaleToZero(part) => self.change_part(part, |part| {
@@ -617,6 +635,7 @@ impl Truth {
             part.replicas = part.replicas.max(1) + 1;
             part.since = part.since.or(Some(Instant::now()));
             (part.is_switched_off, part.is_taken) = (false, false);
+            part.is_woken = false;
         });
     }
 
@@ -704,11 +723,13 @@ impl Cluster for World {
             };
         truth.was_up |= was_up;
         let user = truth.user.seen(self.staleness.0);
+        let is_begun = truth.is_begun(parts.iter().map(|(part, _)| part));
         let bonds = |index: usize| Bonds {
             needs: truth.needs(index).map(id_of).collect(),
             of: None,
             is_need: index >= truth.own(),
             is_in_use: index >= truth.own() && user,
+            is_woken_for_app: index >= truth.own() && is_begun,
         };
         let workload = |(index, (part, is_available)): (usize, &(Part, bool))| Workload {
             id: id_of(index),
@@ -907,7 +928,8 @@ async fn run(script: Script) {
         let is_awake = all.clone().all(|part| !truth.is_recorded(part)) && truth.is_up();
         let is_half_woken = all
             .clone()
-            .any(|part| truth.is_recorded(part) && !truth.is_asleep(part));
+            .any(|part| truth.is_recorded(part) && !truth.is_asleep(part))
+            || truth.is_begun(truth.parts.iter().map(History::now));
         let is_asleep = is_ours && !is_half_woken && all.any(|part| truth.is_asleep(part));
         let is_off = parts().all(|part| part.is_switched_off && part.replicas == 0);
         assert!(
@@ -957,6 +979,31 @@ impl Deed {
                 | Self::MarkAgain
         )
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_begun_with_a_need_is_finished_without_a_visitor() {
+    let script = Script {
+        is_awake: false,
+        is_sliced: true,
+        is_group: true,
+        parts: 2,
+        hubs: 1,
+        faults: Vec::new(),
+        events: Vec::new(),
+        staleness: (0, 0),
+    };
+    let world = World::new(&script);
+    world.truth().change_part(1, |need| {
+        (need.replicas, need.since, need.is_taken) = (REPLICAS, Some(Instant::now()), false);
+        need.is_woken = true;
+    });
+    let hub = Hub::new(Arc::new(world.clone()), Settings::default());
+    for _ in 0..4 {
+        hub.sweep();
+        sleep(SWEEP).await;
+    }
+    assert!(world.truth().is_up());
 }
 
 proptest! {

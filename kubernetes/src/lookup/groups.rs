@@ -76,6 +76,7 @@ impl Caches {
                 of: owner.map(|owner| owner.id()),
                 is_need: needs.contains_key(name),
                 is_in_use: false,
+                is_woken_for_app: false,
             };
             (workload.id(), bonds)
         };
@@ -92,10 +93,39 @@ impl Caches {
             let holder = holder.or_else(|| service().map(Holder::Service))?;
             Some((workload.id(), holder))
         });
+        let woken = match needs.values().any(|need| need.value.is_woken) {
+            true => self.private(own, &needs),
+            false => Vec::new(),
+        };
+        let woken = woken.into_iter().filter(|need| need.value.is_woken);
         Group {
             bonds: members.iter().map(bonds).collect(),
             held: held.collect(),
+            woken: woken.map(Cached::id).collect(),
             needs: needs.into_values().collect(),
+        }
+    }
+
+    /// The needs of an app that are of no use to anything else, awake or not.
+    fn private<'a>(&self, own: &ByName, needs: &'a ByName) -> Vec<&'a Cached<Workload>> {
+        let mut private: BTreeMap<_, _> = needs
+            .iter()
+            .filter(|(_, need)| self.visited_by(need).next().is_none())
+            .collect();
+        loop {
+            let is_shared = |need: &Cached<Workload>| {
+                let mut others = self.users(need).into_iter().chain(self.owner(need));
+                others.any(|other| {
+                    let name = other.to_string();
+                    !own.contains_key(&name) && !private.contains_key(&name)
+                })
+            };
+            let left = private.clone().into_iter();
+            let left: BTreeMap<_, _> = left.filter(|(_, need)| !is_shared(need)).collect();
+            if left.len() == private.len() {
+                return left.into_values().map(|need| &**need).collect();
+            }
+            private = left;
         }
     }
 
@@ -187,20 +217,28 @@ impl Caches {
 
     /// A Service that visitors reach a workload by.
     fn awake_service(&self, workload: &Cached<Workload>) -> Option<String> {
+        let mut services = self.visited_by(workload);
+        let awake = services.find(|service| !self.is_diverted(&service.namespace, &service.name));
+        awake.map(|service| service.to_string())
+    }
+
+    /// The Services by which visitors reach a workload while it is awake.
+    fn visited_by(
+        &self,
+        workload: &Cached<Workload>,
+    ) -> impl Iterator<Item = Arc<Cached<Service>>> {
         let services = self.services.get(&of_namespace(&workload.namespace, ""));
-        let is_awake = |service: &&Arc<Cached<Service>>| {
+        services.into_iter().filter(|service| {
             let Cached {
                 namespace,
                 name,
                 value,
                 ..
-            } = &***service;
+            } = &**service;
             value.points_at == PointsAt::Pods
                 && !value.selector.is_empty()
                 && workload.value.lacks(&value.selector).is_none()
-                && !self.is_diverted(namespace, name)
                 && !self.routes_to(namespace, name).is_empty()
-        };
-        services.iter().find(is_awake).map(ToString::to_string)
+        })
     }
 }

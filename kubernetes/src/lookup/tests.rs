@@ -12,7 +12,7 @@ use crate::{
 /// The objects of a cluster, in short: `KIND NAMESPACE/NAME WORD=VALUE…`.
 ///
 /// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a workload: `key`, `rstudio`, `idled`, `pods` that
-/// all Services select, or those that select just this, `taken` by unidler, `off`, `needs`, `of` and `needed-by`. Of a Service:
+/// all Services select, or those that select just this, `taken` by unidler, `woken` by it as of a generation, `off`, `needs`, `of` and `needed-by`. Of a Service:
 /// `key`, `selects` and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
 /// afterwards. Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
@@ -50,6 +50,14 @@ fn caches(cluster: &[&str]) -> Caches {
                     metadata["managedFields"] = json!([{
                         "manager": "unidler", "operation": "Apply", "fieldsV1": { "f:spec": { "f:replicas": {} } },
                     }]);
+                }
+                ("woken", generation) => {
+                    metadata["generation"] = json!(generation.parse::<i64>().expect("a number"));
+                    metadata["managedFields"] = json!([{
+                        "manager": "unidler", "operation": "Update", "subresource": "scale",
+                        "fieldsV1": { "f:spec": { "f:replicas": {} } },
+                    }]);
+                    replicas = Some(2);
                 }
                 ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
                 ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
@@ -1042,6 +1050,70 @@ fn what_is_used_by_something_awake_is_held() {
         "deployment a/db",
         "slice a/web-unidler on=Deployment:web"
     ]));
+}
+
+#[test]
+fn a_need_that_unidler_has_woken_since_the_app_fell_asleep_was_woken_for_it() {
+    let is_woken_for_app = |more: &[&'static str]| {
+        let app = [
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "slice a/web-unidler on=Deployment:web,StatefulSet:db",
+        ];
+        let cluster = [&app, more].concat();
+        let found = caches(&cluster).find(&Host::parse("web.test").expect("a host"));
+        let found = found.expect("an app");
+        let mut needs = found.group.needs.iter();
+        let db = needs.find(|need| need.name == "db").expect("it is needed");
+        found.bonds(db).is_woken_for_app
+    };
+    let web = "deployment a/web pods=web taken needs=statefulset/db";
+    let db = "statefulset a/db pods=db woken=3";
+    assert!(is_woken_for_app(&[web, db]));
+    assert!(
+        !is_woken_for_app(&[web, "statefulset a/db pods=db woken=1"]),
+        "it was awake before, and is about to be put to sleep"
+    );
+    assert!(
+        !is_woken_for_app(&[web, "statefulset a/db pods=db"]),
+        "somebody else has scaled it"
+    );
+    assert!(
+        !is_woken_for_app(&["deployment a/web pods=web off needs=statefulset/db", db]),
+        "somebody has scaled the app down since"
+    );
+    let other = "deployment a/other taken needs=statefulset/db";
+    assert!(
+        !is_woken_for_app(&[web, db, other]),
+        "perhaps for another app that sleeps"
+    );
+    let own = [
+        web,
+        db,
+        "service a/db selects=db",
+        "ingress a/db db.test>db",
+        "slice a/db-unidler on=StatefulSet:db",
+    ];
+    assert!(!is_woken_for_app(&own), "perhaps for its own visitors");
+    let through_api = [
+        "deployment a/web pods=web taken needs=deployment/api",
+        "deployment a/api pods=api taken needs=statefulset/db",
+        db,
+        "service a/api selects=api",
+    ];
+    assert!(is_woken_for_app(&through_api), "for a need of the app");
+    assert!(
+        !is_woken_for_app(&[&through_api[..], &["ingress a/api api.test>api"]].concat()),
+        "perhaps for visitors of what needs it"
+    );
+    assert!(
+        !is_woken_for_app(&[
+            web,
+            "statefulset a/db pods=db woken=3 of=other",
+            "deployment a/other taken"
+        ]),
+        "perhaps as a worker"
+    );
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub(crate) struct Workload {
     /// How many it had before unidler took them, as far as that is known, if it has done so and nobody has scaled it since.
     /// Server-side apply leaves that on the object itself.
     pub(crate) taken: Option<u32>,
+    /// Whether unidler has given it its replicas, and nobody has scaled it since. Of custom kinds that is not known.
+    pub(crate) is_woken: bool,
     /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
     /// or not `minReadySeconds` have passed that would make them available. `None` where the status does not say.
     pub(crate) ready: Option<u32>,
@@ -148,8 +150,11 @@ impl Workload {
             ..
         } = spec;
         let kind = WorkloadKind::deployment();
-        let taken = taken(&metadata, replicas, manager);
-        Self::with(&kind, &metadata, replicas, taken, &status).of_template(selector, template)
+        Self {
+            taken: taken(&metadata, replicas, manager),
+            is_woken: is_woken(&metadata, replicas, manager),
+            ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
+        }
     }
 
     pub(crate) fn parse_stateful_set(set: KubeStatefulSet, manager: &str) -> Self {
@@ -172,8 +177,11 @@ impl Workload {
             ..
         } = spec;
         let kind = WorkloadKind::stateful_set();
-        let taken = taken(&metadata, replicas, manager);
-        Self::with(&kind, &metadata, replicas, taken, &status).of_template(selector, template)
+        Self {
+            taken: taken(&metadata, replicas, manager),
+            is_woken: is_woken(&metadata, replicas, manager),
+            ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
+        }
     }
 
     /// One of which nothing says yet what its pods are.
@@ -181,7 +189,6 @@ impl Workload {
         kind: &Arc<WorkloadKind>,
         metadata: &ObjectMeta,
         replicas: Option<i32>,
-        taken: Option<u32>,
         status: &Status,
     ) -> Self {
         let generation = metadata.generation.unwrap_or_default();
@@ -198,7 +205,8 @@ impl Workload {
             wake_seconds: WakeSeconds::parse(annotation(metadata, WAKE_SECONDS).as_deref()),
             replicas: replicas.map_or(kind.default_replicas.unwrap_or(1), count),
             is_uncounted: replicas.is_none() && kind.default_replicas.is_none(),
-            taken,
+            taken: None,
+            is_woken: false,
             ready: if is_current {
                 status.ready.map(count)
             } else {
@@ -449,11 +457,21 @@ fn taken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Option<
 
 /// Whether unidler has applied the number of replicas, and nobody has set it since.
 fn is_taken(metadata: &ObjectMeta, manager: &str) -> bool {
+    is_set_by(metadata, manager, "Apply")
+}
+
+/// Whether unidler has patched the number of replicas, and nobody has set it since.
+fn is_woken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> bool {
+    replicas > Some(0) && is_set_by(metadata, manager, "Update")
+}
+
+/// Whether this was the last that was done to the number of replicas. When that was, the API server does not say of a `/scale`.
+fn is_set_by(metadata: &ObjectMeta, manager: &str, operation: &str) -> bool {
     let mut entries = metadata.managed_fields.iter().flatten();
     entries.any(|entry| {
         let replicas = || entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas");
         entry.manager.as_deref() == Some(manager)
-            && entry.operation.as_deref() == Some("Apply")
+            && entry.operation.as_deref() == Some(operation)
             && replicas().is_some()
     })
 }

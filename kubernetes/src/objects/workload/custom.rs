@@ -46,8 +46,6 @@ impl Workload {
             ready: ready.or_else(|| kind.default_replicas.map(|_| 0)),
             trouble: trouble(&data),
         };
-        // Nothing of unidler's own is left on it: what it had only the slices say.
-        let taken = None;
         let is_of_deployment = data
             .pointer("/spec/workloadRef/kind")
             .is_some_and(|kind| kind == "Deployment");
@@ -64,7 +62,8 @@ impl Workload {
                 .map(PodRequests::of)
                 .unwrap_or_default(),
             template_of: template_of.filter(|_| is_of_deployment).map(Into::into),
-            ..Self::with(&kind, &metadata, number("/spec/replicas"), taken, &status)
+            // Nothing of unidler's own is left on it: what it had only the slices say.
+            ..Self::with(&kind, &metadata, number("/spec/replicas"), &status)
         }
     }
 
