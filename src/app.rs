@@ -5,7 +5,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::progress::{Parts, Reason, Step};
+use crate::{
+    probe::Probes,
+    progress::{Parts, Reason, Step},
+};
 
 /// Which app. Only a [`Cluster`](crate::cluster::Cluster) can read it; everybody else compares. Several hosts may lead to
 /// one app.
@@ -53,6 +56,8 @@ pub struct App {
     pub connected: bool,
     /// What its operators call it, for visitors: at most 80 characters.
     pub title: Option<String>,
+    /// What is answered for it while it sleeps.
+    pub probes: Probes,
     /// The Services that its routes lead to: each once, in an order that stays the same.
     pub services: Vec<Service>,
     /// What runs behind them, with its workers, and what all of those need: each once, in an order that stays the same.

@@ -30,6 +30,7 @@ use crate::{
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
+    probe::Probes,
     progress::{Reason, Step},
 };
 
@@ -252,6 +253,7 @@ impl App {
         app::App {
             connected: true,
             title: scene.title.map(str::to_owned),
+            probes: Probes::default(),
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(self.service_writes),

@@ -148,6 +148,14 @@ impl Hub {
         outcome.await.unwrap_or_else(|_| Err(woken(false)))
     }
 
+    /// The status with which a request to a host's app is answered while that is not up, if its operators have said so.
+    #[must_use]
+    pub fn probe(&self, host: &Host, method: &str, path: &str) -> Option<u16> {
+        let cluster = &self.inner.cluster;
+        let app = cluster.find(host).and_then(|app| cluster.observe(&app));
+        app.ok()?.probes.status(method, path)
+    }
+
     /// Wakes an app for no visitor, as its hours do.
     pub fn wake(&self, app: &AppId) {
         let inner = &self.inner;

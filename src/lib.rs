@@ -12,6 +12,7 @@
 //! - [`app`]: an app as the engine sees it: Services, workloads, and what they were.
 //! - [`cluster`]: the only door to a cluster.
 //! - [`step`]: what to do next about what is observed. Pure.
+//! - [`probe`]: the requests of monitors that are answered for a sleeping app.
 //! - [`sleep`]: when an app sleeps, from what is known of it. Pure.
 //! - [`hub`]: one driver for each waking app, however many visitors wait for it.
 //! - [`demo`]: a cluster that is played, for `unidler demo` and for tests.
@@ -39,6 +40,8 @@ pub mod host;
 pub mod hub;
 #[cfg(feature = "engine")]
 mod order;
+#[cfg(feature = "engine")]
+pub mod probe;
 #[cfg(feature = "engine")]
 pub mod sleep;
 #[cfg(feature = "engine")]

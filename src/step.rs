@@ -315,6 +315,7 @@ pub fn phase(observation: &Observation) -> Phase {
 mod tests {
     use super::*;
     use crate::app::{Bonds, ObjectId, Pods, Record, Version};
+    use crate::probe::Probes;
 
     fn workload(id: &str) -> Workload {
         Workload {
@@ -345,6 +346,7 @@ mod tests {
     /// An app as the idler leaves it.
     fn idled() -> App {
         App {
+            probes: Probes::default(),
             connected: true,
             title: None,
             services: vec![diverted("s", true)],

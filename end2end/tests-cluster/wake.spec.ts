@@ -1,6 +1,6 @@
 /** The whole way, from the address of an idled app to the app itself. */
 import { shipped } from "../cluster/setup";
-import { events, startWaking } from "../cluster/visitor";
+import { answer, events, startWaking } from "../cluster/visitor";
 import { THREE_WRITES, UNIDLER_USER, expect, expectAwake, test } from "./fixtures";
 
 test("a visitor to an idled app ends on the app at the address they typed", async ({ page, api, app, ingress, asked }) => {
@@ -28,6 +28,15 @@ test("a visitor to an idled app ends on the app at the address they typed", asyn
 
     await page.goBack();
     expect(page.url(), "the waiting page is not in the history").toBe("about:blank");
+});
+
+test("a monitor gets the answer that the app's Ingress has for it, and wakes nothing", async ({ api, app, ingress, asked }) => {
+    const status = async (path = "/alive") => (await answer(ingress.port, app.host, { path })).status;
+    expect(await status()).toBe(503);
+    await api.patch("Ingress", app.namespace, app.name, { metadata: { annotations: { "unidler/probe": "GET /alive 204" } } });
+    await expect.poll(() => status()).toBe(204);
+    expect(await status("/other")).toBe(503);
+    expect(await asked.writes()).toEqual([]);
 });
 
 test("fifty visitors at once cost the cluster no more than one", async ({ page, api, app, ingress, asked }) => {

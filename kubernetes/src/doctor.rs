@@ -15,6 +15,7 @@ mod lookup;
 mod own;
 mod permissions;
 mod routes;
+mod sleep;
 mod slices;
 mod snapshot;
 
@@ -29,6 +30,7 @@ pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.listing.0.apps();
     let mut findings = lookup::findings(snapshot, &found);
     findings.extend(groups::findings(&snapshot.listing.0));
+    findings.extend(sleep::findings(&snapshot.listing.0));
     findings.extend(permissions::findings(snapshot));
     findings.extend(kinds::findings(snapshot));
     findings.extend(slices::findings(snapshot));

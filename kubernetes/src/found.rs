@@ -7,6 +7,7 @@ use unidler::{
     app::{AppId, Bonds, ObjectId, Version},
     cluster::Way,
     host::Host,
+    probe::Probes,
 };
 
 use crate::{
@@ -346,6 +347,16 @@ impl Found {
         let rules = self.routes.iter().flat_map(|route| &route.value.rules);
         let own = rules.filter(|rule| rule.backends.iter().any(|backend| self.has(backend)));
         own.map(|rule| rule.host.as_str()).collect()
+    }
+
+    /// What is answered for it while it sleeps: the nearest to its visitors counts.
+    pub(crate) fn probes(&self) -> Probes {
+        let routes = self.routes.iter().map(|route| &route.value.sleep);
+        let services = self.services.iter().map(|service| &service.value.sleep);
+        let workloads = self.workloads.iter().map(|workload| &workload.value.sleep);
+        let all = routes.chain(services).chain(workloads).flatten();
+        let mut probes = all.filter_map(|rules| rules.probes.as_ref()?.as_ref().ok());
+        probes.next().cloned().unwrap_or_default()
     }
 
     /// What people call it.

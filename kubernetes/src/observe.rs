@@ -297,6 +297,7 @@ impl Observer {
         App {
             connected: self.caches.are_connected(),
             title: found.title(),
+            probes: found.probes(),
             services: found.services.iter().map(service).collect(),
             workloads: found.parts().map(workload).collect(),
         }

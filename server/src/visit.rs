@@ -7,7 +7,11 @@ use axum::{
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use unidler::{host::Host, hub::Forwards};
+use unidler::{
+    host::Host,
+    hub::Forwards,
+    progress::{Phase, Progress},
+};
 
 use crate::{
     app_host::AppHost,
@@ -75,6 +79,8 @@ async fn answer_of(
     let progress = state.hub.look(host);
     let mut response = if is_navigation(&parts.headers) {
         page::render(state, progress, &parts).await
+    } else if let Some(status) = probe(state, &progress, host, &parts) {
+        return Ok(status.into_response());
     } else if is_healthz(&parts) {
         return Ok(healthz());
     } else if is_events(&parts) {
@@ -90,6 +96,19 @@ async fn answer_of(
     };
     response.headers_mut().insert(header::VARY, VARY);
     Ok(response)
+}
+
+/// What a monitor is answered for an app that sleeps or is on its way up, if its operators have said so. What has failed is for
+/// the monitor to know.
+fn probe(state: &AppState, progress: &Progress, host: &Host, parts: &Parts) -> Option<StatusCode> {
+    match progress.phase {
+        Phase::Asleep | Phase::Waking { .. } => {}
+        Phase::Ready { .. } | Phase::Failed { .. } => return None,
+    }
+    let status = state
+        .hub
+        .probe(host, parts.method.as_str(), parts.uri.path())?;
+    StatusCode::from_u16(status).ok()
 }
 
 /// Liveness.

@@ -22,6 +22,7 @@ use crate::{
         Record, Service, Version, Workload,
     },
     cluster::{ApplyError, Write},
+    probe::Probes,
     progress::{Phase, Reason},
 };
 
@@ -779,6 +780,7 @@ impl Cluster for World {
         Ok(App {
             connected: truth.connected,
             title: None,
+            probes: Probes::default(),
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(service.version),

@@ -16,6 +16,7 @@ use crate::{
         Service, Trouble, Version, Workload,
     },
     cluster::{ApplyError, Write},
+    probe::Probes,
     progress::{Phase, Reason, Step},
 };
 
@@ -129,6 +130,7 @@ impl App {
         app::App {
             connected: true,
             title: self.title.map(str::to_owned),
+            probes: Probes::default(),
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: Version(format!("s{}", self.service_version)),

@@ -812,6 +812,28 @@ fn what_an_http_route_does_not_serve_is_found() {
 }
 
 #[test]
+fn what_cannot_be_read_of_the_sleep_of_an_app_is_said() {
+    let found = findings_of(|cluster| {
+        let mut metadata = metadata("team", "tool", &json!({}));
+        metadata["annotations"] = json!({ "unidler/probe": "healthz", "unidler/idle-after": "2h" });
+        let deployment = json!({ "metadata": metadata, "spec": { "replicas": 1, "selector": {}, "template": {} } });
+        cluster.deployments.push(deployment);
+    });
+    let unreadable: Vec<_> = found
+        .iter()
+        .filter(|finding| finding.check == "sleep-unreadable")
+        .map(|finding| &*finding.what)
+        .collect();
+    assert_eq!(
+        unreadable,
+        [
+            "An annotation of Deployment team/tool cannot be read: unidler/probe: \"healthz\" is not a method, a path and a \
+             status from 200 to 599, such as GET /healthz 200"
+        ]
+    );
+}
+
+#[test]
 fn what_a_workload_says_of_others_is_checked() {
     use Severity::Warning;
     let deployment = |namespace: &str, name: &str, replicas: i32, annotations: Value| {

@@ -3,9 +3,12 @@
 use std::{fmt::Display, str::FromStr};
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
-use unidler::sleep::{
-    decide::{Asleep, IdleAfter},
-    schedule::Schedule,
+use unidler::{
+    probe::Probes,
+    sleep::{
+        decide::{Asleep, IdleAfter},
+        schedule::Schedule,
+    },
 };
 
 use super::{annotation, label};
@@ -20,6 +23,8 @@ const AWAKE: &str = "unidler/awake";
 const ASLEEP: &str = "unidler/asleep";
 /// The annotation with the time until which an app stays awake as an exception, in RFC 3339.
 pub(crate) const KEEP_AWAKE_UNTIL: &str = "unidler/keep-awake-until";
+/// The annotation with the requests that are answered for an app while it sleeps, such as `GET /healthz 200`.
+const PROBE: &str = "unidler/probe";
 /// What kube-downscaler reads, for where ours is absent
 /// (<https://codeberg.org/hjacobs/kube-downscaler>).
 const DOWNSCALER_UPTIME: &str = "downscaler/uptime";
@@ -35,6 +40,7 @@ pub(crate) struct SleepRules {
     pub(crate) awake: Option<Result<Schedule, String>>,
     pub(crate) asleep: Option<Result<Asleep, String>>,
     pub(crate) keep_awake_until: Option<Result<Timestamp, String>>,
+    pub(crate) probes: Option<Result<Probes, String>>,
     pub(crate) downscaler: Downscaler,
 }
 
@@ -56,6 +62,7 @@ impl SleepRules {
             awake: read(metadata, AWAKE),
             asleep: read(metadata, ASLEEP),
             keep_awake_until: read(metadata, KEEP_AWAKE_UNTIL),
+            probes: read(metadata, PROBE),
             downscaler: Downscaler {
                 // Whatever is not `false`, there.
                 is_excluded: excluded.is_some_and(|text| !text.eq_ignore_ascii_case("false")),
@@ -64,6 +71,37 @@ impl SleepRules {
             },
         };
         (rules != Self::default()).then(|| Box::new(rules))
+    }
+
+    /// Why what it says cannot be read.
+    pub(crate) fn unreadable(&self) -> impl Iterator<Item = &String> {
+        fn error<T>(value: Option<&Result<T, String>>) -> Option<&String> {
+            value?.as_ref().err()
+        }
+        let Self {
+            is_app: _,
+            idle_after,
+            awake,
+            asleep,
+            keep_awake_until,
+            probes,
+            downscaler:
+                Downscaler {
+                    is_excluded: _,
+                    uptime,
+                    exclude_until,
+                },
+        } = self;
+        let errors = [
+            error(idle_after.as_ref()),
+            error(awake.as_ref()),
+            error(asleep.as_ref()),
+            error(keep_awake_until.as_ref()),
+            error(probes.as_ref()),
+            error(uptime.as_ref()),
+            error(exclude_until.as_ref()),
+        ];
+        errors.into_iter().flatten()
     }
 
     /// Whether it says when its app sleeps. Whoever writes that wants it to.

@@ -42,6 +42,8 @@ use unidler_server::forward::Forwarder;
 use crate::harness::{NAVIGATE, Server};
 
 const HOST: &str = "tool.example";
+/// What the app has for monitors.
+const PROBES: &str = "GET /alive 204, GET /healthz 299";
 
 /// A cluster with one app.
 #[derive(Debug)]
@@ -119,6 +121,7 @@ impl Cluster for OneApp {
         Ok(app::App {
             connected: self.is_known,
             title: None,
+            probes: PROBES.parse().expect("probes"),
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(),
@@ -298,6 +301,36 @@ async fn a_request_reaches_the_app_as_it_was_sent() {
             "{of_connection} in {told}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_monitor_is_answered_for_an_app_that_sleeps_and_by_one_that_is_up() {
+    let app = App::start().await;
+    for (replicas, expected) in [(0, 204), (1, 201)] {
+        let server = app.behind(replicas).await;
+        for method in [Method::GET, Method::HEAD] {
+            let answer = server.send(method, HOST, "/alive?a=b", &[]).await;
+            assert_eq!(answer.status.as_u16(), expected);
+        }
+    }
+    let server = app.behind(0).await;
+    let asked = app.asked.load(Ordering::Relaxed);
+    for (path, headers, expected) in [
+        ("/healthz", &[][..], 299),
+        ("/alive/", &[], 503),
+        ("/", &[], 503),
+        // Somebody looks at it.
+        ("/alive", &[NAVIGATE], 200),
+    ] {
+        let answer = server.get(HOST, path, headers).await;
+        assert_eq!(answer.status.as_u16(), expected, "{path}");
+    }
+    assert_eq!(
+        server.send(Method::POST, HOST, "/alive", &[]).await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+    assert_eq!(server.phase(HOST).await, Phase::Asleep, "nothing was woken");
+    assert_eq!(app.asked.load(Ordering::Relaxed), asked);
 }
 
 #[tokio::test]
