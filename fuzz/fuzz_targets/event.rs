@@ -19,6 +19,7 @@ use unidler::{
     },
     cluster::{ApplyError, Cluster, Write},
     host::Host,
+    probe::Probes,
     progress::{Forwarding, Mark, Notice, Parts, Phase, Progress, Reason, Step},
 };
 use unidler_fuzz::{ask, block_on, next_text, read_event};
@@ -106,6 +107,7 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
         Ok(Self(Ok(App {
             connected: u.arbitrary()?,
             title: u.arbitrary()?,
+            probes: Probes::default(),
             services: few(u, service)?,
             workloads: few(u, workload)?,
         })))
@@ -151,6 +153,7 @@ fn workload(id: ObjectId, u: &mut Unstructured<'_>) -> Result<Workload> {
             of: bool::arbitrary(u)?.then(|| ObjectId::new("0")),
             is_need: u.arbitrary()?,
             is_in_use: u.arbitrary()?,
+            is_woken_for_app: u.arbitrary()?,
         },
     })
 }
