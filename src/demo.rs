@@ -37,7 +37,7 @@ use crate::{
 /// Where the demo's ingress sends a visitor.
 #[derive(Clone, Copy, Debug)]
 pub enum Route {
-    /// To the unidler.
+    /// To unidler.
     Unidler,
     /// To the app.
     App(&'static Scene),

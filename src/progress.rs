@@ -209,13 +209,13 @@ pub enum Reason {
     NotPassingChecks,
     /// The Deployment did not make progress within its own deadline.
     RolloutStuck,
-    /// The unidler lacks a permission in the cluster.
+    /// unidler lacks a permission in the cluster.
     PermissionMissing,
     /// The cluster's API does not answer.
     ApiUnreachable,
-    /// It took longer than the unidler waits.
+    /// It took longer than unidler waits.
     DeadlinePassed,
-    /// Something broke in the unidler itself.
+    /// Something broke in unidler itself.
     Internal,
 }
 

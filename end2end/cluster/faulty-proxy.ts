@@ -57,7 +57,7 @@ export class FaultyProxy {
         return proxy;
     }
 
-    /** Writes a kubeconfig of the unidler's that leads through this. */
+    /** Writes a kubeconfig of unidler's that leads through this. */
     writeKubeconfig(file: string): void {
         const { access, kubeconfig } = this.facts;
         writeFileSync(file, readFileSync(kubeconfig, "utf8").replaceAll(access.server, `http://127.0.0.1:${this.port}`), { mode: 0o600 });

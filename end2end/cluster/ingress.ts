@@ -23,9 +23,9 @@ export interface Visit {
     by: "unidler" | "app" | "ingress";
     /** The status of the answer; 0 before there is one. */
     status: number;
-    /** Whether the answer is marked as the unidler's. */
+    /** Whether the answer is marked as unidler's. */
     isMarked: boolean;
-    /** What the unidler has answered so far, head and body. */
+    /** What unidler has answered so far, head and body. */
     told: string;
 }
 

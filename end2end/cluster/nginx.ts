@@ -25,7 +25,7 @@ export interface Wishes {
 
 export async function startNginx(upstreamPort: number, { readTimeoutSeconds = 60, isSecure = false }: Wishes): Promise<Nginx> {
     const program = FOLDERS.map((folder) => join(folder, "nginx")).find(isProgram);
-    if (!program) throw new Error("The cluster tests put a real nginx in front of the unidler: install it, such as with `apt-get install nginx-light`.");
+    if (!program) throw new Error("The cluster tests put a real nginx in front of unidler: install it, such as with `apt-get install nginx-light`.");
     const dir = mkdtempSync(join(tmpdir(), "unidler-nginx-"));
     const port = await freePort();
     const [config, log] = [join(dir, "nginx.conf"), join(dir, "nginx.log")];

@@ -1,4 +1,4 @@
-/** Once per test run: the control plane, with the unidler's rights in it as we ship them. */
+/** Once per test run: the control plane, with unidler's rights in it as we ship them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -14,7 +14,7 @@ export interface ClusterFacts {
     access: Access;
     auditLog: string;
     apiServerPid: string;
-    /** The unidler's, with the token of its ServiceAccount. */
+    /** unidler's, with the token of its ServiceAccount. */
     kubeconfig: string;
 }
 

@@ -19,7 +19,7 @@ export interface ServerEvent {
     progress: Progress;
 }
 
-/** Where the unidler says an app stands. Asking starts nothing. */
+/** Where unidler says an app stands. Asking starts nothing. */
 export async function status(port: number, host: string): Promise<Progress> {
     return JSON.parse((await answer(port, host, { path: "/_unidler/status" })).body);
 }

@@ -67,7 +67,7 @@ for (const { name, reason, make } of STUMBLES) {
 }
 
 /**
- * Whatever the unidler has told its visitors, nothing of it names what is inside the cluster. Ingress, Deployment,
+ * Whatever unidler has told its visitors, nothing of it names what is inside the cluster. Ingress, Deployment,
  * Service, volume claim and quota have the name of the app, and those of its pods begin with it.
  */
 function expectNoNames(ingress: StandInIngress, app: App): void {

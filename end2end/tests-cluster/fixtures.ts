@@ -18,10 +18,10 @@ import { status } from "../cluster/visitor";
 
 export { expect };
 
-/** As whom the API server knows the unidler. */
+/** As whom the API server knows unidler. */
 export const UNIDLER_USER = "system:serviceaccount:unidler:unidler";
 
-/** What the unidler has asked of the API for the sake of visitors, since the test began. */
+/** What unidler has asked of the API for the sake of visitors, since the test began. */
 export interface Asked {
     /** Such as `patch deployments`. */
     writes: () => string[];

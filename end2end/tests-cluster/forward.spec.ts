@@ -1,5 +1,5 @@
 /**
- * An ingress that never notices that the app is up: the visitor's requests go to the unidler for ever, and it passes them on.
+ * An ingress that never notices that the app is up: the visitor's requests go to unidler for ever, and it passes them on.
  * The Services' addresses are of this machine, so the app answers at the address of its own.
  */
 import { createHash } from "node:crypto";

@@ -81,7 +81,7 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Asks the unidler of a cluster, and hands the answer on before it stops.
+/// Asks unidler of a cluster, and hands the answer on before it stops.
 pub async fn ask<T>(
     cluster: impl Cluster,
     request: Request<Body>,

@@ -18,8 +18,8 @@ pub struct Target {
 }
 
 impl Target {
-    /// Parses an address inside the cluster ([Kubernetes: DNS for Services]), which must be that of the unidler's
-    /// Service, or else the unidler would not know an app that leads there.
+    /// Parses an address inside the cluster ([Kubernetes: DNS for Services]), which must be that of unidler's
+    /// Service, or else unidler would not know an app that leads there.
     ///
     /// # Errors
     ///

@@ -38,7 +38,7 @@ pub struct Brand {
     #[arg(long, env = "UNIDLER_CONTACT_URL", value_name = "URL", requires = "contact", value_parser = link, global = true)]
     pub contact_url: Option<String>,
 
-    /// Looks of the page: the unidler's own, or plain ones that sit well beside government services.
+    /// Looks of the page: unidler's own, or plain ones that sit well beside government services.
     #[arg(
         long,
         env = "UNIDLER_THEME",
@@ -80,7 +80,7 @@ impl Brand {
 /// The looks of the page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Theme {
-    /// The unidler's own.
+    /// unidler's own.
     #[default]
     Moon,
     /// Square and high in contrast.

@@ -1,4 +1,4 @@
-//! The unidler's server.
+//! unidler's server.
 //!
 //! ```text
 //!  main ── cli ──┬─ commands  for operators: idle, status, doctor

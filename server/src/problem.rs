@@ -52,7 +52,7 @@ impl Problem {
         Self::new(
             StatusCode::BAD_REQUEST,
             "Not the address of an app",
-            "The unidler answers at the host names of idled apps. The Host header of this request is not a DNS name.",
+            "unidler answers at the host names of idled apps. The Host header of this request is not a DNS name.",
         )
     }
 
@@ -190,7 +190,7 @@ impl Problem {
         Self::new(
             StatusCode::NOT_FOUND,
             "Not found",
-            "The unidler has nothing at this path.",
+            "unidler has nothing at this path.",
         )
     }
 }

@@ -69,7 +69,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
             check: "unidler-missing",
             what: format!("Service {namespace}/{name} leads to {address}, which is not there"),
             why: "Visitors of the app get an error of the ingress, and nobody wakes it.".into(),
-            mend: "install the unidler there: kubectl apply -f deploy/".into(),
+            mend: "install unidler there: kubectl apply -f deploy/".into(),
         });
     }
     let uncertain = found.when_unidled(&service.value).err()?;
@@ -146,7 +146,7 @@ fn half_idled(
     } else if is_idled {
         (
             format!(
-                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to the unidler",
+                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to unidler",
                 service.name
             ),
             "Visitors of the app get an error of the ingress, and nobody wakes it.",
@@ -160,7 +160,7 @@ fn half_idled(
     } else {
         (
             format!(
-                "Service {namespace}/{} leads to the unidler, and Deployment {namespace}/{name} is not idled",
+                "Service {namespace}/{} leads to unidler, and Deployment {namespace}/{name} is not idled",
                 service.name
             ),
             "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",

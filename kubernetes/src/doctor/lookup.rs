@@ -85,7 +85,7 @@ fn not_found(
             format!(
                 "No Deployment in namespace {namespace} has the label {key_label}={key} of the app of {rule}"
             ),
-            "The unidler does not find the app, so it can be neither idled nor woken.",
+            "unidler does not find the app, so it can be neither idled nor woken.",
             label_command(
                 settings,
                 namespace,
@@ -100,7 +100,7 @@ fn not_found(
         Reason::NoService => (
             "not-behind-ingress",
             format!("{rule} leads nowhere: {error}"),
-            "Visitors of the app would not come to the unidler, so it can be neither idled nor woken.",
+            "Visitors of the app would not come to unidler, so it can be neither idled nor woken.",
             format!(
                 "let it lead to the app's Service: kubectl -n {namespace} edit {} {}",
                 route.value.kind.resource(),
@@ -110,7 +110,7 @@ fn not_found(
         Reason::AmbiguousWorkload => (
             "key-duplicate",
             format!("Several Deployments have the key of {rule}: {error}"),
-            "The unidler does not know which one is meant, so the app can be neither idled nor woken.",
+            "unidler does not know which one is meant, so the app can be neither idled nor woken.",
             format!(
                 "take it off all but one: kubectl -n {namespace} label deployment NAME {key_label}-"
             ),
@@ -118,7 +118,7 @@ fn not_found(
         Reason::AmbiguousRoute | Reason::AmbiguousService => (
             "host-duplicate",
             format!("{rule} leads to several apps: {error}"),
-            "The unidler does not know which one a visitor wants, so none can be idled or woken there.",
+            "unidler does not know which one a visitor wants, so none can be idled or woken there.",
             "give each app a host of its own".to_owned(),
         ),
         // The host is one that an Ingress serves.
@@ -223,9 +223,8 @@ impl<'a> Idled<'a> {
                 label_command(settings, namespace, kind, Some(name), "KEY"),
             ),
         };
-        let why =
-            "The app is idled, and the unidler does not know of which host: no visitor wakes it."
-                .into();
+        let why = "The app is idled, and unidler does not know of which host: no visitor wakes it."
+            .into();
         Some(Finding {
             severity: Severity::Error,
             check,

@@ -14,7 +14,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-/// What the unidler may not do: one finding for each kind of object.
+/// What unidler may not do: one finding for each kind of object.
 fn missing(
     Snapshot {
         account,
@@ -23,7 +23,7 @@ fn missing(
     }: &Snapshot,
 ) -> Vec<Finding> {
     let who = account.as_ref().map_or_else(
-        || "The unidler's ServiceAccount".to_owned(),
+        || "unidler's ServiceAccount".to_owned(),
         |account| format!("ServiceAccount {}/{}", account.namespace, account.name),
     );
     let mut by_resource = BTreeMap::<_, Vec<_>>::new();
@@ -38,7 +38,7 @@ fn missing(
             check: "permission-missing",
             what: format!("{who} may not {} {resource} in all namespaces", verbs.join(", ")),
             why: why.into_iter().collect::<Vec<_>>().join(" "),
-            mend: "kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom the unidler runs".into(),
+            mend: "kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom unidler runs".into(),
         }
     };
     by_resource.into_iter().map(finding).collect()

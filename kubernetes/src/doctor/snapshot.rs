@@ -27,7 +27,7 @@ pub struct Snapshot {
     pub(crate) account: Option<ServiceAccount>,
     pub(crate) listing: Listing,
     pub(crate) surroundings: Surroundings,
-    /// Those [rights](crate::rights::rights) that the unidler does not have.
+    /// Those [rights](crate::rights::rights) that unidler does not have.
     pub(crate) missing_rights: Vec<Right>,
     /// How many endpoints of unidler's own Service are ready, if that was seen.
     pub(crate) own_endpoints: Option<usize>,
@@ -87,7 +87,7 @@ impl Snapshot {
         };
         let missing_rights = seen(
             &mut unseen,
-            "the unidler's rights",
+            "unidler's rights",
             api_server.missing_rights(&settings, account.as_ref()).await,
         );
         Ok(Self {

@@ -56,7 +56,7 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
             "{service} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
         ),
         Irreversible::ExternalIps => {
-            anyhow!("{service} has external IPs, which would lead to the unidler. {instead}")
+            anyhow!("{service} has external IPs, which would lead to unidler. {instead}")
         }
         Irreversible::NoSelector => {
             anyhow!("{service} has no selector: nobody would find its pods again. {instead}")

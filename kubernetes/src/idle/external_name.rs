@@ -31,7 +31,7 @@ pub struct ExternalNamePlan {
     pub(crate) host: Host,
     pub(crate) namespace: String,
     pub(crate) service: String,
-    /// A merge patch, written first: while the app still runs, its visitors already reach the unidler.
+    /// A merge patch, written first: while the app still runs, its visitors already reach unidler.
     pub(crate) divert: Value,
     /// What the Service keeps, to be given back.
     pub(crate) kept: ServiceWhenUnidled,
