@@ -11,7 +11,7 @@ test.describe("without the right to see what it needs", () => {
     // A refusal is asked about once more before it is believed: meanwhile, a quicker app would be up.
     test.use({ startSeconds: 10 });
 
-    for (const kinds of ["Ingresses", "Deployments", "StatefulSets", "Services", "EndpointSlices"]) {
+    for (const kinds of ["Ingresses", "Deployments", "Services", "EndpointSlices"]) {
         test(`without the right to see ${kinds} it is not ready, and a wake-up goes on when the right is back`, async ({ page, api, app, unidler, ingress, apiProxy, asked }) => {
             const path = `/${kinds.toLowerCase()}`;
             forbid(apiProxy, [path]);
@@ -36,6 +36,16 @@ test.describe("without the right to see what it needs", () => {
             await expect.poll(asked.writes).toEqual(THREE_WRITES);
         });
     }
+});
+
+test("without the right to see StatefulSets an app without one wakes, and the log names the rule", async ({ api, app, unidler, apiProxy }) => {
+    forbid(apiProxy, ["/statefulsets"]);
+    await unidler.kill();
+    await unidler.startAgain();
+    expect((await events(unidler.port, app.host)).at(-1)?.event).toBe("success");
+    await expectAwake(api, app);
+    expect(unidler.log).toContain('{apiGroups: ["apps"], resources: ["statefulsets"], verbs: [list, watch]}');
+    apiProxy.fault = () => undefined;
 });
 
 test("without any right to watch, lists do", async ({ page, api, app, unidler, ingress, apiProxy, asked }) => {

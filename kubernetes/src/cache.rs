@@ -286,6 +286,12 @@ impl<T: Kept> Cache<T> {
         self.read().objects.by_name.values().cloned().collect()
     }
 
+    /// As if the permission were missing.
+    #[cfg(test)]
+    pub(crate) fn forbid(&self) {
+        self.write().contact = Health::Forbidden;
+    }
+
     /// Watches for ever, and keeps what `parse` makes of each object.
     ///
     /// Every interruption is followed by a new list, so nothing that happened in the meantime is missed. A list that
@@ -365,12 +371,21 @@ impl<T: Kept> Cache<T> {
                     sleep(jittered(ABSENT)).await;
                 }
                 Some(error) => {
+                    let was_forbidden = self.is_forbidden();
                     self.connection_failed(&error);
+                    let is_forbidden = self.is_forbidden();
                     if begun.elapsed() > *BACKOFF.end() * 2 {
                         pause = *BACKOFF.start();
                     }
                     // A watch that breaks once misses nothing: it is news when it cannot be begun again.
-                    if pause == *BACKOFF.start() {
+                    if is_forbidden && !was_forbidden {
+                        let (group, plural) = (&source.kind.group, &source.kind.plural);
+                        warn!(
+                            %kind, %error,
+                            "no permission to read {plural}: apps that depend on them are unavailable, and none is put to sleep. Add to \
+                             unidler's ClusterRole: {{apiGroups: [\"{group}\"], resources: [\"{plural}\"], verbs: [list, watch]}}"
+                        );
+                    } else if is_forbidden || pause == *BACKOFF.start() {
                         debug!(%kind, %error, "watch broken off; beginning another");
                     } else {
                         warn!(%kind, %error, "cannot watch; trying again");

@@ -15,7 +15,10 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     networking::v1::Ingress as KubeIngress,
 };
-use kube::{Client, core::DynamicObject};
+use kube::{
+    Client,
+    core::{ApiResource, DynamicObject},
+};
 use tokio::sync::watch;
 use unidler::progress::Reason;
 
@@ -26,7 +29,9 @@ use crate::{
     found::Found,
     objects::{
         Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable, Service,
-        Workload, bonds::Named, gateway_api,
+        Workload, WorkloadKind,
+        bonds::{Named, Need},
+        gateway_api,
     },
     settings::ClusterSettings,
 };
@@ -35,6 +40,9 @@ use crate::{
 const MAX_MAKERS: usize = 4;
 /// Namespaces of the cluster itself, which the admission policies protect as well.
 const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
+/// The kinds that every app depends on.
+const REQUIRED: [&str; 4] = ["Ingresses", "Deployments", "Services", "EndpointSlices"];
 
 /// All that apps are found in.
 #[derive(Debug)]
@@ -460,17 +468,59 @@ impl Caches {
         slice.is_some_and(|slice| slice.value.diverts())
     }
 
-    /// Whether all are current as far as anybody can know.
+    /// The kinds that may not be read, of those that not every app depends on. What may depend on one is not found, and nothing is
+    /// put to sleep.
+    pub(crate) fn unread(&self) -> Vec<&str> {
+        let all = self.all().into_iter();
+        all.filter(is_unread).map(|(kinds, _)| kinds).collect()
+    }
+
+    /// Those that may be read, or have to be.
+    fn readable(&self) -> Vec<(&str, &dyn Contact)> {
+        let mut all = self.all();
+        all.retain(|each| !is_unread(each));
+        all
+    }
+
+    /// The kinds of workloads that may not be read.
+    fn unread_workloads(&self) -> impl Iterator<Item = ApiResource> {
+        let is_unread = self.stateful_sets.is_forbidden();
+        let stateful_sets = is_unread.then(|| WorkloadKind::stateful_set().resource.clone());
+        let custom = self.custom.iter();
+        let custom = custom.filter(|kind| kind.workloads.is_forbidden());
+        let custom = custom.map(|kind| kind.scalable.api_resource());
+        stateful_sets.into_iter().chain(custom)
+    }
+
+    /// Whether a workload that a slice has recorded may not be read.
+    pub(crate) fn is_unread(&self, recorded: &WorkloadName) -> bool {
+        let (group, _) = recorded.api_version.split_once('/').unwrap_or_default();
+        // What the objects of a custom kind call it is not known without them.
+        self.unread_workloads()
+            .any(|kind| kind.group == group && (group != "apps" || kind.kind == recorded.kind))
+    }
+
+    /// Whether a workload needs one that may not be read.
+    pub(crate) fn needs_unread(&self, user: &Workload) -> bool {
+        let mut needs = user.bonds.iter().flat_map(|bonds| &bonds.needs);
+        needs.any(|Need { workload, .. }| {
+            self.unread_workloads()
+                .any(|kind| workload.is(&kind.kind, &kind.plural, &kind.group, &workload.name))
+        })
+    }
+
+    /// Whether all that may be read are current as far as anybody can know.
     pub(crate) fn are_connected(&self) -> bool {
-        self.all().iter().all(|(_, cache)| cache.is_connected())
+        let mut readable = self.readable().into_iter();
+        readable.all(|(_, cache)| cache.is_connected())
     }
 
     /// Why nothing can be found in them yet; `None` when it can.
     pub(crate) fn unusable(&self) -> Option<Reason> {
-        let all = self.all();
-        if all.iter().any(|(_, cache)| cache.is_forbidden()) {
+        let readable = self.readable();
+        if readable.iter().any(|(_, cache)| cache.is_forbidden()) {
             Some(Reason::PermissionMissing)
-        } else if all.iter().any(|(_, cache)| !cache.is_synced()) {
+        } else if readable.iter().any(|(_, cache)| !cache.is_synced()) {
             Some(Reason::ApiUnreachable)
         } else {
             None
@@ -481,6 +531,7 @@ impl Caches {
     pub(crate) fn may_decide(&self) -> bool {
         let namespaces = self.namespaces.as_ref();
         self.unusable().is_none()
+            && self.unread().is_empty()
             && self.are_connected()
             && namespaces
                 .is_some_and(|namespaces| namespaces.is_synced() && namespaces.is_connected())
@@ -488,21 +539,34 @@ impl Caches {
 
     /// Why they cannot be relied upon; `None` when they can.
     pub(crate) fn not_ready(&self) -> Option<String> {
-        self.all()
-            .iter()
-            .filter_map(|(kinds, cache)| cache.not_ready(kinds))
-            .reduce(|all, one| format!("{all}; {one}"))
+        why_not_ready(&self.readable())
+    }
+
+    /// The same of all kinds, whether or not all apps depend on them.
+    pub(crate) fn incomplete(&self) -> Option<String> {
+        why_not_ready(&self.all())
     }
 
     /// Asks for new lists of all, unless one is under way. `may_list` is asked only then.
     pub(crate) fn doubt(&self, may_list: impl FnOnce() -> bool) {
-        let all = self.all();
-        if all.iter().all(|(_, cache)| !cache.is_listing()) && may_list() {
-            for (_, cache) in all {
+        let readable = self.readable();
+        if readable.iter().all(|(_, cache)| !cache.is_listing()) && may_list() {
+            for (_, cache) in readable {
                 cache.doubt();
             }
         }
     }
+}
+
+fn is_unread((kinds, cache): &(&str, &dyn Contact)) -> bool {
+    !REQUIRED.contains(kinds) && cache.is_forbidden()
+}
+
+fn why_not_ready(caches: &[(&str, &dyn Contact)]) -> Option<String> {
+    let why = caches
+        .iter()
+        .filter_map(|(kinds, cache)| cache.not_ready(kinds));
+    why.reduce(|all, one| format!("{all}; {one}"))
 }
 
 /// The label selector of unidler's own slices.

@@ -252,6 +252,8 @@ impl Found {
         let behind = self.behind(service);
         service.value.points_at == PointsAt::Pods
             && self.diverting(service).is_none()
+            // Something else behind it may be awake.
+            && !self.group.is_unread()
             && !behind.is_empty()
             && behind.iter().all(|workload| workload.value.taken.is_some())
     }

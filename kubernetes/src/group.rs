@@ -32,6 +32,8 @@ pub(crate) enum Holder {
     Service(String),
     /// Nothing would say how many replicas it had.
     Nothing,
+    /// Perhaps something of a kind that may not be read.
+    Unread(String),
 }
 
 impl fmt::Display for Holder {
@@ -40,6 +42,10 @@ impl fmt::Display for Holder {
             Self::User(user) => write!(f, "{user}, which is awake, needs it"),
             Self::Service(service) => write!(f, "visitors reach it by {service}"),
             Self::Nothing => f.write_str("nothing would record how many replicas it had"),
+            Self::Unread(kinds) => write!(
+                f,
+                "unidler has no permission to read {kinds}, which may depend on it"
+            ),
         }
     }
 }
@@ -57,6 +63,12 @@ impl Group {
     /// What keeps a workload awake.
     pub(crate) fn holder(&self, id: &ObjectId) -> Option<&Holder> {
         self.held.get(id)
+    }
+
+    /// Whether it may be incomplete.
+    pub(crate) fn is_unread(&self) -> bool {
+        let mut holders = self.held.values();
+        holders.any(|holder| matches!(holder, Holder::Unread(_)))
     }
 
     /// Keeps all that is needed awake.

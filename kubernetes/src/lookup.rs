@@ -275,6 +275,14 @@ impl Caches {
             .iter()
             .filter_map(|name| self.slice_of(namespace, name))
             .collect();
+        let unread = || NotFound {
+            reason: Reason::PermissionMissing,
+            involved: Vec::new(),
+        };
+        let mut all_recorded = slices.iter().flat_map(|slice| slice.value.recorded());
+        if all_recorded.any(|recorded| self.is_unread(&recorded.workload)) {
+            return Err(unread());
+        }
         let recorded = |service: &Arc<Cached<Service>>| {
             let slice = slices
                 .iter()
@@ -315,6 +323,10 @@ impl Caches {
             if !slices.iter().any(is_same) {
                 slices.push(slice);
             }
+        }
+        let mut members = workloads.values().chain(&group.needs);
+        if members.any(|workload| self.needs_unread(&workload.value)) {
+            return Err(unread());
         }
         if workloads.is_empty() {
             return Err(gone(Reason::NoWorkload, "what is behind Service", &joined));

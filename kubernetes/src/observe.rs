@@ -164,10 +164,12 @@ impl Observer {
             return Err(unknown(reason));
         }
         look(&self.caches).map_err(|error| {
-            if self.caches.are_connected() {
+            if !self.caches.are_connected() {
+                unknown(Reason::ApiUnreachable)
+            } else if self.caches.unread().is_empty() {
                 error
             } else {
-                unknown(Reason::ApiUnreachable)
+                unknown(Reason::PermissionMissing)
             }
         })
     }

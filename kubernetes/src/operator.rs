@@ -58,9 +58,10 @@ impl Operator {
         let watched = cluster.clone();
         let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.run().await }));
         let began = Instant::now();
-        while let Some(why) = cluster.not_ready() {
+        let caches = &cluster.observer.caches;
+        while let Some(why) = caches.incomplete() {
             let is_forbidden =
-                cluster.observer.caches.unusable() == Some(Reason::PermissionMissing);
+                caches.unusable() == Some(Reason::PermissionMissing) || !caches.unread().is_empty();
             let patience = if is_forbidden { REFUSED } else { READY };
             ensure!(
                 began.elapsed() < patience,

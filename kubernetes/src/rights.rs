@@ -23,6 +23,9 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
     const EVENTS: &str = "Workloads do not show how their wake-ups went.";
     const EXTERNAL_NAME: &str = "Apps whose Service is an ExternalName cannot be woken.";
     const FIND: &str = "No app is found, so none is woken.";
+    const FIND_ROUTES: &str = "Apps with an HTTPRoute are unavailable, and no app is put to sleep.";
+    const FIND_WORKLOADS: &str =
+        "Apps with such a workload are unavailable, and no app is put to sleep.";
     const WAKE: &str = "No app can be woken.";
     fn right(
         group: impl Into<Cow<'static, str>>,
@@ -44,29 +47,49 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
         };
         let scale = format!("{}/scale", kind.resource());
         [
-            of_kind(kind.resource().to_owned(), "list", FIND),
-            of_kind(kind.resource().to_owned(), "watch", FIND),
+            of_kind(kind.resource().to_owned(), "list", FIND_WORKLOADS),
+            of_kind(kind.resource().to_owned(), "watch", FIND_WORKLOADS),
             of_kind(scale, "patch", WAKE),
         ]
     });
     let mut rights = vec![
         right("networking.k8s.io", "ingresses", "list", FIND),
         right("networking.k8s.io", "ingresses", "watch", FIND),
-        right("gateway.networking.k8s.io", "httproutes", "list", FIND),
-        right("gateway.networking.k8s.io", "httproutes", "watch", FIND),
-        right("gateway.networking.k8s.io", "gateways", "list", FIND),
-        right("gateway.networking.k8s.io", "gateways", "watch", FIND),
-        right("gateway.networking.k8s.io", "referencegrants", "list", FIND),
+        right(
+            "gateway.networking.k8s.io",
+            "httproutes",
+            "list",
+            FIND_ROUTES,
+        ),
+        right(
+            "gateway.networking.k8s.io",
+            "httproutes",
+            "watch",
+            FIND_ROUTES,
+        ),
+        right("gateway.networking.k8s.io", "gateways", "list", FIND_ROUTES),
+        right(
+            "gateway.networking.k8s.io",
+            "gateways",
+            "watch",
+            FIND_ROUTES,
+        ),
+        right(
+            "gateway.networking.k8s.io",
+            "referencegrants",
+            "list",
+            FIND_ROUTES,
+        ),
         right(
             "gateway.networking.k8s.io",
             "referencegrants",
             "watch",
-            FIND,
+            FIND_ROUTES,
         ),
         right("apps", "deployments", "list", FIND),
         right("apps", "deployments", "watch", FIND),
-        right("apps", "statefulsets", "list", FIND),
-        right("apps", "statefulsets", "watch", FIND),
+        right("apps", "statefulsets", "list", FIND_WORKLOADS),
+        right("apps", "statefulsets", "watch", FIND_WORKLOADS),
         right("apps", "deployments/scale", "patch", WAKE),
         right("apps", "statefulsets/scale", "patch", WAKE),
     ];

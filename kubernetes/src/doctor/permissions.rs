@@ -34,11 +34,23 @@ fn missing(
         let verbs: Vec<_> = rights.iter().map(|right| right.verb).collect();
         let why: BTreeSet<_> = rights.iter().map(|right| right.why).collect();
         Finding {
-            severity: if rights.iter().all(|right| right.optional) { Severity::Warning } else { Severity::Error },
+            severity: if rights.iter().all(|right| right.optional) {
+                Severity::Warning
+            } else {
+                Severity::Error
+            },
             check: "permission-missing",
-            what: format!("{who} may not {} {resource} in all namespaces", verbs.join(", ")),
+            what: format!(
+                "{who} may not {} {resource} in all namespaces",
+                verbs.join(", ")
+            ),
             why: why.into_iter().collect::<Vec<_>>().join(" "),
-            mend: "kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom unidler runs".into(),
+            mend: format!(
+                "kubectl apply -f deploy/rbac.yaml, which has the rule {{apiGroups: [\"{}\"], resources: [\"{resource}\"], verbs: [{}]}}; \
+                 or say with --service-account as whom unidler runs",
+                rights.first().map_or("", |right| &*right.group),
+                verbs.join(", ")
+            ),
         }
     };
     by_resource.into_iter().map(finding).collect()

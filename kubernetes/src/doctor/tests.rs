@@ -558,7 +558,8 @@ fn the_worst_comes_first_and_each_has_its_lines() {
         text(&found),
         "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
          why:  Apps whose Service is an ExternalName cannot be woken. No app is found, so none is woken.\n  \
-         mend: kubectl apply -f deploy/rbac.yaml, or say with --service-account as whom unidler runs\n\n\
+         mend: kubectl apply -f deploy/rbac.yaml, which has the rule {apiGroups: [\"\"], resources: [\"services\"], verbs: [list, watch, patch]}; \
+         or say with --service-account as whom unidler runs\n\n\
          note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
          why:  It pauses while the app is idled and goes on from the replicas that are given back.\n  \
          mend: nothing, if that is what you want\n"

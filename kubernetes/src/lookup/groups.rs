@@ -80,7 +80,12 @@ impl Caches {
             };
             (workload.id(), bonds)
         };
+        let unread = self.unread().join(" and ");
+        let unread = (!unread.is_empty()).then_some(Holder::Unread(unread));
         let held = members.iter().filter_map(|(name, workload)| {
+            if let Some(unread) = &unread {
+                return Some((workload.id(), unread.clone()));
+            }
             let is_user = |user: &Arc<Cached<Workload>>| {
                 user.value.replicas > 0 && !members.contains_key(&user.to_string())
             };

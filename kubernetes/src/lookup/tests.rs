@@ -180,6 +180,65 @@ fn an_app_that_a_slice_leads_here_needs_no_label() {
 }
 
 #[test]
+fn without_the_permission_to_read_a_kind_what_does_not_depend_on_it_is_found_and_nothing_loses_its_replicas()
+ {
+    let caches = caches(&[
+        "ingress a/web web.test>web",
+        "service a/web selects=web",
+        "deployment a/web pods=web taken",
+        "slice a/web-unidler on=Deployment:web",
+        "ingress a/api api.test>api",
+        "service a/api selects=api",
+        "deployment a/api pods=api taken",
+        "slice a/api-unidler on=Deployment:api,StatefulSet:db",
+        "ingress a/shop shop.test>shop",
+        "service a/shop selects=shop",
+        "deployment a/shop pods=shop taken needs=b/statefulset/db",
+        "slice a/shop-unidler on=Deployment:shop",
+        "ingress a/lost lost.test>lost",
+        "service a/lost selects=lost",
+        "deployment a/lost pods=lost taken",
+    ]);
+    let found = |host: &str| {
+        let host = Host::parse(host).expect("a host");
+        caches.find(&host).map_err(|error| error.reason)
+    };
+    let lost = caches.services.named("a", "lost").expect("the Service");
+    let lost = || {
+        let found = caches.of_services("a", &BTreeSet::from(["lost"]));
+        found.expect("an app").is_lost(&lost)
+    };
+    assert!(found("api.test").is_ok() && found("shop.test").is_ok() && lost());
+    caches.http_routes.forbid();
+    assert!(found("api.test").is_ok() && found("shop.test").is_ok());
+    caches.stateful_sets.forbid();
+    assert_eq!((caches.unusable(), caches.not_ready()), (None, None));
+    assert!(caches.are_connected() && !caches.may_decide());
+    assert_eq!(caches.unread(), ["HTTPRoutes", "StatefulSets"]);
+    let web = found("web.test").expect("it does not depend on them");
+    assert!(
+        web.bonds(&web.workloads[0]).is_in_use,
+        "perhaps by something that cannot be seen"
+    );
+    assert_eq!(
+        found("api.test").err(),
+        Some(Reason::PermissionMissing),
+        "a part of it"
+    );
+    assert_eq!(
+        found("shop.test").err(),
+        Some(Reason::PermissionMissing),
+        "what it needs"
+    );
+    assert!(
+        !lost(),
+        "a StatefulSet behind the same Service may be awake"
+    );
+    caches.services.forbid();
+    assert_eq!(caches.unusable(), Some(Reason::PermissionMissing));
+}
+
+#[test]
 fn what_a_service_selects_by_now_is_a_part_of_its_app_and_what_a_stranger_records_is_not() {
     let app = [
         "ingress a/tool born=2024 tool.example>web",
