@@ -6,14 +6,15 @@
 //!                records and history of the slices         ─┘              └──> `unidler plan`
 //! ```
 //!
-//! Nothing is remembered from one minute to the next but what the sources have answered, and what was begun lately: a restart
-//! forgets nothing that matters, and replicas see the same.
+//! What is remembered from one minute to the next is what the sources have answered, which workloads have changed, and what was
+//! begun lately. A restart may forget that, since nothing is put to sleep for a while after it.
 
 mod rules;
 mod settings;
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
+    mem,
     time::Duration,
 };
 
@@ -23,7 +24,7 @@ use serde::Serialize;
 use tokio::{task::block_in_place, time::Instant};
 use tracing::{info, warn};
 use unidler::{
-    app::AppId,
+    app::{AppId, ObjectId},
     hub::Hub,
     sleep::{
         brake::Undone,
@@ -36,6 +37,7 @@ use self::rules::AppRules;
 pub use self::settings::IdlerSettings;
 use crate::{
     api_server::ApiServer,
+    cache::Cache,
     caches::Caches,
     cluster::KubernetesCluster,
     diversion::Handover,
@@ -66,6 +68,9 @@ pub struct Idler {
     started: Timestamp,
     /// For which apps something was begun lately.
     attempts: HashMap<AppId, Instant>,
+    /// The generation of each workload, and since when it has had that, if it was seen to change. A change of its replicas leaves no
+    /// time on it.
+    generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
 }
 
 /// What is to become of an app.
@@ -93,6 +98,7 @@ impl Idler {
             requests,
             started,
             attempts: HashMap::new(),
+            generations: HashMap::new(),
         }
     }
 
@@ -127,6 +133,7 @@ impl Idler {
         }
         self.attempts.retain(|_, begun| begun.elapsed() < ATTEMPT);
         let now = Timestamp::now();
+        self.note_changes(caches, now);
         // Thousands of apps are a second of work.
         let settings = observer.settings();
         let planned =
@@ -185,6 +192,32 @@ impl Idler {
     ) -> Vec<Planned> {
         self.ask(caches).await;
         self.plan(caches, surroundings, settings, now, Obstacles::OfAll)
+    }
+
+    fn note_changes(&mut self, caches: &Caches, now: Timestamp) {
+        let before = mem::take(&mut self.generations);
+        let workloads = caches.workloads().flat_map(Cache::all);
+        let generations = workloads.map(|workload| {
+            let (id, generation) = (workload.id(), workload.value.generation);
+            let since = match before.get(&id) {
+                Some((same, since)) if *same == generation => *since,
+                Some(_) => Some(now),
+                None => None,
+            };
+            (id, (generation, since))
+        });
+        self.generations = generations.collect();
+    }
+
+    /// When a workload of an app was changed last.
+    fn changed(&self, found: &Found) -> Option<Timestamp> {
+        let workloads = found.workloads.iter();
+        let times = workloads.filter_map(|workload| {
+            let seen = self.generations.get(&workload.id());
+            let seen = seen.and_then(|(_, since)| *since);
+            workload.value.changed.max(seen)
+        });
+        times.max()
     }
 
     /// Asks the sources.
@@ -284,7 +317,7 @@ impl Idler {
                         }),
                         undone: found.as_ref().and_then(undone),
                         woken: found.as_ref().and_then(woken),
-                        changed: found.as_ref().and_then(changed),
+                        changed: found.as_ref().and_then(|found| self.changed(found)),
                         started: self.started,
                         seen: Use::of(answers),
                         hold: self.settings.brake.hold(now, idled.iter().copied(), count),
@@ -383,13 +416,6 @@ fn undone(found: &Found) -> Option<Undone> {
         times: last.times,
         last: last.last,
     })
-}
-
-fn changed(found: &Found) -> Option<Timestamp> {
-    let workloads = found.workloads.iter();
-    workloads
-        .filter_map(|workload| workload.value.changed)
-        .max()
 }
 
 /// One app of a plan, for machines.

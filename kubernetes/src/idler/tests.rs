@@ -31,6 +31,8 @@ struct World {
     settings: IdlerSettings,
     /// What was begun just now for these.
     attempted: Vec<&'static str>,
+    /// Whether all Deployments were seen to change just now.
+    is_scaled: bool,
 }
 
 impl World {
@@ -49,6 +51,7 @@ impl World {
                 prometheus: None,
             },
             attempted: Vec::new(),
+            is_scaled: false,
         }
     }
 
@@ -119,6 +122,13 @@ impl World {
             let found = caches.of_services("team", &[*app].into());
             found.expect("an app").id
         });
+        idler.note_changes(&caches, now());
+        if self.is_scaled {
+            for (generation, _) in idler.generations.values_mut() {
+                *generation -= 1;
+            }
+        }
+        idler.note_changes(&caches, now());
         idler.attempts = ids.map(|id| (id, Instant::now())).collect();
         let planned = idler.plan(
             &caches,
@@ -355,6 +365,22 @@ fn what_could_not_be_put_to_sleep_takes_no_place_from_others() {
     let told = world.told();
     assert!(told[0].starts_with("a.example: last attempt "), "{told:?}");
     assert_eq!(told[1], "b.example: falls asleep now: outside its hours");
+}
+
+/// A change of the replicas leaves no time on the object.
+#[test]
+fn an_app_that_was_scaled_is_left_alone() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let mut world = World::of(&["a"]).with("a", hours, json!({}), json!({}));
+    assert_eq!(
+        world.told(),
+        ["a.example: falls asleep now: outside its hours"]
+    );
+    world.is_scaled = true;
+    assert_eq!(
+        world.told(),
+        ["a.example: changed 0 s ago: left alone for another 30 min"]
+    );
 }
 
 #[test]
