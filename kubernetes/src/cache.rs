@@ -394,8 +394,8 @@ impl<T: Kept> Cache<T> {
                         sleep(ASK_AGAIN).await;
                     } else {
                         sleep(jittered(pause).max(asked_for(&error))).await;
+                        pause = (pause * 2).min(*BACKOFF.end());
                     }
-                    pause = (pause * 2).min(*BACKOFF.end());
                 }
             }
             // The list that follows is what was asked for.
