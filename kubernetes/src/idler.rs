@@ -25,11 +25,12 @@ use tokio::{task::block_in_place, time::Instant};
 use tracing::{info, warn};
 use unidler::{
     app::{AppId, ObjectId},
+    host::Host,
     hub::Hub,
     sleep::{
         brake::Undone,
-        decide::{By, Decision, Facts, IdleAfter, Observed, State, Stay, What, decide},
-        verdict::{Answer, Use},
+        decide::{By, Decision, Facts, Observed, State, Stay, What, decide},
+        verdict::{Answer, Use, Verdict, Why},
     },
 };
 
@@ -44,9 +45,14 @@ use crate::{
     found::Found,
     idle::{self, App, NotPlanned},
     listing::Listing,
+    objects::activity_url::ActivityUrl,
     settings::ClusterSettings,
     surroundings::Surroundings,
-    usage::{Ways, requests::Requests},
+    usage::{
+        Ways,
+        activity::{Activity, Asked},
+        requests::Requests,
+    },
 };
 
 /// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
@@ -64,6 +70,7 @@ pub const HELD_APPS: &str = "unidler_idle_held_apps";
 pub struct Idler {
     settings: IdlerSettings,
     requests: Option<Requests>,
+    activity: Activity,
     /// When it began to look: nothing is put to sleep sooner than its window after that.
     started: Timestamp,
     /// For which apps something was begun lately.
@@ -96,6 +103,7 @@ impl Idler {
         Self {
             settings,
             requests,
+            activity: Activity::new(),
             started,
             attempts: HashMap::new(),
             generations: HashMap::new(),
@@ -125,7 +133,7 @@ impl Idler {
                 return;
             }
         };
-        self.ask(caches).await;
+        self.ask(caches, api_server, Timestamp::now()).await;
         // Only now: asking may have taken a while.
         if !caches.may_decide() {
             warn!("skipped idle check: the view of the cluster is not current");
@@ -186,11 +194,12 @@ impl Idler {
     pub async fn plan_of(
         &mut self,
         Listing(caches): &Listing,
+        api_server: &ApiServer,
         surroundings: &Surroundings,
         settings: &ClusterSettings,
         now: Timestamp,
     ) -> Vec<Planned> {
-        self.ask(caches).await;
+        self.ask(caches, api_server, now).await;
         self.plan(caches, surroundings, settings, now, Obstacles::OfAll)
     }
 
@@ -221,21 +230,18 @@ impl Idler {
     }
 
     /// Asks the sources.
-    async fn ask(&mut self, caches: &Caches) {
-        let Some(requests) = &mut self.requests else {
-            return;
-        };
-        let apps = idle::of_cluster(caches);
-        let windows = apps.iter().filter_map(|app| {
-            match AppRules::of(app, caches, &self.settings)
-                .rules?
-                .idle_after?
-            {
-                IdleAfter::Unused(window) => Some(window),
-                IdleAfter::Never => None,
+    async fn ask(&mut self, caches: &Caches, api_server: &ApiServer, now: Timestamp) {
+        let (mut windows, mut asked) = (BTreeSet::new(), Vec::new());
+        for app in idle::of_cluster(caches) {
+            let rules = AppRules::of(&app, caches, &self.settings);
+            let Some(window) = rules.window() else {
+                continue;
+            };
+            windows.insert(window);
+            if let Some(url) = rules.activity {
+                asked.extend(asked_of(&app, caches, url, window));
             }
-        });
-        let mut windows: BTreeSet<_> = windows.collect();
+        }
         // The shortest are left out, since a longer one serves them as well.
         let own = self.settings.idle_after;
         while windows.len() > MAX_WINDOWS {
@@ -244,7 +250,35 @@ impl Idler {
             };
             windows.remove(&shortest);
         }
-        requests.refresh(&windows).await;
+        if let Some(requests) = &mut self.requests {
+            requests.refresh(&windows).await;
+        }
+        self.activity.refresh(asked, api_server, now).await;
+    }
+
+    /// What the sources say of an app.
+    fn seen(
+        &self,
+        rules: &AppRules,
+        found: Option<&Found>,
+        requests: impl FnOnce(Duration) -> Option<Verdict>,
+        now: Timestamp,
+    ) -> Use {
+        let Some(window) = rules.window() else {
+            return Use::of([]);
+        };
+        let activity = rules.activity.as_ref().map(|_| match found {
+            Some(found) => self.activity.verdict(&found.id, window, now),
+            None => Verdict::Silent(Why::ActivityDown),
+        });
+        // Whoever says where an app knows of its use says that its requests alone do not show it.
+        let requests =
+            requests(window).filter(|said| activity.is_none() || *said != Verdict::Unused);
+        let answers = [
+            activity.map(Answer::Activity),
+            requests.map(Answer::Requests),
+        ];
+        Use::of(answers.into_iter().flatten())
     }
 
     fn plan(
@@ -302,14 +336,10 @@ impl Idler {
             let state = match found.as_ref().and_then(since).filter(|_| is_asleep) {
                 Some(since) => State::Asleep { since },
                 None => {
-                    let window = match rules.rules.as_ref().and_then(|rules| rules.idle_after) {
-                        Some(IdleAfter::Unused(window)) => Some(window),
-                        _ => None,
-                    };
-                    let answers = counted.as_ref().zip(window).map(|(counted, window)| {
+                    let requests = |window| {
                         let served = ways.to(namespace, names.iter().map(String::as_str));
-                        Answer::Requests(counted.verdict(&served, window))
-                    });
+                        Some(counted.as_ref()?.verdict(&served, window))
+                    };
                     State::Awake(Observed {
                         obstacle: rules.obstacle.clone().or_else(|| match obstacles {
                             Obstacles::OfAll => obstacle(),
@@ -319,7 +349,7 @@ impl Idler {
                         woken: found.as_ref().and_then(woken),
                         changed: found.as_ref().and_then(|found| self.changed(found)),
                         started: self.started,
-                        seen: Use::of(answers),
+                        seen: self.seen(&rules, found.as_ref(), requests, now),
                         hold: self.settings.brake.hold(now, idled.iter().copied(), count),
                     })
                 }
@@ -370,6 +400,26 @@ impl Idler {
         };
         stay.map_or(Decision::Idle(by), Decision::StayAwake)
     }
+}
+
+/// How an app is asked that says itself when it was last used: at what its first host leads to.
+fn asked_of(app: &App, caches: &Caches, url: ActivityUrl, window: Duration) -> Option<Asked> {
+    let (namespace, names) = app.services()?;
+    let names = caches.with_siblings(namespace, names);
+    let names = names.iter().map(String::as_str).collect();
+    let found = caches.of_services(namespace, &names).ok()?;
+    let mut hosts = app.hosts().iter().filter_map(|host| Host::parse(host).ok());
+    let host = hosts.next()?;
+    let (service, port) = found.backend(&host)?;
+    Some(Asked {
+        url,
+        window,
+        namespace: service.namespace.clone(),
+        service: service.name.clone(),
+        port: port.name.as_deref().unwrap_or_default().into(),
+        host: host.to_string(),
+        id: found.id.clone(),
+    })
 }
 
 /// When apps were put to sleep by unidler itself, as far as it matters how often that is done.

@@ -28,6 +28,7 @@ mod controllers;
 mod diversion;
 pub mod doctor;
 mod doubts;
+mod endpoints;
 mod events;
 mod found;
 #[cfg(feature = "fuzzing")]

@@ -2,6 +2,7 @@
 //!
 //! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
 
+pub(crate) mod activity_url;
 pub(crate) mod bonds;
 mod gateway;
 pub(crate) mod gateway_api;

@@ -10,7 +10,6 @@ use std::{
     collections::{HashMap, HashSet},
     fmt::Debug,
     iter, mem,
-    net::SocketAddr,
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -18,10 +17,7 @@ use std::{
 
 use futures::{FutureExt, StreamExt, future};
 use k8s_openapi::{
-    api::{
-        core::v1::Pod,
-        discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice},
-    },
+    api::{core::v1::Pod, discovery::v1::EndpointSlice},
     apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
@@ -40,11 +36,12 @@ use unidler::app::{Endpoints, ObjectId, Pods};
 
 use crate::{
     cache::{ASK_AGAIN, Cached, jittered},
-    diversion::slice::{MANAGED_BY, SERVICE_NAME},
+    diversion::slice::SERVICE_NAME,
+    endpoints::{State, addresses, endpoints_in, is_of_controller, state},
     found::Found,
     objects::{PodsController, Service, Workload, WorkloadKind},
     pods,
-    reachable::{Answering, Ports, Reachable},
+    reachable::{Answering, Reachable},
     retry_after::retry_after,
 };
 
@@ -66,8 +63,6 @@ const LONG_QUIET: Duration = Duration::from_secs(5);
 /// For how long after an app got its replicas those of its pods do not count that were there before: controllers take
 /// that long at most to say that they are going.
 const OLD_PODS: Duration = Duration::from_secs(5);
-/// Who keeps the endpoints of pods, as the label [`MANAGED_BY`] says.
-const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 /// What says that a watch has brought all that was there when it began
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
@@ -187,7 +182,10 @@ impl Rollout {
     fn answering(&self, of: &EndpointsOf) -> Seen<Answering> {
         let slices = of.slices.latest.borrow();
         let slices: Vec<_> = match &*slices {
-            Seen::Known(slices) => slices.values().filter(is_of_controller).collect(),
+            Seen::Known(slices) => slices
+                .values()
+                .filter(|slice| is_of_controller(slice))
+                .collect(),
             Seen::Forbidden => return Seen::Forbidden,
             Seen::Nothing => return Seen::Nothing,
         };
@@ -378,64 +376,8 @@ impl Owner {
     }
 }
 
-fn is_of_controller(slice: &&Arc<EndpointSlice>) -> bool {
-    slice
-        .labels()
-        .get(MANAGED_BY)
-        .is_some_and(|manager| manager == CONTROLLER)
-}
-
 fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
     Some((slice.uid()?, slice.resource_version()?))
-}
-
-/// The endpoints of a slice that are pods, with the uids of those.
-fn endpoints_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str, &Endpoint)> {
-    slice.endpoints.iter().filter_map(|endpoint| {
-        let mut target = endpoint.target_ref.iter();
-        let pod = target.find(|target| target.kind.as_deref() == Some("Pod"))?;
-        Some((pod.uid.as_deref()?, endpoint))
-    })
-}
-
-/// Where an endpoint answers. Its addresses are interchangeable.
-fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ports {
-    let address = endpoint.addresses.first();
-    let Some(address) = address.and_then(|address| address.parse().ok()) else {
-        return Ports::default();
-    };
-    let ports = slice.ports.iter().flatten();
-    let is_tcp = |port: &&EndpointPort| port.protocol.as_deref().unwrap_or("TCP") == "TCP";
-    let at = |port: &EndpointPort| {
-        let number = u16::try_from(port.port?).ok()?;
-        let name = port.name.as_deref().unwrap_or_default();
-        Some((name.into(), SocketAddr::new(address, number)))
-    };
-    ports.filter(is_tcp).filter_map(at).collect()
-}
-
-/// What the conditions of an endpoint say.
-enum State {
-    Ready,
-    /// Its pod is being deleted, and still serves.
-    Draining,
-    Silent,
-}
-
-/// Absent means ready, and not going:
-/// <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
-fn state(endpoint: &Endpoint) -> State {
-    let EndpointConditions {
-        ready,
-        serving,
-        terminating,
-    } = endpoint.conditions.clone().unwrap_or_default();
-    let is_ready = ready.unwrap_or(true);
-    match terminating.unwrap_or_default() {
-        false if is_ready => State::Ready,
-        true if serving.unwrap_or(is_ready) => State::Draining,
-        _ => State::Silent,
-    }
 }
 
 /// The objects of one selector, as a task of its own sees them.

@@ -1,6 +1,6 @@
 //! The rules of an app: of what its routes, Services, workloads and Namespace say, the nearest to its visitors counts.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
 use unidler::sleep::{
@@ -9,13 +9,23 @@ use unidler::sleep::{
 };
 
 use super::settings::IdlerSettings;
-use crate::{caches::Caches, found::Found, idle::App, objects::sleep_rules::SleepRules};
+use crate::{
+    caches::Caches,
+    found::Found,
+    idle::App,
+    objects::{
+        activity_url::ActivityUrl,
+        sleep_rules::{ACTIVITY, SleepRules},
+    },
+};
 
 /// What its operators want of an app.
 #[derive(Default)]
 pub(super) struct AppRules {
     /// `None` if nobody has said that it may be put to sleep.
     pub(super) rules: Option<Rules>,
+    /// Where it says itself when it was last used.
+    pub(super) activity: Option<ActivityUrl>,
     /// What of it cannot be read or is contradictory, so that it stays awake.
     pub(super) obstacle: Option<String>,
 }
@@ -35,6 +45,14 @@ type Level<'a> = Vec<&'a SleepRules>;
 struct Contradiction;
 
 impl AppRules {
+    /// After how long without use it sleeps, if it does.
+    pub(super) fn window(&self) -> Option<Duration> {
+        match self.rules.as_ref()?.idle_after? {
+            IdleAfter::Unused(window) => Some(window),
+            IdleAfter::Never => None,
+        }
+    }
+
     pub(super) fn of(app: &App, caches: &Caches, settings: &IdlerSettings) -> Self {
         let Some((namespace, names)) = app.services() else {
             return Self::default();
@@ -69,14 +87,18 @@ impl AppRules {
             Ok(true) => {
                 let mut obstacle = None;
                 let rules = levels.rules(settings, &mut obstacle);
+                let activity =
+                    levels.value(ACTIVITY, &mut obstacle, |rules| rules.activity.clone());
                 Self {
                     rules: Some(rules),
+                    activity,
                     obstacle,
                 }
             }
             Ok(false) => Self::default(),
             Err(Contradiction) => Self {
                 rules: Some(Rules::default()),
+                activity: None,
                 obstacle: Some(contradiction("unidler/app")),
             },
         }

@@ -11,7 +11,7 @@ use unidler::{
     },
 };
 
-use super::{annotation, label};
+use super::{activity_url::ActivityUrl, annotation, label};
 
 /// The label of a route or a Namespace whose apps may be put to sleep: `true` or `false`.
 const APP: &str = "unidler/app";
@@ -23,6 +23,8 @@ const AWAKE: &str = "unidler/awake";
 const ASLEEP: &str = "unidler/asleep";
 /// The annotation with the time until which an app stays awake as an exception, in RFC 3339.
 pub(crate) const KEEP_AWAKE_UNTIL: &str = "unidler/keep-awake-until";
+/// The annotation with where an app says when it was last used, such as `/api/status#/last_activity`.
+pub(crate) const ACTIVITY: &str = "unidler/activity";
 /// The annotation with the requests that are answered for an app while it sleeps, such as `GET /healthz 200`.
 const PROBE: &str = "unidler/probe";
 /// What kube-downscaler reads, for where ours is absent
@@ -40,6 +42,7 @@ pub(crate) struct SleepRules {
     pub(crate) awake: Option<Result<Schedule, String>>,
     pub(crate) asleep: Option<Result<Asleep, String>>,
     pub(crate) keep_awake_until: Option<Result<Timestamp, String>>,
+    pub(crate) activity: Option<Result<ActivityUrl, String>>,
     pub(crate) probes: Option<Result<Probes, String>>,
     pub(crate) downscaler: Downscaler,
 }
@@ -62,6 +65,7 @@ impl SleepRules {
             awake: read(metadata, AWAKE),
             asleep: read(metadata, ASLEEP),
             keep_awake_until: read(metadata, KEEP_AWAKE_UNTIL),
+            activity: read(metadata, ACTIVITY),
             probes: read(metadata, PROBE),
             downscaler: Downscaler {
                 // Whatever is not `false`, there.
@@ -84,6 +88,7 @@ impl SleepRules {
             awake,
             asleep,
             keep_awake_until,
+            activity,
             probes,
             downscaler:
                 Downscaler {
@@ -97,6 +102,7 @@ impl SleepRules {
             error(awake.as_ref()),
             error(asleep.as_ref()),
             error(keep_awake_until.as_ref()),
+            error(activity.as_ref()),
             error(probes.as_ref()),
             error(uptime.as_ref()),
             error(exclude_until.as_ref()),

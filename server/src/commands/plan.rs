@@ -37,7 +37,9 @@ impl Options {
         let listing = api_server.listing(&settings).await?;
         let surroundings = api_server.surroundings().await?;
         let now = Timestamp::now();
-        let planned = idler.plan_of(&listing, &surroundings, &settings, now).await;
+        let planned = idler
+            .plan_of(&listing, &api_server, &surroundings, &settings, now)
+            .await;
         print(&match self.output {
             Output::Text => idler::table(&planned),
             Output::Json => json(&idler::rows(&planned)),

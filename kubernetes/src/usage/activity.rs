@@ -1,0 +1,310 @@
+//! What apps say themselves of their use, at a path of their own such as `/api/status#/last_activity`.
+//!
+//! An app is asked at all of its ready endpoints: the latest answer counts, and one that is missing makes nothing of all of
+//! them. Whoever was used is not asked again before the window is over, since no answer could put it to sleep until then.
+
+use std::{collections::HashMap, mem, net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use futures::{StreamExt, future::try_join_all, stream};
+use http::{Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
+use kube::api::ListParams;
+use tokio::time::timeout;
+use unidler::{
+    app::AppId,
+    sleep::verdict::{Verdict, Why},
+};
+
+use crate::{
+    api_server::ApiServer,
+    diversion::slice::SERVICE_NAME,
+    endpoints::{State, addresses, endpoints_in, is_of_controller, state},
+    objects::activity_url::ActivityUrl,
+};
+
+/// How long an app may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How many apps are asked at the same time.
+const AT_ONCE: usize = 64;
+/// How soon one is asked again that gave no answer, or one from the future.
+const AGAIN: Duration = Duration::from_mins(5);
+/// The longest answer, in bytes.
+const MAX_ANSWER: usize = 64 << 10;
+
+/// An app that is asked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) id: AppId,
+    pub(crate) url: ActivityUrl,
+    /// The time without use after which it would sleep.
+    pub(crate) window: Duration,
+    pub(crate) namespace: String,
+    pub(crate) service: String,
+    /// The name of the Service's port: empty if it has none.
+    pub(crate) port: Box<str>,
+    /// What its visitors call it.
+    pub(crate) host: String,
+}
+
+/// The answers of all apps.
+pub(crate) struct Activity {
+    client: Client<HttpConnector, Empty<Bytes>>,
+    known: HashMap<AppId, Known>,
+}
+
+/// The answer of an app.
+#[derive(Debug)]
+struct Known {
+    url: ActivityUrl,
+    asked: Timestamp,
+    said: Result<Timestamp, Why>,
+}
+
+impl Known {
+    /// Whether another answer may make a difference.
+    fn is_due(&self, window: Duration, now: Timestamp) -> bool {
+        let has_passed = |since: Timestamp, time: Duration| {
+            Duration::try_from(now.duration_since(since)).is_ok_and(|passed| passed >= time)
+        };
+        match self.said {
+            Ok(last) if last <= now => has_passed(last, window),
+            Ok(_) | Err(_) => has_passed(self.asked, AGAIN),
+        }
+    }
+
+    fn verdict(&self, window: Duration, now: Timestamp) -> Verdict {
+        match self.said {
+            // As of then: what it has been since, only another answer says.
+            Ok(last) => match Verdict::of_last_use(last, self.asked, window) {
+                Verdict::Used { ago: Some(_) } => Verdict::Used {
+                    ago: Duration::try_from(now.duration_since(last)).ok(),
+                },
+                verdict => verdict,
+            },
+            Err(why) => Verdict::Silent(why),
+        }
+    }
+}
+
+impl Activity {
+    /// Knows nothing yet.
+    pub(crate) fn new() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(PATIENCE));
+        let client = Client::builder(TokioExecutor::new())
+            .pool_max_idle_per_host(0)
+            .build(connector);
+        Self {
+            client,
+            known: HashMap::new(),
+        }
+    }
+
+    /// Asks those of all apps whose answer may have changed: to be done every minute.
+    pub(crate) async fn refresh(
+        &mut self,
+        apps: Vec<Asked>,
+        api_server: &ApiServer,
+        now: Timestamp,
+    ) {
+        let mut before = mem::take(&mut self.known);
+        let mut due = Vec::new();
+        for app in apps {
+            match before.remove(&app.id) {
+                Some(known) if known.url == app.url && !known.is_due(app.window, now) => {
+                    self.known.insert(app.id, known);
+                }
+                _ => due.push(app),
+            }
+        }
+        let client = &self.client;
+        let asked = stream::iter(due).map(|app| async move {
+            let said = timeout(PATIENCE, last_use(client, &app, api_server)).await;
+            let known = Known {
+                url: app.url,
+                asked: now,
+                said: said.unwrap_or(Err(Why::ActivityDown)),
+            };
+            (app.id, known)
+        });
+        let asked: Vec<_> = asked.buffer_unordered(AT_ONCE).collect().await;
+        self.known.extend(asked);
+    }
+
+    /// What an app says of its use in a window.
+    pub(crate) fn verdict(&self, app: &AppId, window: Duration, now: Timestamp) -> Verdict {
+        match self.known.get(app) {
+            Some(known) => known.verdict(window, now),
+            None => Verdict::Silent(Why::ActivityDown),
+        }
+    }
+}
+
+/// When an app was last used, as its endpoints say.
+async fn last_use(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    app: &Asked,
+    api_server: &ApiServer,
+) -> Result<Timestamp, Why> {
+    let of_service = ListParams::default().labels(&format!("{SERVICE_NAME}={}", app.service));
+    let slices = api_server.list_in(&app.namespace, &of_service).await;
+    let slices: Vec<EndpointSlice> = slices.map_err(|_| Why::ActivityDown)?;
+    let endpoints = slices
+        .iter()
+        .filter(|slice| is_of_controller(slice))
+        .flat_map(|slice| {
+            let ready =
+                endpoints_in(slice).filter(|(_, endpoint)| matches!(state(endpoint), State::Ready));
+            ready.filter_map(|(_, endpoint)| {
+                let ports = addresses(slice, endpoint);
+                let mut ports = ports.iter().filter(|(name, _)| *name == app.port);
+                ports.next().map(|(_, address)| *address)
+            })
+        });
+    let answers = try_join_all(endpoints.map(|address| ask(client, app, address))).await?;
+    answers.into_iter().max().ok_or(Why::ActivityDown)
+}
+
+async fn ask(
+    client: &Client<HttpConnector, Empty<Bytes>>,
+    Asked { url, host, .. }: &Asked,
+    address: SocketAddr,
+) -> Result<Timestamp, Why> {
+    let uri = Uri::builder()
+        .scheme("http")
+        .authority(address.to_string())
+        .path_and_query(url.path.clone())
+        .build();
+    let request = Request::get(uri.map_err(|_| Why::ActivityDown)?)
+        .header(header::HOST, host)
+        .header(header::ACCEPT, "application/json, text/plain")
+        .header(
+            header::USER_AGENT,
+            concat!("unidler/", env!("CARGO_PKG_VERSION")),
+        )
+        .body(Empty::new())
+        .map_err(|_| Why::ActivityDown)?;
+    let response = client.request(request).await;
+    let response = response.map_err(|_| Why::ActivityDown)?;
+    // Wherever a redirect leads, it is not this app that says it.
+    if response.status() != StatusCode::OK {
+        return Err(Why::ActivityStatus(response.status().as_u16()));
+    }
+    let answer = Limited::new(response.into_body(), MAX_ANSWER)
+        .collect()
+        .await;
+    let answer = answer.map_err(|_| Why::ActivityUnreadable)?.to_bytes();
+    url.last_use(&answer).ok_or(Why::ActivityUnreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{
+        Router,
+        http::HeaderMap,
+        response::{IntoResponse, Redirect},
+        routing::get,
+    };
+    use k8s_openapi::jiff::SignedDuration;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+    const WINDOW: Duration = Duration::from_hours(2);
+
+    fn known(asked_minutes_ago: i64, said: Result<i64, Why>) -> Known {
+        let minutes_ago = |minutes| NOW - SignedDuration::from_mins(minutes);
+        Known {
+            url: "/".parse().expect("a URL"),
+            asked: minutes_ago(asked_minutes_ago),
+            said: said.map(minutes_ago),
+        }
+    }
+
+    #[test]
+    fn only_an_answer_from_after_the_window_says_that_an_app_is_unused() {
+        let used = |minutes: Option<u64>| Verdict::Used {
+            ago: minutes.map(Duration::from_mins),
+        };
+        let silent = |why| Verdict::Silent(why);
+        for (known, is_due, verdict) in [
+            (known(0, Ok(10)), false, used(Some(10))),
+            (known(10, Ok(10)), false, used(Some(10))),
+            (known(0, Ok(120)), true, Verdict::Unused),
+            (known(0, Ok(600)), true, Verdict::Unused),
+            // It was in use when it said so, and nobody has asked since.
+            (known(30, Ok(130)), true, used(Some(130))),
+            // A clock that is ahead.
+            (known(0, Ok(-10)), false, used(None)),
+            (known(5, Ok(-10)), true, used(None)),
+            (
+                known(0, Err(Why::ActivityDown)),
+                false,
+                silent(Why::ActivityDown),
+            ),
+            (
+                known(5, Err(Why::ActivityStatus(500))),
+                true,
+                silent(Why::ActivityStatus(500)),
+            ),
+        ] {
+            assert_eq!(known.is_due(WINDOW, NOW), is_due, "{known:?}");
+            assert_eq!(known.verdict(WINDOW, NOW), verdict, "{known:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_endpoint_is_asked_at_the_path_for_the_host_and_anything_unusual_is_no_answer() {
+        let of_host = |headers: HeaderMap| async move {
+            let host = headers
+                .get(header::HOST)
+                .and_then(|host| host.to_str().ok());
+            match host {
+                Some("tool.example") => "1796137200".into_response(),
+                _ => StatusCode::NOT_FOUND.into_response(),
+            }
+        };
+        let router = Router::new()
+            .route("/seen", get(of_host))
+            .route(
+                "/broken",
+                get(|| async { StatusCode::INTERNAL_SERVER_ERROR }),
+            )
+            .route("/away", get(|| async { Redirect::to("/seen") }))
+            .route(
+                "/large",
+                get(|| async { " ".repeat(MAX_ANSWER) + "1796137200" }),
+            )
+            .route("/html", get(|| async { "<html>" }));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let Activity { client, .. } = Activity::new();
+        for (url, expected) in [
+            ("/seen", Ok("2026-12-01T15:00:00Z".parse().expect("a time"))),
+            ("/broken", Err(Why::ActivityStatus(500))),
+            ("/away", Err(Why::ActivityStatus(303))),
+            ("/gone", Err(Why::ActivityStatus(404))),
+            ("/large", Err(Why::ActivityUnreadable)),
+            ("/html", Err(Why::ActivityUnreadable)),
+        ] {
+            let app = Asked {
+                id: AppId::new("app"),
+                url: url.parse().expect("a URL"),
+                window: WINDOW,
+                namespace: "team".into(),
+                service: "tool".into(),
+                port: "".into(),
+                host: "tool.example".into(),
+            };
+            assert_eq!(ask(&client, &app, address).await, expected, "{url}");
+        }
+    }
+}
