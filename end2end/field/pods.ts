@@ -16,6 +16,9 @@ export const POD_PORT = 3000;
 /** Annotation of a pod: for how many milliseconds it keeps serving after its deletion. 0: it exits at once. */
 export const DRAIN = "unidler.tests/drain-milliseconds";
 
+/** Where a pod says when it was last asked for anything else, as `last_seen`, in milliseconds. */
+export const LAST_SEEN = "/last-seen";
+
 export class Pods {
     private readonly stopped = new AbortController();
     private readonly listeners = new Map<string, Listener>();
@@ -57,11 +60,17 @@ class Listener {
     private readonly server: Server;
     private readonly sockets = new Set<Socket>();
     private isClosing = false;
+    private lastSeen = Date.now();
 
     constructor(app: string, pod: string, address: string) {
         this.server = createServer((request, response) => {
             response.setHeader("x-app", app);
             response.setHeader("x-app-pod", pod);
+            if (request.url === LAST_SEEN) {
+                response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ last_seen: this.lastSeen }));
+                return;
+            }
+            this.lastSeen = Date.now();
             answer(app, pod, request, response);
         });
         this.server.on("connection", (socket) => {

@@ -1,10 +1,9 @@
 /** Apps that unidler puts to sleep by itself: real Prometheus, which scrapes real Traefik. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { type Api } from "../cluster/api";
 import { rendered } from "../cluster/helm";
 import { run } from "../cluster/program";
-import { type FieldApp } from "../field/apps";
+import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
 import { Prometheus } from "../field/prometheus";
 import { Visit } from "../field/visit";
@@ -82,18 +81,3 @@ test("plan says what would sleep, and why the rest would not", async ({ api, sta
     expect(line(may.host)).toMatch(/ (used|changed) .*|no source|Prometheus/);
     expect(line(mayNot.host)).toMatch(/ no rule puts it to sleep$/);
 });
-
-/** Says of an app that it may be put to sleep. */
-async function optIn(api: Api, { route, namespace, name }: FieldApp): Promise<void> {
-    await api.patch(route, namespace, name, { metadata: { labels: { "unidler/app": "true" } } });
-}
-
-async function isAsleep(api: Api, { workload, namespace, name }: FieldApp): Promise<boolean> {
-    const { spec } = (await api.get(workload, namespace, name)) as unknown as { spec: { replicas?: number } };
-    return spec.replicas === 0;
-}
-
-async function recordOf(api: Api, { namespace, name }: FieldApp): Promise<{ by: string }> {
-    const { metadata } = await api.get("EndpointSlice", namespace, `${name}-unidler`);
-    return JSON.parse(metadata.annotations?.["unidler/record"] ?? "{}");
-}
