@@ -58,8 +58,7 @@ use crate::{
 /// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
 const MAX_WINDOWS: usize = 16;
 
-/// How long an app is left alone after something was begun for it: putting it to sleep may have been refused, and waking it may
-/// have failed.
+/// How soon what was begun for an app in vain is begun again.
 const ATTEMPT: Duration = Duration::from_mins(10);
 
 /// The metric of how many unused apps stay awake because the brake holds.
@@ -73,8 +72,8 @@ pub struct Idler {
     activity: Activity,
     /// When it began to look: nothing is put to sleep sooner than its window after that.
     started: Timestamp,
-    /// For which apps something was begun lately.
-    attempts: HashMap<AppId, Instant>,
+    /// What was begun lately, and has not come to its end as far as that was seen.
+    attempts: HashMap<AppId, (Attempt, Instant)>,
     /// The generation of each workload, and since when it has had that, if it was seen to change. A change of its replicas leaves no
     /// time on it.
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
@@ -87,6 +86,13 @@ pub struct Planned {
     /// `None` if it cannot be found as a whole.
     id: Option<AppId>,
     decision: Decision,
+}
+
+/// What is begun for an app.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Sleep,
+    Wake,
 }
 
 /// For which apps it is found out whether they can be put to sleep: that takes longer than all the rest.
@@ -139,7 +145,8 @@ impl Idler {
             warn!("skipped idle check: the view of the cluster is not current");
             return;
         }
-        self.attempts.retain(|_, begun| begun.elapsed() < ATTEMPT);
+        self.attempts
+            .retain(|_, (_, begun)| begun.elapsed() < ATTEMPT);
         let now = Timestamp::now();
         self.note_changes(caches, now);
         // Thousands of apps are a second of work.
@@ -157,20 +164,27 @@ impl Idler {
         }
         for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
-            match &decision {
+            let attempt = match &decision {
                 Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
                     info!(%app, "dry run: {decision}");
                     continue;
                 }
-                Decision::WakeBySchedule if self.attempts.contains_key(&id) => continue,
                 // What stands in the way of an app is not looked for again each minute.
-                Decision::Idle(_)
-                | Decision::WakeBySchedule
-                | Decision::StayAwake(Stay::Obstacle(_)) => {
-                    self.attempts.entry(id.clone()).or_insert_with(Instant::now);
+                Decision::Idle(_) | Decision::StayAwake(Stay::Obstacle(_)) => Attempt::Sleep,
+                Decision::WakeBySchedule => Attempt::Wake,
+                Decision::StayAwake(_) => {
+                    self.end(&id, Attempt::Wake);
+                    continue;
                 }
-                Decision::StayAwake(_) | Decision::StayAsleep { .. } => continue,
+                Decision::StayAsleep { .. } => {
+                    self.end(&id, Attempt::Sleep);
+                    continue;
+                }
+            };
+            if self.began(&id, attempt).is_some() {
+                continue;
             }
+            self.attempts.insert(id.clone(), (attempt, Instant::now()));
             match decision {
                 Decision::Idle(by) => {
                     info!(%app, "{decision}");
@@ -201,6 +215,18 @@ impl Idler {
     ) -> Vec<Planned> {
         self.ask(caches, api_server, now).await;
         self.plan(caches, surroundings, settings, now, Obstacles::OfAll)
+    }
+
+    /// When something was begun for an app that has not come to its end.
+    fn began(&self, app: &AppId, attempt: Attempt) -> Option<Instant> {
+        let (of, begun) = self.attempts.get(app)?;
+        (*of == attempt).then_some(*begun)
+    }
+
+    fn end(&mut self, app: &AppId, attempt: Attempt) {
+        if self.began(app, attempt).is_some() {
+            self.attempts.remove(app);
+        }
     }
 
     fn note_changes(&mut self, caches: &Caches, now: Timestamp) {
@@ -389,8 +415,8 @@ impl Idler {
         app: Option<&AppId>,
         obstacle: impl Fn() -> Option<String>,
     ) -> Decision {
-        let begun = app.and_then(|app| self.attempts.get(app));
-        let stay = match begun.map(Instant::elapsed) {
+        let begun = app.and_then(|app| self.began(app, Attempt::Sleep));
+        let stay = match begun.map(|begun| begun.elapsed()) {
             Some(ago) => Some(Stay::Recent {
                 what: What::Attempted,
                 ago,

@@ -129,7 +129,9 @@ impl World {
             }
         }
         idler.note_changes(&caches, now());
-        idler.attempts = ids.map(|id| (id, Instant::now())).collect();
+        idler.attempts = ids
+            .map(|id| (id, (Attempt::Sleep, Instant::now())))
+            .collect();
         let planned = idler.plan(
             &caches,
             &Surroundings::default(),
