@@ -77,6 +77,8 @@ pub struct Idler {
     /// The generation of each workload, and since when it has had that, if it was seen to change. A change of its replicas leaves no
     /// time on it.
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
+    /// Whether the brake has held the last time.
+    is_holding: bool,
 }
 
 /// What is to become of an app.
@@ -113,6 +115,7 @@ impl Idler {
             started,
             attempts: HashMap::new(),
             generations: HashMap::new(),
+            is_holding: false,
         }
     }
 
@@ -159,9 +162,11 @@ impl Idler {
         });
         let held: Vec<_> = held.collect();
         gauge!(HELD_APPS).set(u32::try_from(held.len()).map_or(f64::MAX, f64::from));
-        if let Some(hold) = held.first() {
-            warn!("{} apps are not put to sleep yet: {hold}", held.len());
+        // Said once, and not every minute for an hour.
+        if let Some(hold) = held.first().filter(|_| !self.is_holding) {
+            warn!(apps = held.len(), "unused apps stay awake: {hold}");
         }
+        self.is_holding = !held.is_empty();
         for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
             let attempt = match &decision {
@@ -376,7 +381,14 @@ impl Idler {
                         changed: found.as_ref().and_then(|found| self.changed(found)),
                         started: self.started,
                         seen: self.seen(&rules, found.as_ref(), requests, now),
-                        hold: self.settings.brake.hold(now, idled.iter().copied(), count),
+                        hold: {
+                            let is_own = |(of, service): &(String, String)| {
+                                of == namespace && names.contains(service)
+                            };
+                            let others = idled.iter().filter(|(service, _)| !is_own(service));
+                            let others = others.map(|(_, since)| *since);
+                            self.settings.brake.hold(now, others, count)
+                        },
                     })
                 }
             };
@@ -401,7 +413,8 @@ impl Idler {
                 continue;
             }
             if let Decision::Idle(_) = decision {
-                idled.push(now);
+                let one = names.iter().next().cloned().unwrap_or_default();
+                idled.push(((namespace.to_owned(), one), now));
             }
             planned.push(Planned { app, id, decision });
         }
@@ -448,18 +461,20 @@ fn asked_of(app: &App, caches: &Caches, url: ActivityUrl, window: Duration) -> O
     })
 }
 
-/// When apps were put to sleep by unidler itself, as far as it matters how often that is done.
-fn idled(caches: &Caches) -> Vec<Timestamp> {
+/// When apps were put to sleep by unidler itself, as far as it matters how often that is done: each by its Services, with their
+/// namespace.
+fn idled(caches: &Caches) -> Vec<((String, String), Timestamp)> {
     let of_command = |by: &str| by == "cli";
     let slices = caches.slices.all();
-    let times =
-        slices
-            .iter()
-            .filter_map(|slice| match (&slice.value.record, &slice.value.history) {
-                (Some(record), _) => (!of_command(&record.by)).then_some(record.since),
-                (None, Some(history)) => (!of_command(&history.by)).then_some(history.idled),
-                (None, None) => None,
-            });
+    let times = slices.iter().filter_map(|slice| {
+        let time = match (&slice.value.record, &slice.value.history) {
+            (Some(record), _) => (!of_command(&record.by)).then_some(record.since),
+            (None, Some(history)) => (!of_command(&history.by)).then_some(history.idled),
+            (None, None) => None,
+        };
+        let service = (slice.namespace.clone(), slice.value.service.to_string());
+        Some((service, time?))
+    });
     times.collect()
 }
 

@@ -357,6 +357,31 @@ fn a_plan_is_a_table_or_json() {
     assert_eq!(table(&[]), "No route leads to a Service.");
 }
 
+/// It is among those that may sleep already.
+#[test]
+fn an_app_that_has_slept_within_the_hour_is_not_held_by_that() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let told = |apps: &[&'static str]| {
+        let mut world = World::of(apps);
+        for app in apps {
+            world = world.with(app, hours.clone(), json!({}), json!({}));
+        }
+        let history = json!({ "idled": "2026-12-01T14:10:00Z", "woken": "2026-12-01T14:20:00Z", "by": "schedule", "workloads": [] });
+        let mut awake = slice("web", "2026-12-01T14:10:00Z");
+        awake["endpoints"] = json!([]);
+        awake["metadata"]["annotations"] = json!({ "unidler/history": history.to_string() });
+        world.slices = vec![awake];
+        world.is_awake = true;
+        world.told()
+    };
+    assert_eq!(
+        told(&["web"]),
+        ["web.example: falls asleep now: outside its hours"]
+    );
+    let other = told(&["other", "web"]);
+    assert!(other[0].contains("the brake holds"), "{other:?}");
+}
+
 #[test]
 fn what_could_not_be_put_to_sleep_takes_no_place_from_others() {
     let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
