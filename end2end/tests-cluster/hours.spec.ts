@@ -2,12 +2,26 @@
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
 import { sleepOf, sliceOf } from "../cluster/asleep";
 import { rendered } from "../cluster/helm";
+import { type Kind } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { createApp, deleteApp } from "../field/apps";
 import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
-const test = base.extend<object, { ownService: void }>({ ownService });
+const test = base.extend<{ sleepRole: void }, { ownService: void }>({
+    ownService,
+
+    // Other tests are about an account without it.
+    sleepRole: [
+        async ({ api }, use) => {
+            const role = rendered("rbac", { config: { idleAfter: "2h" } }).filter(({ metadata }) => metadata.name.endsWith("-sleep"));
+            for (const object of role) await api.apply(object);
+            await use();
+            for (const { kind, metadata } of role) await api.delete(kind as Kind, "", metadata.name);
+        },
+        { auto: true },
+    ],
+});
 
 const AWAKE = { replicas: 2, diverted: [] };
 const ASLEEP = { replicas: 0, diverted: [OURS] };
@@ -15,7 +29,6 @@ const ASLEEP = { replicas: 0, diverted: [OURS] };
 for (const annotation of ["unidler/awake", "downscaler/uptime"]) {
     test(`an app sleeps outside the hours of ${annotation}, and is awake inside them without a visitor`, async ({ api, startUnidler }) => {
         test.setTimeout(180_000);
-        for (const object of rendered("rbac", { config: { idleAfter: "2h" } })) await api.apply(object);
         const app = await createApp(api, { startSeconds: 1 });
         await expect.poll(async () => (await api.get("Deployment", app.namespace, app.name)).status?.availableReplicas).toBe(2);
         const log = new AuditLog(clusterFacts().auditLog);
