@@ -57,6 +57,8 @@ impl AppRules {
         let Some((namespace, names)) = app.services() else {
             return Self::default();
         };
+        // Those that would sleep with it have their say as well.
+        let names = &caches.with_siblings(namespace, names);
         let of_namespace = caches.namespaces.as_ref();
         let Some(of_namespace) = of_namespace.and_then(|all| all.named("", namespace)) else {
             // It may be about to go.

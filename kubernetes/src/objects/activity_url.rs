@@ -9,7 +9,7 @@ use serde_json::Value;
 /// From this number on it is milliseconds: as seconds, it would be in the year 5138.
 const MILLISECONDS: f64 = 1e11;
 /// A time before this is none: 2000-01-01, in seconds. A zero often means that an app does not know.
-const EARLIEST: f64 = 946_684_800.0;
+const EARLIEST: i64 = 946_684_800;
 
 /// A path of an app, and with `#` a JSON pointer into what it answers there ([RFC 6901]), such as `/api/status#/last_activity`.
 ///
@@ -45,7 +45,7 @@ impl ActivityUrl {
             Ok(json) => json,
             Err(_) => Value::String(str::from_utf8(answer).ok()?.to_owned()),
         };
-        match json.pointer(&self.pointer)? {
+        let time = match json.pointer(&self.pointer)? {
             Value::Number(number) => since_1970(number.as_f64()?),
             Value::String(text) => {
                 let text = text.trim();
@@ -53,7 +53,8 @@ impl ActivityUrl {
                 text.parse().ok().or_else(number)
             }
             _ => None,
-        }
+        };
+        time.filter(|time: &Timestamp| time.as_second() >= EARLIEST)
     }
 }
 
@@ -63,7 +64,7 @@ fn since_1970(number: f64) -> Option<Timestamp> {
     } else {
         number
     };
-    if !seconds.is_finite() || seconds < EARLIEST {
+    if !seconds.is_finite() {
         return None;
     }
     #[expect(
@@ -113,6 +114,8 @@ mod tests {
             // Nobody knows.
             ("/", "0", None),
             ("/", "-1", None),
+            ("/", "0001-01-01T00:00:00Z", None),
+            ("/", "\"1970-01-01T00:00:00Z\"", None),
             ("/", "1e400", None),
             ("/", "NaN", None),
             ("/", "inf", None),
