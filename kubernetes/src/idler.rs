@@ -41,11 +41,10 @@ use crate::{
     cache::Cache,
     caches::Caches,
     cluster::KubernetesCluster,
-    diversion::Handover,
+    diversion::{Handover, slice::Slice},
     found::Found,
     idle::{self, App, NotPlanned},
     listing::Listing,
-    objects::activity_url::ActivityUrl,
     settings::ClusterSettings,
     surroundings::Surroundings,
     usage::{
@@ -79,6 +78,54 @@ pub struct Idler {
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
     /// Whether the brake has held the last time.
     is_holding: bool,
+}
+
+/// An app that may be put to sleep.
+struct Candidate {
+    app: App,
+    namespace: String,
+    /// Of the Services that fall asleep together.
+    services: BTreeSet<String>,
+    rules: AppRules,
+}
+
+impl Candidate {
+    fn of(app: App, caches: &Caches, settings: &IdlerSettings) -> Option<Self> {
+        let (namespace, services) = app.services()?;
+        let namespace = namespace.to_owned();
+        let services = caches.with_siblings(&namespace, services);
+        let rules = AppRules::of(&namespace, &services, caches, settings);
+        Some(Self {
+            app,
+            namespace,
+            services,
+            rules,
+        })
+    }
+
+    /// All of it; `None` if it cannot be found as a whole.
+    fn found(&self, caches: &Caches) -> Option<Found> {
+        let services = self.services.iter().map(String::as_str).collect();
+        caches.of_services(&self.namespace, &services).ok()
+    }
+
+    /// How it is asked when it was last used, if it says so itself: at what its first host leads to.
+    fn asked(&self, caches: &Caches, window: Duration) -> Option<Asked> {
+        let url = self.rules.activity.clone()?;
+        let found = self.found(caches)?;
+        let mut hosts = self.app.hosts().iter();
+        let host = hosts.find_map(|host| Host::parse(host).ok())?;
+        let (service, port) = found.backend(&host)?;
+        Some(Asked {
+            url,
+            window,
+            namespace: service.namespace.clone(),
+            service: service.name.clone(),
+            port: port.name.as_deref().unwrap_or_default().into(),
+            host: host.to_string(),
+            id: found.id.clone(),
+        })
+    }
 }
 
 /// What is to become of an app.
@@ -260,17 +307,19 @@ impl Idler {
         times.max()
     }
 
+    fn candidates(&self, caches: &Caches) -> Vec<Candidate> {
+        let apps = idle::of_cluster(caches).into_iter();
+        apps.filter_map(|app| Candidate::of(app, caches, &self.settings))
+            .collect()
+    }
+
     /// Asks the sources.
     async fn ask(&mut self, caches: &Caches, api_server: &ApiServer, now: Timestamp) {
         let (mut windows, mut asked) = (BTreeSet::new(), Vec::new());
-        for app in idle::of_cluster(caches) {
-            let rules = AppRules::of(&app, caches, &self.settings);
-            let Some(window) = rules.window() else {
-                continue;
-            };
-            windows.insert(window);
-            if let Some(url) = rules.activity {
-                asked.extend(asked_of(&app, caches, url, window));
+        for candidate in self.candidates(caches) {
+            if let Some(window) = candidate.rules.window() {
+                windows.insert(window);
+                asked.extend(candidate.asked(caches, window));
             }
         }
         // The shortest are left out, since a longer one serves them as well.
@@ -302,7 +351,7 @@ impl Idler {
             Some(found) => self.activity.verdict(&found.id, window, now),
             None => Verdict::Silent(Why::ActivityDown),
         });
-        // Whoever says where an app knows of its use says that its requests alone do not show it.
+        // An app that has an activity URL is not put to sleep by its requests: they may only keep it awake.
         let requests =
             requests(window).filter(|said| activity.is_none() || *said != Verdict::Unused);
         let answers = [
@@ -326,26 +375,20 @@ impl Idler {
             .as_ref()
             .map(|requests| requests.of_all(&ways));
         let mut idled = idled(caches);
-        let apps = idle::of_cluster(caches);
-        let apps: Vec<_> = apps
-            .into_iter()
-            .map(|app| {
-                let rules = AppRules::of(&app, caches, &self.settings);
-                (app, rules)
-            })
-            .collect();
-        let count = apps
+        let candidates = self.candidates(caches);
+        let count = candidates
             .iter()
-            .filter(|(_, rules)| rules.rules.is_some())
+            .filter(|candidate| candidate.rules.rules.is_some())
             .count();
         let (mut planned, mut seen) = (Vec::new(), HashSet::new());
-        for (app, rules) in apps {
-            let Some((namespace, names)) = app.services() else {
-                continue;
-            };
-            let names = &caches.with_siblings(namespace, names);
-            let of_services = names.iter().map(String::as_str).collect();
-            let found = caches.of_services(namespace, &of_services).ok();
+        for candidate in candidates {
+            let found = candidate.found(caches);
+            let Candidate {
+                app,
+                namespace,
+                services,
+                rules,
+            } = candidate;
             let obstacle = || {
                 let plan =
                     idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
@@ -368,7 +411,7 @@ impl Idler {
                 Some(since) => State::Asleep { since },
                 None => {
                     let requests = |window| {
-                        let served = ways.to(namespace, names.iter().map(String::as_str));
+                        let served = ways.to(&namespace, services.iter().map(String::as_str));
                         Some(counted.as_ref()?.verdict(&served, window))
                     };
                     State::Awake(Observed {
@@ -383,7 +426,7 @@ impl Idler {
                         seen: self.seen(&rules, found.as_ref(), requests, now),
                         hold: {
                             let is_own = |(of, service): &(String, String)| {
-                                of == namespace && names.contains(service)
+                                *of == namespace && services.contains(service)
                             };
                             let others = idled.iter().filter(|(service, _)| !is_own(service));
                             let others = others.map(|(_, since)| *since);
@@ -413,8 +456,8 @@ impl Idler {
                 continue;
             }
             if let Decision::Idle(_) = decision {
-                let one = names.iter().next().cloned().unwrap_or_default();
-                idled.push(((namespace.to_owned(), one), now));
+                let one = services.into_iter().next().unwrap_or_default();
+                idled.push(((namespace, one), now));
             }
             planned.push(Planned { app, id, decision });
         }
@@ -441,26 +484,6 @@ impl Idler {
     }
 }
 
-/// How an app is asked that says itself when it was last used: at what its first host leads to.
-fn asked_of(app: &App, caches: &Caches, url: ActivityUrl, window: Duration) -> Option<Asked> {
-    let (namespace, names) = app.services()?;
-    let names = caches.with_siblings(namespace, names);
-    let names = names.iter().map(String::as_str).collect();
-    let found = caches.of_services(namespace, &names).ok()?;
-    let mut hosts = app.hosts().iter().filter_map(|host| Host::parse(host).ok());
-    let host = hosts.next()?;
-    let (service, port) = found.backend(&host)?;
-    Some(Asked {
-        url,
-        window,
-        namespace: service.namespace.clone(),
-        service: service.name.clone(),
-        port: port.name.as_deref().unwrap_or_default().into(),
-        host: host.to_string(),
-        id: found.id.clone(),
-    })
-}
-
 /// When apps were put to sleep by unidler itself, as far as it matters how often that is done: each by its Services, with their
 /// namespace.
 fn idled(caches: &Caches) -> Vec<((String, String), Timestamp)> {
@@ -478,11 +501,15 @@ fn idled(caches: &Caches) -> Vec<((String, String), Timestamp)> {
     times.collect()
 }
 
+/// The slices of an app's Services.
+fn slices(found: &Found) -> impl Iterator<Item = &Slice> {
+    let services = found.services.iter();
+    services.filter_map(|service| Some(&found.slice(service)?.value))
+}
+
 /// Since when an app is asleep.
 fn since(found: &Found) -> Option<Timestamp> {
-    let services = found.services.iter();
-    let slices = services.filter_map(|service| found.slice(service));
-    let recorded = slices.filter_map(|slice| Some(slice.value.record.as_ref()?.since));
+    let recorded = slices(found).filter_map(|slice| Some(slice.record.as_ref()?.since));
     let marked = found.workloads.iter();
     recorded
         .chain(marked.filter_map(|workload| workload.value.idled_at_time()))
@@ -490,23 +517,14 @@ fn since(found: &Found) -> Option<Timestamp> {
 }
 
 fn woken(found: &Found) -> Option<Timestamp> {
-    let services = found.services.iter();
-    let slices = services.filter_map(|service| found.slice(service));
-    slices
-        .filter_map(|slice| Some(slice.value.history.as_ref()?.woken))
-        .max()
+    let woken = slices(found).filter_map(|slice| Some(slice.history.as_ref()?.woken));
+    woken.max()
 }
 
 /// What was undone last of its Services.
 fn undone(found: &Found) -> Option<Undone> {
-    let services = found.services.iter();
-    let slices = services.filter_map(|service| found.slice(service));
-    let undone = slices.filter_map(|slice| slice.value.history.as_ref()?.undone);
-    let last = undone.max_by_key(|undone| undone.last)?;
-    Some(Undone {
-        times: last.times,
-        last: last.last,
-    })
+    let undone = slices(found).filter_map(|slice| slice.history.as_ref()?.undone);
+    undone.max_by_key(|undone| undone.last)
 }
 
 /// One app of a plan, for machines.

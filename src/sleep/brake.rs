@@ -6,6 +6,7 @@
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::age::Age;
 
@@ -121,7 +122,7 @@ impl Brake {
 }
 
 /// How often putting an app to sleep was undone at once, and when last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
     /// How often in a row.
     pub times: NonZeroU32,

@@ -14,7 +14,7 @@ use k8s_openapi::{
 use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use unidler::sleep::decide::By;
+use unidler::sleep::{brake::Undone, decide::By};
 
 use crate::{
     cache::Cached,
@@ -77,14 +77,6 @@ pub(crate) struct Record {
     /// How often that was undone before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     undone: Option<Undone>,
-}
-
-/// How often in a row somebody has given an app its replicas back as soon as unidler had taken them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Undone {
-    pub(crate) times: NonZeroU32,
-    /// When the last time was.
-    pub(crate) last: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

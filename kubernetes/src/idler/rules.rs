@@ -1,6 +1,6 @@
 //! The rules of an app: of what its routes, Services, workloads and Namespace say, the nearest to its visitors counts.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
 use unidler::sleep::{
@@ -12,7 +12,6 @@ use super::settings::IdlerSettings;
 use crate::{
     caches::Caches,
     found::Found,
-    idle::App,
     objects::{
         activity_url::ActivityUrl,
         sleep_rules::{ACTIVITY, SleepRules},
@@ -53,12 +52,13 @@ impl AppRules {
         }
     }
 
-    pub(super) fn of(app: &App, caches: &Caches, settings: &IdlerSettings) -> Self {
-        let Some((namespace, names)) = app.services() else {
-            return Self::default();
-        };
-        // Those that would sleep with it have their say as well.
-        let names = &caches.with_siblings(namespace, names);
+    /// Those of the app that consists of some Services of a namespace.
+    pub(super) fn of(
+        namespace: &str,
+        names: &BTreeSet<String>,
+        caches: &Caches,
+        settings: &IdlerSettings,
+    ) -> Self {
         let of_namespace = caches.namespaces.as_ref();
         let Some(of_namespace) = of_namespace.and_then(|all| all.named("", namespace)) else {
             // It may be about to go.
