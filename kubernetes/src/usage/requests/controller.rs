@@ -1,9 +1,9 @@
 //! What an ingress controller counts, and what follows from it.
 //!
 //! A counter begins with the first request that it counts, and `increase` does not see that one. So use is a counter that grew,
-//! or that was not there all the time. An unused app and a query that has stopped to fit look the same: nothing grows. They
-//! are told apart by a series that is there from the start of the controller, in the whole window, and by a counter of the app
-//! that is there now: then the controller serves it, and calls it by the name that is looked for.
+//! or that was not there all the time. An unused app and a query that no longer matches look the same: nothing
+//! grows. Two things tell them apart: a series that the controller has from its start, present in the whole window, and a counter
+//! of the app that is present now, which shows that the controller serves the app, under the name that is asked about.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -43,7 +43,7 @@ pub(super) struct Controller {
     pub(super) heartbeat: &'static str,
     /// The labels that name a Service.
     pub(super) names: &'static [&'static str],
-    /// The label that tells what kind of requests were counted.
+    /// The label with the kind of the requests.
     pub(super) kind: &'static str,
     /// Whether requests of a kind stay open.
     pub(super) streams: fn(kind: &str) -> Streams,
@@ -212,19 +212,23 @@ impl Counts {
         prometheus: &mut Prometheus,
         windows: &BTreeSet<Duration>,
     ) {
-        self.latest.keep(|window| windows.contains(window));
-        for window in windows {
-            let asked = Instant::now();
-            let answer = prometheus.ask(&self.controller.question(*window)).await;
-            let reading = answer.and_then(|samples| self.controller.read(samples));
-            if let (Ok(reading), Some((_, history))) = (&reading, &mut self.history) {
+        let Self {
+            controller,
+            latest,
+            history,
+        } = self;
+        let read = |samples| {
+            let reading = controller.read(samples)?;
+            if let Some((_, history)) = history {
                 for (name, streams) in &reading.counted {
                     let known = history.entry(name.clone()).or_default();
                     *known = (*streams).max(*known);
                 }
             }
-            self.latest.note(*window, asked, reading);
-        }
+            Ok(reading)
+        };
+        let question = |window| controller.question(window);
+        latest.refresh(prometheus, windows, question, read).await;
         let is_recent = |(asked, _): &(Instant, _)| asked.elapsed() < HOUR;
         if !self.history.as_ref().is_some_and(is_recent) {
             let asked = Instant::now();

@@ -21,7 +21,7 @@ pub(super) struct Targets {
     pub(super) scrapes: HashMap<Vec<(String, String)>, Parts>,
     /// For each of them and others of the same kind, how often a scrape succeeded.
     pub(super) up: Vec<f64>,
-    /// How often each of them began anew.
+    /// How often each of them restarted.
     pub(super) restarts: Vec<f64>,
 }
 

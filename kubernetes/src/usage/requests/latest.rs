@@ -1,9 +1,14 @@
 //! The last answers of Prometheus, one for each window.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use unidler::sleep::verdict::Why;
+
+use super::prometheus::{Prometheus, Samples};
 
 /// How old an answer may be.
 const MAX_AGE: Duration = Duration::from_mins(3);
@@ -19,13 +24,29 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
+    /// Asks a question about each window, and forgets all others.
+    pub(super) async fn refresh(
+        &mut self,
+        prometheus: &mut Prometheus,
+        windows: &BTreeSet<Duration>,
+        question: impl Fn(Duration) -> String,
+        mut read: impl FnMut(Samples) -> Result<T, Why>,
+    ) {
+        self.keep(|window| windows.contains(window));
+        for window in windows {
+            let asked = Instant::now();
+            let answer = prometheus.ask(&question(*window)).await;
+            self.note(*window, asked, answer.and_then(&mut read));
+        }
+    }
+
     /// Notes the answer for a window to what was asked at a time.
-    pub(super) fn note(&mut self, window: Duration, asked: Instant, answer: Result<T, Why>) {
+    fn note(&mut self, window: Duration, asked: Instant, answer: Result<T, Why>) {
         self.0.insert(window, (asked, answer));
     }
 
     /// Forgets all windows but these.
-    pub(super) fn keep(&mut self, mut is_wanted: impl FnMut(&Duration) -> bool) {
+    fn keep(&mut self, mut is_wanted: impl FnMut(&Duration) -> bool) {
         self.0.retain(|window, _| is_wanted(window));
     }
 

@@ -143,16 +143,13 @@ impl Answers {
         prometheus: &mut Prometheus,
         windows: &BTreeSet<Duration>,
     ) {
-        self.latest.keep(|window| windows.contains(window));
-        for window in windows {
-            let asked = Instant::now();
-            let answer = prometheus.ask(&self.query.question(*window)).await;
-            self.latest.note(
-                *window,
-                asked,
-                answer.and_then(|samples| Reading::of(&samples)),
-            );
-        }
+        let Self { query, latest } = self;
+        let question = |window| query.question(window);
+        latest
+            .refresh(prometheus, windows, question, |samples| {
+                Reading::of(&samples)
+            })
+            .await;
     }
 
     pub(super) fn verdict(&self, app: &Served, window: Duration, now: Instant) -> Verdict {
