@@ -19,7 +19,9 @@ use unidler::{
     hub::{self, Hub},
     progress::{Phase, Progress},
 };
-use unidler_kubernetes::{API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS};
+use unidler_kubernetes::{
+    API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS, idler::HELD_APPS,
+};
 
 use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
 
@@ -117,6 +119,10 @@ fn describe() {
         ASLEEP_MEMORY,
         Unit::Bytes,
         "Memory that the pods of idled apps would request."
+    );
+    describe_gauge!(
+        HELD_APPS,
+        "Unused apps that stay awake because the brake holds."
     );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
@@ -224,6 +230,7 @@ mod tests {
             IDLED_APPS,
             ASLEEP_CPU,
             ASLEEP_MEMORY,
+            HELD_APPS,
             HANDOVER,
             FORWARDED,
             READY,

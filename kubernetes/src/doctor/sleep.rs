@@ -3,7 +3,7 @@
 use std::fmt::Display;
 
 use super::finding::{Finding, Severity};
-use crate::{caches::Caches, objects::sleep_rules::SleepRules};
+use crate::{cache::Cache, caches::Caches, objects::sleep_rules::SleepRules};
 
 /// What cannot be read of it.
 pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
@@ -26,10 +26,10 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
     for service in caches.services.all() {
         read(&service, &service.value.sleep);
     }
-    for workload in caches.workloads().flat_map(crate::cache::Cache::all) {
+    for workload in caches.workloads().flat_map(Cache::all) {
         read(&workload, &workload.value.sleep);
     }
-    for namespace in caches.namespaces.iter().flat_map(crate::cache::Cache::all) {
+    for namespace in caches.namespaces.iter().flat_map(Cache::all) {
         read(
             &format_args!("Namespace {}", namespace.name),
             &namespace.value.sleep,
