@@ -1,7 +1,7 @@
 /** Apps that have hours: two unidlers put them to sleep and wake them, and one of the two is killed in between. */
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
 import { sleepOf, sliceOf } from "../cluster/asleep";
-import { rendered } from "../cluster/helm";
+import { sleepRole } from "../cluster/helm";
 import { type Kind } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
@@ -14,7 +14,7 @@ const test = base.extend<{ sleepRole: void }, { ownService: void }>({
     // Other tests are about an account without it.
     sleepRole: [
         async ({ api }, use) => {
-            const role = rendered("rbac", { config: { idleAfter: "2h" } }).filter(({ metadata }) => metadata.name.endsWith("-sleep"));
+            const role = sleepRole();
             for (const object of role) await api.apply(object);
             await use();
             for (const { kind, metadata } of role) await api.delete(kind as Kind, "", metadata.name);

@@ -1,7 +1,7 @@
 /** Apps that say themselves when they were last used: nothing else knows. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { rendered } from "../cluster/helm";
+import { sleepRole } from "../cluster/helm";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures } from "../field/load";
 import { LAST_SEEN } from "../field/pods";
@@ -13,7 +13,7 @@ const WINDOW = 15;
 
 const test = base.extend({
     variables: async ({ api }, use) => {
-        for (const object of rendered("rbac", { config: { idleAfter: "2h" } })) await api.apply(object);
+        for (const object of sleepRole()) await api.apply(object);
         await use({ UNIDLER_IDLE_AFTER: `${WINDOW}s`, UNIDLER_IDLE_CHECK: "1s", UNIDLER_IDLE_BRAKE: "100%" });
     },
 });

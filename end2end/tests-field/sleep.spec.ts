@@ -1,7 +1,7 @@
 /** Apps that unidler puts to sleep by itself: real Prometheus, which scrapes real Traefik. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { rendered } from "../cluster/helm";
+import { sleepRole } from "../cluster/helm";
 import { run } from "../cluster/program";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
@@ -14,7 +14,7 @@ const WINDOW = 15;
 
 const test = base.extend<{ prometheus: Prometheus }>({
     prometheus: async ({ api }, use) => {
-        for (const object of rendered("rbac", { config: { idleAfter: "2h" } })) await api.apply(object);
+        for (const object of sleepRole()) await api.apply(object);
         const prometheus = await Prometheus.start();
         await use(prometheus);
         await prometheus.stop();
