@@ -1,4 +1,4 @@
-/** Permissions that unidler lacks, at its start or all at once: who looks after it is told, and so is the visitor. */
+/** Permissions that unidler lacks, from its start or suddenly: its operators and its visitors learn of it. */
 import { type FaultyProxy, type Passing, refusal } from "../cluster/faulty-proxy";
 import { events, listen, status, type ServerEvent } from "../cluster/visitor";
 import { THREE_WRITES, expect, expectAwake, faultyTest as test } from "./fixtures";

@@ -110,7 +110,7 @@ impl SleepRules {
         errors.into_iter().flatten()
     }
 
-    /// Whether it says when its app sleeps. Whoever writes that wants it to.
+    /// Whether it sets when its app sleeps, which allows that as the label does.
     pub(crate) fn says_when(&self) -> bool {
         self.idle_after.is_some() || self.awake.is_some()
     }

@@ -1,7 +1,7 @@
 //! What apps say themselves of their use, at a path of their own such as `/api/status#/last_activity`.
 //!
 //! An app is asked at all of its ready endpoints: the latest answer counts, and one that is missing makes nothing of all of
-//! them. Whoever was used is not asked again before the window is over, since no answer could put it to sleep until then.
+//! them. An app that was used is not asked again before the window is over, since no answer could put it to sleep until then.
 
 use std::{collections::HashMap, mem, net::SocketAddr, time::Duration};
 
