@@ -97,10 +97,8 @@ pub enum Write {
         service: ObjectId,
         /// Its version.
         version: Version,
-        /// As with [`ClearIdled`](Self::ClearIdled), for a diversion that takes its record along.
-        took: Option<Duration>,
-        /// Whether somebody else has given the app its replicas, as far as whoever writes this has seen.
-        is_theirs: bool,
+        /// What is remembered of it, for a diversion that takes its record along.
+        ended: Ended,
     },
     /// Lead the visitors of a Service here, in a way that [`Restore`](Self::Restore) can undo.
     Divert {
@@ -118,6 +116,20 @@ pub enum Write {
         /// Its version.
         version: Version,
     },
+}
+
+/// How the sleep of an app ended, as far as whoever leads its visitors back has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The app was woken here.
+    Woken {
+        /// As in [`Write::ClearIdled`].
+        took: Option<Duration>,
+    },
+    /// Somebody else has given the app its replicas.
+    Undone,
+    /// The app could not be put to sleep: a write was refused, or reversed at once.
+    Failed,
 }
 
 impl Write {

@@ -16,7 +16,7 @@
 
 use crate::{
     app::{App, Diversion, Effect, Endpoints, Leads, Observation, Service, Trouble, Workload},
-    cluster::Write,
+    cluster::{Ended, Write},
     order,
     progress::{Notice, Phase, Reason, Step},
 };
@@ -136,8 +136,7 @@ fn wake(app: &App) -> Next {
         return Next::Write(Write::Restore {
             service: service.id.clone(),
             version: service.version.clone(),
-            took: None,
-            is_theirs: false,
+            ended: Ended::Woken { took: None },
         });
     }
     if app.waiting().next().is_some() {
@@ -366,8 +365,7 @@ mod tests {
         Next::Write(Write::Restore {
             service: ObjectId::new(id),
             version: Version(format!("{id}.1")),
-            took: None,
-            is_theirs: false,
+            ended: Ended::Woken { took: None },
         })
     }
 

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt, stream};
 use tokio::time::{Instant, timeout_at};
 use unidler::{
     app::{App, AppId, Effect, Leads, Observation, Service, Workload},
-    cluster::{ApplyError, Cluster, Write},
+    cluster::{ApplyError, Cluster, Ended, Write},
     step::{Goal, Next, next_step},
 };
 
@@ -237,8 +237,7 @@ fn take_back(observation: &Observation) -> Option<Write> {
         return Some(Write::Restore {
             service: service.id.clone(),
             version: service.version.clone(),
-            took: None,
-            is_theirs: false,
+            ended: Ended::Woken { took: None },
         });
     }
     let is_marked = |workload: &&Workload| workload.record.is_some() && workload.replicas > 0;

@@ -116,15 +116,9 @@ impl Writer {
                     self.patch_deployment(workload, clear_idled(&workload.value, *took))
                         .await
                 }
-                (
-                    Write::Restore {
-                        took, is_theirs, ..
-                    },
-                    _,
-                    Some(service),
-                ) => {
+                (Write::Restore { ended, .. }, _, Some(service)) => {
                     if let Some(slice) = found.diverting(service) {
-                        let patch = slice.value.restored(*took, *is_theirs, Timestamp::now());
+                        let patch = slice.value.restored(*ended, Timestamp::now());
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);

@@ -22,7 +22,7 @@ use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tracing_subscriber::fmt::MakeWriter;
 use unidler::{
     app::{AppId, Diversion, Leads, Observation, Version},
-    cluster::{ApplyError, Cluster, Write},
+    cluster::{ApplyError, Cluster, Ended, Write},
     host::Host,
     progress::Reason,
 };
@@ -556,8 +556,7 @@ async fn a_write_that_was_decided_on_something_else_is_not_even_sent() {
     let write = Write::Restore {
         service: observed.services[0].id.clone(),
         version: Version("of yesterday".into()),
-        took: None,
-        is_theirs: false,
+        ended: Ended::Woken { took: None },
     };
     assert_eq!(
         world.cluster.apply(&app(), &write).await,
@@ -582,8 +581,7 @@ async fn a_service_is_patched_in_four_fields_and_on_the_condition_of_its_version
             &Write::Restore {
                 service: service.id,
                 version: service.version,
-                took: None,
-                is_theirs: false,
+                ended: Ended::Woken { took: None },
             },
         )
         .await

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     app::{App, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Version, Workload},
-    cluster::{ApplyError, Write},
+    cluster::{ApplyError, Ended, Write},
     progress::{Notice, Phase, Reason, Step},
     step::{self, Goal, Next, next_step},
 };
@@ -344,8 +344,7 @@ impl Driver {
                 let write = Write::Restore {
                     service: service.id.clone(),
                     version: service.version.clone(),
-                    took: None,
-                    is_theirs: false,
+                    ended: Ended::Woken { took: None },
                 };
                 if self.pace.allows(&write) {
                     self.write(write).await;
@@ -481,7 +480,7 @@ impl Driver {
         let result = self
             .inner
             .cluster
-            .apply(app, &self.with_reason(self.pace.with_time(write.clone())))
+            .apply(app, &self.with_record(write.clone()))
             .instrument(span)
             .await;
         match &result {
@@ -530,8 +529,8 @@ impl Driver {
         self.ring_at(self.pace.until);
     }
 
-    /// The write, with what the app is put to sleep for.
-    fn with_reason(&self, write: Write) -> Write {
+    /// The write, with what is recorded of it: what the app is put to sleep for, and how its sleep ended.
+    fn with_record(&self, write: Write) -> Write {
         match write {
             Write::Divert {
                 service, version, ..
@@ -540,7 +539,35 @@ impl Driver {
                 version,
                 by: self.idling.as_ref().map(|idling| idling.by),
             },
-            write => write,
+            Write::Restore {
+                service, version, ..
+            } => Write::Restore {
+                service,
+                version,
+                ended: self.ended(),
+            },
+            Write::ClearIdled {
+                workload, version, ..
+            } => {
+                let took = self.pace.time_of(&workload);
+                Write::ClearIdled {
+                    workload,
+                    version,
+                    took,
+                }
+            }
+            write @ (Write::Scale { .. } | Write::Idle { .. }) => write,
+        }
+    }
+
+    fn ended(&self) -> Ended {
+        let is_visited = self.wake.mandate() == Mandate::Wake;
+        match &self.idling {
+            Some(_) if !is_visited => Ended::Failed,
+            None if self.pace.scaled.is_empty() => Ended::Undone,
+            _ => Ended::Woken {
+                took: self.pace.time(),
+            },
         }
     }
 
@@ -973,40 +1000,19 @@ impl Pace {
         scaled.is_some_and(|scaled| scaled.to.as_ref() == Some(&workload.version))
     }
 
-    /// The write, with the time that it took if this has seen the whole of it: of its workload, or from the first that got
-    /// its replicas to the last that was available.
-    fn with_time(&self, write: Write) -> Write {
-        match write {
-            Write::Restore {
-                service, version, ..
-            } => {
-                let once = || self.scaled.values().filter(|scaled| scaled.times == 1);
-                let began = once().map(|scaled| scaled.at).min();
-                let up = once()
-                    .filter_map(|scaled| Some(scaled.at + scaled.took?))
-                    .max();
-                Write::Restore {
-                    service,
-                    version,
-                    took: up.zip(began).map(|(up, began)| up - began),
-                    is_theirs: self.scaled.is_empty() && self.idled.is_empty(),
-                }
-            }
-            Write::ClearIdled {
-                workload, version, ..
-            } => {
-                let scaled = self.scaled.get(&workload);
-                let took = scaled
-                    .filter(|scaled| scaled.times == 1)
-                    .and_then(|scaled| scaled.took);
-                Write::ClearIdled {
-                    workload,
-                    version,
-                    took,
-                }
-            }
-            write => write,
-        }
+    /// How long the app took, from the first workload that got its replicas to the last that was available; `None` if this has
+    /// not seen the whole of it.
+    fn time(&self) -> Option<Duration> {
+        let once = || self.scaled.values().filter(|scaled| scaled.times == 1);
+        let began = once().map(|scaled| scaled.at).min()?;
+        let up = once().filter_map(|scaled| Some(scaled.at + scaled.took?));
+        Some(up.max()? - began)
+    }
+
+    /// The same of one workload, from its replicas on.
+    fn time_of(&self, workload: &ObjectId) -> Option<Duration> {
+        let scaled = self.scaled.get(workload);
+        scaled.filter(|scaled| scaled.times == 1)?.took
     }
 
     fn note(&mut self, write: Write, result: &Result<(), ApplyError>) {

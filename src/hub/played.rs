@@ -15,7 +15,7 @@ use crate::{
         self, AppId, Bonds, Diversion, Endpoints, Leads, ObjectId, Observation, Pods, Record,
         Service, Trouble, Version, Workload,
     },
-    cluster::{ApplyError, Write},
+    cluster::{ApplyError, Ended, Write},
     probe::Probes,
     progress::{Phase, Reason, Step},
 };
@@ -51,6 +51,8 @@ pub(super) struct App {
     pub(super) is_marked_lately: bool,
     /// How long it took, as recorded with the marks.
     pub(super) took: Option<Duration>,
+    /// How its sleep ended last, as recorded with its Service.
+    pub(super) ended: Option<Ended>,
     /// The writes that a policy refuses.
     pub(super) refused: &'static [&'static str],
     /// Whether no write gets through.
@@ -157,6 +159,7 @@ impl Played {
             is_to_sleep: false,
             is_marked_lately: false,
             took: None,
+            ended: None,
             refused: &[],
             is_out_of_reach: false,
             workload_version: 1,
@@ -278,7 +281,8 @@ impl Played {
             Write::Scale { replicas, .. } => {
                 app.changed(|app| (app.replicas, app.since) = (*replicas, Some(Instant::now())));
             }
-            Write::Restore { .. } => {
+            Write::Restore { ended, .. } => {
+                app.ended = Some(*ended);
                 (app.is_ours, app.service_version) = (false, app.service_version + 1);
                 app.idled &= !app.is_beside;
             }

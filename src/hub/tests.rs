@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::{App, AppId, Observation},
-    cluster::{ApplyError, Write},
+    cluster::{ApplyError, Ended, Write},
     demo::DemoCluster,
     progress::{Notice, Phase, Reason, Step},
 };
@@ -1305,6 +1305,39 @@ async fn an_app_that_cannot_be_put_to_sleep_is_left_as_it_was() {
     );
     assert!(is_undone && cluster.is_awake("app"));
     assert_eq!(names(&cluster), ["divert", "idle", "idle", "restore"]);
+    assert_eq!(cluster.state("app").ended, Some(Ended::Failed));
+}
+
+/// Such as an admission webhook, or a controller that watches.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_gets_its_replicas_back_at_once_was_not_put_to_sleep() {
+    for (after, expected) in [
+        (Duration::ZERO, Err(Cause::Woken)),
+        (Duration::from_secs(20), Ok(())),
+    ] {
+        let cluster = awake();
+        let hub = cluster.hub(1);
+        let app = AppId::new("app");
+        let somebody = async {
+            while names(&cluster) != ["divert", "idle"] {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            tokio::time::sleep(after).await;
+            cluster.change("app", |app| {
+                (app.idled, app.replicas, app.since) = (false, 1, Some(Instant::now()));
+            });
+        };
+        let (outcome, ()) = futures::join!(hub.idle(&app, By::IdleAfter), somebody);
+        assert_eq!(outcome.map_err(|error| error.cause), expected);
+        sweep_for(&hub, 5).await;
+        assert_eq!(names(&cluster), ["divert", "idle", "restore"]);
+        assert!(cluster.is_awake("app"));
+        let ended = match expected {
+            Err(_) => Ended::Failed,
+            Ok(()) => Ended::Undone,
+        };
+        assert_eq!(cluster.state("app").ended, Some(ended));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -1321,6 +1354,8 @@ async fn a_visitor_who_comes_while_an_app_is_put_to_sleep_gets_it() {
     let (outcome, phase) = futures::join!(hub.idle(&app, By::Command), visitor);
     assert_eq!(outcome.expect_err("a visitor").cause, Cause::Woken);
     assert!(matches!(phase, Phase::Ready { .. }) && cluster.is_awake("app"));
+    let ended = cluster.state("app").ended;
+    assert_eq!(ended, Some(Ended::Woken { took: None }), "as it was to be");
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,7 +14,10 @@ use k8s_openapi::{
 use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use unidler::sleep::{brake::Undone, decide::By};
+use unidler::{
+    cluster::Ended,
+    sleep::{brake::Undone, decide::By},
+};
 
 use crate::{
     cache::Cached,
@@ -34,6 +37,8 @@ const WAKE_SECONDS: &str = "unidler/wake-seconds";
 
 /// The longest annotation that the admission policies allow.
 const MAX_ANNOTATION: usize = 4096;
+/// By how much a [`History`] may be longer than the [`Record`] that it is made of, or that is made of it.
+const HISTORY_ADDS: usize = 192;
 
 /// Within which time somebody undoes an idling: from the slice on, so that it includes the grace of the app.
 const UNDONE: SignedDuration = SignedDuration::from_secs(45);
@@ -147,16 +152,21 @@ impl Record {
         }
     }
 
-    /// What it means that somebody else has given the app its replicas at this time.
-    fn undone(&self, now: Timestamp) -> Option<Undone> {
+    /// How often putting the app to sleep was undone in a row, if it ends in this way now.
+    fn undone(&self, ended: Ended, now: Timestamp) -> Option<Undone> {
+        let is_undone = match ended {
+            Ended::Woken { .. } => false,
+            Ended::Undone => now.duration_since(self.since) < UNDONE,
+            Ended::Failed => true,
+        };
         let times = self.undone.map_or(0, |before| before.times.get());
         let times = NonZeroU32::MIN.saturating_add(times);
-        (now.duration_since(self.since) < UNDONE).then_some(Undone { times, last: now })
+        is_undone.then_some(Undone { times, last: now })
     }
 
-    /// Whether it may be written: the admission policies limit annotations.
+    /// Whether it may be written, and what will become of it as well: the admission policies limit annotations.
     pub(crate) fn fits(&self) -> bool {
-        json!(self).to_string().len() <= MAX_ANNOTATION
+        json!(self).to_string().len() <= MAX_ANNOTATION - HISTORY_ADDS
     }
 }
 
@@ -276,12 +286,7 @@ impl Slice {
     }
 
     /// The merge patch that leads the visitors to the app again.
-    pub(crate) fn restored(
-        &self,
-        took: Option<std::time::Duration>,
-        is_theirs: bool,
-        now: Timestamp,
-    ) -> Value {
+    pub(crate) fn restored(&self, ended: Ended, now: Timestamp) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
             let history = History {
@@ -289,11 +294,11 @@ impl Slice {
                 woken: now,
                 by: record.by.clone(),
                 workloads: record.workloads.clone(),
-                undone: record.undone(now).filter(|_| is_theirs),
+                undone: record.undone(ended, now),
             };
             annotations[HISTORY] = json!(json!(history).to_string());
         }
-        if let Some(took) = took {
+        if let Ended::Woken { took: Some(took) } = ended {
             annotations[WAKE_SECONDS] = json!(self.wake_seconds.with(took));
         }
         let Self {
@@ -372,4 +377,86 @@ fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> V
 /// What cannot be read is not there.
 fn json_in<T: for<'de> Deserialize<'de>>(metadata: &ObjectMeta, name: &str) -> Option<Box<T>> {
     serde_json::from_str(&annotation(metadata, name)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(annotations: &Value) -> Slice {
+        let metadata =
+            json!({ "name": "web-unidler", "namespace": "team", "annotations": annotations });
+        let slice = json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": [] });
+        Slice::parse(serde_json::from_value(slice).expect("a slice"))
+    }
+
+    fn record(workloads: usize, since: Timestamp) -> Record {
+        let workload = |index| Recorded {
+            workload: WorkloadName {
+                api_version: "apps/v1".into(),
+                kind: "Deployment".into(),
+                name: format!("worker-{index}"),
+            },
+            uid: "0c9e6679-7425-40de-944b-e07fc1f90ae7".into(),
+            replicas: 3,
+            generation: 7,
+        };
+        let workloads = (0..workloads).map(workload).collect();
+        Record::new(workloads, since, By::IdleAfter)
+    }
+
+    /// The annotations of a slice that has led visitors here and back.
+    fn restored(record: &Record, ended: Ended, now: Timestamp) -> Value {
+        let annotations = json!({ RECORD: json!(record).to_string() });
+        let mut patch = slice(&annotations).restored(ended, now);
+        json!({ HISTORY: patch["metadata"]["annotations"][HISTORY].take() })
+    }
+
+    #[test]
+    fn what_undid_an_idling_is_counted_until_somebody_uses_the_app() {
+        let since: Timestamp = "2026-12-01T12:00:00Z".parse().expect("a time");
+        let at = |seconds| since + SignedDuration::from_secs(seconds);
+        let woken = Ended::Woken { took: None };
+        let mut record = record(1, since);
+        for (ended, now, expected) in [
+            (Ended::Undone, at(20), Some(1)),
+            (Ended::Failed, at(300), Some(2)),
+            (Ended::Failed, at(1), Some(3)),
+            (Ended::Undone, at(44), Some(4)),
+            (Ended::Undone, at(45), None),
+            (Ended::Failed, at(2), Some(1)),
+            (woken, at(3), None),
+        ] {
+            let slice = slice(&restored(&record, ended, now));
+            let history = slice.history.expect("a history");
+            let undone = history.undone;
+            assert_eq!(
+                undone.map(|undone| undone.times.get()),
+                expected,
+                "{ended:?}"
+            );
+            assert!(undone.is_none_or(|undone| undone.last == now), "{ended:?}");
+            record = record.after(Some(&history));
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_a_record_that_fits_may_be_written_as_well() {
+        let since: Timestamp = "2026-12-01T12:00:00.123456789Z".parse().expect("a time");
+        let largest = (1..100).map(|count| record(count, since));
+        let largest = largest.take_while(Record::fits).last().expect("some fit");
+        let mut longest = largest.clone();
+        longest.undone = Some(Undone {
+            times: NonZeroU32::MAX,
+            last: since,
+        });
+        for record in [&largest, &longest] {
+            let annotations = restored(record, Ended::Failed, since);
+            let history = annotations[HISTORY].as_str().expect("a history");
+            assert!(json!(record).to_string().len() <= MAX_ANNOTATION);
+            assert!(history.len() <= MAX_ANNOTATION, "{}", history.len());
+            let added = history.len() - json!(largest).to_string().len();
+            assert!(added <= HISTORY_ADDS, "{added}");
+        }
+    }
 }
