@@ -164,7 +164,10 @@ impl Driver {
                 () = at(self.alarm) => {}
                 Some(observation) = observations.next() => latest = Some(observation),
                 () = wake.nudge.notified() => {}
-                () = self.slot.granted() => self.deadline = Some(Instant::now() + self.inner.settings.deadline),
+                () = self.slot.granted() => {
+                    self.deadline = Some(Instant::now() + self.inner.settings.deadline);
+                    wake.start();
+                }
             }
         }
     }
@@ -652,6 +655,7 @@ impl Driver {
             _ => {}
         }
         match self.wake.interest_ends() {
+            Some(_) if is_in_line && self.wake.is_scheduled() => {}
             Some(ends) if ends <= now => {
                 // One that is in line keeps its place if somebody has come since.
                 if !is_in_line || self.wake.end_unasked() {

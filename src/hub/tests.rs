@@ -674,6 +674,32 @@ async fn a_place_in_the_line_is_for_somebody_who_waits() {
     );
 }
 
+/// As when the hours of many apps begin.
+#[tokio::test(start_paused = true)]
+async fn apps_that_nobody_waits_for_keep_their_places_in_the_line_and_start_one_after_another() {
+    let names = ["a", "b", "c"];
+    let up = |seconds| Fate::Up(Duration::from_secs(seconds));
+    let apps = names.map(|name| (name.to_owned(), up(20)));
+    let cluster = Played::new(apps.into_iter().chain([("slow".to_owned(), up(90))]));
+    let hub = cluster.hub(1);
+    let visitor = tokio::spawn(stay(hub.clone(), "slow".to_owned()));
+    tokio::time::sleep(seconds(1)).await;
+    for name in names {
+        hub.wake(&AppId::new(name));
+    }
+    tokio::time::sleep(seconds(200)).await;
+    let started = names.map(|name| {
+        assert!(cluster.is_awake(name), "{name}");
+        cluster.writes(name)[0].0
+    });
+    let mut started = started.to_vec();
+    started.sort();
+    for pair in started.windows(2) {
+        assert!(pair[1] - pair[0] >= seconds(20));
+    }
+    visitor.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_given_back_when_nobody_asks_any_more_and_the_wake_up_goes_on() {
     let cluster = Played::new([

@@ -75,6 +75,8 @@ struct Demand {
     asked: Instant,
     /// The last look at it.
     looked: Option<Instant>,
+    /// Whether it was also started for no visitor, so that nobody has to wait for it.
+    is_scheduled: bool,
 }
 
 /// A [`Progress`] without what is the same for the whole wake-up.
@@ -148,6 +150,7 @@ impl Wake {
                 host: host.cloned(),
                 asked: began,
                 looked: None,
+                is_scheduled: host.is_none() && mandate == Mandate::Wake,
             }),
             nudge: Notify::new(),
             cancelled,
@@ -191,6 +194,7 @@ impl Wake {
         let mut demand = self.demand();
         let phase = self.phase();
         demand.asked = Instant::now();
+        demand.is_scheduled |= host.is_none() && mandate == Mandate::Wake;
         if mandate <= demand.mandate {
             return mandate < Mandate::Wake || !matches!(phase, Phase::Ready { .. });
         }
@@ -241,6 +245,16 @@ impl Wake {
         if demand.mandate == Mandate::Idle {
             demand.mandate = then;
         }
+    }
+
+    /// Its turn has come to start: from now on somebody has to wait for it again.
+    pub(super) fn start(&self) {
+        self.demand().asked = Instant::now();
+    }
+
+    /// Whether it keeps its place in the line though nobody waits for it.
+    pub(super) fn is_scheduled(&self) -> bool {
+        self.demand().is_scheduled
     }
 
     /// Has its driver only watch, unless somebody has asked for it meanwhile. Whether it does.
