@@ -9,6 +9,7 @@
 //! What is remembered from one minute to the next is what the sources have answered, which workloads have changed, and what was
 //! begun lately. A restart may forget that, since nothing is put to sleep for a while after it.
 
+mod attempts;
 mod rules;
 mod settings;
 
@@ -21,7 +22,7 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use metrics::gauge;
 use serde::Serialize;
-use tokio::{task::block_in_place, time::Instant};
+use tokio::task::block_in_place;
 use tracing::{info, warn};
 use unidler::{
     app::{AppId, ObjectId},
@@ -34,11 +35,14 @@ use unidler::{
     },
 };
 
-use self::rules::AppRules;
 pub use self::settings::IdlerSettings;
+use self::{
+    attempts::{Attempt, Attempts},
+    rules::AppRules,
+};
 use crate::{
     api_server::ApiServer,
-    cache::Cache,
+    cache::{Cache, Cached},
     caches::Caches,
     cluster::KubernetesCluster,
     diversion::{Handover, slice::Slice},
@@ -57,9 +61,6 @@ use crate::{
 /// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
 const MAX_WINDOWS: usize = 16;
 
-/// How soon what was begun for an app in vain is begun again.
-const ATTEMPT: Duration = Duration::from_mins(10);
-
 /// The metric of how many unused apps stay awake because the brake holds.
 pub const HELD_APPS: &str = "unidler_idle_held_apps";
 
@@ -71,8 +72,7 @@ pub struct Idler {
     activity: Activity,
     /// When it began to look: nothing is put to sleep sooner than its window after that.
     started: Timestamp,
-    /// What was begun lately, and has not come to its end as far as that was seen.
-    attempts: HashMap<AppId, (Attempt, Instant)>,
+    attempts: Attempts,
     /// The generation of each workload, and since when it has had that, if it was seen to change. A change of its replicas leaves no
     /// time on it.
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
@@ -137,18 +137,12 @@ pub struct Planned {
     decision: Decision,
 }
 
-/// What is begun for an app.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    Sleep,
-    Wake,
-}
-
 /// For which apps it is found out whether they can be put to sleep: that takes longer than all the rest.
 #[derive(Clone, Copy)]
-enum Obstacles {
-    OfAll,
-    OfUnused,
+enum Obstacles<'a> {
+    OfAll(&'a Surroundings),
+    OfUnused(&'a Surroundings),
+    Unseen,
 }
 
 impl Idler {
@@ -160,7 +154,7 @@ impl Idler {
             requests,
             activity: Activity::new(),
             started,
-            attempts: HashMap::new(),
+            attempts: Attempts::default(),
             generations: HashMap::new(),
             is_holding: false,
         }
@@ -174,35 +168,69 @@ impl Idler {
         hub: &Hub,
         is_dry_run: bool,
     ) {
-        let observer = &cluster.observer;
-        let caches = &observer.caches;
-        let surroundings = match api_server.surroundings().await {
-            Ok(Surroundings {
-                unseen: Some(why), ..
-            }) => {
-                warn!("skipped idle check: cannot list the classes of ingress controllers: {why}");
-                return;
-            }
-            Ok(surroundings) => surroundings,
-            Err(error) => {
-                warn!("skipped idle check: {error:#}");
-                return;
-            }
-        };
+        let caches = &cluster.observer.caches;
         self.ask(caches, api_server, Timestamp::now()).await;
         // Only now: asking may have taken a while.
-        if !caches.may_decide() {
-            warn!("skipped idle check: the view of the cluster is not current");
+        if let Some(why) = caches.not_ready() {
+            warn!("skipped idle check: {why}");
             return;
         }
-        self.attempts
-            .retain(|_, (_, begun)| begun.elapsed() < ATTEMPT);
-        let now = Timestamp::now();
-        self.note_changes(caches, now);
-        // Thousands of apps are a second of work.
-        let settings = observer.settings();
-        let planned =
-            block_in_place(|| self.plan(caches, &surroundings, settings, now, Obstacles::OfUnused));
+        self.attempts.expire();
+        self.note_changes(caches, Timestamp::now());
+        let settings = cluster.observer.settings();
+        let plan = |obstacles: Obstacles<'_>| {
+            // Thousands of apps are a second of work.
+            block_in_place(|| self.plan(caches, settings, Timestamp::now(), obstacles))
+        };
+        let mut planned = plan(Obstacles::Unseen);
+        if planned.iter().any(Planned::is_to_sleep) {
+            match surroundings(api_server, caches).await {
+                Ok(surroundings) => planned = plan(Obstacles::OfUnused(&surroundings)),
+                Err(why) => {
+                    warn!("no app is put to sleep: {why}");
+                    planned.retain(|planned| !planned.is_to_sleep());
+                }
+            }
+        }
+        self.note_held(&planned);
+        for Planned { app, id, decision } in planned {
+            let Some(id) = id else { continue };
+            match decision {
+                Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
+                    info!(%app, "dry run: {decision}");
+                }
+                Decision::Idle(by) => {
+                    info!(%app, "{decision}");
+                    self.attempts.begin(id.clone(), Attempt::Sleep);
+                    let hub = hub.clone();
+                    tokio::spawn(async move {
+                        if let Err(why) = hub.idle(&id, by).await {
+                            warn!(%app, "not put to sleep: {}", why.cause);
+                        }
+                    });
+                }
+                Decision::WakeBySchedule => {
+                    if self.attempts.of(&id, &[Attempt::Wake]).is_none() {
+                        info!(%app, "{decision}");
+                        hub.wake(&id);
+                        self.attempts.begin(id, Attempt::Wake);
+                    }
+                }
+                Decision::StayAwake(Stay::Obstacle(_)) => {
+                    if self.attempts.pause(&id).is_none() {
+                        self.attempts.begin(id, Attempt::Obstacle);
+                    }
+                }
+                Decision::StayAwake(_) => self.attempts.end(&id, &[Attempt::Wake]),
+                Decision::StayAsleep { .. } => {
+                    self.attempts.end(&id, &[Attempt::Sleep, Attempt::Obstacle]);
+                }
+            }
+        }
+    }
+
+    /// Shows how many apps the brake holds.
+    fn note_held(&mut self, planned: &[Planned]) {
         let held = planned.iter().filter_map(|planned| match planned.decision {
             Decision::StayAwake(Stay::Held(hold)) => Some(hold),
             _ => None,
@@ -214,46 +242,6 @@ impl Idler {
             warn!(apps = held.len(), "unused apps stay awake: {hold}");
         }
         self.is_holding = !held.is_empty();
-        for Planned { app, id, decision } in planned {
-            let Some(id) = id else { continue };
-            let attempt = match &decision {
-                Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
-                    info!(%app, "dry run: {decision}");
-                    continue;
-                }
-                // What stands in the way of an app is not looked for again each minute.
-                Decision::Idle(_) | Decision::StayAwake(Stay::Obstacle(_)) => Attempt::Sleep,
-                Decision::WakeBySchedule => Attempt::Wake,
-                Decision::StayAwake(_) => {
-                    self.end(&id, Attempt::Wake);
-                    continue;
-                }
-                Decision::StayAsleep { .. } => {
-                    self.end(&id, Attempt::Sleep);
-                    continue;
-                }
-            };
-            if self.began(&id, attempt).is_some() {
-                continue;
-            }
-            self.attempts.insert(id.clone(), (attempt, Instant::now()));
-            match decision {
-                Decision::Idle(by) => {
-                    info!(%app, "{decision}");
-                    let hub = hub.clone();
-                    tokio::spawn(async move {
-                        if let Err(why) = hub.idle(&id, by).await {
-                            warn!(%app, "not put to sleep: {}", why.cause);
-                        }
-                    });
-                }
-                Decision::WakeBySchedule => {
-                    info!(%app, "{decision}");
-                    hub.wake(&id);
-                }
-                Decision::StayAwake(_) | Decision::StayAsleep { .. } => {}
-            }
-        }
     }
 
     /// What is decided about all apps of a cluster, as it was listed.
@@ -266,19 +254,7 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Planned> {
         self.ask(caches, api_server, now).await;
-        self.plan(caches, surroundings, settings, now, Obstacles::OfAll)
-    }
-
-    /// When something was begun for an app that has not come to its end.
-    fn began(&self, app: &AppId, attempt: Attempt) -> Option<Instant> {
-        let (of, begun) = self.attempts.get(app)?;
-        (*of == attempt).then_some(*begun)
-    }
-
-    fn end(&mut self, app: &AppId, attempt: Attempt) {
-        if self.began(app, attempt).is_some() {
-            self.attempts.remove(app);
-        }
+        self.plan(caches, settings, now, Obstacles::OfAll(surroundings))
     }
 
     fn note_changes(&mut self, caches: &Caches, now: Timestamp) {
@@ -364,32 +340,40 @@ impl Idler {
     fn plan(
         &self,
         caches: &Caches,
-        surroundings: &Surroundings,
         settings: &ClusterSettings,
         now: Timestamp,
-        obstacles: Obstacles,
+        obstacles: Obstacles<'_>,
     ) -> Vec<Planned> {
         let ways = Ways::in_caches(caches);
         let counted = self
             .requests
             .as_ref()
             .map(|requests| requests.of_all(&ways));
-        let mut idled = idled(caches);
-        let candidates = self.candidates(caches);
+        let (mut candidates, mut seen) = (Vec::new(), HashSet::new());
+        for candidate in self.candidates(caches) {
+            let found = candidate.found(caches);
+            // Several hosts may lead to one app.
+            if found
+                .as_ref()
+                .is_none_or(|found| seen.insert(found.id.clone()))
+            {
+                candidates.push((candidate, found));
+            }
+        }
+        let mut idled = self.idled(caches, &candidates, now);
         let count = candidates
             .iter()
-            .filter(|candidate| candidate.rules.rules.is_some())
+            .filter(|(candidate, _)| candidate.rules.may_sleep())
             .count();
-        let (mut planned, mut seen) = (Vec::new(), HashSet::new());
-        for candidate in candidates {
-            let found = candidate.found(caches);
+        let mut planned = Vec::new();
+        for (candidate, found) in candidates {
             let Candidate {
                 app,
                 namespace,
                 services,
                 rules,
             } = candidate;
-            let obstacle = || {
+            let obstacle = |surroundings: &Surroundings| {
                 let plan =
                     idle::decide(&app, caches, surroundings, settings, &Handover::Slice, now);
                 match plan {
@@ -416,8 +400,8 @@ impl Idler {
                     };
                     State::Awake(Observed {
                         obstacle: rules.obstacle.clone().or_else(|| match obstacles {
-                            Obstacles::OfAll => obstacle(),
-                            Obstacles::OfUnused => None,
+                            Obstacles::OfAll(surroundings) => obstacle(surroundings),
+                            Obstacles::OfUnused(_) | Obstacles::Unseen => None,
                         }),
                         undone: found.as_ref().and_then(undone),
                         woken: found.as_ref().and_then(woken),
@@ -425,11 +409,9 @@ impl Idler {
                         started: self.started,
                         seen: self.seen(&rules, found.as_ref(), requests, now),
                         hold: {
-                            let is_own = |(of, service): &(String, String)| {
-                                *of == namespace && services.contains(service)
-                            };
-                            let others = idled.iter().filter(|(service, _)| !is_own(service));
-                            let others = others.map(|(_, since)| *since);
+                            let is_own = |idled: &&Idled| idled.is_of(&namespace, &services);
+                            let others = idled.iter().filter(|idled| !is_own(idled));
+                            let others = others.map(|idled| idled.since);
                             self.settings.brake.hold(now, others, count)
                         },
                     })
@@ -448,20 +430,52 @@ impl Idler {
                 None => rules::not_asked(&state),
             };
             let decision = match decision {
-                Decision::Idle(by) => self.attempt(by, id.as_ref(), obstacle),
+                Decision::Idle(by) => self.attempt(by, id.as_ref(), || match obstacles {
+                    Obstacles::OfAll(surroundings) | Obstacles::OfUnused(surroundings) => {
+                        obstacle(surroundings)
+                    }
+                    Obstacles::Unseen => None,
+                }),
                 decision => decision,
             };
-            // Several hosts may lead to one app.
-            if id.clone().is_some_and(|id| !seen.insert(id)) {
-                continue;
-            }
             if let Decision::Idle(_) = decision {
-                let one = services.into_iter().next().unwrap_or_default();
-                idled.push(((namespace, one), now));
+                idled.extend(Idled::of(&namespace, &services, now));
             }
             planned.push(Planned { app, id, decision });
         }
         planned
+    }
+
+    /// What was put to sleep lately. What has been begun and is not to be seen yet counts as well.
+    fn idled(
+        &self,
+        caches: &Caches,
+        candidates: &[(Candidate, Option<Found>)],
+        now: Timestamp,
+    ) -> Vec<Idled> {
+        let slices = caches.slices.all();
+        let mut idled: Vec<_> = slices.iter().filter_map(|slice| Idled::by(slice)).collect();
+        for (candidate, found) in candidates {
+            let Candidate {
+                namespace,
+                services,
+                ..
+            } = candidate;
+            let begun = found
+                .as_ref()
+                .and_then(|found| self.attempts.of(&found.id, &[Attempt::Sleep]));
+            let begun = begun.map(|ago| now.checked_sub(ago).unwrap_or(now));
+            let is_seen = |begun: &Timestamp| {
+                let mut own = idled
+                    .iter()
+                    .filter(|idled| idled.is_of(namespace, services));
+                own.any(|idled| idled.since >= *begun)
+            };
+            if let Some(begun) = begun.filter(|begun| !is_seen(begun)) {
+                idled.extend(Idled::of(namespace, services, begun));
+            }
+        }
+        idled
     }
 
     /// What becomes of an app that is to sleep: nothing if that was begun lately, or if there is an `obstacle`.
@@ -471,12 +485,11 @@ impl Idler {
         app: Option<&AppId>,
         obstacle: impl Fn() -> Option<String>,
     ) -> Decision {
-        let begun = app.and_then(|app| self.began(app, Attempt::Sleep));
-        let stay = match begun.map(|begun| begun.elapsed()) {
-            Some(ago) => Some(Stay::Recent {
+        let stay = match app.and_then(|app| self.attempts.pause(app)) {
+            Some((ago, remaining)) => Some(Stay::Recent {
                 what: What::Attempted,
                 ago,
-                remaining: ATTEMPT.saturating_sub(ago),
+                remaining,
             }),
             None => obstacle().map(Stay::Obstacle),
         };
@@ -484,21 +497,57 @@ impl Idler {
     }
 }
 
-/// When apps were put to sleep by unidler itself, as far as it matters how often that is done: each by its Services, with their
-/// namespace.
-fn idled(caches: &Caches) -> Vec<((String, String), Timestamp)> {
-    let of_command = |by: &str| by == "cli";
-    let slices = caches.slices.all();
-    let times = slices.iter().filter_map(|slice| {
-        let time = match (&slice.value.record, &slice.value.history) {
+/// What surrounds the apps of the cluster. It takes both that and a current view of all to put an app to sleep.
+async fn surroundings(api_server: &ApiServer, caches: &Caches) -> Result<Surroundings, String> {
+    let surroundings = api_server.surroundings().await;
+    let surroundings = surroundings.map_err(|error| format!("{error:#}"))?;
+    if let Some(why) = &surroundings.unseen {
+        return Err(format!(
+            "cannot list the classes of ingress controllers: {why}"
+        ));
+    }
+    match caches.may_decide() {
+        true => Ok(surroundings),
+        false => Err("the view of the cluster is not current".to_owned()),
+    }
+}
+
+/// A Service whose app unidler has put to sleep by itself, and when, as far as it matters how often that is done.
+struct Idled {
+    namespace: String,
+    service: String,
+    since: Timestamp,
+}
+
+impl Idled {
+    /// That of an app, which counts once.
+    fn of(namespace: &str, services: &BTreeSet<String>, since: Timestamp) -> Option<Self> {
+        let service = services.first()?;
+        Some(Self {
+            namespace: namespace.to_owned(),
+            service: service.clone(),
+            since,
+        })
+    }
+
+    /// What a slice says of it.
+    fn by(slice: &Cached<Slice>) -> Option<Self> {
+        let of_command = |by: &str| by == By::Command.as_str();
+        let since = match (&slice.value.record, &slice.value.history) {
             (Some(record), _) => (!of_command(&record.by)).then_some(record.since),
             (None, Some(history)) => (!of_command(&history.by)).then_some(history.idled),
             (None, None) => None,
         };
-        let service = (slice.namespace.clone(), slice.value.service.to_string());
-        Some((service, time?))
-    });
-    times.collect()
+        Some(Self {
+            namespace: slice.namespace.clone(),
+            service: slice.value.service.to_string(),
+            since: since?,
+        })
+    }
+
+    fn is_of(&self, namespace: &str, services: &BTreeSet<String>) -> bool {
+        self.namespace == namespace && services.contains(&self.service)
+    }
 }
 
 /// The slices of an app's Services.
@@ -537,6 +586,10 @@ struct Row<'a> {
 }
 
 impl Planned {
+    fn is_to_sleep(&self) -> bool {
+        matches!(self.decision, Decision::Idle(_))
+    }
+
     fn row(&self) -> Row<'_> {
         Row {
             hosts: self.app.hosts(),

@@ -48,6 +48,23 @@ pub struct Rules {
     pub keep_awake_until: Option<Timestamp>,
 }
 
+impl Rules {
+    /// What puts the app to sleep, and for how long it is left alone after it woke or changed; `None` if nothing ever does.
+    #[must_use]
+    pub fn sleep(&self) -> Option<(By, Duration)> {
+        let hours = self.hours.as_ref();
+        let is_at_once = hours.is_some_and(|hours| hours.asleep == Asleep::AtOnce);
+        match self.idle_after {
+            Some(IdleAfter::Never) => None,
+            Some(IdleAfter::Unused(window)) if is_at_once => {
+                Some((By::Schedule, window.min(AT_ONCE_PAUSE)))
+            }
+            Some(IdleAfter::Unused(window)) => Some((By::IdleAfter, window)),
+            None => is_at_once.then_some((By::Schedule, AT_ONCE_PAUSE)),
+        }
+    }
+}
+
 /// After how long without use an app sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleAfter {
@@ -268,16 +285,7 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
         let until = until.map(|until| Moment::new(until, now, schedule.zone()));
         return Err(Stay::InHours { until });
     }
-    let is_at_once = rules
-        .hours
-        .as_ref()
-        .is_some_and(|hours| hours.asleep == Asleep::AtOnce);
-    let (by, pause) = match rules.idle_after {
-        Some(IdleAfter::Unused(window)) if is_at_once => (By::Schedule, window.min(AT_ONCE_PAUSE)),
-        Some(IdleAfter::Unused(window)) => (By::IdleAfter, window),
-        Some(IdleAfter::Never) | None if is_at_once => (By::Schedule, AT_ONCE_PAUSE),
-        Some(IdleAfter::Never) | None => return Err(Stay::NoRule),
-    };
+    let (by, pause) = rules.sleep().ok_or(Stay::NoRule)?;
     if let Some(obstacle) = &observed.obstacle {
         return Err(Stay::Obstacle(obstacle.clone()));
     }

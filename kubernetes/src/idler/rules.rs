@@ -52,6 +52,12 @@ impl AppRules {
         }
     }
 
+    /// Whether anything may ever put it to sleep.
+    pub(super) fn may_sleep(&self) -> bool {
+        let rules = self.rules.as_ref();
+        rules.is_some_and(|rules| self.obstacle.is_none() && rules.sleep().is_some())
+    }
+
     /// Those of the app that consists of some Services of a namespace.
     pub(super) fn of(
         namespace: &str,

@@ -31,6 +31,7 @@ struct World {
     settings: IdlerSettings,
     /// What was begun just now for these.
     attempted: Vec<&'static str>,
+    attempt: Attempt,
     /// Whether all Deployments were seen to change just now.
     is_scaled: bool,
 }
@@ -51,6 +52,7 @@ impl World {
                 prometheus: None,
             },
             attempted: Vec::new(),
+            attempt: Attempt::Obstacle,
             is_scaled: false,
         }
     }
@@ -129,16 +131,11 @@ impl World {
             }
         }
         idler.note_changes(&caches, now());
-        idler.attempts = ids
-            .map(|id| (id, (Attempt::Sleep, Instant::now())))
-            .collect();
-        let planned = idler.plan(
-            &caches,
-            &Surroundings::default(),
-            &settings,
-            now(),
-            Obstacles::OfAll,
-        );
+        for id in ids {
+            idler.attempts.begin(id, self.attempt);
+        }
+        let surroundings = Surroundings::default();
+        let planned = idler.plan(&caches, &settings, now(), Obstacles::OfAll(&surroundings));
         let told = planned
             .iter()
             .map(|planned| format!("{}: {}", planned.app, planned.decision));
@@ -392,6 +389,32 @@ fn what_could_not_be_put_to_sleep_takes_no_place_from_others() {
     let told = world.told();
     assert!(told[0].starts_with("a.example: last attempt "), "{told:?}");
     assert_eq!(told[1], "b.example: falls asleep now: outside its hours");
+
+    // It may be asleep already, and only not be seen yet.
+    world.attempt = Attempt::Sleep;
+    let told = world.told();
+    assert!(told[0].starts_with("a.example: last attempt "), "{told:?}");
+    assert!(told[1].contains("the brake holds"), "{told:?}");
+}
+
+/// What never sleeps makes no room for others, and an app of many hosts is one app.
+#[test]
+fn the_brake_is_a_share_of_the_apps_that_may_sleep() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let never = annotated(json!({ "unidler/idle-after": "never" }));
+    let asleep = |others: &Value| {
+        let apps = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+        let mut world = World::of(&apps);
+        for app in apps {
+            let rules = if app < "c" { &hours } else { others };
+            world = world.with(app, rules.clone(), json!({}), json!({}));
+        }
+        let told = world.told();
+        let asleep = told.iter().filter(|line| line.contains("falls asleep now"));
+        asleep.count()
+    };
+    assert_eq!(asleep(&hours), 2, "a fifth of ten");
+    assert_eq!(asleep(&never), 1, "a fifth of two, and at least one");
 }
 
 /// A change of the replicas leaves no time on the object.
