@@ -1,7 +1,7 @@
 //! What apps say themselves of their use, at a path of their own such as `/api/status#/last_activity`.
 //!
-//! An app is asked at all of its ready endpoints: the latest answer counts, and one that is missing makes nothing of all of
-//! them. An app that was used is not asked again before the window is over, since no answer could put it to sleep until then.
+//! An app is asked at all of its endpoints: the latest answer counts, and one that is missing or not ready makes nothing of all
+//! of them. An app that was used is not asked again before the window is over, since no answer could put it to sleep until then.
 
 use std::{collections::HashMap, mem, net::SocketAddr, time::Duration};
 
@@ -13,7 +13,10 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
+use k8s_openapi::{
+    api::discovery::v1::{Endpoint, EndpointSlice},
+    jiff::Timestamp,
+};
 use kube::api::ListParams;
 use tokio::time::timeout;
 use unidler::{
@@ -155,20 +158,34 @@ async fn last_use(
     let of_service = ListParams::default().labels(&format!("{SERVICE_NAME}={}", app.service));
     let slices = api_server.list_in(&app.namespace, &of_service).await;
     let slices: Vec<EndpointSlice> = slices.map_err(|_| Why::ActivityDown)?;
-    let endpoints = slices
-        .iter()
-        .filter(|slice| is_of_controller(slice))
-        .flat_map(|slice| {
-            let ready =
-                endpoints_in(slice).filter(|(_, endpoint)| matches!(state(endpoint), State::Ready));
-            ready.filter_map(|(_, endpoint)| {
-                let ports = addresses(slice, endpoint);
-                let mut ports = ports.iter().filter(|(name, _)| *name == app.port);
-                ports.next().map(|(_, address)| *address)
-            })
-        });
-    let answers = try_join_all(endpoints.map(|address| ask(client, app, address))).await?;
+    let addresses = all_addresses(&slices, &app.port).ok_or(Why::ActivityDown)?;
+    let answers = addresses
+        .into_iter()
+        .map(|address| ask(client, app, address));
+    let answers = try_join_all(answers).await?;
     answers.into_iter().max().ok_or(Why::ActivityDown)
+}
+
+/// Where all pods of a Service answer at a port, but for those that end; `None` if one of them does not.
+fn all_addresses(slices: &[EndpointSlice], port: &str) -> Option<Vec<SocketAddr>> {
+    let slices = slices.iter().filter(|slice| is_of_controller(slice));
+    let endpoints = slices.flat_map(|slice| {
+        let endpoints = endpoints_in(slice).map(move |(_, endpoint)| (slice, endpoint));
+        // Nobody comes to a pod that ends.
+        endpoints.filter(|(_, endpoint)| !is_terminating(endpoint))
+    });
+    let address = |(slice, endpoint)| {
+        let ports = addresses(slice, endpoint);
+        let mut ports = ports.iter().filter(|(name, _)| **name == *port);
+        let (_, address) = ports.next()?;
+        matches!(state(endpoint), State::Ready).then_some(*address)
+    };
+    endpoints.map(address).collect()
+}
+
+fn is_terminating(endpoint: &Endpoint) -> bool {
+    let conditions = endpoint.conditions.as_ref();
+    conditions.is_some_and(|conditions| conditions.terminating == Some(true))
 }
 
 async fn ask(
@@ -212,9 +229,11 @@ mod tests {
         routing::get,
     };
     use k8s_openapi::jiff::SignedDuration;
+    use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::diversion::slice::MANAGED_BY;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
     const WINDOW: Duration = Duration::from_hours(2);
@@ -257,6 +276,63 @@ mod tests {
         ] {
             assert_eq!(known.is_due(WINDOW, NOW), is_due, "{known:?}");
             assert_eq!(known.verdict(WINDOW, NOW), verdict, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_asked_makes_nothing_of_the_others() {
+        let endpoint = |ip: &str, ready: bool, terminating: bool| {
+            let conditions =
+                json!({ "ready": ready, "serving": ready, "terminating": terminating });
+            let target = json!({ "kind": "Pod", "uid": ip });
+            json!({ "addresses": [ip], "conditions": conditions, "targetRef": target })
+        };
+        let slice = |manager: &str, port: &str, endpoints: &[Value]| {
+            let labels = json!({ MANAGED_BY: manager });
+            let slice = json!({
+                "metadata": { "labels": labels }, "addressType": "IPv4", "endpoints": endpoints,
+                "ports": [{ "name": port, "port": 3000, "protocol": "TCP" }],
+            });
+            serde_json::from_value::<EndpointSlice>(slice).expect("a slice")
+        };
+        let pods = |port: &str, endpoints: &[Value]| {
+            slice("endpointslice-controller.k8s.io", port, endpoints)
+        };
+        let (first, second) = (
+            endpoint("10.0.0.1", true, false),
+            endpoint("10.0.0.2", true, false),
+        );
+        let [silent, ending] = [(false, false), (true, true)]
+            .map(|(ready, terminating)| endpoint("10.0.0.3", ready, terminating));
+        let ours = slice("unidler", "http", &[endpoint("10.0.0.9", true, false)]);
+        for (slices, expected) in [
+            (vec![], Some(vec![])),
+            (
+                vec![pods("http", &[first.clone(), second.clone()]), ours],
+                Some(vec!["10.0.0.1:3000", "10.0.0.2:3000"]),
+            ),
+            (
+                vec![
+                    pods("http", std::slice::from_ref(&first)),
+                    pods("http", std::slice::from_ref(&second)),
+                ],
+                Some(vec!["10.0.0.1:3000", "10.0.0.2:3000"]),
+            ),
+            (
+                vec![pods("http", &[first.clone(), ending])],
+                Some(vec!["10.0.0.1:3000"]),
+            ),
+            (vec![pods("http", &[first.clone(), silent])], None),
+            (
+                vec![pods("http", &[first]), pods("metrics", &[second])],
+                None,
+            ),
+        ] {
+            let addresses = all_addresses(&slices, "http");
+            let addresses =
+                addresses.map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>());
+            let expected = expected.map(|all| all.into_iter().map(str::to_owned).collect());
+            assert_eq!(addresses, expected, "{slices:?}");
         }
     }
 
