@@ -71,6 +71,35 @@ test("an app sleeps only if it may, and only while Prometheus says that nobody u
     expect(await isAsleep(api, mayNot), "nobody has said that it may").toBe(false);
 });
 
+test.describe("with a query of its own", () => {
+    // What the apps of these tests are called.
+    const host = 'label_replace(increase(traefik_service_requests_total[$window]), "host", "www-$1.localhost", "service", "team-([0-9a-f]+)-.*")';
+
+    test.use({ variables: async ({ variables }, use) => use({ ...variables, UNIDLER_REQUESTS: `sum by (host) (${host})` }) });
+
+    test("an app sleeps only if Prometheus has known its requests all the time", async ({ api, startApp, unidler: _, prometheus }) => {
+        test.setTimeout(240_000);
+        const [used, unused] = [await startApp(), await startApp()];
+        for (const app of [used, unused]) await optIn(api, app);
+        // Without any use of others, the query might be a broken one.
+        const load = Load.start(used.host, { perSecond: 2 });
+        await visit(unused.host);
+        await expect.poll(() => isAsleep(api, unused), { timeout: 120_000 }).toBe(true);
+        expect((await recordOf(api, unused)).by).toBe("idle-after");
+        expect(await isAsleep(api, used)).toBe(false);
+
+        await visit(unused.host);
+        await expect.poll(() => isAsleep(api, unused)).toBe(false);
+        // It knows too little to say that nobody has used the app meanwhile.
+        await prometheus.pause();
+        await sleep((WINDOW + 5) * 1000);
+        await prometheus.resume();
+        await sleep((WINDOW - 5) * 1000);
+        expect(await isAsleep(api, unused), "Prometheus was away for a part of the window").toBe(false);
+        expect(failures(await load.stop())).toEqual([]);
+    });
+});
+
 test("plan says what would sleep, and why the rest would not", async ({ api, startApp, operator, prometheus }) => {
     const [may, mayNot] = [await startApp(), await startApp()];
     await optIn(api, may);

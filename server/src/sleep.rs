@@ -12,7 +12,7 @@ use unidler::{
 use unidler_kubernetes::{
     ApiServer, KubernetesCluster,
     idler::{Idler, IdlerSettings},
-    usage::requests::{Dialect, PrometheusUrl, Requests},
+    usage::requests::{Dialect, Matchers, PrometheusUrl, Requests},
 };
 
 use crate::duration::duration;
@@ -48,6 +48,16 @@ pub struct SleepArgs {
         requires = "prometheus"
     )]
     pub requests: Option<Dialect>,
+
+    /// Label matchers for the series of this cluster, where Prometheus has those of several: such as cluster="west". With a query,
+    /// write them into that.
+    #[arg(
+        long,
+        env = "UNIDLER_PROMETHEUS_MATCH",
+        value_name = "MATCHERS",
+        requires = "prometheus"
+    )]
+    pub prometheus_match: Option<Matchers>,
 
     /// Maximum share of apps to put to sleep per hour: at least one app, and at most 20 per minute.
     #[arg(
@@ -100,7 +110,8 @@ impl SleepArgs {
             prometheus: self.prometheus.as_ref().and_then(PrometheusUrl::service),
         };
         let source = self.prometheus.clone().zip(self.requests.clone());
-        let requests = source.map(|(url, dialect)| Requests::new(url, dialect));
+        let matchers = self.prometheus_match.clone();
+        let requests = source.map(|(url, dialect)| Requests::new(url, dialect, matchers));
         Ok(Idler::new(settings, requests.transpose()?, started))
     }
 }

@@ -120,6 +120,8 @@ pub enum Why {
     PartlyCounted,
     /// Another Service is counted under the same name.
     SharedName,
+    /// The ingresses of several clusters are counted.
+    SeveralClusters,
     /// The ingress was restarted within the window.
     IngressRestarted,
     /// No request was counted for any app lately, which is how a broken query looks.
@@ -153,6 +155,9 @@ impl fmt::Display for Why {
             }
             Self::PartlyCounted => "not all of its requests are counted",
             Self::SharedName => "another Service is counted under the same name",
+            Self::SeveralClusters => {
+                "Prometheus has the series of several clusters: --prometheus-match says which is this one"
+            }
             Self::IngressRestarted => "its ingress was restarted",
             Self::NothingCounted => "no request of any app was counted lately",
             Self::OpenConnections => "its connections stay open",

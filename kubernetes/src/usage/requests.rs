@@ -11,10 +11,12 @@ mod ingress_nginx;
 mod latest;
 mod prometheus;
 mod query;
+mod question;
 mod traefik;
 
 use std::{collections::BTreeSet, str::FromStr, time::Duration};
 
+use anyhow::ensure;
 use tokio::time::Instant;
 use unidler::sleep::verdict::Verdict;
 
@@ -25,7 +27,10 @@ use self::{
     query::Answers,
     traefik::TRAEFIK,
 };
-pub use self::{prometheus::PrometheusUrl, query::Query};
+pub use self::{
+    prometheus::{Matchers, PrometheusUrl},
+    query::Query,
+};
 use super::{Served, Ways};
 
 /// How requests are counted.
@@ -68,8 +73,9 @@ enum Counting {
 }
 
 impl Counting {
-    fn of(dialect: Dialect) -> Self {
-        let by = |controller: &'static Controller| Self::Controller(Counts::of(controller));
+    fn of(dialect: Dialect, matchers: Matchers) -> Self {
+        let by =
+            |controller: &'static Controller| Self::Controller(Counts::of(controller, matchers));
         match dialect {
             Dialect::Traefik => by(&TRAEFIK),
             Dialect::IngressNginx => by(&INGRESS_NGINX),
@@ -79,19 +85,30 @@ impl Counting {
 }
 
 impl Requests {
-    /// Knows nothing yet.
+    /// Knows nothing yet. The matchers say which series are of this cluster.
     ///
     /// # Errors
     ///
-    /// If the address needs TLS, and the machine has no certificates to trust. `SSL_CERT_FILE` may name some.
-    pub fn new(url: PrometheusUrl, dialect: Dialect) -> anyhow::Result<Self> {
-        Ok(Self::of(Prometheus::new(url)?, dialect))
+    /// If the address needs TLS, and the machine has no certificates to trust: `SSL_CERT_FILE` may name some. If there are
+    /// matchers for a query of the operator's own.
+    pub fn new(
+        url: PrometheusUrl,
+        dialect: Dialect,
+        matchers: Option<Matchers>,
+    ) -> anyhow::Result<Self> {
+        let is_query = matches!(dialect, Dialect::Query(_));
+        ensure!(
+            !is_query || matchers.is_none(),
+            "write the matchers into the query: they are only added to those for ingress controllers"
+        );
+        let matchers = matchers.unwrap_or_default();
+        Ok(Self::of(Prometheus::new(url)?, dialect, matchers))
     }
 
-    fn of(prometheus: Prometheus, dialect: Dialect) -> Self {
+    fn of(prometheus: Prometheus, dialect: Dialect, matchers: Matchers) -> Self {
         Self {
             prometheus,
-            counting: Counting::of(dialect),
+            counting: Counting::of(dialect, matchers),
         }
     }
 

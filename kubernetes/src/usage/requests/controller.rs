@@ -17,15 +17,14 @@ use unidler::sleep::verdict::{Verdict, Why};
 use super::{
     health::{PARTS, Targets},
     latest::Latest,
-    prometheus::{Labels, Prometheus, Samples},
+    prometheus::{Labels, Matchers, Prometheus, Samples},
+    question::{PART, labelled, milliseconds},
 };
 use crate::{
     objects::RouteKind,
     usage::ways::{Served, Way, Ways},
 };
 
-/// The label that says which part of the question a series answers.
-const PART: &str = "unidler";
 /// How old a counter may be that is there now: longer than it takes from one scrape to the next.
 const RECENT: Duration = Duration::from_secs(150);
 /// For how long it is remembered that visitors of an app hold connections. It is looked for once an hour, at as many times.
@@ -66,13 +65,15 @@ pub(super) enum Streams {
 
 impl Controller {
     /// What is asked every minute.
-    fn question(&self, window: Duration) -> String {
-        let Self {
-            requests,
-            heartbeat,
-            kind,
-            ..
-        } = self;
+    fn question(&self, matchers: &Matchers, window: Duration) -> String {
+        let kind = self.kind;
+        let [requests, heartbeat, up, start] = [
+            self.requests,
+            self.heartbeat,
+            "up",
+            "process_start_time_seconds",
+        ]
+        .map(|metric| matchers.select(metric));
         let names = self.labels();
         let all = milliseconds(window);
         let part = window / PARTS;
@@ -109,22 +110,20 @@ impl Controller {
         // Also those of the same kind that were never scraped.
         also(
             &format!(
-                "avg_over_time(up[{all}]) and on (job, namespace, service, container, app, app_kubernetes_io_name) {heartbeat}"
+                "avg_over_time({up}[{all}]) and on (job, namespace, service, container, app, app_kubernetes_io_name) {heartbeat}"
             ),
             "up",
         );
         also(
-            &format!(
-                "changes(process_start_time_seconds[{all}]) and on (job, instance) {heartbeat}"
-            ),
+            &format!("changes({start}[{all}]) and on (job, instance) {heartbeat}"),
             "restarts",
         );
         question
     }
 
     /// What is asked every hour.
-    fn history(&self) -> String {
-        let Self { requests, kind, .. } = self;
+    fn history(&self, matchers: &Matchers) -> String {
+        let (requests, kind) = (matchers.select(self.requests), self.kind);
         let names = self.labels();
         format!("group by ({names}, {kind}) ({requests} or last_over_time({requests}{MEMORY}))")
     }
@@ -172,14 +171,6 @@ impl Controller {
     }
 }
 
-fn labelled(query: &str, part: &str) -> String {
-    format!(r#"label_replace({query}, "{PART}", "{part}", "", "")"#)
-}
-
-fn milliseconds(duration: Duration) -> String {
-    format!("{}ms", duration.as_millis())
-}
-
 /// What an answer says.
 #[derive(Debug, Default)]
 struct Reading {
@@ -193,15 +184,18 @@ struct Reading {
 /// What an ingress controller has counted.
 pub(super) struct Counts {
     controller: &'static Controller,
+    /// Which series are of this cluster.
+    matchers: Matchers,
     latest: Latest<Reading>,
     /// Whose requests were counted before.
     history: Option<(Instant, HashMap<String, Streams>)>,
 }
 
 impl Counts {
-    pub(super) fn of(controller: &'static Controller) -> Self {
+    pub(super) fn of(controller: &'static Controller, matchers: Matchers) -> Self {
         Self {
             controller,
+            matchers,
             latest: Latest::default(),
             history: None,
         }
@@ -214,6 +208,7 @@ impl Counts {
     ) {
         let Self {
             controller,
+            matchers,
             latest,
             history,
         } = self;
@@ -227,13 +222,16 @@ impl Counts {
             }
             Ok(reading)
         };
-        let question = |window| controller.question(window);
+        let question = |window| controller.question(matchers, window);
         latest.refresh(prometheus, windows, question, read).await;
         let is_recent = |(asked, _): &(Instant, _)| asked.elapsed() < HOUR;
         if !self.history.as_ref().is_some_and(is_recent) {
             let asked = Instant::now();
             // Without a new answer, the old one is good for a while.
-            if let Ok(samples) = prometheus.ask(&self.controller.history()).await {
+            if let Ok(samples) = prometheus
+                .ask(&self.controller.history(&self.matchers))
+                .await
+            {
                 let counted = self
                     .controller
                     .counted(samples.iter().map(|(labels, _)| labels));

@@ -1,6 +1,6 @@
 //! Whether the ingress was watched for the whole of a window.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use unidler::sleep::verdict::Why;
 
@@ -11,6 +11,8 @@ pub(super) const PARTS: u32 = 8;
 
 /// Something of each part, the latest first.
 type Parts = [f64; PARTS as usize];
+/// The label by which series of several clusters are usually told apart.
+const CLUSTER: &str = "cluster";
 /// How often its scrapes have to succeed.
 const MIN_UP: f64 = 0.9;
 
@@ -41,6 +43,11 @@ impl Targets {
     pub(super) fn check(&self) -> Result<(), Why> {
         if self.scrapes.is_empty() {
             return Err(Why::NothingCounted);
+        }
+        let labels = self.scrapes.keys().flatten();
+        let clusters: HashSet<_> = labels.filter(|(name, _)| name == CLUSTER).collect();
+        if clusters.len() > 1 {
+            return Err(Why::SeveralClusters);
         }
         if self.up.is_empty() || !self.up.iter().all(|share| *share >= MIN_UP) {
             return Err(Why::PrometheusGaps);
@@ -78,6 +85,25 @@ mod tests {
             up: up.to_vec(),
             restarts: restarts.to_vec(),
         }
+    }
+
+    #[test]
+    fn what_was_counted_in_another_cluster_says_nothing() {
+        let of = |clusters: [&str; 2]| {
+            let scrapes = clusters.into_iter().enumerate().map(|(index, cluster)| {
+                let labels = [("cluster", cluster), ("instance", ["a", "b"][index])];
+                let target = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                (target.to_vec(), [60.0; PARTS as usize])
+            });
+            let targets = Targets {
+                scrapes: scrapes.collect(),
+                up: vec![1.0],
+                restarts: vec![],
+            };
+            targets.check()
+        };
+        assert_eq!(of(["west", "west"]), Ok(()));
+        assert_eq!(of(["west", "east"]), Err(Why::SeveralClusters));
     }
 
     #[test]

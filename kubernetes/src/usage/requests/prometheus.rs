@@ -52,6 +52,36 @@ impl PrometheusUrl {
     }
 }
 
+/// Which time series count: what stands in the braces of a selector, such as `cluster="west"`. All, by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Matchers(String);
+
+impl FromStr for Matchers {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, value) = text.split_once(['=', '!']).unwrap_or_default();
+        let is_name = |name: &str| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        };
+        // Prometheus knows the rest of the grammar, and refuses what it does not understand.
+        if !is_name(name.trim()) || !value.contains('"') || text.contains(['{', '}']) {
+            return Err("write matchers without braces, such as cluster=\"west\"");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Matchers {
+    /// The selector of a metric.
+    pub(super) fn select(&self, metric: &str) -> String {
+        match &*self.0 {
+            "" => metric.to_owned(),
+            matchers => format!("{metric}{{{matchers}}}"),
+        }
+    }
+}
+
 /// The time series that a query gives, each with its labels and its value at the time of the query.
 pub(super) type Samples = Vec<(Labels, f64)>;
 

@@ -1,7 +1,8 @@
 //! A query of the operator's own.
 //!
 //! It gives how often each app was used within a window, 0 included: by `namespace` and `service`, or by `host`. Whether that
-//! is true is for the operator to know. What it does not name, it says nothing about.
+//! is true is for the operator to know. What it does not name, it says nothing about; nor does it say that an app was not used
+//! whose series were not there in each part of the window.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,8 +14,10 @@ use tokio::time::Instant;
 use unidler::sleep::verdict::{Verdict, Why};
 
 use super::{
+    health::PARTS,
     latest::Latest,
-    prometheus::{Prometheus, Samples},
+    prometheus::{Labels, Prometheus, Samples},
+    question::{PART, labelled, milliseconds},
 };
 use crate::usage::ways::{Served, Way};
 
@@ -40,50 +43,102 @@ impl FromStr for Query {
 }
 
 impl Query {
-    fn question(&self, window: Duration) -> String {
-        self.0.replace(WINDOW, &format!("{}s", window.as_secs()))
+    fn of(&self, window: Duration) -> String {
+        // A comment at its end is no comment on what follows.
+        format!("({}\n)", self.0.replace(WINDOW, &milliseconds(window)))
     }
+
+    /// What is asked every minute: the use in the whole window, and in how many parts of it each series was there.
+    fn question(&self, window: Duration) -> String {
+        let part = window / PARTS;
+        let parts = format!("[{}:{}]", milliseconds(window), milliseconds(part));
+        [
+            labelled(&self.of(window), "use"),
+            labelled(
+                &format!("count_over_time({}{parts})", self.of(part)),
+                "parts",
+            ),
+            labelled(&format!("count_over_time(vector(1){parts})"), "all"),
+        ]
+        .join(" or ")
+    }
+}
+
+/// How often something was used, as far as is known.
+#[derive(Clone, Copy, Debug)]
+struct Uses {
+    count: f64,
+    /// Whether that is known of the whole window. A counter that is not there all the time may have counted what nobody has seen.
+    is_whole: bool,
 }
 
 /// What an answer says: how often each was used.
 #[derive(Debug, Default)]
 struct Reading {
-    services: HashMap<(String, String), f64>,
-    hosts: HashMap<String, f64>,
+    services: HashMap<(String, String), Uses>,
+    hosts: HashMap<String, Uses>,
 }
 
 impl Reading {
-    fn of(samples: &Samples) -> Result<Self, Why> {
+    fn of(samples: Samples) -> Result<Self, Why> {
+        let (mut uses, mut parts, mut all) = (Vec::new(), HashMap::new(), None);
+        for (mut labels, value) in samples {
+            let part = labels.take(PART);
+            // Counting loses it.
+            labels.take("__name__");
+            match part.as_deref() {
+                Some("use") => uses.push((labels, value)),
+                Some("parts") => {
+                    parts.insert(labels.sorted(), value);
+                }
+                Some("all") => all = Some(value),
+                _ => return Err(Why::PrometheusUnreadable),
+            }
+        }
+        let all = all.ok_or(Why::PrometheusUnreadable)?;
         let mut reading = Self::default();
-        for (labels, value) in samples {
-            let (namespace, service, host) = (
-                labels.get("namespace"),
-                labels.get("service"),
-                labels.get("host"),
-            );
-            let uses = if !namespace.is_empty() && !service.is_empty() {
-                reading
-                    .services
-                    .entry((namespace.to_owned(), service.to_owned()))
-                    .or_default()
-            } else if !host.is_empty() {
-                reading.hosts.entry(host.to_ascii_lowercase()).or_default()
-            } else {
+        for (labels, value) in uses {
+            let Some(known) = reading.entry(&labels) else {
                 continue;
             };
             // What is below nothing does not make up for what is above.
-            *uses += if *value < 0.0 { f64::NAN } else { *value };
+            known.count += if value < 0.0 { f64::NAN } else { value };
+            known.is_whole &= parts
+                .get(&labels.sorted())
+                .is_some_and(|parts| *parts >= all);
         }
         // A query that is broken says nothing, or 0 of everything. An ingress where nobody uses anything looks the same.
         let mut uses = reading.services.values().chain(reading.hosts.values());
-        if uses.any(|uses| *uses > 0.0) {
+        if uses.any(|uses| uses.count > 0.0) {
             Ok(reading)
         } else {
             Err(Why::NothingCounted)
         }
     }
 
-    fn of_service(&self, way: &Way) -> Option<f64> {
+    /// What a series is about; `None` if it does not say.
+    fn entry(&mut self, labels: &Labels) -> Option<&mut Uses> {
+        let [namespace, service, host] =
+            ["namespace", "service", "host"].map(|name| labels.get(name));
+        let nothing = Uses {
+            count: 0.0,
+            is_whole: true,
+        };
+        if !namespace.is_empty() && !service.is_empty() {
+            let service = (namespace.to_owned(), service.to_owned());
+            Some(self.services.entry(service).or_insert(nothing))
+        } else if !host.is_empty() {
+            Some(
+                self.hosts
+                    .entry(host.to_ascii_lowercase())
+                    .or_insert(nothing),
+            )
+        } else {
+            None
+        }
+    }
+
+    fn of_service(&self, way: &Way) -> Option<Uses> {
         let service = (
             way.backend.namespace.to_string(),
             way.backend.service.to_string(),
@@ -92,7 +147,7 @@ impl Reading {
     }
 
     /// All that is known of the hosts of a way.
-    fn of_host(&self, way: &Way) -> Option<f64> {
+    fn of_host(&self, way: &Way) -> Option<Uses> {
         let host = way.host.as_deref()?;
         let exact = self.hosts.get(host).copied();
         let Some(domain) = host.strip_prefix('*') else {
@@ -101,7 +156,7 @@ impl Reading {
         // What others there are is not known, so that only use says something.
         let mut of_domain = self.hosts.iter().filter(|(host, _)| host.ends_with(domain));
         of_domain
-            .find(|(_, uses)| **uses > 0.0)
+            .find(|(_, uses)| uses.count > 0.0)
             .map(|(_, uses)| *uses)
             .or(exact)
     }
@@ -109,15 +164,18 @@ impl Reading {
     fn verdict(&self, app: &Served) -> Verdict {
         let of_services: Vec<_> = app.ways.iter().map(|way| self.of_service(way)).collect();
         let of_hosts: Vec<_> = app.ways.iter().map(|way| self.of_host(way)).collect();
-        let mut known = of_services.iter().chain(&of_hosts).flatten();
-        if known.clone().any(|uses| *uses > 0.0) {
+        let known = || of_services.iter().chain(&of_hosts).flatten();
+        if known().any(|uses| uses.count > 0.0) {
             return Verdict::Used { ago: None };
         }
-        if known.any(|uses| *uses != 0.0) {
+        if known().any(|uses| uses.count != 0.0) {
             return Verdict::Silent(Why::PrometheusUnreadable);
         }
-        let is_whole = |uses: &[Option<f64>]| !uses.is_empty() && uses.iter().all(Option::is_some);
-        match is_whole(&of_services) || is_whole(&of_hosts) {
+        if !known().all(|uses| uses.is_whole) {
+            return Verdict::Silent(Why::PrometheusGaps);
+        }
+        let is_all = |uses: &[Option<Uses>]| !uses.is_empty() && uses.iter().all(Option::is_some);
+        match is_all(&of_services) || is_all(&of_hosts) {
             true => Verdict::Unused,
             false => Verdict::Silent(Why::NeverCounted),
         }
@@ -146,9 +204,7 @@ impl Answers {
         let Self { query, latest } = self;
         let question = |window| query.question(window);
         latest
-            .refresh(prometheus, windows, question, |samples| {
-                Reading::of(&samples)
-            })
+            .refresh(prometheus, windows, question, Reading::of)
             .await;
     }
 

@@ -110,6 +110,7 @@ impl Scripted {
         Requests::of(
             Prometheus::of(kube::Client::new(server, "default")),
             dialect,
+            Matchers::default(),
         )
     }
 
@@ -699,13 +700,77 @@ async fn a_query_of_ones_own_says_what_it_names() {
         if expected != silent(Why::NothingCounted) {
             samples.push(host("busy.test", "5"));
         }
+        let samples = with_parts(&samples, |_| Some("8"));
         let scripted = Scripted::silent();
         scripted.answers(move |query| {
-            assert_eq!(query, "sum by (host) (increase(requests_total[7200s]))");
+            let asked = "(sum by (host) (increase(requests_total[7200000ms]))\n)";
+            assert!(query.contains(asked), "{query}");
             (StatusCode::OK, vector(&samples))
         });
         assert_eq!(
             known(&scripted, dialect(), &[app]).await,
+            expected,
+            "{what}"
+        );
+    }
+}
+
+/// The answer to a query of one's own: of each series how often it was used, and in how many of eight parts it was there.
+fn with_parts(samples: &[Value], parts: impl Fn(&Value) -> Option<&'static str>) -> Vec<Value> {
+    let labelled = |sample: &Value, part: &str, value: Option<&str>| {
+        let mut sample = sample.clone();
+        sample["metric"][PART] = json!(part);
+        if let Some(value) = value {
+            sample["value"][1] = json!(value);
+        }
+        sample
+    };
+    let of_series = samples.iter().flat_map(|sample| {
+        let there = parts(sample).map(|parts| labelled(sample, "parts", Some(parts)));
+        [Some(labelled(sample, "use", None)), there]
+            .into_iter()
+            .flatten()
+    });
+    of_series
+        .chain([sample(json!({ PART: "all" }), "8")])
+        .collect()
+}
+
+/// Prometheus may have begun to scrape in between, or a counter with the first request, which `increase` does not see.
+#[tokio::test]
+async fn a_query_of_ones_own_says_nothing_of_series_that_were_not_there_all_the_time() {
+    let dialect = || {
+        "increase(requests_total[$window])"
+            .parse::<Dialect>()
+            .expect("a query")
+    };
+    let series = |status: &str, uses: &str| {
+        sample(json!({ "host": "tool.example", "status": status }), uses)
+    };
+    let busy = sample(json!({ "host": "busy.test" }), "5");
+    for (what, parts, uses, expected) in [
+        ("all the time", Some("8"), "0", Verdict::Unused),
+        ("since lately", Some("7"), "0", silent(Why::PrometheusGaps)),
+        ("only just", None, "0", silent(Why::PrometheusGaps)),
+        ("lately, and used", Some("1"), "1", USED),
+        (
+            "no number of parts",
+            Some("NaN"),
+            "0",
+            silent(Why::PrometheusGaps),
+        ),
+    ] {
+        let samples = [series("200", "0"), series("404", uses), busy.clone()];
+        let samples = with_parts(&samples, |sample| {
+            match sample["metric"]["status"].as_str() {
+                Some("404") => parts,
+                _ => Some("8"),
+            }
+        });
+        let scripted = Scripted::silent();
+        scripted.answers(move |_| (StatusCode::OK, vector(&samples)));
+        assert_eq!(
+            known(&scripted, dialect(), &[tool()]).await,
             expected,
             "{what}"
         );
@@ -922,6 +987,37 @@ async fn all_apps_are_one_query_a_minute() {
 }
 
 #[tokio::test]
+async fn only_the_series_of_this_cluster_are_asked_for() {
+    let scripted = Scripted::silent();
+    scripted.gives(with(counted(TOOL, "http", "0")), Vec::new());
+    let mut requests = scripted.requests(Dialect::Traefik);
+    let matchers: Matchers = r#"cluster="west""#.parse().expect("matchers");
+    requests.counting = Counting::of(Dialect::Traefik, matchers);
+    requests.refresh(&BTreeSet::from([WINDOW])).await;
+    let queries = scripted.queries.lock().expect("a lock");
+    for metric in [
+        "traefik_service_requests_total",
+        "traefik_config_reloads_total",
+        "up",
+        "process_start_time_seconds",
+    ] {
+        let selectors = queries.iter().flat_map(|query| {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '"';
+            query.match_indices(metric).filter_map(move |(at, _)| {
+                let rest = &query[at + metric.len()..];
+                (!query[..at].ends_with(is_name) && !rest.starts_with(is_name)).then_some(rest)
+            })
+        });
+        let selectors: Vec<_> = selectors.collect();
+        let is_ours = |rest: &&str| rest.starts_with(r#"{cluster="west"}"#);
+        assert!(
+            !selectors.is_empty() && selectors.iter().all(is_ours),
+            "{metric}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn connections_that_were_seen_are_remembered_when_the_ingress_begins_anew() {
     let scripted = Scripted::silent();
     let mut requests = scripted.requests(Dialect::Traefik);
@@ -965,6 +1061,17 @@ fn settings_are_understood_or_refused_with_what_to_write() {
             expected.map_err(ToOwned::to_owned),
             "{text}"
         );
+    }
+    for (text, is_fine) in [
+        (r#"cluster="west""#, true),
+        (r#"cluster=~"west|south", tenant!="test""#, true),
+        ("west", false),
+        ("cluster=west", false),
+        (r#"{cluster="west"}"#, false),
+        (r#"="west""#, false),
+        ("", false),
+    ] {
+        assert_eq!(text.parse::<Matchers>().is_ok(), is_fine, "{text}");
     }
     for (text, is_fine) in [
         ("http://prometheus.monitoring:9090", true),
