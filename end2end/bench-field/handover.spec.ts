@@ -1,4 +1,5 @@
-/** How long visitors wait for a ready app: the table of docs/benchmarks.md. */
+/** How long visitors wait for a ready app, and what the others get meanwhile: the table of docs/benchmarks.md. */
+import { type Wishes } from "../field/apps";
 import { type Form, handOver } from "../field/handover";
 import { failures } from "../field/load";
 import { expect, test } from "../tests-field/fixtures";
@@ -6,32 +7,49 @@ import { expect, test } from "../tests-field/fixtures";
 /** How many times each is measured. */
 const RUNS = Number(process.env.RUNS ?? 20);
 
-const cases = (["slice", "external-name"] as const).flatMap((form: Form) => (["handover", "always", "never"] as const).map((forward) => ({ form, forward })));
+interface Case extends Required<Pick<Wishes, "workload" | "route">> {
+    form: Form;
+    forward: "handover" | "always" | "never";
+}
+
+const plain: Case = { workload: "Deployment", route: "Ingress", form: "slice", forward: "handover" };
+const cases: Case[] = [
+    plain,
+    { ...plain, workload: "StatefulSet" },
+    { ...plain, route: "HTTPRoute" },
+    { ...plain, workload: "StatefulSet", route: "HTTPRoute" },
+    { ...plain, forward: "always" },
+    { ...plain, forward: "never" },
+    { ...plain, form: "external-name" },
+    { ...plain, form: "external-name", forward: "always" },
+    { ...plain, form: "external-name", forward: "never" },
+];
 /** The median of the first case, which the others are compared with. */
 let first: number | undefined;
 
-for (const { form, forward } of cases) {
+for (const { workload, route, form, forward } of cases) {
     test.describe(`--forward ${forward}`, () => {
         test.use({ variables: { UNIDLER_FORWARD: forward } });
 
-        test(form, async ({ context, api, unidler: _, startApp, operator }) => {
+        test(`${workload}, ${route}, ${form}`, async ({ context, api, unidler: _, startApp, operator }) => {
             test.setTimeout(RUNS * 60_000);
-            const app = await startApp();
+            const app = await startApp({ workload, route });
             const times: number[] = [];
-            let [pages, files, errors] = [0, 0, 0];
+            let [pages, files, errors, others] = [0, 0, 0, 0];
             for (let run = 0; run < RUNS; run++) {
                 const { took, pagesAgain, strayFiles, idling, waking } = await handOver(await context.newPage(), api, app, form, operator);
                 times.push(took);
                 if (pagesAgain) pages += 1;
                 files += strayFiles.length;
                 errors += failures([...idling, ...waking]).length;
+                others += idling.length + waking.length;
             }
             expect(times.every(Number.isFinite)).toBe(true);
             times.sort((a, b) => a - b);
             const [median, worst] = [times[times.length >> 1]!, times.at(-1)!];
+            if (first === undefined) console.log("| workload | route | form | `--forward` | median | worst | ratio | on the page again | files from unidler | errors of other visitors |\n|---|---|---|---|---:|---:|---:|---:|---:|---:|");
             first ??= median;
-            if (times.length && form === "slice" && forward === "handover") console.log("| form | `--forward` | median | worst | ratio | on the page again | files from unidler | errors of other visitors |\n|---|---|---:|---:|---:|---:|---:|---:|");
-            console.log(`| ${form} | ${forward} | ${median} ms | ${worst} ms | ${(median / first).toFixed(2)} | ${pages} of ${RUNS} | ${files} | ${errors} |`);
+            console.log(`| ${workload} | ${route} | ${form} | ${forward} | ${median} ms | ${worst} ms | ${(median / first).toFixed(2)} | ${pages} of ${RUNS} | ${files} | ${errors} of ${others} |`);
         });
     });
 }
