@@ -65,9 +65,9 @@ export class Api {
         }
     }
 
-    /** Changes some fields of an object (JSON merge patch). */
-    async patch(kind: Kind, namespace: string, name: string, change: object): Promise<void> {
-        await this.json("PATCH", pathOf(kind, namespace, name), change, "application/merge-patch+json");
+    /** Changes some fields of an object (JSON merge patch), perhaps as a program of this name. */
+    async patch(kind: Kind, namespace: string, name: string, change: object, fieldManager = "tests"): Promise<void> {
+        await this.json("PATCH", `${pathOf(kind, namespace, name)}?fieldManager=${fieldManager}`, change, "application/merge-patch+json");
     }
 
     /** Changes the status of an object that has one of its own. */

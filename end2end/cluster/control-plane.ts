@@ -161,6 +161,7 @@ async function startControllers(dir: string, access: Access, further: string[], 
             "job-controller",
             "garbage-collector-controller",
             "resourcequota-controller",
+            "horizontal-pod-autoscaler-controller",
             // Checks the types of policies' expressions.
             "validatingadmissionpolicy-status-controller",
             ...further,

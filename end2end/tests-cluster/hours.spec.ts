@@ -1,27 +1,12 @@
 /** Apps that have hours: two unidlers put them to sleep and wake them, and one of the two is killed in between. */
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
 import { sleepOf, sliceOf } from "../cluster/asleep";
-import { sleepRole } from "../cluster/helm";
-import { type Kind } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { createApp, deleteApp } from "../field/apps";
-import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
+import { UNIDLER_USER, expect, ownService, sleepRights, test as base } from "./fixtures";
 
-const test = base.extend<{ sleepRole: void }, { ownService: void }>({
-    ownService,
-
-    // Other tests are about an account without it.
-    sleepRole: [
-        async ({ api }, use) => {
-            const role = sleepRole();
-            for (const object of role) await api.apply(object);
-            await use();
-            for (const { kind, metadata } of role) await api.delete(kind as Kind, "", metadata.name);
-        },
-        { auto: true },
-    ],
-});
+const test = base.extend<{ sleepRights: void }, { ownService: void }>({ ownService, sleepRights });
 
 const AWAKE = { replicas: 2, diverted: [] };
 const ASLEEP = { replicas: 0, diverted: [OURS] };

@@ -9,6 +9,8 @@ use futures::{
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::{Client, Config};
+use metrics::counter;
+use tracing::warn;
 use unidler::{
     app::{AppId, Observation},
     cluster::{ApplyError, Cluster, Way, Write},
@@ -21,9 +23,11 @@ use crate::{
     client,
     diversion::{Handover, slice::Slice},
     events::Notes,
+    found::Found,
     objects::Workload,
     observe::Observer,
     settings::ClusterSettings,
+    undone::{self, UNDONE},
     watching::Watching,
     writer::Writer,
 };
@@ -89,6 +93,32 @@ impl KubernetesCluster {
         self.notes.refusal(workload, why).await;
     }
 
+    /// Notes who has undone an idling, if that is what a write has recorded.
+    fn note_undone(&self, found: Found, write: &Write) {
+        let Write::Restore { service, ended, .. } = write else {
+            return;
+        };
+        let slice = found
+            .service(service)
+            .and_then(|service| found.slice(service));
+        let undone = slice.and_then(|slice| {
+            let by = found.returned_by(&slice.value);
+            let record = slice.value.record.as_ref()?;
+            record.undone(*ended, by, Timestamp::now())
+        });
+        let Some(undone) = undone else { return };
+        let by = undone.by.as_deref();
+        let times = undone.times.get();
+        warn!(app = %found.id, by, times, "putting {service} to sleep was undone: left alone until {}", undone.until());
+        counter!(UNDONE, "by" => undone::tool(by)).increment(1);
+        let notes = Arc::clone(&self.notes);
+        tokio::spawn(async move {
+            for workload in &found.workloads {
+                notes.undone(workload, &undone).await;
+            }
+        });
+    }
+
     /// Whether the API server answers at all.
     pub(crate) async fn expect_answer(&self) -> anyhow::Result<()> {
         self.writer.expect_answer().await
@@ -133,7 +163,11 @@ impl Cluster for KubernetesCluster {
         async move {
             let found = self.observer.app(app).map_err(|_| ApplyError::Conflict)?;
             let destination = self.observer.destination();
-            self.writer.apply(&found, write, destination.as_ref()).await
+            self.writer
+                .apply(&found, write, destination.as_ref())
+                .await?;
+            self.note_undone(found, write);
+            Ok(())
         }
         .boxed()
     }

@@ -13,7 +13,10 @@ use kube::{
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use tracing::{debug, warn};
-use unidler::progress::{Phase, Progress};
+use unidler::{
+    progress::{Phase, Progress},
+    sleep::brake::Undone,
+};
 
 use crate::{cache::Cached, objects::Workload};
 
@@ -60,6 +63,24 @@ impl Notes {
             type_: EventType::Warning,
             reason: "NotIdled".to_owned(),
             note: Some(why.chars().take(MAX_NOTE).collect()),
+            action: "Idle".to_owned(),
+            secondary: None,
+        };
+        self.publish(workload, &event).await;
+    }
+
+    /// Writes that putting an app to sleep was undone.
+    pub(crate) async fn undone(&self, workload: &Cached<Workload>, undone: &Undone) {
+        let by = undone.by.as_deref().map(|by| format!(" by {by}"));
+        let note = format!(
+            "Putting it to sleep was undone{}: left alone until {}. `unidler doctor` says what to do.",
+            by.unwrap_or_default(),
+            undone.until()
+        );
+        let event = Event {
+            type_: EventType::Warning,
+            reason: "IdlingUndone".to_owned(),
+            note: Some(note.chars().take(MAX_NOTE).collect()),
             action: "Idle".to_owned(),
             secondary: None,
         };

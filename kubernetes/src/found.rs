@@ -91,6 +91,23 @@ impl Found {
         own.map(|slice| &**slice)
     }
 
+    /// What has given back replicas that a slice has recorded and unidler had taken, if that is known: what was scaled twice
+    /// since has a later generation.
+    pub(crate) fn returned_by(&self, slice: &Slice) -> Option<&str> {
+        slice.recorded().iter().find_map(|recorded| {
+            let mut workloads = self.workloads.iter();
+            let workload = workloads.find(|each| recorded.workload.is_of(each))?;
+            let Workload {
+                generation,
+                replicas,
+                scaled_by,
+                ..
+            } = &workload.value;
+            let is_returned = *replicas > 0 && *generation > recorded.generation;
+            scaled_by.as_deref().filter(|_| is_returned)
+        })
+    }
+
     /// The same, if it leads the visitors of the Service here. It has no effect on an `ExternalName`.
     pub(crate) fn diverting(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         self.slice(service)

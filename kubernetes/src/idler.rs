@@ -572,8 +572,8 @@ fn woken(found: &Found) -> Option<Timestamp> {
 
 /// What was undone last of its Services.
 fn undone(found: &Found) -> Option<Undone> {
-    let undone = slices(found).filter_map(|slice| slice.history.as_ref()?.undone);
-    undone.max_by_key(|undone| undone.last)
+    let undone = slices(found).filter_map(|slice| slice.history.as_ref()?.undone.as_ref());
+    undone.max_by_key(|undone| undone.last).cloned()
 }
 
 /// One app of a plan, for machines.

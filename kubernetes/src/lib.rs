@@ -54,6 +54,7 @@ mod settings;
 pub mod status;
 mod surroundings;
 mod target;
+pub mod undone;
 pub mod usage;
 mod watching;
 mod writer;

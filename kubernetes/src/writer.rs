@@ -118,7 +118,8 @@ impl Writer {
                 }
                 (Write::Restore { ended, .. }, _, Some(service)) => {
                     if let Some(slice) = found.diverting(service) {
-                        let patch = slice.value.restored(*ended, Timestamp::now());
+                        let by = found.returned_by(&slice.value);
+                        let patch = slice.value.restored(*ended, by, Timestamp::now());
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);

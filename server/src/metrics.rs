@@ -20,7 +20,9 @@ use unidler::{
     progress::{Phase, Progress},
 };
 use unidler_kubernetes::{
-    API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS, idler::HELD_APPS,
+    API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS,
+    idler::HELD_APPS,
+    undone::{TOOLS, UNDONE},
 };
 
 use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
@@ -124,6 +126,10 @@ fn describe() {
         HELD_APPS,
         "Unused apps that stay awake because the brake holds."
     );
+    describe_counter!(
+        UNDONE,
+        "How often something else gave back the replicas of an app that was just put to sleep."
+    );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
     // A series that appears with its first event cannot be seen to rise from nothing.
@@ -134,6 +140,9 @@ fn describe() {
         "too_many_streams",
     ] {
         counter!(REFUSED, "cause" => cause).absolute(0);
+    }
+    for tool in TOOLS {
+        counter!(UNDONE, "by" => tool).absolute(0);
     }
     gauge!(hub::metrics::WAKING).set(0.0);
     gauge!(VISITORS).set(0.0);
@@ -231,6 +240,7 @@ mod tests {
             ASLEEP_CPU,
             ASLEEP_MEMORY,
             HELD_APPS,
+            UNDONE,
             HANDOVER,
             FORWARDED,
             READY,

@@ -122,18 +122,21 @@ impl Brake {
 }
 
 /// How often putting an app to sleep was undone at once, and when last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
     /// How often in a row.
     pub times: NonZeroU32,
     /// When the last time was.
     pub last: Timestamp,
+    /// What did it the last time, as it calls itself, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
 }
 
 impl Undone {
     /// Until when the app is left alone: for an hour, and for twice as long each further time.
     #[must_use]
-    pub fn until(self) -> Timestamp {
+    pub fn until(&self) -> Timestamp {
         let doublings = self.times.get() - 1;
         let hours = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
         self.last
@@ -225,6 +228,7 @@ mod tests {
             let undone = Undone {
                 times: NonZeroU32::new(times).expect("a number"),
                 last: NOW,
+                by: None,
             };
             assert_eq!(
                 undone.until(),
@@ -236,6 +240,7 @@ mod tests {
             let undone = Undone {
                 times: NonZeroU32::new(times).expect("a number"),
                 last: Timestamp::MAX,
+                by: None,
             };
             assert_eq!(undone.until(), Timestamp::MAX);
         }

@@ -221,7 +221,12 @@ pub enum Stay {
     /// It cannot be put to sleep, for this reason.
     Obstacle(String),
     /// Putting it to sleep was undone.
-    Undone(Duration),
+    Undone {
+        /// By what, as it calls itself, if that is known.
+        by: Option<String>,
+        /// How long the app is still left alone.
+        remaining: Duration,
+    },
     /// Too little time has passed since one of these events.
     Recent {
         /// The event.
@@ -289,8 +294,11 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     if let Some(obstacle) = &observed.obstacle {
         return Err(Stay::Obstacle(obstacle.clone()));
     }
-    if let Some(left) = observed.undone.and_then(|undone| until(undone.until())) {
-        return Err(Stay::Undone(left));
+    if let Some(undone) = &observed.undone
+        && let Some(remaining) = until(undone.until())
+    {
+        let by = undone.by.clone();
+        return Err(Stay::Undone { by, remaining });
     }
     let recent = [
         (What::Woken, observed.woken),
@@ -389,11 +397,13 @@ impl fmt::Display for Stay {
             Self::InHours { until: None } => f.write_str("inside its hours"),
             Self::NoRule => f.write_str("no rule puts it to sleep"),
             Self::Obstacle(obstacle) => f.write_str(obstacle),
-            Self::Undone(left) => write!(
-                f,
-                "putting it to sleep was undone: left alone for another {}",
-                Age(*left)
-            ),
+            Self::Undone { by, remaining } => {
+                f.write_str("putting it to sleep was undone")?;
+                if let Some(by) = by {
+                    write!(f, " by {by}")?;
+                }
+                write!(f, ": left alone for another {}", Age(*remaining))
+            }
             Self::Recent {
                 what,
                 ago,
@@ -486,7 +496,8 @@ mod tests {
 
     fn undone(last: Timestamp) -> Option<Undone> {
         let times = NonZeroU32::new(2).expect("a number");
-        Some(Undone { times, last })
+        let by = Some("somebody".to_owned());
+        Some(Undone { times, last, by })
     }
 
     fn hold() -> Option<Hold> {
@@ -563,7 +574,7 @@ mod tests {
         );
         expect(
             &|_, observed| observed.undone = undone(ago(120)),
-            "putting it to sleep was undone: left alone for another 43 min",
+            "putting it to sleep was undone by somebody: left alone for another 43 min",
         );
         expect(
             &|_, observed| observed.woken = Some(ago(120)),
@@ -709,7 +720,7 @@ mod tests {
                 let decision = decide_about(&rules, evening(), State::Awake(observed));
                 let stays = matches!(
                     decision,
-                    Decision::StayAwake(Stay::Recent { .. } | Stay::Undone(_))
+                    Decision::StayAwake(Stay::Recent { .. } | Stay::Undone { .. })
                 );
                 assert!(stays, "{decision}");
             }

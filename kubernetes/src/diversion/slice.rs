@@ -38,7 +38,9 @@ const WAKE_SECONDS: &str = "unidler/wake-seconds";
 /// The longest annotation that the admission policies allow.
 const MAX_ANNOTATION: usize = 4096;
 /// By how much a [`History`] may be longer than the [`Record`] that it is made of, or that is made of it.
-const HISTORY_ADDS: usize = 192;
+const HISTORY_ADDS: usize = 320;
+/// The longest name of a field manager, as the API server takes it.
+const MAX_NAME: usize = 128;
 
 /// Within which time somebody undoes an idling: from the slice on, so that it includes the grace of the app.
 const UNDONE: SignedDuration = SignedDuration::from_secs(45);
@@ -147,21 +149,27 @@ impl Record {
     /// The same, of an app with this history.
     pub(crate) fn after(self, history: Option<&History>) -> Self {
         Self {
-            undone: history.and_then(|history| history.undone),
+            undone: history.and_then(|history| history.undone.clone()),
             ..self
         }
     }
 
-    /// How often putting the app to sleep was undone in a row, if it ends in this way now.
-    fn undone(&self, ended: Ended, now: Timestamp) -> Option<Undone> {
+    /// How often putting the app to sleep was undone in a row, if it ends in this way now. `by` is what has given back replicas
+    /// that had been taken.
+    pub(crate) fn undone(&self, ended: Ended, by: Option<&str>, now: Timestamp) -> Option<Undone> {
         let is_undone = match ended {
             Ended::Woken { .. } => false,
             Ended::Undone => now.duration_since(self.since) < UNDONE,
             Ended::Failed => true,
         };
-        let times = self.undone.map_or(0, |before| before.times.get());
-        let times = NonZeroU32::MIN.saturating_add(times);
-        is_undone.then_some(Undone { times, last: now })
+        let before = self.undone.as_ref();
+        let times = before.map_or(0, |before| before.times.get());
+        let undone = Undone {
+            times: NonZeroU32::MIN.saturating_add(times),
+            last: now,
+            by: by.map(plain),
+        };
+        is_undone.then_some(undone)
     }
 
     /// Whether it may be written, and what will become of it as well: the admission policies limit annotations.
@@ -286,7 +294,7 @@ impl Slice {
     }
 
     /// The merge patch that leads the visitors to the app again.
-    pub(crate) fn restored(&self, ended: Ended, now: Timestamp) -> Value {
+    pub(crate) fn restored(&self, ended: Ended, by: Option<&str>, now: Timestamp) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
             let history = History {
@@ -294,7 +302,7 @@ impl Slice {
                 woken: now,
                 by: record.by.clone(),
                 workloads: record.workloads.clone(),
-                undone: record.undone(ended, now),
+                undone: record.undone(ended, by, now),
             };
             annotations[HISTORY] = json!(json!(history).to_string());
         }
@@ -374,6 +382,12 @@ fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> V
     })
 }
 
+/// The name of a field manager, without what could make it longer or hard to read in JSON.
+fn plain(name: &str) -> String {
+    let is_plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
+    name.chars().filter(is_plain).take(MAX_NAME).collect()
+}
+
 /// What cannot be read is not there.
 fn json_in<T: for<'de> Deserialize<'de>>(metadata: &ObjectMeta, name: &str) -> Option<Box<T>> {
     serde_json::from_str(&annotation(metadata, name)?).ok()
@@ -406,9 +420,9 @@ mod tests {
     }
 
     /// The annotations of a slice that has led visitors here and back.
-    fn restored(record: &Record, ended: Ended, now: Timestamp) -> Value {
+    fn restored(record: &Record, ended: Ended, by: &str, now: Timestamp) -> Value {
         let annotations = json!({ RECORD: json!(record).to_string() });
-        let mut patch = slice(&annotations).restored(ended, now);
+        let mut patch = slice(&annotations).restored(ended, Some(by), now);
         json!({ HISTORY: patch["metadata"]["annotations"][HISTORY].take() })
     }
 
@@ -427,15 +441,14 @@ mod tests {
             (Ended::Failed, at(2), Some(1)),
             (woken, at(3), None),
         ] {
-            let slice = slice(&restored(&record, ended, now));
+            let slice = slice(&restored(&record, ended, "somebody", now));
             let history = slice.history.expect("a history");
-            let undone = history.undone;
-            assert_eq!(
-                undone.map(|undone| undone.times.get()),
-                expected,
-                "{ended:?}"
-            );
-            assert!(undone.is_none_or(|undone| undone.last == now), "{ended:?}");
+            let undone = history.undone.clone();
+            let times = undone.as_ref().map(|undone| undone.times.get());
+            assert_eq!(times, expected, "{ended:?}");
+            if let Some(undone) = undone {
+                assert_eq!((undone.last, undone.by.as_deref()), (now, Some("somebody")));
+            }
             record = record.after(Some(&history));
         }
     }
@@ -446,12 +459,14 @@ mod tests {
         let largest = (1..100).map(|count| record(count, since));
         let largest = largest.take_while(Record::fits).last().expect("some fit");
         let mut longest = largest.clone();
+        let longest_name = "\u{1}\"m".repeat(MAX_NAME);
         longest.undone = Some(Undone {
             times: NonZeroU32::MAX,
             last: since,
+            by: Some(plain(&longest_name)),
         });
         for record in [&largest, &longest] {
-            let annotations = restored(record, Ended::Failed, since);
+            let annotations = restored(record, Ended::Failed, &longest_name, since);
             let history = annotations[HISTORY].as_str().expect("a history");
             assert!(json!(record).to_string().len() <= MAX_ANNOTATION);
             assert!(history.len() <= MAX_ANNOTATION, "{}", history.len());

@@ -24,8 +24,24 @@ pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
 }
 
 fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) -> Option<Finding> {
+    let (tool, whose, mend) = exception(object, keeper?, pointer);
+    Some(Finding {
+        severity: Severity::Warning,
+        check: "gitops-owner",
+        what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
+        why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
+        mend,
+    })
+}
+
+/// Which tool keeps an object, what it calls the set that the object is in, and how it leaves a field alone.
+pub(super) fn exception<'a, T: Kept>(
+    object: &Cached<T>,
+    keeper: &'a Keeper,
+    pointer: &str,
+) -> (&'static str, &'a str, String) {
     let (kind, namespace, name) = (object.value.kind(), &object.namespace, &object.name);
-    let (tool, whose, mend) = match keeper? {
+    match keeper {
         Keeper::ArgoCd(application) => {
             let mend = format!(
                 "add {{group: '*', kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application \
@@ -47,12 +63,5 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
             );
             ("Flux", release, mend)
         }
-    };
-    Some(Finding {
-        severity: Severity::Warning,
-        check: "gitops-owner",
-        what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
-        why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
-        mend,
-    })
+    }
 }

@@ -1,12 +1,72 @@
-//! Whether what objects say of the sleep of their apps can be read.
+//! Whether what objects say of the sleep of their apps can be read, and whether apps sleep as they are to.
 
 use std::fmt::Display;
 
-use super::finding::{Finding, Severity};
-use crate::{cache::Cache, caches::Caches, objects::sleep_rules::SleepRules};
+use k8s_openapi::jiff::Timestamp;
 
-/// What cannot be read of it.
+use super::{
+    finding::{Finding, Severity},
+    gitops::exception,
+};
+use crate::{
+    cache::{Cache, Cached},
+    caches::Caches,
+    diversion::slice::Slice,
+    objects::sleep_rules::SleepRules,
+};
+
 pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
+    let mut findings = unreadable(caches);
+    let slices = caches.slices.all();
+    findings.extend(slices.iter().filter_map(|slice| undone(caches, slice)));
+    findings
+}
+
+/// An app that is left alone, because something gives its replicas back each time.
+fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
+    let undone = slice.value.history.as_ref()?.undone.as_ref()?;
+    let until = undone.until();
+    if until < Timestamp::now() {
+        return None;
+    }
+    let service = caches
+        .services
+        .named(&slice.namespace, &slice.value.service)?;
+    let workloads = caches.selected(&service);
+    let kept = workloads.iter().find_map(|workload| {
+        let keeper = workload.value.keeper.as_deref()?;
+        Some(exception(workload, keeper, "/spec/replicas"))
+    });
+    let by = match (&undone.by, &kept) {
+        (Some(by), _) => by.clone(),
+        (None, Some((tool, whose, _))) => format!("{tool} ({whose})"),
+        (None, None) => "something".to_owned(),
+    };
+    let times = match undone.times.get() {
+        1 => String::new(),
+        times => format!(" {times} times in a row"),
+    };
+    let workload = workloads
+        .first()
+        .map_or_else(|| "its workload".to_owned(), ToString::to_string);
+    let mend = kept.map(|(_, _, mend)| mend);
+    Some(Finding {
+        severity: Severity::Warning,
+        check: "idling-undone",
+        what: format!("{service} was put to sleep, and {by} undid that{times}"),
+        why: format!("The app is left alone until {until}."),
+        mend: mend.unwrap_or_else(|| {
+            format!(
+                "have {by} leave the replicas of {workload} alone, or keep the app awake: \
+                 kubectl -n {} annotate service {} unidler/idle-after=never",
+                slice.namespace, slice.value.service
+            )
+        }),
+    })
+}
+
+/// What cannot be read.
+fn unreadable(caches: &Caches) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut read = |object: &dyn Display, rules: &Option<Box<SleepRules>>| {
         for why in rules.iter().flat_map(|rules| rules.unreadable()) {

@@ -15,7 +15,7 @@ use k8s_openapi::{
         },
         core::v1::{PodSpec, PodTemplateSpec},
     },
-    apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
+    apimachinery::pkg::apis::meta::v1::{LabelSelector, ManagedFieldsEntry, ObjectMeta},
     jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone},
 };
 use kube::core::{ApiResource, Selector};
@@ -73,6 +73,8 @@ pub(crate) struct Workload {
     pub(crate) taken: Option<u32>,
     /// Whether unidler has given it its replicas, and nobody has scaled it since. Of custom kinds that is not known.
     pub(crate) is_woken: bool,
+    /// What else has set the number of its replicas last, as it calls itself. Of custom kinds that is not known.
+    pub(crate) scaled_by: Option<Box<str>>,
     /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
     /// or not `minReadySeconds` have passed that would make them available. `None` where the status does not say.
     pub(crate) ready: Option<u32>,
@@ -153,6 +155,7 @@ impl Workload {
         Self {
             taken: taken(&metadata, replicas, manager),
             is_woken: is_woken(&metadata, replicas, manager),
+            scaled_by: scaled_by(&metadata, manager).map(Into::into),
             ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
         }
     }
@@ -180,6 +183,7 @@ impl Workload {
         Self {
             taken: taken(&metadata, replicas, manager),
             is_woken: is_woken(&metadata, replicas, manager),
+            scaled_by: scaled_by(&metadata, manager).map(Into::into),
             ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
         }
     }
@@ -207,6 +211,7 @@ impl Workload {
             is_uncounted: replicas.is_none() && kind.default_replicas.is_none(),
             taken: None,
             is_woken: false,
+            scaled_by: None,
             ready: if is_current {
                 status.ready.map(count)
             } else {
@@ -467,12 +472,26 @@ fn is_woken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> bool
 
 /// Whether this was the last that was done to the number of replicas. When that was, the API server does not say of a `/scale`.
 fn is_set_by(metadata: &ObjectMeta, manager: &str, operation: &str) -> bool {
-    let mut entries = metadata.managed_fields.iter().flatten();
-    entries.any(|entry| {
-        let replicas = || entry.fields_v1.as_ref()?.0.pointer("/f:spec/f:replicas");
-        entry.manager.as_deref() == Some(manager)
-            && entry.operation.as_deref() == Some(operation)
-            && replicas().is_some()
+    setters(metadata).any(|entry| {
+        entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some(operation)
+    })
+}
+
+/// What else has set the number of replicas last.
+fn scaled_by<'a>(metadata: &'a ObjectMeta, manager: &str) -> Option<&'a str> {
+    let others = setters(metadata).filter_map(|entry| {
+        let by = entry.manager.as_deref().filter(|by| *by != manager)?;
+        Some((entry.time.as_ref().map(|time| time.0), by))
+    });
+    others.max().map(|(_, by)| by)
+}
+
+/// What the API server has noted of those to whom the number of replicas belongs.
+fn setters(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    let entries = metadata.managed_fields.iter().flatten();
+    entries.filter(|entry| {
+        let fields = entry.fields_v1.as_ref();
+        fields.is_some_and(|fields| fields.0.pointer("/f:spec/f:replicas").is_some())
     })
 }
 
@@ -640,6 +659,41 @@ mod tests {
                 title,
                 "{text:?}"
             );
+        }
+    }
+
+    #[test]
+    fn whoever_else_has_set_the_replicas_last_is_known() {
+        let scaled_by = |entries: &[(&str, &str, &str)]| {
+            let entries = entries.iter().map(|(manager, field, time)| {
+                json!({
+                    "manager": manager, "operation": "Update", "time": time,
+                    "fieldsType": "FieldsV1", "fieldsV1": { "f:spec": { format!("f:{field}"): {} } },
+                })
+            });
+            let entries: Vec<_> = entries.collect();
+            let workload = deployment(json!({ "metadata": { "managedFields": entries } }));
+            workload.scaled_by
+        };
+        let (morning, noon) = ("2026-01-01T06:00:00Z", "2026-01-01T12:00:00Z");
+        for (entries, expected) in [
+            (vec![], None),
+            (vec![("helm", "template", noon)], None),
+            (vec![("unidler", "replicas", noon)], None),
+            (vec![("helm", "replicas", noon)], Some("helm")),
+            (
+                vec![
+                    ("argocd-controller", "replicas", noon),
+                    ("helm", "replicas", morning),
+                ],
+                Some("argocd-controller"),
+            ),
+            (
+                vec![("unidler", "replicas", noon), ("helm", "replicas", morning)],
+                Some("helm"),
+            ),
+        ] {
+            assert_eq!(scaled_by(&entries).as_deref(), expected, "{entries:?}");
         }
     }
 

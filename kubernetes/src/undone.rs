@@ -1,0 +1,44 @@
+//! What undoes the sleep of apps.
+
+/// The metric of how often putting an app to sleep was undone, by the tool that did it.
+pub const UNDONE: &str = "unidler_idlings_undone_total";
+
+/// The tools that are told apart in the metric. Whoever may change an app can call themselves anything.
+pub const TOOLS: [&str; 6] = ["argo-cd", "flux", "helm", "kubectl", "autoscaler", "other"];
+
+/// Which of the [`TOOLS`] a field manager is.
+pub(crate) fn tool(manager: Option<&str>) -> &'static str {
+    let manager = manager.unwrap_or_default();
+    match manager.split('-').next().unwrap_or_default() {
+        "argocd" => "argo-cd",
+        "kustomize" | "flux" => "flux",
+        "helm" if manager == "helm-controller" => "flux",
+        "helm" => "helm",
+        "kubectl" => "kubectl",
+        // The controller manager sets replicas for its autoscaler alone.
+        "kube" | "keda" => "autoscaler",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tools_are_known_by_what_they_call_themselves() {
+        for (manager, expected) in [
+            (Some("argocd-controller"), "argo-cd"),
+            (Some("kustomize-controller"), "flux"),
+            (Some("helm-controller"), "flux"),
+            (Some("helm"), "helm"),
+            (Some("kubectl-scale"), "kubectl"),
+            (Some("kube-controller-manager"), "autoscaler"),
+            (Some("somebody"), "other"),
+            (None, "other"),
+        ] {
+            assert_eq!(tool(manager), expected, "{manager:?}");
+            assert!(TOOLS.contains(&expected));
+        }
+    }
+}
