@@ -54,6 +54,8 @@ const UNDONE: Duration = ms(800);
 #[derive(Clone, Debug, Default)]
 pub struct DemoCluster {
     apps: Arc<Mutex<HashMap<&'static str, App>>>,
+    /// When each app was visited last.
+    visits: Arc<Mutex<HashMap<&'static str, Instant>>>,
 }
 
 /// What the writes have made of a scene's app.
@@ -88,6 +90,32 @@ impl DemoCluster {
             Some(since) if since.elapsed() >= scene.ingress_lag => Route::App(scene),
             _ => Route::Unidler,
         }
+    }
+
+    /// Somebody is on the app of a scene.
+    pub fn visit(&self, scene: &Scene) {
+        self.visits().insert(scene.name, Instant::now());
+    }
+
+    /// The apps that nobody has visited for so long that they fall asleep.
+    #[must_use]
+    pub fn unused(&self) -> Vec<AppId> {
+        let visits = self.visits();
+        let is_unused = |scene: &&Scene| {
+            let app = self.apps().get(scene.name).cloned();
+            let serving = app.and_then(|app| app.serving);
+            let used = visits.get(scene.name).copied().max(serving);
+            serving.is_some()
+                && scene
+                    .idle_after
+                    .is_some_and(|after| used.is_some_and(|used| used.elapsed() >= after))
+        };
+        let unused = scenes().filter(is_unused);
+        unused.map(|scene| AppId::new(scene.name)).collect()
+    }
+
+    fn visits(&self) -> MutexGuard<'_, HashMap<&'static str, Instant>> {
+        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Idles an app again.

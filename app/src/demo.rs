@@ -55,6 +55,9 @@ pub fn app_page(css: &str, scene: &'static Scene, path_and_query: &str) -> Strin
             <main class="demo">
                 <h1>"Hello from the app “"{scene.name}"”"</h1>
                 <p class="lead">"You asked for "<code>{path}</code>", and here you are."</p>
+                {scene.idle_after.map(|after| view! {
+                    <p>"Leave it alone for "{after.as_secs()}" seconds, and it falls asleep. Reload this page then to wake it."</p>
+                })}
                 <form method="post" action="/idle"><button>"Put it to sleep again"</button></form>
             </main>
         </Document>

@@ -2,6 +2,8 @@
 //!
 //! It differs from production only in its cluster and in this file.
 
+use std::time::Duration;
+
 use axum::{
     Router,
     extract::{Request, State},
@@ -9,7 +11,12 @@ use axum::{
     middleware::{self, Next},
     response::{Html, IntoResponse, Redirect, Response},
 };
-use unidler::demo::{DemoCluster, Route};
+use tokio::time::interval;
+use unidler::{
+    demo::{DemoCluster, Route},
+    hub::Hub,
+    sleep::decide::By,
+};
 use unidler_app::demo::{app_page, start_page};
 
 use crate::{app_host::AppHost, state::AppState};
@@ -50,12 +57,29 @@ async fn route(
             Redirect::to("/").into_response()
         }
         Route::App(scene) => {
+            cluster.visit(scene);
             let path_and_query = request
                 .uri()
                 .path_and_query()
                 .map(ToString::to_string)
                 .unwrap_or_default();
             Html(app_page(&css, scene, &path_and_query)).into_response()
+        }
+    }
+}
+
+/// Puts apps to sleep that nobody has visited for a while, until it is aborted: what Prometheus says elsewhere, the stand-in for the
+/// ingress knows itself.
+pub(crate) async fn doze(cluster: DemoCluster, hub: Hub) {
+    let mut checks = interval(Duration::from_secs(1));
+    loop {
+        checks.tick().await;
+        for app in cluster.unused() {
+            let hub = hub.clone();
+            tokio::spawn(async move {
+                // A visitor may come in between.
+                let _ = hub.idle(&app, By::IdleAfter).await;
+            });
         }
     }
 }
@@ -70,4 +94,38 @@ fn port(request: &Request) -> String {
     host.split_once(':')
         .map(|(_, port)| format!(":{port}"))
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures::StreamExt;
+    use unidler::{host::Host, hub::Settings, progress::Phase};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_app_falls_asleep_that_nobody_visits_and_a_visitor_wakes_it() {
+        let cluster = DemoCluster::default();
+        let hub = Hub::new(Arc::new(cluster.clone()), Settings::default());
+        tokio::spawn(doze(cluster.clone(), hub.clone()));
+        let host = Host::parse("dozy.localhost").expect("a host");
+        let wait = async |seconds| tokio::time::sleep(Duration::from_secs(seconds)).await;
+        for _ in 0..2 {
+            assert_eq!(hub.look(&host).phase, Phase::Asleep);
+            let _: Vec<_> = hub.start(&host).collect().await;
+            wait(1).await;
+            let Route::App(scene) = cluster.route(&host) else {
+                panic!("it is not up");
+            };
+            for _ in 0..3 {
+                wait(15).await;
+                assert!(matches!(cluster.route(&host), Route::App(_)), "it is used");
+                cluster.visit(scene);
+            }
+            wait(30).await;
+            assert!(matches!(cluster.route(&host), Route::Unidler));
+        }
+    }
 }

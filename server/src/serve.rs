@@ -67,6 +67,8 @@ pub async fn run(
             ..limits(&config)
         };
         let _admin = serve_admin(&config, hub.clone())?;
+        let dozing = tokio::spawn(demo::doze(cluster.clone(), hub.clone()));
+        let _dozing = AbortOnDropHandle::new(dozing);
         serve(
             listener,
             demo::router(cluster, state(hub.clone(), site, &config)),

@@ -20,6 +20,8 @@ pub struct Scene {
     pub(super) title: Option<&'static str>,
     /// How many workloads it has. Each is some seconds later than the one before.
     pub(super) parts: usize,
+    /// After how long without a visit it falls asleep, if it does.
+    pub idle_after: Option<Duration>,
 }
 
 /// What happens in a scene.
@@ -69,6 +71,7 @@ impl Scene {
             ingress_lag: ms(300),
             title: None,
             parts: 1,
+            idle_after: None,
         }
     }
 
@@ -109,6 +112,13 @@ impl Scene {
         Self { parts, ..self }
     }
 
+    const fn idled_after(self, idle_after: Duration) -> Self {
+        Self {
+            idle_after: Some(idle_after),
+            ..self
+        }
+    }
+
     pub(super) fn acts(&self) -> &'static [(Duration, Act)] {
         match self.plot {
             Plot::Wakes(acts) => acts,
@@ -143,6 +153,13 @@ const WAKING: &[Scene] = &[
         ],
     )
     .usually(ms(3_000)),
+    Scene::wakes(
+        "dozy",
+        "Wakes in a few seconds, and falls asleep by itself 20 seconds after the last visit.",
+        &[(ms(0), At(Scheduling)), (ms(500), At(Starting)), (ms(2_000), Available)],
+    )
+    .usually(ms(2_000))
+    .idled_after(ms(20_000)),
     Scene::wakes(
         "slow",
         "Takes half a minute: a large image on a new node.",
