@@ -7,7 +7,7 @@ import { type Ran, run } from "../cluster/program";
 import { clusterFacts } from "../cluster/setup";
 import { startWaking } from "../cluster/visitor";
 import { type FieldApp, createApp, deleteApp } from "../field/apps";
-import { expect, ownService, test as base } from "./fixtures";
+import { expect, ownService, sleepRights, test as base } from "./fixtures";
 
 interface Fixtures {
     awake: FieldApp;
@@ -74,4 +74,23 @@ test("what the server refuses to idle stays awake, and an Event says why", async
     expect(await sleepOf(api, awake)).toEqual({ replicas: 2, diverted: undefined });
     const events = (await api.list("Event", awake.namespace)).filter(({ reason }) => reason === "NotIdled");
     expect(events.map(({ note }) => note)).toEqual([expect.stringContaining("publishNotReadyAddresses")]);
+});
+
+const sleepTest = test.extend<{ sleepRights: void }>({ sleepRights });
+
+sleepTest("where unidler may look at autoscalers, an app that one of them scales from zero stays awake", async ({ api, unidler, awake, asEditor }) => {
+    test.setTimeout(120_000);
+    await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
+    const { namespace, name } = awake;
+    await api.apply({
+        apiVersion: "autoscaling/v2",
+        kind: "HorizontalPodAutoscaler",
+        metadata: { name, namespace, labels: { "scaledobject.keda.sh/name": name } },
+        spec: { scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name }, minReplicas: 1, maxReplicas: 3 },
+    } as object as KubeObject);
+    const idled = await asEditor("idle", awake.host, "--namespace", namespace);
+    expect(idled.code).toBe(1);
+    expect(await sleepOf(api, awake)).toEqual({ replicas: 2, diverted: undefined });
+    const events = (await api.list("Event", namespace)).filter(({ reason }) => reason === "NotIdled");
+    expect(events.map(({ note }) => note)).toEqual([expect.stringContaining("KEDA scales")]);
 });

@@ -32,8 +32,9 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// [Kubernetes: retrieving large results sets in chunks]: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 const PAGE: u32 = 500;
 
-/// The API server, asked once for everything that a command needs.
+/// The API server, asked once for everything that a command needs. Cheap to clone.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
+#[derive(Clone)]
 pub struct ApiServer {
     pub(crate) client: Client,
     /// Whether we run in it.

@@ -5,7 +5,8 @@ use kube::api::ListParams;
 
 use crate::{api_server::ApiServer, autoscalers::Autoscalers, controllers::Classes};
 
-/// What surrounds the apps of a cluster. The commands list it; the server has no permission to.
+/// What surrounds the apps of a cluster. The commands list it; the server may do so only where it puts apps to
+/// sleep by itself.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     pub(crate) autoscalers: Autoscalers,

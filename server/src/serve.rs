@@ -91,12 +91,12 @@ pub async fn run(
             let cluster = cluster.clone();
             async move { cluster.run().await }
         });
-        let wishes = Wishes::new(cluster.clone());
+        let api_server = ApiServer::connect().await?;
+        let wishes = Wishes::new(cluster.clone(), api_server.clone());
         let hub = hub(Arc::new(cluster.clone()), &config);
         let _admin = serve_admin(&config, hub.clone())?;
         let _idling = if config.sleep.is_on() {
             let idler = config.sleep.idler(Timestamp::now())?;
-            let api_server = ApiServer::connect().await?;
             let idling = crate::sleep::run(
                 idler,
                 config.check.clone(),

@@ -44,9 +44,10 @@ const PATIENCE: Duration = Duration::from_secs(40);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The wishes that the server is asked to fulfil.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a client has nothing to show")]
 pub struct Wishes {
     cluster: KubernetesCluster,
+    api_server: ApiServer,
     /// Those that were refused, so that it is said once.
     refused: HashSet<(String, String, Timestamp)>,
 }
@@ -54,9 +55,10 @@ pub struct Wishes {
 impl Wishes {
     /// Those of a cluster.
     #[must_use]
-    pub fn new(cluster: KubernetesCluster) -> Self {
+    pub fn new(cluster: KubernetesCluster, api_server: ApiServer) -> Self {
         Self {
             cluster,
+            api_server,
             refused: HashSet::new(),
         }
     }
@@ -66,7 +68,13 @@ impl Wishes {
         let now = Timestamp::now();
         self.refused
             .retain(|(_, _, wished)| now.duration_since(*wished) < FRESH);
-        for (app, planned) in self.due(now) {
+        let mut due = self.due(now, &Surroundings::default());
+        if due.iter().any(|(_, planned)| planned.is_ok()) {
+            // The server may only look at them where it puts apps to sleep by itself.
+            let surroundings = self.api_server.surroundings().await;
+            due = self.due(now, &surroundings.unwrap_or_default());
+        }
+        for (app, planned) in due {
             match planned {
                 Ok(plan) => {
                     let (hub, id) = (hub.clone(), plan.app().clone());
@@ -83,7 +91,11 @@ impl Wishes {
     }
 
     /// The apps of which each Service that is awake carries a fresh wish.
-    fn due(&self, now: Timestamp) -> Vec<(App, Result<Plan, NotPlanned>)> {
+    fn due(
+        &self,
+        now: Timestamp,
+        surroundings: &Surroundings,
+    ) -> Vec<(App, Result<Plan, NotPlanned>)> {
         let observer = &self.cluster.observer;
         let caches = &observer.caches;
         if caches.unusable().is_some() {
@@ -117,11 +129,9 @@ impl Wishes {
                 awake.peek().is_some() && awake.all(|name| wished.contains(name))
             })
         });
-        // The server may not look at them.
-        let surroundings = Surroundings::default();
         let settings = observer.settings();
         let planned = apps.map(|app| {
-            let plan = decide(&app, caches, &surroundings, settings, &Handover::Slice, now);
+            let plan = decide(&app, caches, surroundings, settings, &Handover::Slice, now);
             (app, plan)
         });
         planned.collect()
