@@ -7,8 +7,8 @@ export default defineConfig({
     testDir: "tests-cluster",
     outputDir: "../test-results/cluster",
     globalSetup: "./cluster/setup.ts",
-    // One control plane, one test at a time: tests count the requests that reach it.
-    workers: 1,
+    // Each worker has a control plane of its own, and runs one test at a time: tests count the requests that reach it.
+    workers: 2,
     timeout: 90_000,
     expect: { timeout: 30_000 },
     ...honest,

@@ -1,7 +1,8 @@
-/** Once per test run: the control plane, with unidler's rights in it as we ship them. */
+/** Once per test run: a control plane for each worker, with unidler's rights in it as we ship them. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { type FullConfig } from "@playwright/test";
 import { parseAllDocuments } from "yaml";
 
 import { type Access, Api, writeKubeconfig } from "./api";
@@ -20,11 +21,21 @@ export interface ClusterFacts {
 
 const VARIABLE = "CLUSTER_FACTS";
 
-export default async function setup(): Promise<() => Promise<void>> {
-    return (await startCluster()).stop;
+export default async function setup({ workers }: FullConfig): Promise<() => Promise<void>> {
+    const controlPlanes: ControlPlane[] = [];
+    const stopAll = async () => {
+        await Promise.all(controlPlanes.map(({ stop }) => stop()));
+    };
+    try {
+        while (controlPlanes.length < workers) controlPlanes.push(await startCluster());
+    } catch (error) {
+        await stopAll();
+        throw error;
+    }
+    return stopAll;
 }
 
-/** A control plane with unidler's permissions in it. The tests find it through `clusterFacts`. */
+/** A control plane with unidler's permissions in it. The tests of one worker find it through `clusterFacts`. */
 export async function startCluster(options?: Options): Promise<ControlPlane> {
     const controlPlane = await startControlPlane(options);
     const { access, auditLog, apiServerPid, dir, stop } = controlPlane;
@@ -33,7 +44,7 @@ export async function startCluster(options?: Options): Promise<ControlPlane> {
         for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
         const kubeconfig = join(dir, "unidler.kubeconfig");
         writeKubeconfig(kubeconfig, { ...access, token: await api.tokenOf("unidler", "unidler") });
-        process.env[VARIABLE] = JSON.stringify({ access, auditLog, apiServerPid, kubeconfig } satisfies ClusterFacts);
+        process.env[VARIABLE] = JSON.stringify([...allFacts(), { access, auditLog, apiServerPid, kubeconfig }] satisfies ClusterFacts[]);
     } catch (error) {
         await stop();
         throw error;
@@ -41,8 +52,15 @@ export async function startCluster(options?: Options): Promise<ControlPlane> {
     return controlPlane;
 }
 
+/** Those of this worker's cluster. */
 export function clusterFacts(): ClusterFacts {
-    return JSON.parse(process.env[VARIABLE] ?? "");
+    const facts = allFacts()[Number(process.env.TEST_PARALLEL_INDEX)];
+    if (!facts) throw new Error("there is a cluster only within a test");
+    return facts;
+}
+
+function allFacts(): ClusterFacts[] {
+    return JSON.parse(process.env[VARIABLE] ?? "[]");
 }
 
 /** Ends the API server without any warning, and waits for the next one. */
