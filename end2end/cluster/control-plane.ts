@@ -148,6 +148,9 @@ async function startControllers(dir: string, access: Access, further: string[], 
         ...authentication,
         "leader-elect": false,
         "secure-port": 0,
+        // One spec creates 500 apps, and needs not wait half a minute for their Endpoints.
+        "kube-api-qps": 500,
+        "kube-api-burst": 1000,
         controllers: [
             "deployment-controller",
             "replicaset-controller",
