@@ -28,9 +28,12 @@ test: build ## everything that needs no cluster, browser tests included
 	cd end2end && npx playwright test
 	npx playwright test --config playwright.engines.config.ts
 
-test-cluster: build ## the same product against a real Kubernetes control plane
+test-cluster: build ## the same product against a real Kubernetes control plane, and then test-field
 	$(with) browser cluster helm
-	cd end2end && npx playwright test --config playwright.cluster.config.ts
+	# It is down in a new network namespace.
+	ip link set lo up 2>/dev/null || true
+	(cd end2end && npx playwright test --config playwright.cluster.config.ts)
+	$(MAKE) test-field
 
 test-field: build ## the same behind kube-proxy and Traefik, in a network namespace
 	$(with) browser field helm

@@ -44,6 +44,24 @@ for (const route of ["Ingress", "HTTPRoute"] as const) {
     }
 }
 
+test("an app that exits at once wakes without an error, and loses requests only as in any roll-out", async ({ unidler: _, startApp, operator }) => {
+    const app = await startApp({ drainSeconds: 0 });
+    const load = Load.start(app.host);
+    await load.settles("app", 1);
+    load.answers.splice(0);
+    expect(await run(operator, "idle", app.host)).toMatchObject({ code: 0 });
+    await load.settles("unidler");
+    const idling = load.answers.splice(0);
+    console.log(`falling asleep: ${failures(idling).length} of ${idling.length} requests failed`);
+    expect(await run(operator, "wake", app.host, "--wait", "1m")).toMatchObject({ code: 0 });
+    await load.settles("app");
+    const waking = await load.stop();
+    expect(failures(waking), table(waking, 0)).toEqual([]);
+    // Nobody is led to a pod that is gone for longer than Traefik takes to notice.
+    const failed = failures(idling).map(({ at }) => at);
+    if (failed.length) expect(Math.max(...failed) - Math.min(...failed), table(idling, 0)).toBeLessThan(3_000);
+});
+
 test("a visitor to an app that is falling asleep gets complete pages, and then the waiting page, which wakes it", async ({ page, unidler: _, startApp, operator }) => {
     test.setTimeout(180_000);
     const app = await startApp();
