@@ -5,7 +5,7 @@
 //! a snapshot through a [`watch`](tokio::sync::watch) channel, of which only the latest value counts. A slow reader therefore costs one
 //! snapshot instead of a queue, and latecomers see the current state immediately.
 //!
-//! A driver does as much as is [wanted](Mandate): a visitor who [starts](Hub::start) an app wants it woken, the
+//! A driver does as much as is wanted: a visitor who [starts](Hub::start) an app wants it woken, the
 //! [sweep](Hub::sweep) wants finished what is half done, and a visitor who only [joins](Hub::join) wants to see. Whoever
 //! [idles](Hub::idle) it wants it asleep, for as long as no visitor wants it woken. It
 //! ends when nobody wants anything any more. A failure that can be fixed does not end it: as long as somebody asks

@@ -1,7 +1,7 @@
 //! The island: what the visitor watches.
 //!
 //! It starts from the snapshot that the server rendered, so that both draw the same tree. From then on only the
-//! [browser](crate::browser) changes its [`Live`] signals. Without the module `show` in `loader.js` fills in the same
+//! `browser` changes its [`Live`] signals. Without the module `show` in `loader.js` fills in the same
 //! elements, fewer of them: by design, since it has to work where the module does not.
 
 mod bar;
