@@ -116,15 +116,17 @@ impl Found {
 
     /// Whether whatever endpoints a Service has are none of an app that is up.
     pub(crate) fn is_down(&self, service: &Cached<Service>) -> bool {
-        let mut workloads = self.workloads.iter();
         match service.value.points_at {
             PointsAt::Unidler => true,
-            PointsAt::Pods => {
-                self.diverting(service).is_some()
-                    && workloads.all(|workload| workload.value.replicas == 0)
-            }
+            PointsAt::Pods => self.diverting(service).is_some() && self.is_off(),
             PointsAt::Elsewhere => false,
         }
+    }
+
+    /// Whether none of its workloads has replicas.
+    pub(crate) fn is_off(&self) -> bool {
+        let mut workloads = self.workloads.iter();
+        workloads.all(|workload| workload.value.replicas == 0)
     }
 
     /// What a workload was before it was idled, if a slice that leads visitors here says so.

@@ -93,8 +93,10 @@ struct PodsOf {
 struct EndpointsOf {
     service: ObjectId,
     slices: Watched<EndpointSlice>,
-    /// The versions of those slices that were there while it pointed at us.
+    /// The versions of those slices that were there before the app was started.
     before: HashSet<(String, String)>,
+    /// Whether those are known.
+    is_remembered: bool,
 }
 
 impl Rollout {
@@ -128,7 +130,7 @@ impl Rollout {
         }
         for (of, service) in iter::zip(&mut self.services, &found.services) {
             if found.is_down(service) {
-                of.remember();
+                of.remember(found.is_off());
             }
         }
     }
@@ -314,12 +316,18 @@ impl EndpointsOf {
             service: service.id(),
             slices: Watched::new(api, &selector),
             before: HashSet::new(),
+            is_remembered: false,
         }
     }
 
-    fn remember(&mut self) {
-        if let Seen::Known(slices) = &*self.slices.latest.borrow() {
+    /// Of an app that is on its way up, what is seen first is from before. What comes later may be of the Service that leads to
+    /// it again, though that is not seen yet.
+    fn remember(&mut self, is_off: bool) {
+        if let Seen::Known(slices) = &*self.slices.latest.borrow()
+            && (is_off || !self.is_remembered)
+        {
             self.before = slices.values().filter_map(version).collect();
+            self.is_remembered = true;
         }
     }
 }
