@@ -164,12 +164,15 @@ impl Driver {
                 () = at(self.alarm) => {}
                 Some(observation) = observations.next() => latest = Some(observation),
                 () = wake.nudge.notified() => {}
-                () = self.slot.granted() => {
-                    self.deadline = Some(Instant::now() + self.inner.settings.deadline);
-                    wake.start();
-                }
+                () = self.slot.granted() => self.start(),
             }
         }
+    }
+
+    /// The time in line does not count.
+    fn start(&mut self) {
+        self.deadline = Some(Instant::now() + self.inner.settings.deadline);
+        self.wake.start();
     }
 
     /// Notices that there is something to do.
@@ -216,6 +219,7 @@ impl Driver {
         if !matches!(next, Next::Write(Write::Scale { .. })) && matches!(self.slot, Slot::InLine(_))
         {
             self.slot = Slot::None;
+            self.start();
         }
         let mandate = self.wake.mandate();
         match next {

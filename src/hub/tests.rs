@@ -700,6 +700,35 @@ async fn apps_that_nobody_waits_for_keep_their_places_in_the_line_and_start_one_
     visitor.abort();
 }
 
+/// By another replica, for which there is another line.
+#[tokio::test(start_paused = true)]
+async fn an_app_that_somebody_else_starts_after_long_has_all_its_time() {
+    let slow = Settings::default().deadline * 2;
+    let apps = [("app", Duration::from_secs(20)), ("slow", slow)];
+    let apps = apps.map(|(name, after)| (name.to_owned(), Fate::Up(after)));
+    let cluster = Played::new(apps);
+    let hub = cluster.hub(1);
+    let visitor = tokio::spawn(stay(hub.clone(), "slow".to_owned()));
+    tokio::time::sleep(seconds(1)).await;
+    // So that its slot is held for longer than the deadline.
+    hub.wake(&AppId::new("app"));
+    tokio::time::sleep(Settings::default().deadline - seconds(5)).await;
+    cluster.leave_half_awake("app");
+    let watching = hub.join(&host("app"));
+    let phases: Vec<_> = watching.map(|progress| progress.phase).collect().await;
+    assert!(
+        matches!(phases.last(), Some(Phase::Ready { .. })),
+        "{phases:?}"
+    );
+    assert!(
+        !phases
+            .iter()
+            .any(|phase| matches!(phase, Phase::Failed { .. })),
+        "{phases:?}"
+    );
+    visitor.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_slot_is_given_back_when_nobody_asks_any_more_and_the_wake_up_goes_on() {
     let cluster = Played::new([

@@ -247,7 +247,7 @@ impl Wake {
         }
     }
 
-    /// Its turn has come to start: from now on somebody has to wait for it again.
+    /// Its turn in the line has come: from now on somebody has to wait for it again.
     pub(super) fn start(&self) {
         self.demand().asked = Instant::now();
     }

@@ -44,8 +44,13 @@ impl Targets {
         if self.scrapes.is_empty() {
             return Err(Why::NothingCounted);
         }
-        let labels = self.scrapes.keys().flatten();
-        let clusters: HashSet<_> = labels.filter(|(name, _)| name == CLUSTER).collect();
+        // A Prometheus has no such label on its own series, but on those that others send it.
+        let cluster = |labels: &'_ Vec<(String, String)>| {
+            let mut labels = labels.iter();
+            let cluster = labels.find(|(name, _)| name == CLUSTER);
+            cluster.map(|(_, cluster)| cluster.clone())
+        };
+        let clusters: HashSet<_> = self.scrapes.keys().map(cluster).collect();
         if clusters.len() > 1 {
             return Err(Why::SeveralClusters);
         }
@@ -89,11 +94,14 @@ mod tests {
 
     #[test]
     fn what_was_counted_in_another_cluster_says_nothing() {
-        let of = |clusters: [&str; 2]| {
+        let of = |clusters: [Option<&str>; 2]| {
             let scrapes = clusters.into_iter().enumerate().map(|(index, cluster)| {
-                let labels = [("cluster", cluster), ("instance", ["a", "b"][index])];
-                let target = labels.map(|(name, value)| (name.to_owned(), value.to_owned()));
-                (target.to_vec(), [60.0; PARTS as usize])
+                let instance = Some(["a", "b"][index]);
+                let labels = [("cluster", cluster), ("instance", instance)];
+                let target = labels
+                    .into_iter()
+                    .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+                (target.collect(), [60.0; PARTS as usize])
             });
             let targets = Targets {
                 scrapes: scrapes.collect(),
@@ -102,8 +110,10 @@ mod tests {
             };
             targets.check()
         };
-        assert_eq!(of(["west", "west"]), Ok(()));
-        assert_eq!(of(["west", "east"]), Err(Why::SeveralClusters));
+        assert_eq!(of([Some("west"), Some("west")]), Ok(()));
+        assert_eq!(of([None, None]), Ok(()));
+        assert_eq!(of([Some("west"), Some("east")]), Err(Why::SeveralClusters));
+        assert_eq!(of([None, Some("east")]), Err(Why::SeveralClusters));
     }
 
     #[test]

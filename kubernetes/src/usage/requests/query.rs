@@ -5,7 +5,7 @@
 //! whose series were not there in each part of the window.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     str::FromStr,
     time::Duration,
 };
@@ -20,6 +20,9 @@ use super::{
     question::{PART, labelled, milliseconds},
 };
 use crate::usage::ways::{Served, Way};
+
+/// How old the samples of a series may be that is there now: enough for two scrapes.
+const RECENT: Duration = Duration::from_mins(5);
 
 /// What stands for the window in a query.
 const WINDOW: &str = "$window";
@@ -48,12 +51,14 @@ impl Query {
         format!("({}\n)", self.0.replace(WINDOW, &milliseconds(window)))
     }
 
-    /// What is asked every minute: the use in the whole window, and in how many parts of it each series was there.
+    /// What is asked every minute: the use in the whole window, whether each series is there now, and in how many parts of the
+    /// window it was. Those overlap, and end at whole multiples of half a part, not now.
     fn question(&self, window: Duration) -> String {
         let part = window / PARTS;
-        let parts = format!("[{}:{}]", milliseconds(window), milliseconds(part));
+        let parts = format!("[{}:{}]", milliseconds(window), milliseconds(part / 2));
         [
             labelled(&self.of(window), "use"),
+            labelled(&self.of(part.min(RECENT)), "now"),
             labelled(
                 &format!("count_over_time({}{parts})", self.of(part)),
                 "parts",
@@ -82,12 +87,16 @@ struct Reading {
 impl Reading {
     fn of(samples: Samples) -> Result<Self, Why> {
         let (mut uses, mut parts, mut all) = (Vec::new(), HashMap::new(), None);
+        let mut present = HashSet::new();
         for (mut labels, value) in samples {
             let part = labels.take(PART);
             // Counting loses it.
             labels.take("__name__");
             match part.as_deref() {
                 Some("use") => uses.push((labels, value)),
+                Some("now") => {
+                    present.insert(labels.sorted());
+                }
                 Some("parts") => {
                     parts.insert(labels.sorted(), value);
                 }
@@ -103,9 +112,9 @@ impl Reading {
             };
             // What is below nothing does not make up for what is above.
             known.count += if value < 0.0 { f64::NAN } else { value };
-            known.is_whole &= parts
-                .get(&labels.sorted())
-                .is_some_and(|parts| *parts >= all);
+            let series = labels.sorted();
+            known.is_whole &=
+                present.contains(&series) && parts.get(&series).is_some_and(|parts| *parts >= all);
         }
         // A query that is broken says nothing, or 0 of everything. An ingress where nobody uses anything looks the same.
         let mut uses = reading.services.values().chain(reading.hosts.values());

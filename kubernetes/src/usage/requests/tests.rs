@@ -700,7 +700,7 @@ async fn a_query_of_ones_own_says_what_it_names() {
         if expected != silent(Why::NothingCounted) {
             samples.push(host("busy.test", "5"));
         }
-        let samples = with_parts(&samples, |_| Some("8"));
+        let samples = with_parts(&samples, |_| Some("8"), |_| true);
         let scripted = Scripted::silent();
         scripted.answers(move |query| {
             let asked = "(sum by (host) (increase(requests_total[7200000ms]))\n)";
@@ -716,7 +716,11 @@ async fn a_query_of_ones_own_says_what_it_names() {
 }
 
 /// The answer to a query of one's own: of each series how often it was used, and in how many of eight parts it was there.
-fn with_parts(samples: &[Value], parts: impl Fn(&Value) -> Option<&'static str>) -> Vec<Value> {
+fn with_parts(
+    samples: &[Value],
+    parts: impl Fn(&Value) -> Option<&'static str>,
+    is_now: impl Fn(&Value) -> bool,
+) -> Vec<Value> {
     let labelled = |sample: &Value, part: &str, value: Option<&str>| {
         let mut sample = sample.clone();
         sample["metric"][PART] = json!(part);
@@ -727,9 +731,13 @@ fn with_parts(samples: &[Value], parts: impl Fn(&Value) -> Option<&'static str>)
     };
     let of_series = samples.iter().flat_map(|sample| {
         let there = parts(sample).map(|parts| labelled(sample, "parts", Some(parts)));
-        [Some(labelled(sample, "use", None)), there]
-            .into_iter()
-            .flatten()
+        [
+            Some(labelled(sample, "use", None)),
+            is_now(sample).then(|| labelled(sample, "now", None)),
+            there,
+        ]
+        .into_iter()
+        .flatten()
     });
     of_series
         .chain([sample(json!({ PART: "all" }), "8")])
@@ -748,25 +756,39 @@ async fn a_query_of_ones_own_says_nothing_of_series_that_were_not_there_all_the_
         sample(json!({ "host": "tool.example", "status": status }), uses)
     };
     let busy = sample(json!({ "host": "busy.test" }), "5");
-    for (what, parts, uses, expected) in [
-        ("all the time", Some("8"), "0", Verdict::Unused),
-        ("since lately", Some("7"), "0", silent(Why::PrometheusGaps)),
-        ("only just", None, "0", silent(Why::PrometheusGaps)),
-        ("lately, and used", Some("1"), "1", USED),
+    for (what, parts, is_now, uses, expected) in [
+        ("all the time", Some("8"), true, "0", Verdict::Unused),
+        (
+            "since lately",
+            Some("7"),
+            true,
+            "0",
+            silent(Why::PrometheusGaps),
+        ),
+        (
+            "until lately",
+            Some("8"),
+            false,
+            "0",
+            silent(Why::PrometheusGaps),
+        ),
+        ("only just", None, true, "0", silent(Why::PrometheusGaps)),
+        ("lately, and used", Some("1"), true, "1", USED),
         (
             "no number of parts",
             Some("NaN"),
+            true,
             "0",
             silent(Why::PrometheusGaps),
         ),
     ] {
         let samples = [series("200", "0"), series("404", uses), busy.clone()];
-        let samples = with_parts(&samples, |sample| {
-            match sample["metric"]["status"].as_str() {
-                Some("404") => parts,
-                _ => Some("8"),
-            }
-        });
+        let is_new = |sample: &Value| sample["metric"]["status"] == "404";
+        let samples = with_parts(
+            &samples,
+            |sample| if is_new(sample) { parts } else { Some("8") },
+            |sample| is_now || !is_new(sample),
+        );
         let scripted = Scripted::silent();
         scripted.answers(move |_| (StatusCode::OK, vector(&samples)));
         assert_eq!(
