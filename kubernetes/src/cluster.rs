@@ -16,6 +16,7 @@ use unidler::{
     cluster::{ApplyError, Cluster, Way, Write},
     host::Host,
     progress::{Progress, Reason},
+    sleep::brake::Cause,
 };
 
 use crate::{
@@ -93,7 +94,7 @@ impl KubernetesCluster {
         self.notes.refusal(workload, why).await;
     }
 
-    /// Notes who has undone an idling, if that is what a write has recorded.
+    /// Notes what keeps an app from sleeping, if that is what a write has recorded.
     fn note_undone(&self, found: Found, write: &Write) {
         let Write::Restore { service, ended, .. } = write else {
             return;
@@ -101,16 +102,13 @@ impl KubernetesCluster {
         let slice = found
             .service(service)
             .and_then(|service| found.slice(service));
-        let undone = slice.and_then(|slice| {
-            let by = found.returned_by(&slice.value);
-            let record = slice.value.record.as_ref()?;
-            record.undone(*ended, by, Timestamp::now())
-        });
+        let undone = slice.and_then(|slice| found.undone(&slice.value, *ended, Timestamp::now()));
         let Some(undone) = undone else { return };
-        let by = undone.by.as_deref();
-        let times = undone.times.get();
-        warn!(app = %found.id, by, times, "putting {service} to sleep was undone: left alone until {}", undone.until());
-        counter!(UNDONE, "by" => undone::tool(by)).increment(1);
+        let (cause, until) = (&undone.cause, undone.until());
+        warn!(app = %found.id, times = undone.times, "{cause}: left alone until {until}");
+        if let Cause::Returned(by) = cause {
+            counter!(UNDONE, "by" => undone::tool(by.as_deref())).increment(1);
+        }
         let notes = Arc::clone(&self.notes);
         tokio::spawn(async move {
             for workload in &found.workloads {

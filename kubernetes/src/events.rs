@@ -15,7 +15,7 @@ use kube::{
 use tracing::{debug, warn};
 use unidler::{
     progress::{Phase, Progress},
-    sleep::brake::Undone,
+    sleep::brake::{Cause, Undone},
 };
 
 use crate::{cache::Cached, objects::Workload};
@@ -69,17 +69,17 @@ impl Notes {
         self.publish(workload, &event).await;
     }
 
-    /// Writes that putting an app to sleep was undone.
+    /// Writes what keeps an app from sleeping.
     pub(crate) async fn undone(&self, workload: &Cached<Workload>, undone: &Undone) {
-        let by = undone.by.as_deref().map(|by| format!(" by {by}"));
-        let note = format!(
-            "Putting it to sleep was undone{}: left alone until {}. `unidler doctor` says what to do.",
-            by.unwrap_or_default(),
-            undone.until()
-        );
+        let (cause, until) = (&undone.cause, undone.until());
+        let reason = match cause {
+            Cause::Returned(_) => "IdlingUndone",
+            Cause::Refused => "IdlingFailed",
+        };
+        let note = format!("unidler: {cause}, so it is left alone until {until}");
         let event = Event {
             type_: EventType::Warning,
-            reason: "IdlingUndone".to_owned(),
+            reason: reason.to_owned(),
             note: Some(note.chars().take(MAX_NOTE).collect()),
             action: "Idle".to_owned(),
             secondary: None,

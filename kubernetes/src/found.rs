@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use k8s_openapi::{api::core::v1::ServicePort, jiff::Timestamp};
 use unidler::{
     app::{AppId, Bonds, ObjectId, Version},
-    cluster::Way,
+    cluster::{Ended, Way},
     host::Host,
     probe::Probes,
+    sleep::brake::{Cause, Undone},
 };
 
 use crate::{
@@ -91,23 +92,6 @@ impl Found {
         own.map(|slice| &**slice)
     }
 
-    /// What has given back replicas that a slice has recorded and unidler had taken, if that is known: what was scaled twice
-    /// since has a later generation.
-    pub(crate) fn returned_by(&self, slice: &Slice) -> Option<&str> {
-        slice.recorded().iter().find_map(|recorded| {
-            let mut workloads = self.workloads.iter();
-            let workload = workloads.find(|each| recorded.workload.is_of(each))?;
-            let Workload {
-                generation,
-                replicas,
-                scaled_by,
-                ..
-            } = &workload.value;
-            let is_returned = *replicas > 0 && *generation > recorded.generation;
-            scaled_by.as_deref().filter(|_| is_returned)
-        })
-    }
-
     /// The same, if it leads the visitors of the Service here. It has no effect on an `ExternalName`.
     pub(crate) fn diverting(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         self.slice(service)
@@ -127,6 +111,38 @@ impl Found {
     pub(crate) fn is_off(&self) -> bool {
         let mut workloads = self.workloads.iter();
         workloads.all(|workload| workload.value.replicas == 0)
+    }
+
+    /// What came in between when the app was to sleep, if something did and a slice ends like this now.
+    ///
+    /// Whoever woke the app need not have seen all of it: another unidler may have done a part. So the objects say who gave back the
+    /// replicas.
+    pub(crate) fn undone(&self, slice: &Slice, ended: Ended, now: Timestamp) -> Option<Undone> {
+        let returned = self.returned(slice);
+        let is_ours = |workload: &&&Workload| workload.is_woken;
+        let cause = match ended {
+            Ended::Woken { .. } => return None,
+            Ended::Undone | Ended::Failed if !returned.is_empty() => {
+                let mut others = returned.iter().filter(|workload| !is_ours(workload));
+                let other = others.next()?;
+                Cause::Returned(other.scaled_by.as_deref().map(ToOwned::to_owned))
+            }
+            Ended::Undone => return None,
+            Ended::Failed => Cause::Refused,
+        };
+        slice.record.as_ref()?.undone(cause, now)
+    }
+
+    /// Which of the workloads that a slice has recorded have lost their replicas since and got them back: each changes the
+    /// generation. Custom resources may change it with anything else.
+    fn returned(&self, slice: &Slice) -> Vec<&Workload> {
+        let returned = slice.recorded().iter().filter_map(|recorded| {
+            let mut workloads = self.workloads.iter();
+            let workload = &workloads.find(|each| recorded.workload.is_of(each))?.value;
+            let is_scaled_twice = workload.generation >= recorded.generation + 2;
+            (workload.replicas > 0 && is_scaled_twice).then_some(workload)
+        });
+        returned.collect()
     }
 
     /// What a workload was before it was idled, if a slice that leads visitors here says so.
@@ -471,6 +487,48 @@ mod tests {
         assert_eq!(workload.map(|workload| &*workload.name), Some("web"));
         assert!(found.workload(&ObjectId::new("Service team/web")).is_none());
         assert!(found.service(&ObjectId::new("Service other/web")).is_none());
+    }
+
+    /// Several unidlers may take part in a wake-up, and each knows only what it has done itself.
+    #[test]
+    fn what_unidler_has_woken_itself_was_undone_by_nobody() {
+        let (since, now) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:20Z");
+        let recorded = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web", "uid": "u", "replicas": 2, "generation": 4 });
+        let record = json!({ "v": 1, "workloads": [recorded], "phase": "asleep", "since": since, "by": "schedule" });
+        let annotations = json!({ "unidler/record": record.to_string() });
+        let slice = json!({ "metadata": { "annotations": annotations }, "addressType": "IPv4", "endpoints": [] });
+        let slice = Slice::parse(object(slice));
+        let now: Timestamp = now.parse().expect("a time");
+        let woken = Ended::Woken { took: None };
+        let somebody = || Some(Cause::Returned(Some("somebody".to_owned())));
+        // The generation: taken, and given back, or only edited.
+        for (generation, replicas, manager, ended, expected) in [
+            (6, 2, "somebody", Ended::Undone, somebody()),
+            (6, 2, "somebody", Ended::Failed, somebody()),
+            (6, 2, "somebody", woken, None),
+            (6, 2, "unidler", Ended::Undone, None),
+            (6, 2, "unidler", Ended::Failed, None),
+            (4, 2, "somebody", Ended::Undone, None),
+            (5, 2, "somebody", Ended::Undone, None),
+            (4, 2, "somebody", Ended::Failed, Some(Cause::Refused)),
+            (5, 2, "somebody", Ended::Failed, Some(Cause::Refused)),
+            // From the wake-up before.
+            (4, 2, "unidler", Ended::Failed, Some(Cause::Refused)),
+            (5, 0, "unidler", Ended::Undone, None),
+        ] {
+            let fields = json!({ "f:spec": { "f:replicas": {} } });
+            let managed = json!([{ "manager": manager, "operation": "Update", "fieldsType": "FieldsV1", "fieldsV1": fields }]);
+            let spec = json!({ "replicas": replicas, "selector": {}, "template": {} });
+            let metadata = json!({ "generation": generation, "managedFields": managed });
+            let workload = json!({ "metadata": metadata, "spec": spec });
+            let mut found = two(&json!({}));
+            found.workloads[0] = cached("web", Workload::parse(object(workload), "unidler"));
+            let cause = found.undone(&slice, ended, now).map(|undone| undone.cause);
+            assert_eq!(
+                cause, expected,
+                "{generation} {replicas} {manager} {ended:?}"
+            );
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use kube::{
 use serde_json::Value;
 use tracing::info;
 use unidler::{
-    cluster::{ApplyError, Write},
+    cluster::{ApplyError, Ended, Write},
     sleep::decide::By,
 };
 
@@ -118,8 +118,13 @@ impl Writer {
                 }
                 (Write::Restore { ended, .. }, _, Some(service)) => {
                     if let Some(slice) = found.diverting(service) {
-                        let by = found.returned_by(&slice.value);
-                        let patch = slice.value.restored(*ended, by, Timestamp::now());
+                        let (slice_value, now) = (&slice.value, Timestamp::now());
+                        let undone = found.undone(slice_value, *ended, now);
+                        let took = match ended {
+                            Ended::Woken { took } => *took,
+                            Ended::Undone | Ended::Failed => None,
+                        };
+                        let patch = slice_value.restored(took, undone, now);
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);

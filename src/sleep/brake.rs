@@ -121,16 +121,26 @@ impl Brake {
     }
 }
 
-/// How often putting an app to sleep was undone at once, and when last.
+/// How often putting an app to sleep was undone soon, or could not be completed, and when last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
     /// How often in a row.
     pub times: NonZeroU32,
     /// When the last time was.
     pub last: Timestamp,
-    /// What did it the last time, as it calls itself, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
+    /// What came in between the last time.
+    #[serde(flatten)]
+    pub cause: Cause,
+}
+
+/// What keeps an app from staying asleep.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Something else gave back its replicas: as it calls itself, if that is known.
+    Returned(Option<String>),
+    /// A write was refused.
+    Refused,
 }
 
 impl Undone {
@@ -142,6 +152,16 @@ impl Undone {
         self.last
             .checked_add(HOUR.saturating_mul(hours))
             .unwrap_or(Timestamp::MAX)
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Returned(Some(by)) => write!(f, "putting it to sleep was undone by {by}"),
+            Self::Returned(None) => f.write_str("putting it to sleep was undone"),
+            Self::Refused => f.write_str("it could not be put to sleep"),
+        }
     }
 }
 
@@ -228,7 +248,7 @@ mod tests {
             let undone = Undone {
                 times: NonZeroU32::new(times).expect("a number"),
                 last: NOW,
-                by: None,
+                cause: Cause::Returned(None),
             };
             assert_eq!(
                 undone.until(),
@@ -240,7 +260,7 @@ mod tests {
             let undone = Undone {
                 times: NonZeroU32::new(times).expect("a number"),
                 last: Timestamp::MAX,
-                by: None,
+                cause: Cause::Returned(None),
             };
             assert_eq!(undone.until(), Timestamp::MAX);
         }

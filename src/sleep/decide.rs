@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     age::Age,
-    brake::{Hold, Undone},
+    brake::{Cause, Hold, Undone},
     moment::Moment,
     schedule::{Hours, Schedule},
     verdict::{LastUse, Silence, Use},
@@ -222,8 +222,8 @@ pub enum Stay {
     Obstacle(String),
     /// Putting it to sleep was undone.
     Undone {
-        /// By what, as it calls itself, if that is known.
-        by: Option<String>,
+        /// By what.
+        cause: Cause,
         /// How long the app is still left alone.
         remaining: Duration,
     },
@@ -297,8 +297,8 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     if let Some(undone) = &observed.undone
         && let Some(remaining) = until(undone.until())
     {
-        let by = undone.by.clone();
-        return Err(Stay::Undone { by, remaining });
+        let cause = undone.cause.clone();
+        return Err(Stay::Undone { cause, remaining });
     }
     let recent = [
         (What::Woken, observed.woken),
@@ -397,12 +397,8 @@ impl fmt::Display for Stay {
             Self::InHours { until: None } => f.write_str("inside its hours"),
             Self::NoRule => f.write_str("no rule puts it to sleep"),
             Self::Obstacle(obstacle) => f.write_str(obstacle),
-            Self::Undone { by, remaining } => {
-                f.write_str("putting it to sleep was undone")?;
-                if let Some(by) = by {
-                    write!(f, " by {by}")?;
-                }
-                write!(f, ": left alone for another {}", Age(*remaining))
+            Self::Undone { cause, remaining } => {
+                write!(f, "{cause}: left alone for another {}", Age(*remaining))
             }
             Self::Recent {
                 what,
@@ -496,8 +492,8 @@ mod tests {
 
     fn undone(last: Timestamp) -> Option<Undone> {
         let times = NonZeroU32::new(2).expect("a number");
-        let by = Some("somebody".to_owned());
-        Some(Undone { times, last, by })
+        let cause = Cause::Returned(Some("somebody".to_owned()));
+        Some(Undone { times, last, cause })
     }
 
     fn hold() -> Option<Hold> {

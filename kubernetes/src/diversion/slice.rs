@@ -4,7 +4,7 @@
 //! ingress controllers dial like that of any pod. While the app is awake the slice stays, without endpoints. What the app
 //! was before it was idled is recorded on the slice.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use k8s_openapi::{
     api::discovery::v1::EndpointSlice,
@@ -14,9 +14,9 @@ use k8s_openapi::{
 use kube::api::Preconditions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use unidler::{
-    cluster::Ended,
-    sleep::{brake::Undone, decide::By},
+use unidler::sleep::{
+    brake::{Cause, Undone},
+    decide::By,
 };
 
 use crate::{
@@ -42,8 +42,9 @@ const HISTORY_ADDS: usize = 320;
 /// The longest name of a field manager, as the API server takes it.
 const MAX_NAME: usize = 128;
 
-/// Within which time somebody undoes an idling: from the slice on, so that it includes the grace of the app.
-const UNDONE: SignedDuration = SignedDuration::from_secs(45);
+/// Within which time somebody undoes an idling, from the slice on. The grace of the app is in it, and how long it takes until the app
+/// is up again and its visitors are led back.
+const UNDONE: SignedDuration = SignedDuration::from_mins(5);
 
 /// For how long after a wake-up an ingress may go on to send an app's visitors here.
 const LATE: SignedDuration = SignedDuration::from_mins(1);
@@ -154,22 +155,17 @@ impl Record {
         }
     }
 
-    /// How often putting the app to sleep was undone in a row, if it ends in this way now. `by` is what has given back replicas
-    /// that had been taken.
-    pub(crate) fn undone(&self, ended: Ended, by: Option<&str>, now: Timestamp) -> Option<Undone> {
-        let is_undone = match ended {
-            Ended::Woken { .. } => false,
-            Ended::Undone => now.duration_since(self.since) < UNDONE,
-            Ended::Failed => true,
-        };
+    /// How often the app did not stay asleep in a row, if this comes in between now.
+    pub(crate) fn undone(&self, cause: Cause, now: Timestamp) -> Option<Undone> {
+        let is_soon = now.duration_since(self.since) < UNDONE;
         let before = self.undone.as_ref();
         let times = before.map_or(0, |before| before.times.get());
         let undone = Undone {
             times: NonZeroU32::MIN.saturating_add(times),
             last: now,
-            by: by.map(plain),
+            cause: plain(cause),
         };
-        is_undone.then_some(undone)
+        (is_soon || undone.cause == Cause::Refused).then_some(undone)
     }
 
     /// Whether it may be written, and what will become of it as well: the admission policies limit annotations.
@@ -223,8 +219,14 @@ impl Slice {
             service: label(&metadata, SERVICE_NAME).unwrap_or_default().into(),
             address: address.and_then(|address| address.parse().ok()),
             ports: ports.into_iter().flatten().filter_map(port).collect(),
-            record: json_in(&metadata, RECORD),
-            history: json_in(&metadata, HISTORY),
+            record: json_in(&metadata, RECORD).map(|mut record: Box<Record>| {
+                record.undone = plain_undone(record.undone.take());
+                record
+            }),
+            history: json_in(&metadata, HISTORY).map(|mut history: Box<History>| {
+                history.undone = plain_undone(history.undone.take());
+                history
+            }),
             wake_seconds: WakeSeconds::parse(annotation(&metadata, WAKE_SECONDS).as_deref()),
         }
     }
@@ -294,19 +296,28 @@ impl Slice {
     }
 
     /// The merge patch that leads the visitors to the app again.
-    pub(crate) fn restored(&self, ended: Ended, by: Option<&str>, now: Timestamp) -> Value {
+    pub(crate) fn restored(
+        &self,
+        took: Option<Duration>,
+        undone: Option<Undone>,
+        now: Timestamp,
+    ) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
-            let history = History {
+            let mut history = History {
                 idled: record.since,
                 woken: now,
                 by: record.by.clone(),
                 workloads: record.workloads.clone(),
-                undone: record.undone(ended, by, now),
+                undone,
             };
+            // Of a record that an older version wrote.
+            if json!(history).to_string().len() > MAX_ANNOTATION {
+                history.undone = None;
+            }
             annotations[HISTORY] = json!(json!(history).to_string());
         }
-        if let Ended::Woken { took: Some(took) } = ended {
+        if let Some(took) = took {
             annotations[WAKE_SECONDS] = json!(self.wake_seconds.with(took));
         }
         let Self {
@@ -382,10 +393,23 @@ fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> V
     })
 }
 
-/// The name of a field manager, without what could make it longer or hard to read in JSON.
-fn plain(name: &str) -> String {
+/// The same without what could make the name of a field manager long or hard to read, in JSON or on a terminal.
+fn plain(cause: Cause) -> Cause {
     let is_plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
-    name.chars().filter(is_plain).take(MAX_NAME).collect()
+    match cause {
+        Cause::Returned(Some(name)) => {
+            Cause::Returned(Some(name.chars().filter(is_plain).take(MAX_NAME).collect()))
+        }
+        cause => cause,
+    }
+}
+
+/// The same, as anybody may have written it who may write to slices.
+fn plain_undone(undone: Option<Undone>) -> Option<Undone> {
+    undone.map(|undone| Undone {
+        cause: plain(undone.cause),
+        ..undone
+    })
 }
 
 /// What cannot be read is not there.
@@ -420,34 +444,34 @@ mod tests {
     }
 
     /// The annotations of a slice that has led visitors here and back.
-    fn restored(record: &Record, ended: Ended, by: &str, now: Timestamp) -> Value {
+    fn restored(record: &Record, cause: Cause, now: Timestamp) -> Value {
         let annotations = json!({ RECORD: json!(record).to_string() });
-        let mut patch = slice(&annotations).restored(ended, Some(by), now);
+        let slice = slice(&annotations);
+        let record = slice.record.as_ref().expect("a record");
+        let mut patch = slice.restored(None, record.undone(cause, now), now);
         json!({ HISTORY: patch["metadata"]["annotations"][HISTORY].take() })
     }
 
     #[test]
-    fn what_undid_an_idling_is_counted_until_somebody_uses_the_app() {
+    fn what_keeps_an_app_from_sleeping_is_counted_if_it_comes_soon_or_is_a_refusal() {
         let since: Timestamp = "2026-12-01T12:00:00Z".parse().expect("a time");
-        let at = |seconds| since + SignedDuration::from_secs(seconds);
-        let woken = Ended::Woken { took: None };
+        let at = |minutes| since + SignedDuration::from_mins(minutes);
+        let returned = || Cause::Returned(Some("somebody".into()));
         let mut record = record(1, since);
-        for (ended, now, expected) in [
-            (Ended::Undone, at(20), Some(1)),
-            (Ended::Failed, at(300), Some(2)),
-            (Ended::Failed, at(1), Some(3)),
-            (Ended::Undone, at(44), Some(4)),
-            (Ended::Undone, at(45), None),
-            (Ended::Failed, at(2), Some(1)),
-            (woken, at(3), None),
+        for (cause, now, expected) in [
+            (returned(), at(1), Some(1)),
+            (Cause::Refused, at(10), Some(2)),
+            (Cause::Returned(None), at(4), Some(3)),
+            (returned(), at(5), None),
+            (Cause::Refused, at(1), Some(1)),
         ] {
-            let slice = slice(&restored(&record, ended, "somebody", now));
+            let slice = slice(&restored(&record, cause.clone(), now));
             let history = slice.history.expect("a history");
             let undone = history.undone.clone();
             let times = undone.as_ref().map(|undone| undone.times.get());
-            assert_eq!(times, expected, "{ended:?}");
+            assert_eq!(times, expected, "{cause:?}");
             if let Some(undone) = undone {
-                assert_eq!((undone.last, undone.by.as_deref()), (now, Some("somebody")));
+                assert_eq!((undone.last, undone.cause), (now, cause));
             }
             record = record.after(Some(&history));
         }
@@ -458,20 +482,57 @@ mod tests {
         let since: Timestamp = "2026-12-01T12:00:00.123456789Z".parse().expect("a time");
         let largest = (1..100).map(|count| record(count, since));
         let largest = largest.take_while(Record::fits).last().expect("some fit");
-        let mut longest = largest.clone();
-        let longest_name = "\u{1}\"m".repeat(MAX_NAME);
-        longest.undone = Some(Undone {
-            times: NonZeroU32::MAX,
-            last: since,
-            by: Some(plain(&longest_name)),
-        });
+        let long_name = || Cause::Returned(Some("\u{1b}\"m".repeat(MAX_NAME)));
+        let longest = Record {
+            undone: plain_undone(Some(Undone {
+                times: NonZeroU32::MAX,
+                last: since,
+                cause: long_name(),
+            })),
+            ..largest.clone()
+        };
         for record in [&largest, &longest] {
-            let annotations = restored(record, Ended::Failed, &longest_name, since);
+            let annotations = restored(record, long_name(), since);
             let history = annotations[HISTORY].as_str().expect("a history");
             assert!(json!(record).to_string().len() <= MAX_ANNOTATION);
             assert!(history.len() <= MAX_ANNOTATION, "{}", history.len());
             let added = history.len() - json!(largest).to_string().len();
             assert!(added <= HISTORY_ADDS, "{added}");
         }
+    }
+
+    /// Older versions allowed that.
+    #[test]
+    fn a_record_as_large_as_can_be_leaves_a_history_all_the_same() {
+        let since = Timestamp::UNIX_EPOCH;
+        let fits = |record: &Record| json!(record).to_string().len() <= MAX_ANNOTATION - 60;
+        let largest = (1..100).map(|count| record(count, since));
+        let mut largest = largest.take_while(fits).last().expect("some fit");
+        while fits(&largest) {
+            largest.workloads[0].workload.name.push('x');
+        }
+        let annotations = restored(&largest, Cause::Refused, since);
+        let history = annotations[HISTORY].as_str().expect("a history");
+        assert!(history.len() <= MAX_ANNOTATION, "{}", history.len());
+        assert!(
+            slice(&annotations)
+                .history
+                .expect("a history")
+                .undone
+                .is_none()
+        );
+    }
+
+    /// Whoever may write to slices may write anything.
+    #[test]
+    fn a_name_that_is_read_is_plain() {
+        let undone = json!({ "times": 1, "last": "2026-12-01T12:00:00Z", "returned": "evil\u{1b}[2J\nname" });
+        let history = json!({ "idled": "2026-12-01T12:00:00Z", "woken": "2026-12-01T12:00:10Z", "by": "schedule", "workloads": [], "undone": undone });
+        let slice = slice(&json!({ HISTORY: history.to_string() }));
+        let undone = slice.history.expect("a history").undone.expect("undone");
+        assert_eq!(
+            undone.cause.to_string(),
+            "putting it to sleep was undone by evil[2Jname"
+        );
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use k8s_openapi::jiff::Timestamp;
+use unidler::sleep::brake::Cause;
 
 use super::{
     finding::{Finding, Severity},
@@ -13,6 +14,7 @@ use crate::{
     caches::Caches,
     diversion::slice::Slice,
     objects::sleep_rules::SleepRules,
+    undone::tool,
 };
 
 pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
@@ -22,46 +24,58 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
     findings
 }
 
-/// An app that is left alone, because something gives its replicas back each time.
+/// An app that is left alone, because it does not stay asleep.
 fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
     let undone = slice.value.history.as_ref()?.undone.as_ref()?;
     let until = undone.until();
     if until < Timestamp::now() {
         return None;
     }
-    let service = caches
-        .services
-        .named(&slice.namespace, &slice.value.service)?;
-    let workloads = caches.selected(&service);
-    let kept = workloads.iter().find_map(|workload| {
-        let keeper = workload.value.keeper.as_deref()?;
-        Some(exception(workload, keeper, "/spec/replicas"))
-    });
-    let by = match (&undone.by, &kept) {
-        (Some(by), _) => by.clone(),
-        (None, Some((tool, whose, _))) => format!("{tool} ({whose})"),
-        (None, None) => "something".to_owned(),
-    };
+    let Cached { namespace, .. } = slice;
+    let name = &slice.value.service;
+    let service = caches.services.named(namespace, name)?;
     let times = match undone.times.get() {
         1 => String::new(),
         times => format!(" {times} times in a row"),
     };
-    let workload = workloads
-        .first()
-        .map_or_else(|| "its workload".to_owned(), ToString::to_string);
-    let mend = kept.map(|(_, _, mend)| mend);
+    let awake = format!("kubectl -n {namespace} annotate service {name} unidler/idle-after=never");
+    let (check, what, mend) = match &undone.cause {
+        Cause::Returned(by) => {
+            let workloads = caches.selected(&service);
+            // Who calls itself otherwise has done it by itself.
+            let is_keepers = by
+                .as_deref()
+                .is_none_or(|by| matches!(tool(Some(by)), "argo-cd" | "flux" | "helm"));
+            let kept = workloads
+                .iter()
+                .filter(|_| is_keepers)
+                .find_map(|workload| {
+                    let keeper = workload.value.keeper.as_deref()?;
+                    Some(exception(workload, keeper, "/spec/replicas"))
+                });
+            let by = by.as_deref().unwrap_or("something");
+            let workload = workloads
+                .first()
+                .map_or_else(|| "its workload".to_owned(), ToString::to_string);
+            let mend = kept.map_or_else(
+                || format!("have {by} leave the replicas of {workload} alone, or keep the app awake: {awake}"),
+                |(_, _, mend)| mend,
+            );
+            let what = format!("{service} was put to sleep, and {by} undid that{times}");
+            ("idling-undone", what, mend)
+        }
+        Cause::Refused => (
+            "idling-failed",
+            format!("{service} could not be put to sleep{times}"),
+            format!("look for \"write failed\" in unidler's log, or keep the app awake: {awake}"),
+        ),
+    };
     Some(Finding {
         severity: Severity::Warning,
-        check: "idling-undone",
-        what: format!("{service} was put to sleep, and {by} undid that{times}"),
+        check,
+        what,
         why: format!("The app is left alone until {until}."),
-        mend: mend.unwrap_or_else(|| {
-            format!(
-                "have {by} leave the replicas of {workload} alone, or keep the app awake: \
-                 kubectl -n {} annotate service {} unidler/idle-after=never",
-                slice.namespace, slice.value.service
-            )
-        }),
+        mend,
     })
 }
 

@@ -310,7 +310,7 @@ fn an_app_that_somebody_keeps_waking_is_left_alone() {
     let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
     let told = |times: u32, last: &str| {
         let mut world = World::of(&["web"]).with("web", hours.clone(), json!({}), json!({}));
-        let undone = json!({ "times": times, "last": last });
+        let undone = json!({ "times": times, "last": last, "returned": null });
         let history = json!({ "idled": "2026-12-01T12:00:00Z", "woken": "2026-12-01T12:00:10Z", "by": "schedule", "workloads": [], "undone": undone });
         let mut awake = slice("web", "2026-12-01T12:00:00Z");
         awake["endpoints"] = json!([]);
