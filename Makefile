@@ -28,12 +28,11 @@ test: build ## everything that needs no cluster, browser tests included
 	cd end2end && npx playwright test
 	npx playwright test --config playwright.engines.config.ts
 
-test-cluster: build ## the same product against a real Kubernetes control plane, and then test-field
+test-cluster: build ## the same product against a real Kubernetes control plane
 	$(with) browser cluster helm
 	# It is down in a new network namespace.
 	ip link set lo up 2>/dev/null || true
-	(cd end2end && npx playwright test --config playwright.cluster.config.ts)
-	$(MAKE) test-field
+	cd end2end && npx playwright test --config playwright.cluster.config.ts
 
 test-field: build ## the same behind kube-proxy and Traefik, in a network namespace
 	$(with) browser field helm

@@ -80,7 +80,7 @@ test.describe("with a query of its own", () => {
 
     test.use({ variables: async ({ variables }, use) => use({ ...variables, UNIDLER_REQUESTS: host, UNIDLER_IDLE_AFTER: `${window}s` }) });
 
-    test("an app sleeps only if Prometheus has known its requests all the time", async ({ api, startApp, unidler: _, prometheus }) => {
+    test("an app sleeps only if Prometheus has known its requests all the time", async ({ api, startApp, unidler: _, operator, prometheus }) => {
         test.setTimeout(240_000);
         const [used, unused] = [await startApp(), await startApp()];
         for (const app of [used, unused]) await optIn(api, app);
@@ -91,8 +91,7 @@ test.describe("with a query of its own", () => {
         expect((await recordOf(api, unused)).by).toBe("idle-after");
         expect(await isAsleep(api, used)).toBe(false);
 
-        await visit(unused.host);
-        await expect.poll(() => isAsleep(api, unused)).toBe(false);
+        expect(await run(operator, "wake", unused.host, "--wait", "1m")).toMatchObject({ code: 0 });
         // It knows too little to say that nobody has used the app meanwhile.
         await prometheus.pause();
         await sleep((window - 10) * 1000);
