@@ -57,7 +57,7 @@ for (const seconds of [0, 1, 20]) {
         const unidler = await startUnidler(SETTINGS);
         const historyOf = async () => JSON.parse((await sliceOf(api, app))?.metadata.annotations?.["unidler/history"] ?? "{}");
 
-        await expect.poll(async () => (await historyOf()).undone, { timeout: 90_000 }).toMatchObject({ times: 1, by: HEALER });
+        await expect.poll(async () => (await historyOf()).undone, { timeout: 90_000 }).toMatchObject({ times: 1, returned: HEALER });
         expect(await sleepOf(api, app)).toEqual(AWAKE);
         const written = () => {
             const writes = log.since(mark, UNIDLER_USER).filter((request) => isWrite(request) && !isNote(request));
@@ -69,10 +69,10 @@ for (const seconds of [0, 1, 20]) {
         await sleep(8_000);
         expect(written(), "left alone").toEqual(once);
 
-        expect(unidler.log).toMatch(new RegExp(`putting .* to sleep was undone.*by="${HEALER}"`));
+        expect(unidler.log).toContain(`putting it to sleep was undone by ${HEALER}: left alone until`);
         expect(await (await fetch(`http://127.0.0.1:${unidler.adminPort}/metrics`)).text()).toMatch(/unidler_idlings_undone_total\{by="argo-cd"\} 1/);
         const noted = async () => (await api.list("Event", app.namespace)).filter(({ reason }) => reason === "IdlingUndone").map(({ note }) => note);
-        await expect.poll(noted).toContainEqual(expect.stringContaining(`undone by ${HEALER}: left alone until`));
+        await expect.poll(noted).toContainEqual(expect.stringContaining(`undone by ${HEALER}, so it is left alone until`));
         const plan = await operate("plan", "--idle-after", "5s");
         expect(plan.stdout).toMatch(new RegExp(`${app.host} .*undone by ${HEALER}: left alone for another`));
         const doctor = await operate("doctor", "--output", "json");
