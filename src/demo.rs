@@ -54,8 +54,6 @@ const UNDONE: Duration = ms(800);
 #[derive(Clone, Debug, Default)]
 pub struct DemoCluster {
     apps: Arc<Mutex<HashMap<&'static str, App>>>,
-    /// When each app was visited last.
-    visits: Arc<Mutex<HashMap<&'static str, Instant>>>,
 }
 
 /// What the writes have made of a scene's app.
@@ -66,6 +64,8 @@ struct App {
     service_writes: u64,
     /// When its Service was pointed at the app again.
     serving: Option<Instant>,
+    /// When somebody was on it last.
+    visited: Option<Instant>,
 }
 
 /// What they have made of a workload. The default is an idled one.
@@ -94,28 +94,23 @@ impl DemoCluster {
 
     /// Somebody is on the app of a scene.
     pub fn visit(&self, scene: &Scene) {
-        self.visits().insert(scene.name, Instant::now());
+        if let Some(app) = self.apps().get_mut(scene.name) {
+            app.visited = Some(Instant::now());
+        }
     }
 
     /// The apps that nobody has visited for so long that they fall asleep.
     #[must_use]
     pub fn unused(&self) -> Vec<AppId> {
-        let visits = self.visits();
+        let apps = self.apps();
         let is_unused = |scene: &&Scene| {
-            let app = self.apps().get(scene.name).cloned();
-            let serving = app.and_then(|app| app.serving);
-            let used = visits.get(scene.name).copied().max(serving);
-            serving.is_some()
-                && scene
-                    .idle_after
-                    .is_some_and(|after| used.is_some_and(|used| used.elapsed() >= after))
+            let app = apps.get(scene.name);
+            let used = app.and_then(|app| app.visited.max(Some(app.serving?)));
+            let unused = used.map(|used| used.elapsed());
+            scene.idle_after.is_some_and(|after| unused >= Some(after))
         };
         let unused = scenes().filter(is_unused);
         unused.map(|scene| AppId::new(scene.name)).collect()
-    }
-
-    fn visits(&self) -> MutexGuard<'_, HashMap<&'static str, Instant>> {
-        self.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Idles an app again.
@@ -129,6 +124,7 @@ impl DemoCluster {
                 parts: app.parts.iter().map(idled).collect(),
                 service_writes: app.service_writes + 1,
                 serving: None,
+                visited: None,
             };
             self.apps().insert(scene.name, app);
         }
@@ -268,6 +264,7 @@ impl App {
             parts: vec![Part::default(); scene.parts],
             service_writes: 0,
             serving: None,
+            visited: None,
         }
     }
 
