@@ -48,6 +48,9 @@ pub(crate) enum State {
     Ready,
     /// Its pod is being deleted, and still serves.
     Draining,
+    /// Its pod is being deleted, and does not serve any more.
+    Gone,
+    /// Its pod is not ready.
     Silent,
 }
 
@@ -62,7 +65,8 @@ pub(crate) fn state(endpoint: &Endpoint) -> State {
     let is_ready = ready.unwrap_or(true);
     match terminating.unwrap_or_default() {
         false if is_ready => State::Ready,
+        false => State::Silent,
         true if serving.unwrap_or(is_ready) => State::Draining,
-        _ => State::Silent,
+        true => State::Gone,
     }
 }

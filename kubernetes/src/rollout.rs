@@ -211,7 +211,7 @@ impl Rollout {
                     (State::Ready, Some(true)) => &mut answering.ready,
                     // Its slice follows its pod a moment later.
                     (State::Ready, Some(false)) | (State::Draining, _) => &mut answering.draining,
-                    (State::Ready, None) | (State::Silent, _) => continue,
+                    (State::Ready, None) | (State::Silent | State::Gone, _) => continue,
                 };
                 list.push(addresses(slice, endpoint));
             }

@@ -13,10 +13,7 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use k8s_openapi::{
-    api::discovery::v1::{Endpoint, EndpointSlice},
-    jiff::Timestamp,
-};
+use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
 use kube::api::ListParams;
 use tokio::time::timeout;
 use unidler::{
@@ -169,23 +166,19 @@ async fn last_use(
 /// Where all pods of a Service answer at a port, but for those that end; `None` if one of them does not.
 fn all_addresses(slices: &[EndpointSlice], port: &str) -> Option<Vec<SocketAddr>> {
     let slices = slices.iter().filter(|slice| is_of_controller(slice));
-    let endpoints = slices.flat_map(|slice| {
-        let endpoints = endpoints_in(slice).map(move |(_, endpoint)| (slice, endpoint));
+    let endpoints =
+        slices.flat_map(|slice| endpoints_in(slice).map(move |(_, each)| (slice, each)));
+    let address = |(slice, endpoint)| match state(endpoint) {
+        State::Ready => {
+            let ports = addresses(slice, endpoint);
+            let mut ports = ports.iter().filter(|(name, _)| **name == *port);
+            Some(ports.next().map(|(_, address)| *address))
+        }
+        State::Silent => Some(None),
         // Nobody comes to a pod that ends.
-        endpoints.filter(|(_, endpoint)| !is_terminating(endpoint))
-    });
-    let address = |(slice, endpoint)| {
-        let ports = addresses(slice, endpoint);
-        let mut ports = ports.iter().filter(|(name, _)| **name == *port);
-        let (_, address) = ports.next()?;
-        matches!(state(endpoint), State::Ready).then_some(*address)
+        State::Draining | State::Gone => None,
     };
-    endpoints.map(address).collect()
-}
-
-fn is_terminating(endpoint: &Endpoint) -> bool {
-    let conditions = endpoint.conditions.as_ref();
-    conditions.is_some_and(|conditions| conditions.terminating == Some(true))
+    endpoints.filter_map(address).collect()
 }
 
 async fn ask(
