@@ -152,12 +152,9 @@ impl Workload {
             ..
         } = spec;
         let kind = WorkloadKind::deployment();
-        Self {
-            taken: taken(&metadata, replicas, manager),
-            is_woken: is_woken(&metadata, replicas, manager),
-            scaled_by: scaled_by(&metadata, manager).map(Into::into),
-            ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
-        }
+        Self::with(&kind, &metadata, replicas, &status)
+            .of_template(selector, template)
+            .scaled(&metadata, replicas, manager)
     }
 
     pub(crate) fn parse_stateful_set(set: KubeStatefulSet, manager: &str) -> Self {
@@ -180,12 +177,9 @@ impl Workload {
             ..
         } = spec;
         let kind = WorkloadKind::stateful_set();
-        Self {
-            taken: taken(&metadata, replicas, manager),
-            is_woken: is_woken(&metadata, replicas, manager),
-            scaled_by: scaled_by(&metadata, manager).map(Into::into),
-            ..Self::with(&kind, &metadata, replicas, &status).of_template(selector, template)
-        }
+        Self::with(&kind, &metadata, replicas, &status)
+            .of_template(selector, template)
+            .scaled(&metadata, replicas, manager)
     }
 
     /// One of which nothing says yet what its pods are.
@@ -259,6 +253,16 @@ impl Workload {
                 .and_then(|metadata| metadata.labels)
                 .unwrap_or_default()
                 .into(),
+            ..self
+        }
+    }
+
+    /// The same with what the API server has noted of who scaled it.
+    fn scaled(self, metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Self {
+        Self {
+            taken: taken(metadata, replicas, manager),
+            is_woken: is_woken(metadata, replicas, manager),
+            scaled_by: scaled_by(metadata, manager).map(Into::into),
             ..self
         }
     }
