@@ -16,7 +16,7 @@ use unidler::{
     cluster::{ApplyError, Cluster, Way, Write},
     host::Host,
     progress::{Progress, Reason},
-    sleep::brake::Cause,
+    sleep::brake::{Cause, Undone},
 };
 
 use crate::{
@@ -94,16 +94,8 @@ impl KubernetesCluster {
         self.notes.refusal(workload, why).await;
     }
 
-    /// Notes what keeps an app from sleeping, if that is what a write has recorded.
-    fn note_undone(&self, found: Found, write: &Write) {
-        let Write::Restore { service, ended, .. } = write else {
-            return;
-        };
-        let slice = found
-            .service(service)
-            .and_then(|service| found.slice(service));
-        let undone = slice.and_then(|slice| found.undone(&slice.value, *ended, Timestamp::now()));
-        let Some(undone) = undone else { return };
+    /// Notes what keeps an app from sleeping.
+    fn note_undone(&self, found: Found, undone: Undone) {
         let (cause, until) = (&undone.cause, undone.until());
         warn!(app = %found.id, times = undone.times, "{cause}: left alone until {until}");
         if let Cause::Returned(by) = cause {
@@ -161,10 +153,13 @@ impl Cluster for KubernetesCluster {
         async move {
             let found = self.observer.app(app).map_err(|_| ApplyError::Conflict)?;
             let destination = self.observer.destination();
+            let undone = found.undone_by(write, Timestamp::now());
             self.writer
-                .apply(&found, write, destination.as_ref())
+                .apply(&found, write, destination.as_ref(), undone.as_ref())
                 .await?;
-            self.note_undone(found, write);
+            if let Some(undone) = undone {
+                self.note_undone(found, undone);
+            }
             Ok(())
         }
         .boxed()

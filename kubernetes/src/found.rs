@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use k8s_openapi::{api::core::v1::ServicePort, jiff::Timestamp};
 use unidler::{
     app::{AppId, Bonds, ObjectId, Version},
-    cluster::{Ended, Way},
+    cluster::{Ended, Way, Write},
     host::Host,
     probe::Probes,
     sleep::brake::{Cause, Undone},
@@ -113,19 +113,26 @@ impl Found {
         workloads.all(|workload| workload.value.replicas == 0)
     }
 
+    /// What a write has to record of an idling that it ends, if that is undone.
+    pub(crate) fn undone_by(&self, write: &Write, now: Timestamp) -> Option<Undone> {
+        let Write::Restore { service, ended, .. } = write else {
+            return None;
+        };
+        let slice = self.slice(self.service(service)?)?;
+        self.undone(&slice.value, *ended, now)
+    }
+
     /// What came in between when the app was to sleep, if something did and a slice ends like this now.
     ///
     /// Whoever woke the app need not have seen all of it: another unidler may have done a part. So the objects say who gave back the
     /// replicas.
-    pub(crate) fn undone(&self, slice: &Slice, ended: Ended, now: Timestamp) -> Option<Undone> {
+    fn undone(&self, slice: &Slice, ended: Ended, now: Timestamp) -> Option<Undone> {
         let returned = self.returned(slice);
-        let is_ours = |workload: &&&Workload| workload.is_woken;
         let cause = match ended {
             Ended::Woken { .. } => return None,
             Ended::Undone | Ended::Failed if !returned.is_empty() => {
-                let mut others = returned.iter().filter(|workload| !is_ours(workload));
-                let other = others.next()?;
-                Cause::Returned(other.scaled_by.as_deref().map(ToOwned::to_owned))
+                let other = returned.iter().find(|workload| !workload.is_woken)?;
+                Cause::Returned(other.scaled_by.clone().map(String::from))
             }
             Ended::Undone => return None,
             Ended::Failed => Cause::Refused,

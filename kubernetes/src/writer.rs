@@ -20,7 +20,7 @@ use serde_json::Value;
 use tracing::info;
 use unidler::{
     cluster::{ApplyError, Ended, Write},
-    sleep::decide::By,
+    sleep::{brake::Undone, decide::By},
 };
 
 use crate::{
@@ -76,12 +76,14 @@ impl Writer {
         version.map(drop).context("the API server does not answer")
     }
 
-    /// Does a write, if what it was decided on still holds. `destination` is where slices have to lead, if that is known.
+    /// Does a write, if what it was decided on still holds. `destination` is where slices have to lead, if that is known; `undone`
+    /// is what is recorded of an idling that the write ends.
     pub(crate) async fn apply(
         &self,
         found: &Found,
         write: &Write,
         destination: Option<&Destination>,
+        undone: Option<&Undone>,
     ) -> Result<(), ApplyError> {
         let (id, version) = write.target();
         let workload = found
@@ -118,13 +120,13 @@ impl Writer {
                 }
                 (Write::Restore { ended, .. }, _, Some(service)) => {
                     if let Some(slice) = found.diverting(service) {
-                        let (slice_value, now) = (&slice.value, Timestamp::now());
-                        let undone = found.undone(slice_value, *ended, now);
                         let took = match ended {
                             Ended::Woken { took } => *took,
                             Ended::Undone | Ended::Failed => None,
                         };
-                        let patch = slice_value.restored(took, undone, now);
+                        let patch = slice
+                            .value
+                            .restored(took, undone.cloned(), Timestamp::now());
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);

@@ -567,6 +567,7 @@ impl Driver {
         }
     }
 
+    /// How the sleep of the app ends, as far as this has seen.
     fn ended(&self) -> Ended {
         let is_visited = self.wake.mandate() == Mandate::Wake;
         match &self.idling {
