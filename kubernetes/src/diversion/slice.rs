@@ -12,7 +12,7 @@ use k8s_openapi::{
     jiff::{SignedDuration, Timestamp},
 };
 use kube::api::Preconditions;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use unidler::sleep::{
     brake::{Cause, Undone},
@@ -83,7 +83,11 @@ pub(crate) struct Record {
     /// What had it idled, such as `cli`.
     pub(crate) by: String,
     /// How often that was undone before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "plain_undone",
+        skip_serializing_if = "Option::is_none"
+    )]
     undone: Option<Undone>,
 }
 
@@ -131,7 +135,11 @@ pub(crate) struct History {
     /// What runs behind the Service, as it was recorded last.
     pub(crate) workloads: Vec<Recorded>,
     /// How often putting it to sleep was undone.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "plain_undone",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub(crate) undone: Option<Undone>,
 }
 
@@ -219,14 +227,8 @@ impl Slice {
             service: label(&metadata, SERVICE_NAME).unwrap_or_default().into(),
             address: address.and_then(|address| address.parse().ok()),
             ports: ports.into_iter().flatten().filter_map(port).collect(),
-            record: json_in(&metadata, RECORD).map(|mut record: Box<Record>| {
-                record.undone = plain_undone(record.undone.take());
-                record
-            }),
-            history: json_in(&metadata, HISTORY).map(|mut history: Box<History>| {
-                history.undone = plain_undone(history.undone.take());
-                history
-            }),
+            record: json_in(&metadata, RECORD),
+            history: json_in(&metadata, HISTORY),
             wake_seconds: WakeSeconds::parse(annotation(&metadata, WAKE_SECONDS).as_deref()),
         }
     }
@@ -404,12 +406,13 @@ fn plain(cause: Cause) -> Cause {
     }
 }
 
-/// The same, as anybody may have written it who may write to slices.
-fn plain_undone(undone: Option<Undone>) -> Option<Undone> {
-    undone.map(|undone| Undone {
+/// The same of what is read: anyone with permission to patch slices can put any text there.
+fn plain_undone<'de, D: Deserializer<'de>>(undone: D) -> Result<Option<Undone>, D::Error> {
+    let undone = Option::<Undone>::deserialize(undone)?;
+    Ok(undone.map(|undone| Undone {
         cause: plain(undone.cause),
         ..undone
-    })
+    }))
 }
 
 /// What cannot be read is not there.
@@ -484,11 +487,11 @@ mod tests {
         let largest = largest.take_while(Record::fits).last().expect("some fit");
         let long_name = || Cause::Returned(Some("\u{1b}\"m".repeat(MAX_NAME)));
         let longest = Record {
-            undone: plain_undone(Some(Undone {
+            undone: Some(Undone {
                 times: NonZeroU32::MAX,
                 last: since,
-                cause: long_name(),
-            })),
+                cause: plain(long_name()),
+            }),
             ..largest.clone()
         };
         for record in [&largest, &longest] {
@@ -523,7 +526,7 @@ mod tests {
         );
     }
 
-    /// Whoever may write to slices may write anything.
+    /// Anyone with permission to patch slices can put any text there.
     #[test]
     fn a_name_that_is_read_is_plain() {
         let undone = json!({ "times": 1, "last": "2026-12-01T12:00:00Z", "returned": "evil\u{1b}[2J\nname" });
