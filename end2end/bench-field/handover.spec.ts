@@ -1,4 +1,4 @@
-/** How long visitors wait for a ready app, and what the others get meanwhile: the table of docs/benchmarks.md. */
+/** How long a visitor waits for a ready app, and how many requests of others fail in that time: the table of docs/benchmarks.md. */
 import { type Wishes } from "../field/apps";
 import { type Form, handOver } from "../field/handover";
 import { failures } from "../field/load";

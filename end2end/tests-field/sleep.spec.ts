@@ -92,7 +92,7 @@ test.describe("with a query of its own", () => {
         expect(await isAsleep(api, used)).toBe(false);
 
         expect(await run(operator, "wake", unused.host, "--wait", "1m")).toMatchObject({ code: 0 });
-        // It knows too little to say that nobody has used the app meanwhile.
+        // Nobody can say whether the app is used during this gap.
         await prometheus.pause();
         await sleep((window - 10) * 1000);
         await prometheus.resume();
