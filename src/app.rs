@@ -8,6 +8,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use crate::{
     probe::Probes,
     progress::{Parts, Reason, Step},
+    sleep::moment::Moment,
+    start::Start,
 };
 
 /// Which app. Only a [`Cluster`](crate::cluster::Cluster) can read it; everybody else compares. Several hosts may lead to
@@ -58,6 +60,10 @@ pub struct App {
     pub title: Option<String>,
     /// What is answered for it while it sleeps.
     pub probes: Probes,
+    /// What it takes to wake it.
+    pub start: Start,
+    /// When it wakes by itself, if it sleeps and that is known.
+    pub wakes: Option<Moment>,
     /// The Services that its routes lead to: each once, in an order that stays the same.
     pub services: Vec<Service>,
     /// What runs behind them, with its workers, and what all of those need: each once, in an order that stays the same.
@@ -170,8 +176,13 @@ pub enum Effect {
     Leads,
     /// It leads them where unidler was before, or not all of them.
     Astray,
-    /// It is gone, although the app is asleep: its visitors reach nobody.
+    /// It is not there, although the app is asleep: its visitors reach nobody.
     Gone,
+    /// It is not there, and is to be: something else has put the app to sleep, so far as that is seen. What answers behind the Service
+    /// speaks against it.
+    Missing,
+    /// It leads visitors here who are not to come here any more: nobody wants the app woken.
+    Unwanted,
 }
 
 /// What is known of the endpoints behind a Service.

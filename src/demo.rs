@@ -279,6 +279,8 @@ impl App {
             connected: true,
             title: scene.title.map(str::to_owned),
             probes: Probes::default(),
+            start: scene.start,
+            wakes: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(self.service_writes),

@@ -45,7 +45,13 @@ use self::{
     wake::Mandate,
 };
 use crate::{
-    app::AppId, cluster::Cluster, host::Host, progress::Progress, sleep::decide::By, step,
+    app::AppId,
+    cluster::Cluster,
+    host::Host,
+    progress::Progress,
+    sleep::{decide::By, moment::Moment},
+    start::Start,
+    step,
 };
 
 /// Lets visitors start, join and look at wake-ups. Cheap to clone; all clones are one hub.
@@ -85,6 +91,9 @@ impl Hub {
             Ok(app) => app,
             Err(reason) => return nowhere(host, reason),
         };
+        if !self.inner.may_start(&app) {
+            return self.look(host);
+        }
         let mut wakes = self.inner.wakes();
         let ended = wakes.get(&app).filter(|wake| wake.phase().is_terminal());
         if let Some(wake) = ended.filter(|wake| wake.is_young()) {
@@ -146,6 +155,14 @@ impl Hub {
         };
         // A driver that ends answers first.
         outcome.await.unwrap_or_else(|_| Err(woken(false)))
+    }
+
+    /// What a visitor has to do to wake a host's app, and when that wakes by itself. From memory.
+    #[must_use]
+    pub fn starts(&self, host: &Host) -> (Start, Option<Moment>) {
+        let cluster = &self.inner.cluster;
+        let app = cluster.find(host).and_then(|app| cluster.observe(&app));
+        app.map(|app| (app.start, app.wakes)).unwrap_or_default()
     }
 
     /// The status with which a request to a host's app is answered while that is not up, if its operators have said so.

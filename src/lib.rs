@@ -13,6 +13,7 @@
 //! - [`cluster`]: the only door to a cluster.
 //! - [`step`]: what to do next about what is observed. Pure.
 //! - [`probe`]: the requests of monitors that are answered for a sleeping app.
+//! - [`start`]: what it takes to wake an app that sleeps.
 //! - [`sleep`]: when an app sleeps, from what is known of it. Pure.
 //! - [`hub`]: one driver for each waking app, however many visitors wait for it.
 //! - [`demo`]: a cluster that is played, for `unidler demo` and for tests.
@@ -44,5 +45,7 @@ mod order;
 pub mod probe;
 #[cfg(feature = "engine")]
 pub mod sleep;
+#[cfg(feature = "engine")]
+pub mod start;
 #[cfg(feature = "engine")]
 pub mod step;

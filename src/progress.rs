@@ -177,6 +177,8 @@ pub enum Reason {
     SwitchedOff,
     /// Something else scaled it down again, more than once.
     ScaledDown,
+    /// It sleeps, and its operators do not want visitors to wake it.
+    NotByVisitors,
     /// A container's image cannot be pulled.
     ImageUnavailable,
     /// A container keeps ending after its start.
@@ -221,7 +223,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in order.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::NoRoute,
         Self::HostNotServed,
         Self::AmbiguousRoute,
@@ -233,6 +235,7 @@ impl Reason {
         Self::ServiceUnknown,
         Self::SwitchedOff,
         Self::ScaledDown,
+        Self::NotByVisitors,
         Self::ImageUnavailable,
         Self::CrashLoop,
         Self::OutOfMemory,

@@ -19,6 +19,7 @@ use crate::{
     cluster::{Ended, Write},
     order,
     progress::{Notice, Phase, Reason, Step},
+    start::Start,
 };
 
 /// What an app is to become.
@@ -109,6 +110,13 @@ fn wake(app: &App) -> Next {
     if app.own().next().is_none() {
         return Next::Fail(Reason::SwitchedOff);
     }
+    if let Some(service) = app.services.iter().find(|service| is_unwanted(service)) {
+        return Next::Write(Write::Restore {
+            service: service.id.clone(),
+            version: service.version.clone(),
+            ended: Ended::Undone,
+        });
+    }
     if let Some(service) = app.services.iter().find(|service| is_astray(service)) {
         return Next::Write(Write::Divert {
             service: service.id.clone(),
@@ -170,7 +178,24 @@ fn wake(app: &App) -> Next {
 
 /// Whether the visitors of a Service should land here, and do not.
 fn is_astray(service: &Service) -> bool {
-    matches!(&service.leads, Leads::Here(diversion) if diversion.effect != Effect::Leads)
+    let Leads::Here(diversion) = &service.leads else {
+        return false;
+    };
+    match diversion.effect {
+        Effect::Astray | Effect::Gone => true,
+        Effect::Missing => diversion.endpoints == Some(Endpoints::NotReady),
+        Effect::Leads | Effect::Unwanted => false,
+    }
+}
+
+/// Whether the visitors of a Service may have to land here, and do not.
+pub(crate) fn is_missing(service: &Service) -> bool {
+    matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Missing)
+}
+
+/// Whether the visitors of a Service land here, and should not.
+fn is_unwanted(service: &Service) -> bool {
+    matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Unwanted)
 }
 
 /// Whether the visitors of a Service would reach the app if they were not diverted. Where that cannot be seen, the whole app
@@ -267,8 +292,11 @@ pub fn is_unfinished(app: &App) -> bool {
         false
     } else if app.leads_here() {
         // A workload that was never idled may be up while the others sleep.
-        let is_astray = app.services.iter().any(is_astray);
-        is_astray || (!app.is_asleep() && app.own().next().is_some())
+        let is_wrong = app
+            .services
+            .iter()
+            .any(|service| is_astray(service) || is_unwanted(service) || is_missing(service));
+        is_wrong || (!app.is_asleep() && app.own().next().is_some())
     } else {
         app.parts().any(|workload| workload.record.is_some())
     }
@@ -282,7 +310,13 @@ pub fn phase(observation: &Observation) -> Phase {
         Next::Write(Write::Scale { .. }) | Next::Wait { .. } | Next::Fail(_)
             if observation.as_ref().is_ok_and(is_to_wake) =>
         {
-            Phase::Asleep
+            let start = observation
+                .as_ref()
+                .map_or_else(|_| Start::default(), |app| app.start);
+            match start.refusal() {
+                Some(reason) => Phase::Failed { reason },
+                None => Phase::Asleep,
+            }
         }
         Next::Write(Write::Scale { .. }) => Phase::Waking {
             step: Step::Restoring,
@@ -346,6 +380,8 @@ mod tests {
     fn idled() -> App {
         App {
             probes: Probes::default(),
+            start: Start::default(),
+            wakes: None,
             connected: true,
             title: None,
             services: vec![diverted("s", true)],
@@ -527,6 +563,52 @@ mod tests {
             assert_eq!(phase(&Ok(app.clone())), Phase::Asleep);
             assert!(is_unfinished(&app), "without a visitor");
         }
+    }
+
+    #[test]
+    fn an_app_is_adopted_only_if_nothing_answers_behind_its_service() {
+        let mut app = idled();
+        for (endpoints, is_diverted) in [
+            (Endpoints::NotReady, true),
+            (Endpoints::Ready, false),
+            (Endpoints::Unknown, false),
+            (Endpoints::Forbidden, false),
+        ] {
+            app.services[0].leads = Leads::Here(Diversion {
+                restorable: true,
+                effect: Effect::Missing,
+                endpoints: Some(endpoints),
+            });
+            assert!(is_unfinished(&app), "somebody has to look");
+            let next = next_step(&Ok(app.clone()), Goal::Awake);
+            let diverts = matches!(next, Next::Write(Write::Divert { .. }));
+            assert_eq!(diverts, is_diverted, "{endpoints:?}: {next:?}");
+        }
+    }
+
+    #[test]
+    fn visitors_of_an_app_that_nobody_wants_woken_any_more_are_led_back_and_it_is_left_alone() {
+        let mut app = idled();
+        app.services[0].leads = Leads::Here(Diversion {
+            restorable: true,
+            effect: Effect::Unwanted,
+            endpoints: Some(Endpoints::NotReady),
+        });
+        assert!(is_unfinished(&app), "without a visitor");
+        let restore = Next::Write(Write::Restore {
+            service: ObjectId::new("s"),
+            version: Version("s.1".into()),
+            ended: Ended::Undone,
+        });
+        assert_eq!(next_step(&Ok(app.clone()), Goal::Awake), restore);
+        app.services[0].leads = Leads::ToApp {
+            endpoints: Endpoints::NotReady,
+        };
+        app.workloads[0].record = None;
+        assert_eq!(
+            next_step(&Ok(app), Goal::Awake),
+            Next::Fail(Reason::SwitchedOff)
+        );
     }
 
     #[test]

@@ -6,7 +6,7 @@
 (() => {
   if (window.unidler) return;
   const html = document.documentElement;
-  const { start, words, style } = document.body.dataset;
+  const { start, words, style, waits } = document.body.dataset;
   const { progress: rendered, lost_post: lostPost } = JSON.parse(start);
   // Not `AbortSignal.timeout`, which Safari has only since 16.
   const limit = (ms) => {
@@ -76,7 +76,7 @@
     // Whether the visitor is offered a link, since the app, or somebody, has been answering for long.
     offers: false,
     // Whether the app has been put to sleep while the visitor could have opened it: to start it again is their choice.
-    idle: false,
+    idle: waits !== undefined,
     // Since when the server says that the app is ready, if it does, and how it forwards what still reaches it.
     readySince: undefined,
     forwarding: undefined,

@@ -228,10 +228,11 @@ pub fn Page() -> impl IntoView {
                 <script defer src=script></script>
                 {refresh_seconds.map(|seconds| view! { <noscript><meta http-equiv="refresh" content=seconds/></noscript> })}
             </head>
-            <body data-start=start_json data-words=words_json data-style=style>
+            <body data-start=start_json data-words=words_json data-style=style data-waits=start.waits>
                 <script nonce=nonce>{loader.text.clone()}</script>
                 {header(&brand)}
                 <Wake/>
+                {start.wakes.clone().map(|at| view! { <p class="wakes">{words.wakes.replacen("{}", &at, 1)}</p> })}
                 {contact(&brand)}
                 {(!start.lost_post).then(|| view! { <nav class=check><a href="">{words.check}</a></nav> })}
             </body>

@@ -27,6 +27,12 @@ pub struct Start {
     /// it is in the forms already.
     #[serde(skip)]
     pub way_back: String,
+    /// Whether the app waits for a visitor who presses the button. The loader has that as an attribute.
+    #[serde(skip)]
+    pub waits: bool,
+    /// When the app wakes by itself, if it sleeps and that is known.
+    #[serde(skip)]
+    pub wakes: Option<String>,
     /// Whether the visitor has sent something that cannot arrive, since the app is not there: a form, for example.
     pub lost_post: bool,
 }

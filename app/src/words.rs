@@ -53,6 +53,8 @@ pub struct Words {
     pub bar: &'static str,
     /// The button that starts the wake-up where the page does not start it by itself.
     pub start: &'static str,
+    /// When the app wakes by itself, in the place of `{}`.
+    pub wakes: &'static str,
     /// The button that tries again.
     pub retry: &'static str,
     /// The link that loads the page again where no script does.

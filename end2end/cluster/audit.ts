@@ -83,7 +83,7 @@ export function isNote({ resource }: Request): boolean {
 }
 
 /** The kinds that unidler watches in all namespaces. */
-const SHARED = ["ingresses", "httproutes", "gateways", "referencegrants", "deployments", "statefulsets", "rollouts", "services", "endpointslices"];
+const SHARED = ["ingresses", "httproutes", "gateways", "referencegrants", "deployments", "statefulsets", "rollouts", "services", "endpointslices", "namespaces"];
 
 /** A part of the watch caches that all apps share, and that no visitor causes. */
 export function isSharedWatch({ verb, resource, namespace }: Request): boolean {

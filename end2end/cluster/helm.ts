@@ -29,11 +29,6 @@ export function helm(command: "install" | "upgrade" | "template" | "uninstall", 
     }
 }
 
-/** The role for putting apps to sleep, which the chart has only where that is on. */
-export function sleepRole(): KubeObject[] {
-    return rendered("rbac", { config: { idleAfter: "2h" } }).filter(({ metadata }) => metadata.name.endsWith("-sleep"));
-}
-
 /** What a template of the chart renders to for the release that the manifests of `deploy/` are of. */
 export function rendered(template: string, values: Values, ...options: string[]): KubeObject[] {
     return documents(helm("template", "unidler", "unidler", values, "--kube-version", "1.33.0", "--show-only", `templates/${template}.yaml`, ...options));

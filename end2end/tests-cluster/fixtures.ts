@@ -9,8 +9,7 @@ import { AuditLog, type Request, isNote, isSharedWatch, isWrite } from "../clust
 import { FaultyProxy } from "../cluster/faulty-proxy";
 import { StandInIngress } from "../cluster/ingress";
 import { OPERATOR } from "../cluster/control-plane";
-import { sleepRole } from "../cluster/helm";
-import { type Kind, type Service } from "../cluster/objects";
+import { type Service } from "../cluster/objects";
 import { createOwnService, deleteOwnService } from "../cluster/own-service";
 import { type Ran, run } from "../cluster/program";
 import { clusterFacts } from "../cluster/setup";
@@ -117,17 +116,6 @@ export const ownService: [(fixtures: WorkerFixtures, use: () => Promise<void>) =
         await deleteOwnService(api);
     },
     { scope: "worker", auto: true },
-];
-
-/** For specs about apps that unidler puts to sleep: the role for that. Other specs are about an account without it. */
-export const sleepRights: [(fixtures: WorkerFixtures, use: () => Promise<void>) => Promise<void>, { auto: true }] = [
-    async ({ api }, use) => {
-        const role = sleepRole();
-        for (const object of role) await api.apply(object);
-        await use();
-        for (const { kind, metadata } of role) await api.delete(kind as Kind, "", metadata.name);
-    },
-    { auto: true },
 ];
 
 /** The same with an unidler that reaches the API server through a proxy which fails on command. */

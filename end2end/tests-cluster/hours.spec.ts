@@ -1,12 +1,13 @@
 /** Apps that have hours: two unidlers put them to sleep and wake them, and one of the two is killed in between. */
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
-import { sleepOf, sliceOf } from "../cluster/asleep";
+import { createSleepingApp, sleepOf, sliceOf } from "../cluster/asleep";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
+import { answer, events } from "../cluster/visitor";
 import { createApp, deleteApp } from "../field/apps";
-import { UNIDLER_USER, expect, ownService, sleepRights, test as base } from "./fixtures";
+import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
-const test = base.extend<{ sleepRights: void }, { ownService: void }>({ ownService, sleepRights });
+const test = base.extend<object, { ownService: void }>({ ownService });
 
 const AWAKE = { replicas: 2, diverted: [] };
 const ASLEEP = { replicas: 0, diverted: [OURS] };
@@ -49,3 +50,20 @@ for (const annotation of ["unidler/awake", "downscaler/uptime"]) {
         await deleteApp(api, app);
     });
 }
+
+test("the page of an app that sleeps outside its hours says when they wake it", async ({ api, operate, startUnidler }) => {
+    const app = await createSleepingApp(api, operate);
+    const [day, hour] = new Date(Date.now() + 86_400_000).toISOString().split(/[T:]/);
+    const annotations = { "unidler/awake": `${day}T${hour}:30:00Z/${day}T${hour}:45:00Z`, "unidler/wake": "never" };
+    await api.patch("Ingress", app.namespace, app.name, { metadata: { labels: { "unidler/app": "true" }, annotations } });
+    const unidler = await startUnidler({ UNIDLER_IDLE_AFTER: "never", UNIDLER_IDLE_CHECK: "1s", UNIDLER_WAKE_SPREAD: "1s" });
+    const page = async () => (await answer(unidler.port, app.host, { path: "/", headers: { accept: "text/html", "sec-fetch-mode": "navigate" } })).body;
+    await expect.poll(page).toContain(`The app wakes up by itself on ${day} ${hour}:30 (UTC).`);
+    expect(await page()).toContain("This app is asleep, and visitors cannot wake it up.");
+    expect((await events(unidler.port, app.host)).at(-1)).toMatchObject({ event: "failure", progress: { reason: "not_by_visitors" } });
+    expect((await sleepOf(api, app)).replicas).toBe(0);
+    // Whoever gives the command means it.
+    expect(await operate("wake", app.host)).toMatchObject({ code: 0 });
+    expect((await sleepOf(api, app)).replicas).toBe(2);
+    await deleteApp(api, app);
+});

@@ -9,9 +9,9 @@ import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { events } from "../cluster/visitor";
 import { type FieldApp, createApp, deleteApp } from "../field/apps";
-import { UNIDLER_USER, expect, ownService, sleepRights, test as base } from "./fixtures";
+import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
-const test = base.extend<{ sleepRights: void }, { ownService: void }>({ ownService, sleepRights });
+const test = base.extend<object, { ownService: void }>({ ownService });
 
 const AWAKE = { replicas: 2, diverted: [] };
 /** Asleep at once, since these hours are long over. */

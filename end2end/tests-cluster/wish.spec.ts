@@ -7,7 +7,7 @@ import { type Ran, run } from "../cluster/program";
 import { clusterFacts } from "../cluster/setup";
 import { startWaking } from "../cluster/visitor";
 import { type FieldApp, createApp, deleteApp } from "../field/apps";
-import { expect, ownService, sleepRights, test as base } from "./fixtures";
+import { expect, ownService, test as base } from "./fixtures";
 
 interface Fixtures {
     awake: FieldApp;
@@ -76,9 +76,7 @@ test("what the server refuses to idle stays awake, and an Event says why", async
     expect(events.map(({ note }) => note)).toEqual([expect.stringContaining("publishNotReadyAddresses")]);
 });
 
-const sleepTest = test.extend<{ sleepRights: void }>({ sleepRights });
-
-sleepTest("where unidler may look at autoscalers, an app that one of them scales from zero stays awake", async ({ api, unidler, awake, asEditor }) => {
+test("an app that an autoscaler scales from zero stays awake", async ({ api, unidler, awake, asEditor }) => {
     test.setTimeout(120_000);
     await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
     const { namespace, name } = awake;

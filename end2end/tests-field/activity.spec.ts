@@ -1,7 +1,6 @@
 /** Apps that say themselves when they were last used: nothing else knows. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { sleepRole } from "../cluster/helm";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures } from "../field/load";
 import { LAST_SEEN } from "../field/pods";
@@ -12,8 +11,7 @@ import { expect, test as base } from "./fixtures";
 const WINDOW = 15;
 
 const test = base.extend({
-    variables: async ({ api }, use) => {
-        for (const object of sleepRole()) await api.apply(object);
+    variables: async ({}, use) => {
         await use({ UNIDLER_IDLE_AFTER: `${WINDOW}s`, UNIDLER_IDLE_CHECK: "1s", UNIDLER_IDLE_BRAKE: "100%" });
     },
 });

@@ -1,7 +1,6 @@
 /** Apps that unidler puts to sleep by itself: real Prometheus, which scrapes real Traefik. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { sleepRole } from "../cluster/helm";
 import { run } from "../cluster/program";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
@@ -13,8 +12,7 @@ import { expect, test as base } from "./fixtures";
 const WINDOW = 15;
 
 const test = base.extend<{ prometheus: Prometheus }>({
-    prometheus: async ({ api }, use) => {
-        for (const object of sleepRole()) await api.apply(object);
+    prometheus: async ({}, use) => {
         const prometheus = await Prometheus.start();
         await use(prometheus);
         await prometheus.stop();

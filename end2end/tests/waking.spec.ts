@@ -46,6 +46,34 @@ test("an app can be put to sleep and woken again", async ({ page, demo, document
     await expect(app(page)).toBeVisible();
 });
 
+for (const javaScriptEnabled of [true, false]) {
+    test.describe(javaScriptEnabled ? "with scripts" : "without scripts", () => {
+        test.use({ javaScriptEnabled });
+
+        test("an app that waits for a click sleeps until then", async ({ page, demo }) => {
+            const address = demo.url("manual", "/a?b#c");
+            await page.goto(address);
+            await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
+            // The page would start it at once, and again after five seconds.
+            await page.waitForTimeout(6_000);
+            await expect(phase(page)).toHaveAttribute("data-phase", "asleep");
+            await page.getByRole("button", { name: "Wake up the app" }).click();
+            await expect(app(page)).toBeVisible();
+            expect(page.url()).toBe(javaScriptEnabled ? address : address.replace("#c", ""));
+        });
+
+        test("an app that visitors cannot wake says so, and stays asleep whatever they press", async ({ page, demo }) => {
+            await page.goto(demo.url("closed"));
+            await expect(page.getByText("This app is asleep, and visitors cannot wake it up.")).toBeVisible();
+            await page.getByRole("button", { name: "Try again" }).click();
+            await page.waitForTimeout(1_000);
+            await expect(page.getByText("This app is asleep, and visitors cannot wake it up.")).toBeVisible();
+            const { phase: known, reason } = (await (await fetch(demo.url("closed", "/_unidler/status"))).json()) as { phase: string; reason: string };
+            expect([known, reason]).toEqual(["failed", "not_by_visitors"]);
+        });
+    });
+}
+
 test.describe("where one app may start at a time", () => {
     test.use({ flags: ["--max-wakes", "1"] });
 

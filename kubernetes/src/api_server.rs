@@ -76,11 +76,10 @@ impl ApiServer {
             let objects = objects.with_context(|| cannot(&scalable.plural()))?;
             custom.push((scalable, objects));
         }
-        let namespaces = if settings.knows_namespaces {
-            let namespaces = self.list(&everything).await;
-            Some(namespaces.with_context(|| cannot("Namespaces"))?)
-        } else {
-            None
+        let namespaces = match self.list(&everything).await {
+            Ok(namespaces) => Some(namespaces),
+            Err(kube::Error::Api(status)) if status.is_forbidden() => None,
+            Err(error) => return Err(error).context(cannot("Namespaces")),
         };
         let listed = Listed {
             namespaces,

@@ -41,6 +41,8 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
 /// How often it is asked whether a kind that was not there has come.
 const ABSENT: Duration = Duration::from_mins(1);
+/// For how long it is known that somebody has deleted an object.
+const GONE_LATELY: Duration = Duration::from_mins(10);
 /// For how long visitors are better served by an old view than by an error of the ingress.
 const MAX_OLD: Duration = Duration::from_mins(5);
 
@@ -51,6 +53,9 @@ pub(crate) trait Kept: Sized + PartialEq {
 
     /// What an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
+
+    /// Takes over what it can only know from how it was before.
+    fn follow(&mut self, _before: &Self) {}
 }
 
 /// How current a cache is, whatever its kind.
@@ -146,6 +151,8 @@ struct State<T> {
     contact: Health,
     /// Since when the contact is not good.
     lost: Instant,
+    /// When the objects went that were deleted not long ago.
+    gone: HashMap<(String, String), Instant>,
 }
 
 /// How the API server answers.
@@ -191,13 +198,17 @@ impl<T: Kept> Objects<T> {
         self.by_name.insert(id, object);
     }
 
-    /// The object itself, or the one that there is if that is the same: so a new list of ten thousand apps takes little more
-    /// memory than the view that it replaces.
-    fn shared(&self, object: Cached<T>) -> Arc<Cached<T>> {
+    /// The object that follows the one that there is; or that one if it is the same: so a new list of ten thousand apps takes little
+    /// more memory than the view that it replaces.
+    fn following(&self, mut object: Cached<T>) -> Arc<Cached<T>> {
         let id = (object.namespace.clone(), object.name.clone());
-        match self.by_name.get(&id) {
-            Some(same) if **same == object => Arc::clone(same),
-            _ => Arc::new(object),
+        let Some(before) = self.by_name.get(&id) else {
+            return Arc::new(object);
+        };
+        object.value.follow(&before.value);
+        match **before == object {
+            true => Arc::clone(before),
+            false => Arc::new(object),
         }
     }
 
@@ -216,6 +227,14 @@ impl<T: Kept> Objects<T> {
     }
 }
 
+impl<T: Kept> State<T> {
+    fn remove(&mut self, id: &(String, String)) {
+        self.objects.remove(id);
+        self.gone.retain(|_, when| when.elapsed() < GONE_LATELY);
+        self.gone.insert(id.clone(), Instant::now());
+    }
+}
+
 impl<T: Kept> Cache<T> {
     pub(crate) fn new(changed: watch::Sender<()>) -> Self {
         let state = State {
@@ -224,6 +243,7 @@ impl<T: Kept> Cache<T> {
             synced: false,
             contact: Health::Lost,
             lost: Instant::now(),
+            gone: HashMap::new(),
         };
         Self {
             state: RwLock::new(state),
@@ -279,6 +299,13 @@ impl<T: Kept> Cache<T> {
             .by_name
             .get(&(namespace.to_owned(), name.to_owned()))
             .cloned()
+    }
+
+    /// Whether somebody has deleted the object of a name [not long ago](GONE_LATELY), as far as this process has seen.
+    pub(crate) fn is_gone_lately(&self, namespace: &str, name: &str) -> bool {
+        let state = self.read();
+        let gone = state.gone.get(&(namespace.to_owned(), name.to_owned()));
+        gone.is_some_and(|when| when.elapsed() < GONE_LATELY)
     }
 
     /// All objects.
@@ -382,7 +409,7 @@ impl<T: Kept> Cache<T> {
                         let (group, plural) = (&source.kind.group, &source.kind.plural);
                         warn!(
                             %kind, %error,
-                            "no permission to read {plural}: apps that depend on them are unavailable, and none is put to sleep. Add to \
+                            "no permission to read {plural}: apps that depend on them are unavailable, and no app is put to sleep. Add to \
                              unidler's ClusterRole: {{apiGroups: [\"{group}\"], resources: [\"{plural}\"], verbs: [list, watch]}}"
                         );
                     } else if is_forbidden || pause == *BACKOFF.start() {
@@ -410,19 +437,20 @@ impl<T: Kept> Cache<T> {
             Event::InitApply(object) if is_leaving(&object) => {}
             Event::InitApply(object) => {
                 let object = Cached::of(object, key_label, &parse);
-                let object = state.objects.shared(object);
+                let object = state.objects.following(object);
                 state.listing.get_or_insert_default().insert(object);
             }
             Event::InitDone => {
                 state.objects = mem::take(&mut state.listing).unwrap_or_default();
                 (state.synced, state.contact) = (true, Health::Good);
             }
-            Event::Apply(object) if is_leaving(&object) => state.objects.remove(&name_of(&object)),
+            Event::Apply(object) if is_leaving(&object) => state.remove(&name_of(&object)),
             Event::Apply(object) => {
                 let object = Cached::of(object, key_label, &parse);
-                state.objects.insert(Arc::new(object));
+                let object = state.objects.following(object);
+                state.objects.insert(object);
             }
-            Event::Delete(object) => state.objects.remove(&name_of(&object)),
+            Event::Delete(object) => state.remove(&name_of(&object)),
         }
         // Nothing can be seen of a list before it is complete.
         let is_visible = state.listing.is_none();
@@ -650,6 +678,12 @@ mod tests {
             cache.all().len(),
             0,
             "what a new list does not have is gone"
+        );
+        let gone = |name: &str| cache.is_gone_lately("ns", name);
+        assert_eq!(
+            (gone("one"), gone("two")),
+            (false, true),
+            "not deleted before its eyes"
         );
     }
 }

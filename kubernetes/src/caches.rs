@@ -61,7 +61,11 @@ pub(crate) struct Caches {
     pub(crate) services: Cache<Service>,
     /// Those of unidler's own.
     pub(crate) slices: Cache<Slice>,
-    /// Known only if unidler puts apps to sleep by itself.
+    /// The most replicas that an app is given back.
+    pub(crate) max_replicas: u32,
+    /// Whether they are the server's, which adopts apps.
+    pub(crate) is_server: bool,
+    /// `None` where they may not be listed.
     pub(crate) namespaces: Option<Cache<Namespace>>,
 }
 
@@ -131,9 +135,9 @@ impl Caches {
                 .collect(),
             services: Cache::new(changed.clone()),
             slices: Cache::new(changed.clone()),
-            namespaces: settings
-                .knows_namespaces
-                .then(|| Cache::new(changed.clone())),
+            max_replicas: settings.max_replicas,
+            is_server: settings.is_server,
+            namespaces: Some(Cache::new(changed.clone())),
         }
     }
 
@@ -180,6 +184,8 @@ impl Caches {
                 .collect(),
             services: Cache::of(services, key_label, |service| Service::parse(service, &own)),
             slices: Cache::of(slices, key_label, Slice::parse),
+            max_replicas: settings.max_replicas,
+            is_server: settings.is_server,
             namespaces: namespaces
                 .map(|namespaces| Cache::of(namespaces, key_label, Namespace::parse)),
         }
@@ -631,6 +637,16 @@ impl Kept for Grant {
 impl Kept for Workload {
     fn kind(&self) -> &str {
         &self.kind.name
+    }
+
+    /// Remembers how many replicas it had.
+    fn follow(&mut self, before: &Self) {
+        if self.replicas == 0 && self.uid == before.uid {
+            self.last = Some(before.replicas)
+                .filter(|replicas| *replicas > 0)
+                .or(before.last)
+                .or(self.last);
+        }
     }
 
     /// Its namespace, its key, what it needs, and whose worker it is.

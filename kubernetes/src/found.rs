@@ -1,6 +1,9 @@
 //! The objects of an app.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use k8s_openapi::{api::core::v1::ServicePort, jiff::Timestamp};
 use unidler::{
@@ -9,13 +12,18 @@ use unidler::{
     host::Host,
     probe::Probes,
     sleep::brake::{Cause, Undone},
+    start::Start,
 };
 
 use crate::{
     cache::Cached,
     diversion::slice::{Recorded, Slice},
     group::{Group, Holder},
-    objects::{Backend, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload},
+    lookup::Adoption,
+    objects::{
+        Backend, Namespace, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload,
+        sleep_rules::SleepRules,
+    },
     reachable::{self, Reachable},
 };
 
@@ -35,6 +43,12 @@ pub(crate) struct Found {
     /// The slices of unidler's own that its Services have, and others that say how many replicas its workloads had, or what
     /// they need.
     pub(crate) slices: Vec<Arc<Cached<Slice>>>,
+    /// The namespace of its Services, if that may be read.
+    pub(crate) home: Option<Arc<Cached<Namespace>>>,
+    /// Whether it is adopted if something else puts it to sleep.
+    pub(crate) adoption: Adoption,
+    /// How many replicas each workload is given back that is adopted.
+    pub(crate) adopted: HashMap<ObjectId, u32>,
 }
 
 impl Found {
@@ -127,6 +141,10 @@ impl Found {
     /// Whoever woke the app need not have seen all of it: another unidler may have done a part. So the objects say who gave back the
     /// replicas.
     fn undone(&self, slice: &Slice, ended: Ended, now: Timestamp) -> Option<Undone> {
+        // What it did not do is not undone.
+        if slice.is_adopted() {
+            return None;
+        }
         let returned = self.returned(slice);
         let cause = match ended {
             Ended::Woken { .. } => return None,
@@ -168,57 +186,81 @@ impl Found {
     /// How many replicas a workload had until unidler took them: as any slice has it, else as far as the workload itself shows.
     pub(crate) fn taken(&self, workload: &Cached<Workload>) -> Option<u32> {
         let own = workload.value.taken?;
+        Some(self.recorded_last(workload).unwrap_or(own))
+    }
+
+    /// How many replicas a workload had when it was put to sleep last, as any slice has it.
+    pub(crate) fn recorded_last(&self, workload: &Cached<Workload>) -> Option<u32> {
         let slices = self.slices.iter();
         let slices = slices.filter(|slice| slice.namespace == workload.namespace);
         let recorded = slices.flat_map(|slice| slice.value.recorded());
         let named = recorded.filter(|recorded| recorded.workload.is_of(workload));
-        Some(named.map(|recorded| recorded.replicas).max().unwrap_or(own))
+        named.map(|recorded| recorded.replicas).max()
+    }
+
+    /// How many replicas a workload had until something else took them, if that is adopted.
+    fn adopted(&self, workload: &Cached<Workload>) -> Option<u32> {
+        self.adopted.get(&workload.id()).copied()
+    }
+
+    /// The same, as OpenShift notes it on a Service.
+    pub(crate) fn marked_by_service(&self, workload: &Cached<Workload>) -> Option<u32> {
+        let mut targets = self
+            .services
+            .iter()
+            .flat_map(|service| &service.value.marked);
+        let target = targets.find(|target| {
+            *target.kind == workload.value.kind.resource.kind && *target.name == workload.name
+        });
+        target.map(|target| target.replicas)
+    }
+
+    /// How many replicas a workload had until unidler took them, or something else whose apps it adopts.
+    fn asleep(&self, workload: &Cached<Workload>) -> Option<u32> {
+        self.taken(workload).or_else(|| self.adopted(workload))
     }
 
     /// How many replicas a workload gets back that unidler or another idler has put to sleep.
     pub(crate) fn replicas_to_restore(&self, workload: &Cached<Workload>, max: u32) -> Option<u32> {
+        if workload.value.replicas == 0 && self.is_back_in_part() {
+            return None;
+        }
         let recorded = self.recorded(workload).map(|recorded| recorded.replicas);
         match recorded {
             None if workload.value.idled => Some(workload.value.replicas_to_restore(max)),
             recorded => recorded
-                .or_else(|| self.taken(workload))
+                .or_else(|| self.asleep(workload))
                 .map(|replicas| replicas.clamp(1, max)),
         }
     }
 
-    /// The workloads whose pods a Service selects and that have replicas, or had them until unidler took them.
+    /// The workloads whose pods a Service selects and that have replicas, or sleep.
     pub(crate) fn behind(&self, service: &Cached<Service>) -> Vec<&Cached<Workload>> {
         let workloads = self.workloads.iter().map(|workload| &**workload);
-        let is_behind = |workload: &Workload| {
-            (workload.replicas > 0 || workload.taken.is_some())
-                && workload.lacks(&service.value.selector).is_none()
+        let is_behind = |workload: &&Cached<Workload>| {
+            (workload.value.replicas > 0 || self.asleep(workload).is_some())
+                && workload.value.lacks(&service.value.selector).is_none()
         };
-        workloads
-            .filter(|workload| is_behind(&workload.value))
-            .collect()
+        workloads.filter(is_behind).collect()
     }
 
     /// What a slice has to record: those, with their workers, and what all of them need in the same namespace.
     pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
         let behind = self.behind(service).into_iter().map(Cached::id);
         let all = self.group.with(behind);
-        let is_to_record = |workload: &&Arc<Cached<Workload>>| {
+        let record = |workload: &Arc<Cached<Workload>>| {
             let Workload {
                 replicas,
-                taken,
                 is_uncounted,
                 ..
             } = &workload.value;
-            workload.namespace == service.namespace
+            let is_to_record = workload.namespace == service.namespace
                 && !is_uncounted
-                && (*replicas > 0 || taken.is_some())
-                && all.contains(&workload.id())
+                && all.contains(&workload.id());
+            let replicas = self.asleep(workload).unwrap_or(*replicas);
+            (is_to_record && replicas > 0).then(|| Recorded::new(workload, replicas))
         };
-        let record = |workload: &Arc<Cached<Workload>>| {
-            let replicas = self.taken(workload).unwrap_or(workload.value.replicas);
-            Recorded::new(workload, replicas)
-        };
-        self.parts().filter(is_to_record).map(record).collect()
+        self.parts().filter_map(record).collect()
     }
 
     /// Whether it will be known how many replicas a workload had when unidler has taken them: a slice that leads visitors here
@@ -289,7 +331,7 @@ impl Found {
         self.parts().filter(is_to_idle).collect()
     }
 
-    /// Whether the app behind a Service sleeps because of unidler, and nothing leads its visitors here any more.
+    /// Whether the app behind a Service sleeps, and nothing leads its visitors here: any more, or yet.
     pub(crate) fn is_lost(&self, service: &Cached<Service>) -> bool {
         let behind = self.behind(service);
         service.value.points_at == PointsAt::Pods
@@ -297,7 +339,50 @@ impl Found {
             // Something else behind it may be awake.
             && !self.group.is_unread()
             && !behind.is_empty()
-            && behind.iter().all(|workload| workload.value.taken.is_some())
+            && behind.iter().all(|workload| self.asleep(workload).is_some())
+    }
+
+    /// Whether the app behind a Service sleeps because of something else, and is adopted.
+    pub(crate) fn is_to_adopt(&self, service: &Cached<Service>) -> bool {
+        let behind = self.behind(service);
+        !behind.is_empty()
+            && behind
+                .iter()
+                .all(|workload| self.adopted(workload).is_some())
+    }
+
+    /// Whether something else has put it to sleep, and unidler only wakes it.
+    pub(crate) fn is_adopted(&self) -> bool {
+        let services = self.services.iter();
+        let mut slices = services
+            .filter_map(|service| self.diverting(service))
+            .peekable();
+        slices.peek().is_some() && slices.all(|slice| slice.value.is_adopted())
+    }
+
+    /// Whether whatever is off of it was put to sleep by something else.
+    pub(crate) fn is_left_asleep(&self) -> bool {
+        self.is_adopted()
+            && self.is_off()
+            && self.parts().all(|workload| workload.value.taken.is_none())
+    }
+
+    /// Whether it is adopted, and something else has scaled a part of it up: what that leaves off stays off. Of custom kinds it is not
+    /// known who has scaled them.
+    fn is_back_in_part(&self) -> bool {
+        let mut up = self
+            .workloads
+            .iter()
+            .filter(|workload| workload.value.replicas > 0)
+            .peekable();
+        self.is_adopted()
+            && up.peek().is_some()
+            && up.all(|workload| workload.value.kind.takes_apply && !workload.value.is_woken)
+    }
+
+    /// Whether it was adopted, and is not to be any more.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.adoption == Adoption::Off && self.is_left_asleep()
     }
 
     /// The version of a Service, with that of its slice.
@@ -393,14 +478,36 @@ impl Found {
         own.map(|rule| rule.host.as_str()).collect()
     }
 
-    /// What is answered for it while it sleeps: the nearest to its visitors counts.
+    /// What is answered for it while it sleeps.
     pub(crate) fn probes(&self) -> Probes {
+        self.rule(|rules| rules.probes.as_ref()).unwrap_or_default()
+    }
+
+    /// What it takes to wake it.
+    pub(crate) fn start(&self) -> Start {
+        let start = self.rule(|rules| rules.wake.as_ref()).unwrap_or_default();
+        let mut slices = self
+            .services
+            .iter()
+            .filter_map(|service| self.diverting(service));
+        match start {
+            Start::Visit if slices.any(|slice| slice.value.is_in_vain()) => Start::Retry,
+            start => start,
+        }
+    }
+
+    /// What its operators have written: the nearest to its visitors counts, if it can be read.
+    fn rule<T: Clone>(
+        &self,
+        rule: impl Fn(&SleepRules) -> Option<&Result<T, String>>,
+    ) -> Option<T> {
         let routes = self.routes.iter().map(|route| &route.value.sleep);
         let services = self.services.iter().map(|service| &service.value.sleep);
         let workloads = self.workloads.iter().map(|workload| &workload.value.sleep);
-        let all = routes.chain(services).chain(workloads).flatten();
-        let mut probes = all.filter_map(|rules| rules.probes.as_ref()?.as_ref().ok());
-        probes.next().cloned().unwrap_or_default()
+        let home = self.home.iter().map(|namespace| &namespace.value.sleep);
+        let all = routes.chain(services).chain(workloads).chain(home);
+        let mut written = all.flatten().filter_map(|rules| rule(rules)?.as_ref().ok());
+        written.next().cloned()
     }
 
     /// What people call it.
@@ -482,6 +589,9 @@ mod tests {
             workloads: ["web", "api"].map(workload).into(),
             group: Group::default(),
             slices: Vec::new(),
+            home: None,
+            adoption: Adoption::Off,
+            adopted: HashMap::new(),
         }
     }
 

@@ -31,6 +31,7 @@ use unidler::{
     sleep::{
         brake::Undone,
         decide::{By, Decision, Facts, Observed, State, Stay, What, decide},
+        moment::Moment,
         verdict::{Answer, Use, Verdict, Why},
     },
 };
@@ -193,6 +194,9 @@ impl Idler {
             }
         }
         self.note_held(&planned);
+        cluster
+            .observer
+            .set_alarms(planned.iter().filter_map(Planned::alarm).collect());
         for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
             match decision {
@@ -419,7 +423,10 @@ impl Idler {
             };
             let id = found.as_ref().map(|found| found.id.clone());
             let nobody = AppId::new("");
+            // Whatever has put it to sleep, or a visitor, wakes it.
+            let is_adopted = found.as_ref().is_some_and(Found::is_adopted);
             let decision = match &rules.rules {
+                Some(_) if is_adopted => rules::not_asked(&state),
                 Some(rules) => decide(&Facts {
                     app: id.as_ref().unwrap_or(&nobody),
                     now,
@@ -532,16 +539,19 @@ impl Idled {
 
     /// What a slice says of it.
     fn by(slice: &Cached<Slice>) -> Option<Self> {
-        let of_command = |by: &str| by == By::Command.as_str();
-        let since = match (&slice.value.record, &slice.value.history) {
-            (Some(record), _) => (!of_command(&record.by)).then_some(record.since),
-            (None, Some(history)) => (!of_command(&history.by)).then_some(history.idled),
-            (None, None) => None,
+        let by_itself = [By::IdleAfter, By::Schedule, By::Repair].map(By::as_str);
+        let (by, since) = match (&slice.value.record, &slice.value.history) {
+            (Some(record), _) => (&record.by, record.since),
+            (None, Some(history)) => (&history.by, history.idled),
+            (None, None) => return None,
         };
+        if !by_itself.contains(&&**by) {
+            return None;
+        }
         Some(Self {
             namespace: slice.namespace.clone(),
             service: slice.value.service.to_string(),
-            since: since?,
+            since,
         })
     }
 
@@ -588,6 +598,14 @@ struct Row<'a> {
 impl Planned {
     fn is_to_sleep(&self) -> bool {
         matches!(self.decision, Decision::Idle(_))
+    }
+
+    /// When its hours wake it, if it sleeps.
+    fn alarm(&self) -> Option<(AppId, Moment)> {
+        match &self.decision {
+            Decision::StayAsleep { until: Some(until) } => Some((self.id.clone()?, until.clone())),
+            _ => None,
+        }
     }
 
     fn row(&self) -> Row<'_> {

@@ -10,11 +10,12 @@
 //! counts, as ingress controllers have it: who may create a route cannot block an app, nor get its requests. What is
 //! left could be woken in the place of another app, and then none is.
 
+mod adoption;
 mod groups;
 mod http_routes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
     sync::Arc,
 };
@@ -22,7 +23,7 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, progress::Reason};
 
-pub(crate) use self::{groups::Unmet, http_routes::Defect};
+pub(crate) use self::{adoption::Adoption, groups::Unmet, http_routes::Defect};
 use crate::{
     cache::{Cache, Cached},
     caches::{Caches, of_key, of_namespace},
@@ -336,14 +337,20 @@ impl Caches {
             .flat_map(|name| self.routes_to(namespace, name))
             .map(|route| (route.to_string(), route))
             .collect();
-        Ok(Found {
+        let routes: Vec<_> = routes.into_values().collect();
+        let mut found = Found {
             id: AppId::new(&format!("{namespace}/{joined}")),
-            routes: routes.into_values().collect(),
+            adoption: self.adoption(namespace, names.iter().copied(), &routes),
+            home: self.home(namespace),
+            routes,
             services,
             workloads: workloads.into_values().collect(),
             group,
             slices,
-        })
+            adopted: HashMap::new(),
+        };
+        found.adopted = self.adopted(&found);
+        Ok(found)
     }
 
     /// The Services of the oldest namespace that claims a host, whatever is behind them: exact before wildcard.
@@ -411,11 +418,14 @@ impl Caches {
         let slices = self.recording(group.needs.iter());
         Found {
             id,
+            home: self.home(&service.namespace),
             routes,
             services: vec![service],
             workloads: workloads.into_values().collect(),
             group,
             slices,
+            adoption: Adoption::Off,
+            adopted: HashMap::new(),
         }
     }
 
@@ -479,14 +489,17 @@ impl Caches {
         found.deployment.value.taken.is_some() || self.is_diverted(namespace, name)
     }
 
-    /// The apps that sleep because of unidler and whose Services lead to nobody: somebody has deleted the slice, or another
-    /// Service leads to the same workload.
+    /// The apps that sleep and whose Services lead to nobody: because of unidler, and somebody has deleted the slice, or another
+    /// Service leads to the same workload; or because of something else, and unidler adopts them.
     fn lost(&self) -> Vec<Found> {
-        let workloads = self.workloads().flat_map(Cache::all);
-        let namespaces: HashSet<_> = workloads
-            .filter(|workload| workload.value.taken.is_some())
-            .map(|workload| workload.namespace.clone())
-            .collect();
+        let (mut taken, mut at_zero) = (HashSet::new(), HashSet::new());
+        for workload in self.workloads().flat_map(Cache::all) {
+            if workload.value.taken.is_some() {
+                taken.insert(workload.namespace.clone());
+            } else if workload.value.replicas == 0 {
+                at_zero.insert(workload.namespace.clone());
+            }
+        }
         let mut services = self.services.all();
         services.retain(|service| {
             let Cached {
@@ -495,15 +508,21 @@ impl Caches {
                 value,
                 ..
             } = &**service;
-            namespaces.contains(namespace)
+            let may_be_lost = || {
+                let routes = self.routes_to(namespace, name);
+                let is_adopted = || self.adoption(namespace, [&**name], &routes).is_on();
+                !routes.is_empty() && (taken.contains(namespace) || is_adopted())
+            };
+            (taken.contains(namespace) || at_zero.contains(namespace))
                 && value.unfit().is_none()
                 && !self.is_diverted(namespace, name)
-                && !self.routes_to(namespace, name).is_empty()
+                && may_be_lost()
         });
         let found = services.into_iter().filter_map(|service| {
             let names = BTreeSet::from([&*service.name]);
             let found = self.of_services(&service.namespace, &names).ok()?;
-            found.is_lost(&service).then_some(found)
+            let is_lost = found.is_lost(&service);
+            (is_lost && (!found.is_to_adopt(&service) || Self::is_fit(&found))).then_some(found)
         });
         found.collect()
     }

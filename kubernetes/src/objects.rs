@@ -8,6 +8,7 @@ mod gateway;
 pub(crate) mod gateway_api;
 mod keeper;
 mod labels;
+pub(crate) mod marks;
 mod namespace;
 mod pod_requests;
 mod refusal;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -18,6 +18,8 @@ use unidler::{
     app::{App, AppId, Diversion, Effect, Endpoints, Leads, Pods, Record, Service, Workload},
     host::Host,
     progress::Reason,
+    sleep::moment::Moment,
+    start::Start,
 };
 
 use crate::{
@@ -62,6 +64,8 @@ pub(crate) struct Observer {
     /// Told after every change of a cache.
     changed: watch::Sender<()>,
     doubts: Doubts,
+    /// When apps that sleep wake by themselves, as it was decided last.
+    alarms: RwLock<HashMap<AppId, Moment>>,
     /// When the log said of which objects why they are no app.
     said: Mutex<HashMap<String, (Instant, Reason)>>,
 }
@@ -84,6 +88,7 @@ impl Observer {
             reachable: Reachable::default(),
             changed,
             doubts: Doubts::default(),
+            alarms: RwLock::default(),
             said: Mutex::default(),
         }
     }
@@ -211,6 +216,16 @@ impl Observer {
         is_news
     }
 
+    /// Takes note of when apps wake by themselves.
+    pub(crate) fn set_alarms(&self, alarms: HashMap<AppId, Moment>) {
+        *self.alarms.write().unwrap_or_else(PoisonError::into_inner) = alarms;
+    }
+
+    fn wakes(&self, app: &AppId) -> Option<Moment> {
+        let alarms = self.alarms.read().unwrap_or_else(PoisonError::into_inner);
+        alarms.get(app).cloned()
+    }
+
     /// Where slices have to lead, if that is known.
     pub(crate) fn destination(&self) -> Option<Destination> {
         self.caches.destination(&self.settings)
@@ -231,7 +246,9 @@ impl Observer {
             let record = replicas.map(|replicas| Record {
                 replicas,
                 is_recent: is_marked && workload.is_marked_lately(now),
-                is_fleeting: workload.taken.is_none() && !workload.idled,
+                is_fleeting: workload.taken.is_none()
+                    && !workload.idled
+                    && !found.adopted.contains_key(&id),
             });
             let has_ready = || rollout.and_then(|rollout| rollout.has_ready_pod(&id));
             let own = found.services.iter();
@@ -273,16 +290,25 @@ impl Observer {
                     restorable: true,
                     // As long as our own Service is not known, nothing can be said, nor written.
                     effect: match &destination {
+                        _ if found.is_given_up() => Effect::Unwanted,
                         Some(own) if !slice.value.is_current(service, own) => Effect::Astray,
                         _ => Effect::Leads,
                     },
                     endpoints: Some(endpoints()),
                 }),
                 (PointsAt::Pods, None) if destination.is_some() && found.is_lost(each) => {
+                    let is_missing = found.is_to_adopt(each);
                     Leads::Here(Diversion {
                         restorable: true,
-                        effect: Effect::Gone,
-                        endpoints: Some(endpoints()),
+                        effect: match is_missing {
+                            true => Effect::Missing,
+                            false => Effect::Gone,
+                        },
+                        endpoints: Some(match (is_missing, rollout) {
+                            // Whatever it is.
+                            (true, Some(rollout)) => rollout.anything_behind(&id),
+                            _ => endpoints(),
+                        }),
                     })
                 }
                 (PointsAt::Pods, None) => Leads::ToApp {
@@ -300,6 +326,11 @@ impl Observer {
             connected: self.caches.are_connected(),
             title: found.title(),
             probes: found.probes(),
+            start: match self.settings.is_server {
+                true => found.start(),
+                false => Start::Visit,
+            },
+            wakes: self.wakes(&found.id),
             services: found.services.iter().map(service).collect(),
             workloads: found.parts().map(workload).collect(),
         }

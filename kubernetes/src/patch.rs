@@ -12,7 +12,7 @@ use json_patch::{
     TestOperation,
     jsonptr::{PointerBuf, Token},
 };
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{Timestamp, Unit};
 use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
@@ -21,6 +21,7 @@ use crate::{
     objects::{
         IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
         WAKE_SECONDS, Workload,
+        marks::{DOWNSCALER, DOWNSCALER_EXCLUDE_UNTIL},
     },
     target::{PORT, Target},
 };
@@ -44,11 +45,21 @@ pub(crate) fn scale(deployment: &Workload, replicas: u32) -> JsonPatch {
 
 /// The merge patch of `/scale`. A JSON patch could not test for zero: a Scale leaves that out. Its `resourceVersion` is that
 /// of the whole workload, and the only condition that holds for custom resources: those ignore a `uid`.
-pub(crate) fn scaled(workload: &Workload, replicas: u32) -> Value {
+pub(crate) fn scaled(workload: &Workload, resource_version: &str, replicas: u32) -> Value {
     json!({
-        "metadata": { "uid": workload.uid, "resourceVersion": workload.resource_version },
+        "metadata": { "uid": workload.uid, "resourceVersion": resource_version },
         "spec": { "replicas": replicas },
     })
+}
+
+/// The merge patch of a workload that has kube-downscaler leave it alone until a time. Its mark goes, since the two together mean to it
+/// that it has to keep the workload up.
+pub(crate) fn excluded(workload: &Workload, until: Timestamp) -> Value {
+    json!({ "metadata": {
+        "uid": workload.uid, "resourceVersion": workload.resource_version,
+        // kube-downscaler reads no fractions of seconds.
+        "annotations": { DOWNSCALER: null, DOWNSCALER_EXCLUDE_UNTIL: until.round(Unit::Second).unwrap_or(until).to_string() },
+    } })
 }
 
 /// What is written to `/scale` to take the replicas of a workload. Server-side apply leaves the name of unidler on
@@ -62,7 +73,7 @@ pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Patch<Value> {
         ..
     } = workload;
     if !value.kind.takes_apply {
-        return Patch::Merge(scaled(value, 0));
+        return Patch::Merge(scaled(value, &value.resource_version, 0));
     }
     Patch::Apply(json!({
         "apiVersion": "autoscaling/v1",

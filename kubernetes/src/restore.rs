@@ -36,6 +36,8 @@ pub struct IdledApp {
     id: AppId,
     name: String,
     gets: Vec<String>,
+    /// Whether it stays asleep, since something else has put it to sleep: only what leads its visitors here goes.
+    is_left: bool,
 }
 
 impl fmt::Display for IdledApp {
@@ -63,11 +65,18 @@ fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
 fn idled_app(found: &Found, settings: &ClusterSettings) -> IdledApp {
     let hosts: Vec<_> = found.hosts().into_iter().collect();
     let services = || found.services.iter().map(ToString::to_string);
+    let is_left = found.is_left_asleep();
     let gets = found.parts().filter_map(|workload| {
         let replicas = found.replicas_to_restore(workload, settings.max_replicas)?;
-        Some(format!("{workload} gets {replicas} replicas"))
+        Some(match is_left {
+            true => {
+                format!("{workload} keeps 0 replicas, since something else has put it to sleep")
+            }
+            false => format!("{workload} gets {replicas} replicas"),
+        })
     });
     IdledApp {
+        is_left,
         id: found.id.clone(),
         name: if hosts.is_empty() {
             services().collect::<Vec<_>>().join(", ")
@@ -84,7 +93,7 @@ impl Operator {
         let end = Instant::now() + PATIENCE_WITH_ALL;
         let apps = idled_in(self.caches(), &self.settings);
         let restore = move |app: IdledApp| async move {
-            let outcome = self.give_back(&app.id, end).await;
+            let outcome = self.give_back(&app, end).await;
             (app, outcome)
         };
         stream::iter(apps).map(restore).buffer_unordered(AT_ONCE)
@@ -119,7 +128,8 @@ impl Operator {
         Err(error.unwrap_or_else(|| anyhow!("{first} is still there, and keeps changing")))
     }
 
-    async fn give_back(&self, id: &AppId, end: Instant) -> anyhow::Result<()> {
+    /// Gives an app its replicas back, and leads its visitors there once it answers. Gives what has failed last.
+    async fn scale_up(&self, id: &AppId, end: Instant) -> Option<anyhow::Error> {
         let patience = end.min(Instant::now() + PATIENCE);
         let mut observations = self.cluster.watch(id);
         let mut latest = observations.next().await;
@@ -150,8 +160,8 @@ impl Operator {
                 latest = next;
             }
         }
-        // And then in every case: whatever it still waits for, and what leads its visitors away, with which goes what says how
-        // many replicas it had.
+        // And then in every case: whatever it still waits for. With what leads its visitors away goes what says how many replicas it
+        // had.
         let mut tries = 0;
         while tries < TRIES
             && let Some(write) = scale(&self.cluster.observe(id))
@@ -165,7 +175,19 @@ impl Operator {
             }
             let _ = timeout_at(Instant::now() + EFFECT, observations.next()).await;
         }
-        let has_replicas = scale(&self.cluster.observe(id)).is_none();
+        error
+    }
+
+    /// Gives an app its replicas back, unless something else has taken them, and leads its visitors there.
+    async fn give_back(&self, app: &IdledApp, end: Instant) -> anyhow::Result<()> {
+        let id = &app.id;
+        let mut error = match app.is_left {
+            true => None,
+            false => self.scale_up(id, end).await,
+        };
+        let has_replicas = app.is_left || scale(&self.cluster.observe(id)).is_none();
+        let mut observations = self.cluster.watch(id);
+        observations.next().await;
         let mut tries = 0;
         while tries < TRIES
             && let Some(write) = take_back(&self.cluster.observe(id))
@@ -230,7 +252,9 @@ fn scale(observation: &Observation) -> Option<Write> {
 fn take_back(observation: &Observation) -> Option<Write> {
     let app = observation.as_ref().ok()?;
     let is_here = |service: &&Service| match &service.leads {
-        Leads::Here(diversion) => diversion.restorable && diversion.effect != Effect::Gone,
+        Leads::Here(diversion) => {
+            diversion.restorable && !matches!(diversion.effect, Effect::Gone | Effect::Missing)
+        }
         Leads::ToApp { .. } | Leads::Elsewhere => false,
     };
     if let Some(service) = app.services.iter().find(is_here) {

@@ -20,6 +20,7 @@ pub(crate) struct Right {
 /// What `deploy/rbac.yaml` allows, with the kinds of these settings.
 pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
     const ENDPOINTS: &str = "Visitors are sent on before anybody answers behind the Service.";
+    const SLEEP: &str = "No app is put to sleep, and no Namespace can have its apps adopted.";
     const EVENTS: &str = "Workloads do not show how their wake-ups went.";
     const EXTERNAL_NAME: &str = "Apps whose Service is an ExternalName cannot be woken.";
     const FIND: &str = "No app is found, so none is woken.";
@@ -122,6 +123,26 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
         Right {
             optional: true,
             ..right("", "services", "patch", EXTERNAL_NAME)
+        },
+        Right {
+            optional: true,
+            ..right("", "namespaces", "list", SLEEP)
+        },
+        Right {
+            optional: true,
+            ..right("", "namespaces", "watch", SLEEP)
+        },
+        Right {
+            optional: true,
+            ..right("autoscaling", "horizontalpodautoscalers", "list", SLEEP)
+        },
+        Right {
+            optional: true,
+            ..right("networking.k8s.io", "ingressclasses", "list", SLEEP)
+        },
+        Right {
+            optional: true,
+            ..right("gateway.networking.k8s.io", "gatewayclasses", "list", SLEEP)
         },
         Right {
             optional: true,

@@ -170,6 +170,26 @@ impl Rollout {
         }
     }
 
+    /// Whether anything is a ready endpoint of a Service, of this app or not.
+    pub(crate) fn anything_behind(&self, service: &ObjectId) -> Endpoints {
+        let mut services = self.services.iter();
+        let Some(of) = services.find(|of| of.service == *service) else {
+            return Endpoints::Unknown;
+        };
+        match &*of.slices.latest.borrow() {
+            Seen::Known(slices) => {
+                let slices = slices.values().filter(|slice| is_of_controller(slice));
+                let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
+                match endpoints.any(|endpoint| matches!(state(endpoint), State::Ready)) {
+                    true => Endpoints::Ready,
+                    false => Endpoints::NotReady,
+                }
+            }
+            Seen::Forbidden => Endpoints::Forbidden,
+            Seen::Nothing => Endpoints::Unknown,
+        }
+    }
+
     /// Has all see which of the app's pods are endpoints, until what this gives is dropped.
     pub(crate) fn publish(&self, reachable: &Reachable) -> Vec<Arc<Answering>> {
         let services = self.services.iter();

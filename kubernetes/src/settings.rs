@@ -17,8 +17,9 @@ pub struct ClusterSettings {
     pub max_replicas: u32,
     /// Kinds of custom workloads, besides Rollouts.
     pub scalable: Vec<Scalable>,
-    /// Whether Namespaces are looked at, which say which apps may be put to sleep.
-    pub knows_namespaces: bool,
+    /// Whether this is the server. Only that adopts apps, and only from that are some apps kept asleep: whoever gives a command means
+    /// it.
+    pub is_server: bool,
 }
 
 impl ClusterSettings {
@@ -52,7 +53,7 @@ impl ClusterSettings {
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
             scalable: Vec::new(),
-            knows_namespaces: false,
+            is_server: true,
         }
     }
 }

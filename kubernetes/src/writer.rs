@@ -9,7 +9,7 @@ use k8s_openapi::{
         apps::v1::Deployment as KubeDeployment, core::v1::Service as KubeService,
         discovery::v1::EndpointSlice,
     },
-    jiff::Timestamp,
+    jiff::{SignedDuration, Timestamp},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -17,9 +17,10 @@ use kube::{
     core::DynamicObject,
 };
 use serde_json::Value;
-use tracing::info;
+use tokio::time::timeout;
+use tracing::{info, warn};
 use unidler::{
-    cluster::{ApplyError, Ended, Write},
+    cluster::{ApplyError, Write},
     sleep::{brake::Undone, decide::By},
 };
 
@@ -30,14 +31,21 @@ use crate::{
         slice::{self, Record, Slice},
     },
     found::Found,
-    objects::{Destination, Service, Workload},
-    patch::{clear_idled, divert, idle, params, restore_service, scale, scale_to_zero, scaled},
+    objects::{Destination, Service, Workload, marks::DOWNSCALER_EXCLUDE_UNTIL},
+    patch::{
+        clear_idled, divert, excluded, idle, params, restore_service, scale, scale_to_zero, scaled,
+    },
     retry_after::retry_after,
     settings::ClusterSettings,
 };
 
 /// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
 const TIMEOUT: Duration = Duration::from_secs(4);
+
+/// For how long kube-downscaler is to leave a workload alone that somebody has woken.
+const EXCLUDED: SignedDuration = SignedDuration::from_hours(2);
+/// How long telling it that may take, within a write.
+const EXCLUDING: Duration = Duration::from_secs(1);
 
 /// Does the writes.
 #[derive(Clone)]
@@ -95,12 +103,16 @@ impl Writer {
         let request = async {
             match (write, workload, service) {
                 (Write::Scale { replicas, .. }, Some(workload), _) => {
-                    if found.recorded(workload).is_some() || workload.value.taken.is_some() {
-                        let patch = Patch::Merge(scaled(&workload.value, *replicas));
-                        self.scale(workload, &patch).await
-                    } else {
+                    let is_of_2020 = workload.value.idled
+                        && workload.value.taken.is_none()
+                        && found.recorded(workload).is_none();
+                    if is_of_2020 {
                         self.patch_deployment(workload, scale(&workload.value, *replicas))
                             .await
+                    } else {
+                        let version = self.exclude(workload).await?;
+                        let patch = Patch::Merge(scaled(&workload.value, &version, *replicas));
+                        self.scale(workload, &patch).await
                     }
                 }
                 (Write::Idle { .. }, Some(workload), _) => match self.handover {
@@ -120,13 +132,8 @@ impl Writer {
                 }
                 (Write::Restore { ended, .. }, _, Some(service)) => {
                     if let Some(slice) = found.diverting(service) {
-                        let took = match ended {
-                            Ended::Woken { took } => *took,
-                            Ended::Undone | Ended::Failed => None,
-                        };
-                        let patch = slice
-                            .value
-                            .restored(took, undone.cloned(), Timestamp::now());
+                        let now = Timestamp::now();
+                        let patch = slice.value.restored(*ended, undone.cloned(), now);
                         return self.patch_slice(slice, patch).await;
                     }
                     let restored = found.when_unidled(&service.value);
@@ -141,9 +148,7 @@ impl Writer {
             }
         };
         let no_answer = |_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None);
-        tokio::time::timeout(TIMEOUT, request)
-            .await
-            .map_err(no_answer)?
+        timeout(TIMEOUT, request).await.map_err(no_answer)?
     }
 
     /// Leads the visitors of a Service here; or, where a slice has them go astray, leads them here again.
@@ -173,11 +178,11 @@ impl Writer {
             Handover::Slice => {
                 let nowhere = || invalid("unidler's own Service has no address for this Service");
                 let destination = destination.ok_or_else(nowhere)?;
-                let record = Record::new(
-                    found.to_record(service),
-                    Timestamp::now(),
-                    by.unwrap_or(By::Repair),
-                );
+                let by = by.unwrap_or(match found.is_to_adopt(service) {
+                    true => By::Adopt,
+                    false => By::Repair,
+                });
+                let record = Record::new(found.to_record(service), Timestamp::now(), by);
                 match found.slice(service) {
                     Some(slice) => {
                         let record = record.after(slice.value.history.as_deref());
@@ -192,6 +197,41 @@ impl Writer {
                 }
             }
         }
+    }
+
+    /// Has kube-downscaler leave a workload alone for a while, if that has put it to sleep and this may be written. Gives the version
+    /// that the workload has then.
+    async fn exclude(&self, workload: &Cached<Workload>) -> Result<String, ApplyError> {
+        let version = workload.value.resource_version.to_string();
+        if !workload.value.is_downscaled {
+            return Ok(version);
+        }
+        let Cached {
+            namespace, name, ..
+        } = workload;
+        let kind = &workload.value.kind.resource;
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
+        let until = Timestamp::now() + EXCLUDED;
+        let patch = Patch::Merge(excluded(&workload.value, until));
+        let patching = api.patch(name, &self.params, &patch);
+        let why = match timeout(EXCLUDING, patching).await {
+            Ok(Ok(patched)) => {
+                info!(%namespace, workload = %name, "excluded {workload} from kube-downscaler until {until}");
+                return Ok(patched.resource_version().unwrap_or(version));
+            }
+            Ok(Err(error)) => match classify(error) {
+                ApplyError::Conflict => return Err(ApplyError::Conflict),
+                error => error.to_string(),
+            },
+            Err(_) => format!("no answer within {} s", EXCLUDING.as_secs()),
+        };
+        // It wakes all the same.
+        warn!(
+            %namespace, workload = %name,
+            "kube-downscaler will put {workload} to sleep again soon, since {DOWNSCALER_EXCLUDE_UNTIL} could not be written: {why}. The \
+             permission is rights.adopt of the chart"
+        );
+        Ok(version)
     }
 
     /// Scales a workload of any kind.

@@ -269,7 +269,7 @@ impl World {
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
             scalable: Vec::new(),
-            knows_namespaces: false,
+            is_server: true,
         };
         let cluster = KubernetesCluster::new(config, settings).expect("a client");
         let watching = tokio::spawn({

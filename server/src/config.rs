@@ -134,7 +134,7 @@ impl ClusterArgs {
             cluster_domain: self.cluster_domain.clone(),
             max_replicas: self.max_replicas,
             scalable: self.scalable.clone(),
-            knows_namespaces: false,
+            is_server: false,
         }
     }
 }

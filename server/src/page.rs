@@ -8,7 +8,10 @@ use axum::{
 };
 use k8s_openapi::jiff::Timestamp;
 use leptos::{context::provide_context, view};
-use unidler::progress::{Phase, Progress};
+use unidler::{
+    host::Host,
+    progress::{Phase, Progress},
+};
 use unidler_app::{
     page::{Page, PageContext, TurnedAway},
     start::Start,
@@ -25,14 +28,19 @@ use crate::{
 };
 
 /// The page of an app, at whatever path was asked for.
-pub(crate) async fn render(state: &AppState, progress: Progress, parts: &Parts) -> Response {
+pub(crate) async fn render(
+    state: &AppState,
+    host: &Host,
+    progress: Progress,
+    parts: &Parts,
+) -> Response {
     let lost_post = !reads(&parts.method);
     let status = match progress.phase {
         Phase::Failed { reason } if reason.is_not_found() => StatusCode::NOT_FOUND,
         _ if lost_post => StatusCode::SERVICE_UNAVAILABLE,
         _ => state.page_status,
     };
-    let context = context_of(state, progress, parts, lost_post);
+    let context = context_of(state, host, progress, parts, lost_post);
     let provide = move || provide_context(context.clone());
     let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
     // The page depends on no body.
@@ -47,19 +55,28 @@ pub(crate) async fn render(state: &AppState, progress: Progress, parts: &Parts) 
 }
 
 /// What a page says, and in which way.
-fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bool) -> PageContext {
+fn context_of(
+    state: &AppState,
+    host: &Host,
+    progress: Progress,
+    parts: &Parts,
+    lost_post: bool,
+) -> PageContext {
     let text = |name: &str| {
         parts
             .headers
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
+    let (start, wakes) = state.hub.starts(host);
     let start = Start {
         progress,
         language: text("accept-language").map_or_else(Language::default, Language::accepted),
         now: Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
         reserved: reserved_from(parts.uri.path(), prefix(&parts.headers)),
         way_back: way_back(parts.uri.path(), prefix(&parts.headers), parts.uri.query()),
+        waits: start == unidler::start::Start::Button,
+        wakes: wakes.map(|moment| moment.in_full()),
         lost_post,
     };
     PageContext {
@@ -83,7 +100,7 @@ pub(crate) async fn turned_away(
     };
     let back = form.map_or_else(String::new, |base| page_of(&host, base, &parts));
     let lost_post = form.is_none() && !reads(&parts.method);
-    let context = context_of(state, state.hub.look(&host), &parts, lost_post);
+    let context = context_of(state, &host, state.hub.look(&host), &parts, lost_post);
     let (head, _) = problem.into_response().into_parts();
     let is_crowded = head.headers.contains_key(header::RETRY_AFTER);
     let document = move || {

@@ -80,7 +80,7 @@ pub async fn run(
         Ok(())
     } else {
         let settings = ClusterSettings {
-            knows_namespaces: config.sleep.is_on(),
+            is_server: true,
             ..cluster.settings()
         };
         let cluster = KubernetesCluster::connect(settings).await?;

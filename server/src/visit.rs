@@ -78,7 +78,7 @@ async fn answer_of(
     }
     let progress = state.hub.look(host);
     let mut response = if is_navigation(&parts.headers) {
-        page::render(state, progress, &parts).await
+        page::render(state, host, progress, &parts).await
     } else if let Some(status) = probe(state, &progress, host, &parts) {
         return Ok(status.into_response());
     } else if is_healthz(&parts) {

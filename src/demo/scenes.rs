@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::progress::{Reason, Step};
+use crate::{
+    progress::{Reason, Step},
+    start::Start,
+};
 
 /// An app of the demo and how its wake-up goes.
 #[derive(Debug)]
@@ -20,6 +23,8 @@ pub struct Scene {
     pub(super) title: Option<&'static str>,
     /// How many workloads it has. Each is some seconds later than the one before.
     pub(super) parts: usize,
+    /// What a visitor has to do to wake it.
+    pub(super) start: Start,
     /// After how long without a visit it falls asleep, if it does.
     pub idle_after: Option<Duration>,
 }
@@ -71,6 +76,7 @@ impl Scene {
             ingress_lag: ms(300),
             title: None,
             parts: 1,
+            start: Start::Visit,
             idle_after: None,
         }
     }
@@ -110,6 +116,10 @@ impl Scene {
 
     const fn of_parts(self, parts: usize) -> Self {
         Self { parts, ..self }
+    }
+
+    const fn started_by(self, start: Start) -> Self {
+        Self { start, ..self }
     }
 
     const fn idled_after(self, idle_after: Duration) -> Self {
@@ -160,6 +170,13 @@ const WAKING: &[Scene] = &[
     )
     .usually(ms(2_000))
     .idled_after(ms(20_000)),
+    Scene::wakes(
+        "manual",
+        "Waits for a visitor who presses the button, and then wakes in a few seconds.",
+        &[(ms(0), At(Scheduling)), (ms(500), At(Starting)), (ms(2_000), Available)],
+    )
+    .usually(ms(2_000))
+    .started_by(Start::Button),
     Scene::wakes(
         "slow",
         "Takes half a minute: a large image on a new node.",
@@ -453,6 +470,7 @@ const LOST: &[Scene] = &[
         "Two Services carry its key.",
         Reason::AmbiguousService,
     ),
+    Scene::wakes("closed", "Sleeps, and visitors cannot wake it.", &[]).started_by(Start::Never),
     Scene::lost(
         "elsewhere",
         "Its Service points somewhere else.",
@@ -473,6 +491,7 @@ mod tests {
     #[test]
     fn every_reason_has_its_scene() {
         let shows = |scene: &Scene, reason: Reason| match scene.plot {
+            _ if scene.start.refusal().is_some() => scene.start.refusal() == Some(reason),
             Plot::Lost(lost) => lost == reason,
             Plot::SwitchedOff => reason == Reason::SwitchedOff,
             Plot::Undone => reason == Reason::ScaledDown,

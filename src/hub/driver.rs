@@ -409,7 +409,7 @@ impl Driver {
         let is_scale = matches!(write, Write::Scale { .. });
         let is_divert = matches!(write, Write::Divert { .. });
         let is_gone = app.services.iter().any(
-            |service| matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Gone),
+            |service| matches!(&service.leads, Leads::Here(diversion) if matches!(diversion.effect, Effect::Gone | Effect::Missing)),
         );
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let settle = match mandate {

@@ -11,7 +11,7 @@ use super::{
     snapshot::FIRST,
     wake::{Listener, Mandate, Wake},
 };
-use crate::{app::AppId, host::Host, progress::Reason, sleep::decide::By, step};
+use crate::{app::AppId, host::Host, progress::Reason, sleep::decide::By, start::Start, step};
 
 impl Inner {
     /// The wake-up of the app that a host leads to, for a visitor who listens.
@@ -21,11 +21,21 @@ impl Inner {
         mandate: Mandate,
     ) -> Result<Listener, Reason> {
         let app = self.cluster.find(host)?;
+        let mandate = match self.may_start(&app) {
+            true => mandate,
+            false => mandate.min(Mandate::Watch),
+        };
         let mut wakes = self.wakes();
         Ok(Listener::new(
             self.enter(&mut wakes, &app, Some(host), mandate),
             host.clone(),
         ))
+    }
+
+    /// Whether visitors may start an app.
+    pub(super) fn may_start(&self, app: &AppId) -> bool {
+        let observation = self.cluster.observe(app);
+        observation.is_ok_and(|app| app.start != Start::Never)
     }
 
     /// The wake-up of an app, with at least this mandate.

@@ -92,7 +92,7 @@ impl Idling {
     pub(super) fn is_late(&self) -> bool {
         match self.by {
             By::IdleAfter | By::Schedule => self.since.elapsed() > BEGIN,
-            By::Command | By::Repair => false,
+            By::Command | By::Repair | By::Adopt => false,
         }
     }
 

@@ -781,6 +781,8 @@ impl Cluster for World {
             connected: truth.connected,
             title: None,
             probes: Probes::default(),
+            start: crate::start::Start::default(),
+            wakes: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(service.version),

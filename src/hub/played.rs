@@ -43,6 +43,7 @@ pub(super) struct App {
     pub(super) is_beside: bool,
     pub(super) restarts: u32,
     pub(super) title: Option<&'static str>,
+    pub(super) start: Start,
     /// Counts how often it was marked.
     pub(super) marks: u32,
     /// Whether it may be put to sleep.
@@ -133,6 +134,8 @@ impl App {
             connected: true,
             title: self.title.map(str::to_owned),
             probes: Probes::default(),
+            start: self.start,
+            wakes: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: Version(format!("s{}", self.service_version)),
@@ -155,6 +158,7 @@ impl Played {
             is_beside: false,
             restarts: 0,
             title: None,
+            start: Start::default(),
             marks: 1,
             is_to_sleep: false,
             is_marked_lately: false,

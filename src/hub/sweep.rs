@@ -8,7 +8,7 @@ use super::{Hub, backoff::Backoff, wake::Mandate};
 use crate::{
     app::Observation,
     progress::Step,
-    step::{Goal, Next, is_unfinished, next_step},
+    step::{Goal, Next, is_missing, is_unfinished, next_step},
 };
 
 impl Hub {
@@ -38,7 +38,15 @@ impl Hub {
                 .get(&app)
                 .is_some_and(|wake| wake.mandate() > Mandate::Watch);
             if backoff.until <= now && !is_driven && needs_a_write(&observation) {
-                backoffs.insert(app.clone(), backoff.next(now));
+                let is_missing = observation
+                    .as_ref()
+                    .is_ok_and(|app| app.services.iter().any(is_missing));
+                // What puts it to sleep again and again may need it at any time.
+                let next = match is_missing {
+                    true => Backoff::new(now).next(now),
+                    false => backoff.next(now),
+                };
+                backoffs.insert(app.clone(), next);
                 self.inner.enter(&mut wakes, &app, None, Mandate::Finish);
             }
         }

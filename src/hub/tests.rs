@@ -6,7 +6,7 @@ use futures::{
     future::{BoxFuture, join_all},
     stream::BoxStream,
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     played::{Fate, Played},
@@ -987,6 +987,58 @@ async fn a_wake_up_that_has_ended_took_as_long_as_it_did() {
     let later = hub.look(&host("app"));
     assert_eq!(later.reference, ended.reference);
     assert_eq!(later.elapsed_ms, ended.elapsed_ms);
+}
+
+#[tokio::test(start_paused = true)]
+async fn visitors_wake_an_app_only_as_its_operators_let_them() {
+    for (start, shown, is_woken) in [
+        (Start::Visit, Phase::Asleep, true),
+        (Start::Button, Phase::Asleep, true),
+        (
+            Start::Retry,
+            Phase::Failed {
+                reason: Reason::ScaledDown,
+            },
+            true,
+        ),
+        (
+            Start::Never,
+            Phase::Failed {
+                reason: Reason::NotByVisitors,
+            },
+            false,
+        ),
+    ] {
+        let cluster = Played::new([("app".to_owned(), Fate::Up(Duration::from_secs(1)))]);
+        cluster.change("app", |app| app.start = start);
+        let hub = cluster.hub(1);
+        assert_eq!(hub.look(&host("app")).phase, shown, "{start:?}");
+        assert_eq!(hub.starts(&host("app")).0, start);
+        let joined = hub
+            .join(&host("app"))
+            .take(1)
+            .collect::<Vec<_>>()
+            .await
+            .remove(0);
+        assert_eq!(joined.phase, shown, "{start:?}: whoever only looks");
+        hub.retry(&host("app"));
+        let last = hub.start(&host("app")).map(|progress| progress.phase);
+        let last = last
+            .take_until(sleep(Duration::from_secs(20)))
+            .collect::<Vec<_>>()
+            .await;
+        let is_ready = matches!(last.last(), Some(Phase::Ready { .. }));
+        assert_eq!(is_ready, is_woken, "{start:?}: {last:?}");
+        assert_eq!(cluster.writes("app").is_empty(), !is_woken, "{start:?}");
+    }
+    // Its hours do.
+    let cluster = Played::new([("app".to_owned(), Fate::Up(Duration::from_secs(1)))]);
+    cluster.change("app", |app| app.start = Start::Never);
+    let hub = cluster.hub(1);
+    hub.wake(&AppId::new("app"));
+    let seen = hub.join(&host("app")).map(|progress| progress.phase);
+    let seen = seen.collect::<Vec<_>>().await;
+    assert!(matches!(seen.last(), Some(Phase::Ready { .. })), "{seen:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -185,6 +185,8 @@ pub enum By {
     Command,
     /// It sleeps already, and what was known of that is lost.
     Repair,
+    /// It sleeps already, because of something else.
+    Adopt,
     /// It was not used.
     IdleAfter,
     /// Its hours are over.
@@ -198,6 +200,7 @@ impl By {
         match self {
             Self::Command => "cli",
             Self::Repair => "repair",
+            Self::Adopt => "adopt",
             Self::IdleAfter => "idle-after",
             Self::Schedule => "schedule",
         }
@@ -378,7 +381,9 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::StayAwake(stay) => stay.fmt(f),
-            Self::Idle(By::Command | By::Repair) => f.write_str("falls asleep now: requested"),
+            Self::Idle(By::Command | By::Repair | By::Adopt) => {
+                f.write_str("falls asleep now: requested")
+            }
             Self::Idle(By::IdleAfter) => f.write_str("falls asleep now: not used"),
             Self::Idle(By::Schedule) => f.write_str("falls asleep now: outside its hours"),
             Self::StayAsleep { until: Some(until) } => write!(f, "asleep until {until}"),

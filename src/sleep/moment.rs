@@ -21,6 +21,12 @@ impl Moment {
         }
     }
 
+    /// The time with its date and time zone, such as `2026-12-24 07:30 (Europe/London)`: for whoever may be anywhere.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        self.at.strftime("%Y-%m-%d %H:%M (%Q)").to_string()
+    }
+
     /// The time.
     #[must_use]
     pub fn at(&self) -> Timestamp {

@@ -40,6 +40,7 @@ pub(super) const WORDS: Words = Words {
     steps: "Cynnydd",
     bar: "Cynnydd y deffro",
     start: "Deffro'r ap",
+    wakes: "Bydd yr ap yn deffro ohono'i hun ar {}.",
     retry: "Ceisio eto",
     check: "Gwirio eto",
     open: "Agor yr ap",
@@ -124,6 +125,10 @@ fn reason(reason: Reason) -> Explanation {
         Reason::ScaledDown => (
             "Mae rhywbeth yn diffodd yr ap o hyd cyn gynted ag yr ydym yn ei droi ymlaen.",
             "Mae'n annhebygol y bydd ceisio eto yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
+        ),
+        Reason::NotByVisitors => (
+            "Mae'r ap hwn yn cysgu, ac ni all ymwelwyr ei ddeffro.",
+            "Gofynnwch i'r tîm sy'n ei redeg pryd y bydd yn ôl.",
         ),
         Reason::ImageUnavailable => ("Ni ellir lawrlwytho'r ap.", UNLIKELY),
         Reason::CrashLoop => ("Mae'r ap yn stopio o hyd yn syth ar ôl cychwyn.", UNLIKELY),

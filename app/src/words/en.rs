@@ -40,6 +40,7 @@ pub(super) const WORDS: Words = Words {
     steps: "Progress",
     bar: "Wake-up progress",
     start: "Wake up the app",
+    wakes: "The app wakes up by itself on {}.",
     retry: "Try again",
     check: "Check again",
     open: "Open the app",
@@ -118,6 +119,10 @@ fn reason(reason: Reason) -> Explanation {
         Reason::ScaledDown => (
             "Something keeps turning the app off as soon as we turn it on.",
             "Trying again is unlikely to help. Contact the team that runs the app.",
+        ),
+        Reason::NotByVisitors => (
+            "This app is asleep, and visitors cannot wake it up.",
+            "Ask the team that runs it when it will be back.",
         ),
         Reason::ImageUnavailable => ("The app cannot be downloaded.", UNLIKELY),
         Reason::CrashLoop => ("The app keeps stopping right after it starts.", UNLIKELY),

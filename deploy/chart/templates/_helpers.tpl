@@ -127,6 +127,11 @@ spec:
     .filter(key, !variables.stamps.exists(stamp, key == stamp || (stamp.endsWith('/') && key.startsWith(stamp))))
 {{- end -}}
 
+{{- /* Whether an update changes until when kube-downscaler leaves a workload alone. */ -}}
+{{- define "excludes" -}}
+object.metadata.?annotations[?'downscaler/exclude-until'] != oldObject.metadata.?annotations[?'downscaler/exclude-until']
+{{- end -}}
+
 {{- define "owners" -}}
 - expression: >-
     object.metadata.?finalizers == oldObject.metadata.?finalizers

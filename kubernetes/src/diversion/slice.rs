@@ -4,7 +4,7 @@
 //! ingress controllers dial like that of any pod. While the app is awake the slice stays, without endpoints. What the app
 //! was before it was idled is recorded on the slice.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32};
 
 use k8s_openapi::{
     api::discovery::v1::EndpointSlice,
@@ -14,9 +14,12 @@ use k8s_openapi::{
 use kube::api::Preconditions;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
-use unidler::sleep::{
-    brake::{Cause, Undone},
-    decide::By,
+use unidler::{
+    cluster::Ended,
+    sleep::{
+        brake::{Cause, Undone},
+        decide::By,
+    },
 };
 
 use crate::{
@@ -45,6 +48,11 @@ const MAX_NAME: usize = 128;
 /// Within which time somebody undoes an idling, from the slice on. The grace of the app is in it, and how long it takes until the app
 /// is up again and its visitors are led back.
 const UNDONE: SignedDuration = SignedDuration::from_mins(5);
+
+/// How soon after a wake-up an app is put to sleep again by something else that does not care for visitors.
+const SOON: SignedDuration = SignedDuration::from_mins(10);
+/// After how many such wake-ups in a row another one is for the visitor to ask for.
+const IN_VAIN: u32 = 3;
 
 /// For how long after a wake-up an ingress may go on to send an app's visitors here.
 const LATE: SignedDuration = SignedDuration::from_mins(1);
@@ -82,6 +90,9 @@ pub(crate) struct Record {
     pub(crate) since: Timestamp,
     /// What had it idled, such as `cli`.
     pub(crate) by: String,
+    /// How many wake-ups there were before, each soon after the one before it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    wakes: u32,
     /// How often that was undone before.
     #[serde(
         default,
@@ -134,6 +145,9 @@ pub(crate) struct History {
     pub(crate) by: String,
     /// What runs behind the Service, as it was recorded last.
     pub(crate) workloads: Vec<Recorded>,
+    /// How many wake-ups there were by then, each soon after the one before it, if something else puts the app to sleep.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    wakes: u32,
     /// How often putting it to sleep was undone.
     #[serde(
         default,
@@ -151,16 +165,23 @@ impl Record {
             phase: RecordPhase::Idling,
             since: now,
             by: by.as_str().to_owned(),
+            wakes: 0,
             undone: None,
         }
     }
 
     /// The same, of an app with this history.
     pub(crate) fn after(self, history: Option<&History>) -> Self {
+        let is_soon = |history: &&History| self.since.duration_since(history.woken) < SOON;
         Self {
+            wakes: history.filter(is_soon).map_or(0, |history| history.wakes),
             undone: history.and_then(|history| history.undone.clone()),
             ..self
         }
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.by == By::Adopt.as_str()
     }
 
     /// How often the app did not stay asleep in a row, if this comes in between now.
@@ -238,6 +259,19 @@ impl Slice {
         self.address.is_some()
     }
 
+    /// Whether its app was adopted, which something else has put to sleep.
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.record
+            .as_ref()
+            .is_some_and(|record| record.is_adopted())
+    }
+
+    /// Whether something else has put the app to sleep again soon after each of several wake-ups.
+    pub(crate) fn is_in_vain(&self) -> bool {
+        let record = self.record.as_ref();
+        record.is_some_and(|record| record.wakes >= IN_VAIN)
+    }
+
     /// Whether it leads here: to the present address of unidler's Service, at every port of its own Service.
     pub(crate) fn is_current(&self, service: &Service, destination: &Destination) -> bool {
         // Where unidler has no address of this family any more, it can do nothing.
@@ -298,12 +332,7 @@ impl Slice {
     }
 
     /// The merge patch that leads the visitors to the app again.
-    pub(crate) fn restored(
-        &self,
-        took: Option<Duration>,
-        undone: Option<Undone>,
-        now: Timestamp,
-    ) -> Value {
+    pub(crate) fn restored(&self, ended: Ended, undone: Option<Undone>, now: Timestamp) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
             let mut history = History {
@@ -311,7 +340,14 @@ impl Slice {
                 woken: now,
                 by: record.by.clone(),
                 workloads: record.workloads.clone(),
-                undone,
+                wakes: match ended {
+                    Ended::Woken { .. } if record.is_adopted() => record.wakes.saturating_add(1),
+                    Ended::Woken { .. } | Ended::Undone | Ended::Failed => 0,
+                },
+                undone: match record.is_adopted() {
+                    true => record.undone.clone(),
+                    false => undone,
+                },
             };
             // Of a record that an older version wrote.
             if json!(history).to_string().len() > MAX_ANNOTATION {
@@ -319,7 +355,7 @@ impl Slice {
             }
             annotations[HISTORY] = json!(json!(history).to_string());
         }
-        if let Some(took) = took {
+        if let Ended::Woken { took: Some(took) } = ended {
             annotations[WAKE_SECONDS] = json!(self.wake_seconds.with(took));
         }
         let Self {
@@ -355,6 +391,11 @@ impl Slice {
             json!({ "uid": uid, "resourceVersion": resource_version, "annotations": annotations });
         Some(patch)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// The first slice of a Service, which leads its visitors here; `None` if there is no address for it.
@@ -451,7 +492,7 @@ mod tests {
         let annotations = json!({ RECORD: json!(record).to_string() });
         let slice = slice(&annotations);
         let record = slice.record.as_ref().expect("a record");
-        let mut patch = slice.restored(None, record.undone(cause, now), now);
+        let mut patch = slice.restored(Ended::Undone, record.undone(cause, now), now);
         json!({ HISTORY: patch["metadata"]["annotations"][HISTORY].take() })
     }
 

@@ -14,7 +14,7 @@ use crate::{
     found::Found,
     objects::{
         activity_url::ActivityUrl,
-        sleep_rules::{ACTIVITY, SleepRules},
+        sleep_rules::{ACTIVITY, Contradiction, Level, SleepRules, level, nearest},
     },
 };
 
@@ -36,12 +36,6 @@ struct Levels<'a> {
     workloads: Level<'a>,
     namespace: Level<'a>,
 }
-
-/// What the objects of one kind say.
-type Level<'a> = Vec<&'a SleepRules>;
-
-/// Objects of one kind say different things.
-struct Contradiction;
 
 impl AppRules {
     /// After how long without use it sleeps, if it does.
@@ -111,10 +105,6 @@ impl AppRules {
             },
         }
     }
-}
-
-fn level<'a>(rules: impl Iterator<Item = &'a Option<Box<SleepRules>>>) -> Level<'a> {
-    rules.filter_map(Option::as_deref).collect()
 }
 
 fn contradiction(name: &str) -> String {
@@ -214,22 +204,6 @@ impl Levels<'_> {
         obstacle.get_or_insert(wrong);
         None
     }
-}
-
-/// What the first level says that says anything, if its objects agree.
-fn nearest<'a, T: PartialEq>(
-    levels: impl IntoIterator<Item = &'a Level<'a>>,
-    value: impl Fn(&SleepRules) -> Option<T>,
-) -> Option<Result<T, Contradiction>> {
-    levels.into_iter().find_map(|level| {
-        let mut values = level.iter().filter_map(|rules| value(rules));
-        let first = values.next()?;
-        Some(if values.all(|other| other == first) {
-            Ok(first)
-        } else {
-            Err(Contradiction)
-        })
-    })
 }
 
 /// What keeps a part of an app awake that its own Services do not lead to, such as a database: what it says itself, and what its

@@ -114,10 +114,7 @@ impl World {
             });
             listed.deployments.push(object(deployment));
         }
-        let settings = ClusterSettings {
-            knows_namespaces: true,
-            ..ClusterSettings::of_tests()
-        };
+        let settings = ClusterSettings::of_tests();
         let caches = Caches::of(listed, &settings);
         let mut idler = Idler::new(self.settings.clone(), None, Timestamp::MIN);
         let ids = self.attempted.iter().map(|app| {

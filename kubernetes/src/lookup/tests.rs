@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     caches::Listed,
     diversion::slice::Slice,
-    objects::{Gateway, Grant, HttpRoute, OwnService},
+    objects::{Gateway, Grant, HttpRoute, Namespace, OwnService},
     settings::ClusterSettings,
 };
 
@@ -14,10 +14,12 @@ use crate::{
 /// Of an Ingress: `key`, `alias` and rules `HOST>SERVICE`. Of a workload: `key`, `rstudio`, `idled`, `pods` that
 /// all Services select, or those that select just this, `taken` by unidler, `woken` by it as of a generation, `off`, `needs`, `of` and `needed-by`. Of a Service:
 /// `key`, `selects` and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
-/// afterwards. Anything can be `leaving`.
+/// afterwards, or `adopted` before it. A route or a Namespace, whose namespace is its own, can `adopt`, and a workload have a `mark` or be
+/// `controlled` by something.
+/// Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
     let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut stateful_sets, mut slices) = (Vec::new(), Vec::new());
+    let (mut stateful_sets, mut slices, mut namespaces) = (Vec::new(), Vec::new(), Vec::new());
     for line in cluster {
         let mut words = line.split(' ');
         let (kind, id) = (words.next().expect("a kind"), words.next().expect("a name"));
@@ -27,7 +29,7 @@ fn caches(cluster: &[&str]) -> Caches {
         let (mut rules, mut spec) = (Vec::new(), json!({ "selector": { "app": "tool" } }));
         let mut endpoints = json!([]);
         let (mut pods, mut replicas) = (json!({}), None);
-        for word in words {
+        for word in words.filter(|word| !word.is_empty()) {
             match word.split_once('=').unwrap_or((word, "")) {
                 ("key", key) => metadata["labels"]["host"] = json!(key),
                 ("rstudio", key) => metadata["labels"]["unidler-key"] = json!(key),
@@ -42,7 +44,10 @@ fn caches(cluster: &[&str]) -> Caches {
                 ("pods", app) => pods = json!({ "metadata": { "labels": { "app": app } } }),
                 ("selects", app) => spec["selector"] = json!({ "app": app }),
                 ("off", "") => replicas = Some(0),
-                (name @ ("needs" | "of" | "needed-by"), text) => {
+                ("mark", text) => {
+                    metadata["annotations"]["downscaler/original-replicas"] = json!(text);
+                }
+                (name @ ("needs" | "of" | "needed-by" | "adopt"), text) => {
                     metadata["annotations"][format!("unidler/{name}")] = json!(text);
                 }
                 ("taken", _) => {
@@ -59,10 +64,17 @@ fn caches(cluster: &[&str]) -> Caches {
                     }]);
                     replicas = Some(2);
                 }
+                ("controlled", _) => {
+                    let owner = json!({ "apiVersion": "example.org/v1", "kind": "Tool", "name": "tool", "uid": "t", "controller": true });
+                    metadata["ownerReferences"] = json!([owner]);
+                }
                 ("idled", _) => metadata["labels"]["mojanalytics.xyz/idled"] = json!("true"),
                 ("leaving", _) => metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z"),
-                ("on", workloads) => {
-                    metadata["annotations"]["unidler/record"] = json!(record(workloads));
+                (how @ ("on" | "adopted"), workloads) => {
+                    let by = if how == "on" { "cli" } else { "adopt" };
+                    let record =
+                        record(workloads).replace(r#""by":"cli""#, &format!(r#""by":"{by}""#));
+                    metadata["annotations"]["unidler/record"] = json!(record);
                     endpoints = json!([{ "addresses": ["10.0.0.1"] }]);
                 }
                 ("off", workloads) => {
@@ -92,6 +104,10 @@ fn caches(cluster: &[&str]) -> Caches {
                     json!(name.strip_suffix("-unidler").expect("the name of a slice"));
                 slices.push(json!({ "metadata": metadata, "addressType": "IPv4", "endpoints": endpoints }));
             }
+            "namespace" => {
+                metadata["namespace"] = Value::Null;
+                namespaces.push(json!({ "metadata": metadata }));
+            }
             _ => services.push(json!({ "metadata": metadata, "spec": spec })),
         }
     }
@@ -116,6 +132,7 @@ fn caches(cluster: &[&str]) -> Caches {
             Service::parse(service, &own)
         }),
         slices: Cache::of(objects(slices), "host", Slice::parse),
+        namespaces: Some(Cache::of(objects(namespaces), "host", Namespace::parse)),
         ..Caches::of(Listed::default(), &ClusterSettings::of_tests())
     }
 }
@@ -177,6 +194,187 @@ fn an_app_that_a_slice_leads_here_needs_no_label() {
         found("slice a/web-unidler on=Deployment:gone"),
         Err(Reason::NoWorkload)
     );
+}
+
+#[test]
+fn what_something_else_has_put_to_sleep_is_adopted_where_its_operators_want_that() {
+    // How many replicas the app is to get back, if it is led here by the sweep.
+    let adopted = |route: &str, namespace: &str, workload: &str| {
+        let route = format!("ingress a/web web.test>web {route}");
+        let namespace = format!("namespace a/a {namespace}");
+        let workload = format!("deployment a/web pods=web {workload}");
+        let cluster = [
+            route.trim(),
+            namespace.trim(),
+            &workload,
+            "service a/web selects=web",
+        ];
+        let caches = caches(&cluster);
+        let lost = caches.lost();
+        let workload = lost.first().map(|found| Arc::clone(&found.workloads[0]));
+        let gets = workload.map(|workload| lost[0].replicas_to_restore(&workload, 10));
+        assert_eq!(
+            caches.apps().len(),
+            lost.len(),
+            "the sweep sees it: {cluster:?}"
+        );
+        gets.flatten()
+    };
+    for (route, namespace, workload, replicas) in [
+        ("adopt=zero", "", "off", Some(1)),
+        ("", "adopt=zero", "off", Some(1)),
+        ("", "adopt=zero", "off mark=3", Some(3)),
+        ("", "adopt=marked", "off mark=3", Some(3)),
+        ("", "adopt=marked", "off mark=30", None),
+        ("", "adopt=marked", "off", None),
+        ("", "adopt=marked", "mark=3", None),
+        ("", "", "off mark=3", None),
+        ("adopt=never", "adopt=zero", "off mark=3", None),
+        ("adopt=marked", "adopt=never", "off mark=3", None),
+        ("adopt=marked", "adopt=zero", "off", None),
+        ("adopt=zero", "adopt=marked", "off", Some(1)),
+        ("", "adopt=zero", "off adopt=never", None),
+        ("", "adopt=zero", "off controlled", None),
+        ("adopt=yes", "adopt=zero", "off mark=3", None),
+        ("", "adopt=zero", "idled off mark=3", None),
+    ] {
+        let told = adopted(route, namespace, workload);
+        assert_eq!(told, replicas, "{route}; {namespace}; {workload}");
+    }
+}
+
+#[test]
+fn nothing_is_adopted_of_the_cluster_itself_nor_what_is_beside_something_that_is_awake() {
+    let lost = |cluster: &[&str]| caches(cluster).lost().len();
+    for (namespace, others, wanted) in [
+        ("a", &[][..], 1),
+        ("unidler", &[], 0),
+        ("kube-system", &[], 0),
+        ("a", &["deployment a/other pods=web"], 0),
+        // Another way to the same workload.
+        (
+            "a",
+            &[
+                "ingress a/admin admin.test>admin adopt=never",
+                "service a/admin selects=web",
+            ],
+            0,
+        ),
+        (
+            "a",
+            &[
+                "ingress b/admin admin.test>admin adopt=never",
+                "service a/admin selects=web",
+            ],
+            1,
+        ),
+        // Switched off by itself.
+        ("a", &["deployment a/other pods=web off"], 1),
+        ("a", &["ingress b/web web.test>web adopt=never"], 1),
+    ] {
+        let own = [
+            format!("namespace x/{namespace} adopt=marked"),
+            format!("ingress {namespace}/web web.test>web"),
+            format!("service {namespace}/web selects=web"),
+            format!("deployment {namespace}/web pods=web off mark=2"),
+        ];
+        let cluster: Vec<_> = own
+            .iter()
+            .map(String::as_str)
+            .chain(others.iter().copied())
+            .collect();
+        assert_eq!(lost(&cluster), wanted, "{cluster:?}");
+    }
+}
+
+#[test]
+fn what_is_off_beside_what_is_known_to_have_been_up_was_off_before() {
+    let gets = |namespace: &str, workloads: &[&str]| {
+        let namespace = format!("namespace x/a adopt={namespace}");
+        let own = [
+            &*namespace,
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+        ];
+        let cluster: Vec<_> = own.into_iter().chain(workloads.iter().copied()).collect();
+        let caches = caches(&cluster);
+        let found = caches.of_services("a", &BTreeSet::from(["web"]));
+        let found = found.expect("an app");
+        let gets = found.parts().filter_map(|workload| {
+            let replicas = found.replicas_to_restore(workload, 10)?;
+            Some(format!("{}={replicas}", workload.name))
+        });
+        gets.collect::<Vec<_>>().join(" ")
+    };
+    let (web, canary) = (
+        "deployment a/web pods=web off mark=3",
+        "deployment a/canary pods=web off",
+    );
+    assert_eq!(gets("marked", &[web, canary]), "web=3");
+    assert_eq!(gets("zero", &[web, canary]), "web=3");
+    let unmarked = "deployment a/web pods=web off";
+    assert_eq!(gets("zero", &[unmarked, canary]), "canary=1 web=1");
+    let seen = "slice a/web-unidler off=Deployment:web";
+    assert_eq!(gets("zero", &[unmarked, canary, seen]), "web=2");
+    // Its workers and what it needs as well, as long as all of it is off.
+    let worker = "deployment a/worker of=web off mark=1";
+    assert_eq!(gets("marked", &[web, worker]), "web=3 worker=1");
+    assert_eq!(gets("marked", &["deployment a/web pods=web", worker]), "");
+    let sleeping = "deployment a/web pods=web taken";
+    let slice = "slice a/web-unidler on=Deployment:web";
+    assert_eq!(gets("zero", &[sleeping, slice, canary, worker]), "web=2");
+}
+
+#[test]
+fn of_an_adopted_app_that_something_else_scales_up_in_part_the_rest_stays_off() {
+    let gets = |web: &str| {
+        let web = format!("deployment a/web pods=web {web}");
+        let caches = caches(&[
+            "namespace x/a adopt=zero",
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            &web,
+            "deployment a/worker of=web off",
+            "slice a/web-unidler adopted=Deployment:web,Deployment:worker",
+        ]);
+        let found = caches.of_services("a", &BTreeSet::from(["web"]));
+        let found = found.expect("an app");
+        let mut parts = found.parts();
+        let worker = parts.find(|workload| workload.name == "worker");
+        found.replicas_to_restore(worker.expect("the worker"), 10)
+    };
+    assert_eq!(gets("off"), Some(2));
+    assert_eq!(gets("woken=3"), Some(2), "unidler is waking it");
+    assert_eq!(gets(""), None);
+}
+
+#[test]
+fn an_adopted_app_is_led_back_when_its_operators_do_not_want_it_adopted_any_more() {
+    let is_given_up = |namespace: &str, slice: &str, workload: &str| {
+        let namespace = format!("namespace a/a {namespace}");
+        let (slice, workload) = (
+            format!("slice a/web-unidler {slice}=Deployment:web"),
+            format!("deployment a/web pods=web {workload}"),
+        );
+        let route = "ingress a/web web.test>web";
+        let cluster = [
+            namespace.trim(),
+            route,
+            "service a/web selects=web",
+            &slice,
+            &workload,
+        ];
+        let caches = caches(&cluster);
+        let found = caches.of_services("a", &BTreeSet::from(["web"]));
+        let found = found.expect("an app");
+        found.is_given_up()
+    };
+    assert!(is_given_up("", "adopted", "off"));
+    assert!(is_given_up("adopt=never", "adopted", "off mark=2"));
+    assert!(!is_given_up("adopt=zero", "adopted", "off"));
+    assert!(!is_given_up("adopt=yes", "adopted", "off"), "who knows");
+    assert!(!is_given_up("", "on", "off"), "that is its own sleep");
+    assert!(!is_given_up("", "adopted", ""), "it is up");
 }
 
 #[test]

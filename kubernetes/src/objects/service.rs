@@ -18,6 +18,7 @@ use super::{
     keeper::Keeper,
     label,
     labels::Labels,
+    marks::{self, Target},
     route::Port,
     sleep_rules::SleepRules,
     title,
@@ -101,6 +102,8 @@ pub(crate) struct Service {
     pub(crate) title: Option<String>,
     /// When somebody has wished its app asleep.
     pub(crate) wish: Option<Timestamp>,
+    /// What something else has put to sleep behind it, as that has noted on it.
+    pub(crate) marked: Box<[Target]>,
     /// Who keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
     /// What it says of the sleep of its app.
@@ -171,6 +174,7 @@ impl Service {
             selector: spec.selector.unwrap_or_default().into(),
             title: title(annotation(&metadata, TITLE)),
             wish: annotation(&metadata, IDLE_WISH).and_then(|wish| wish.parse().ok()),
+            marked: marks::targets(&metadata),
             keeper: Keeper::of(&metadata),
             sleep: SleepRules::of(&metadata),
         }

@@ -9,9 +9,10 @@ use unidler::{
         decide::{Asleep, IdleAfter},
         schedule::Schedule,
     },
+    start::Start,
 };
 
-use super::{activity_url::ActivityUrl, annotation, label};
+use super::{activity_url::ActivityUrl, annotation, label, marks::DOWNSCALER_EXCLUDE_UNTIL};
 
 /// The label of a route or a Namespace whose apps may be put to sleep: `true` or `false`.
 const APP: &str = "unidler/app";
@@ -25,13 +26,17 @@ const ASLEEP: &str = "unidler/asleep";
 pub(crate) const KEEP_AWAKE_UNTIL: &str = "unidler/keep-awake-until";
 /// The annotation with where an app says when it was last used, such as `/api/status#/last_activity`.
 pub(crate) const ACTIVITY: &str = "unidler/activity";
+/// The annotation with what a visitor has to do to wake an app: `visit`, `button` or `never`.
+const WAKE: &str = "unidler/wake";
+/// The annotation of a route or a Namespace with which of its apps are adopted that something else puts to sleep: `marked`, `zero` or
+/// `never`.
+const ADOPT: &str = "unidler/adopt";
 /// The annotation with the requests that are answered for an app while it sleeps, such as `GET /healthz 200`.
 const PROBE: &str = "unidler/probe";
 /// What kube-downscaler reads, for where ours is absent
 /// (<https://codeberg.org/hjacobs/kube-downscaler>).
 const DOWNSCALER_UPTIME: &str = "downscaler/uptime";
 const DOWNSCALER_EXCLUDE: &str = "downscaler/exclude";
-const DOWNSCALER_EXCLUDE_UNTIL: &str = "downscaler/exclude-until";
 
 /// What one object says. Each value is as it was read, or why it could not be: in a sentence that names the annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +49,59 @@ pub(crate) struct SleepRules {
     pub(crate) keep_awake_until: Option<Result<Timestamp, String>>,
     pub(crate) activity: Option<Result<ActivityUrl, String>>,
     pub(crate) probes: Option<Result<Probes, String>>,
+    pub(crate) wake: Option<Result<Start, String>>,
+    pub(crate) adopt: Option<Result<Adopt, String>>,
     pub(crate) downscaler: Downscaler,
+}
+
+/// Which apps are adopted that something else puts to sleep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Adopt {
+    /// Those with a mark of what they were.
+    Marked,
+    /// All that have no replicas.
+    Zero,
+    Never,
+}
+
+impl FromStr for Adopt {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "marked" => Ok(Self::Marked),
+            "zero" => Ok(Self::Zero),
+            "never" => Ok(Self::Never),
+            _ => Err("write marked, zero or never"),
+        }
+    }
+}
+
+/// What the objects of one kind say.
+pub(crate) type Level<'a> = Vec<&'a SleepRules>;
+
+/// Objects of one kind say different things.
+pub(crate) struct Contradiction;
+
+/// Of some objects of one kind, those that say something.
+pub(crate) fn level<'a>(rules: impl Iterator<Item = &'a Option<Box<SleepRules>>>) -> Level<'a> {
+    rules.filter_map(Option::as_deref).collect()
+}
+
+/// What the first level says that says anything, if its objects agree.
+pub(crate) fn nearest<'a, T: PartialEq>(
+    levels: impl IntoIterator<Item = &'a Level<'a>>,
+    value: impl Fn(&SleepRules) -> Option<T>,
+) -> Option<Result<T, Contradiction>> {
+    levels.into_iter().find_map(|level| {
+        let mut values = level.iter().filter_map(|rules| value(rules));
+        let first = values.next()?;
+        Some(if values.all(|other| other == first) {
+            Ok(first)
+        } else {
+            Err(Contradiction)
+        })
+    })
 }
 
 /// What kube-downscaler reads on it.
@@ -67,6 +124,8 @@ impl SleepRules {
             keep_awake_until: read(metadata, KEEP_AWAKE_UNTIL),
             activity: read(metadata, ACTIVITY),
             probes: read(metadata, PROBE),
+            wake: read(metadata, WAKE),
+            adopt: read(metadata, ADOPT),
             downscaler: Downscaler {
                 // Whatever is not `false`, there.
                 is_excluded: excluded.is_some_and(|text| !text.eq_ignore_ascii_case("false")),
@@ -90,6 +149,8 @@ impl SleepRules {
             keep_awake_until,
             activity,
             probes,
+            wake,
+            adopt,
             downscaler:
                 Downscaler {
                     is_excluded: _,
@@ -104,6 +165,8 @@ impl SleepRules {
             error(keep_awake_until.as_ref()),
             error(activity.as_ref()),
             error(probes.as_ref()),
+            error(wake.as_ref()),
+            error(adopt.as_ref()),
             error(uptime.as_ref()),
             error(exclude_until.as_ref()),
         ];
@@ -186,6 +249,8 @@ mod tests {
             ("unidler/awake", "Mon-Fri 9-5"),
             ("unidler/asleep", "later"),
             ("unidler/keep-awake-until", "tomorrow"),
+            ("unidler/adopt", "true"),
+            ("unidler/wake", "click"),
         ] {
             let annotations = json!({ name: text });
             let rules = rules(json!({}), annotations).expect("rules");
@@ -194,6 +259,8 @@ mod tests {
                 rules.awake.and_then(Result::err),
                 rules.asleep.and_then(Result::err),
                 rules.keep_awake_until.and_then(Result::err),
+                rules.adopt.and_then(Result::err),
+                rules.wake.and_then(Result::err),
             ];
             let error = errors.into_iter().flatten().next().unwrap_or_default();
             assert!(

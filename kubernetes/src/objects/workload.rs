@@ -32,6 +32,7 @@ use super::{
     keeper::Keeper,
     label,
     labels::Labels,
+    marks,
     pod_requests::PodRequests,
     refusal::refusal,
     sleep_rules::SleepRules,
@@ -71,6 +72,14 @@ pub(crate) struct Workload {
     /// How many it had before unidler took them, as far as that is known, if it has done so and nobody has scaled it since.
     /// Server-side apply leaves that on the object itself.
     pub(crate) taken: Option<u32>,
+    /// How many it had before something else took them, as that has noted on it, if it has none.
+    pub(crate) mark: Option<u32>,
+    /// Whether kube-downscaler has taken its replicas, and will do so again within a minute unless that is told not to.
+    pub(crate) is_downscaled: bool,
+    /// How many it had last, as far as that is known, if it has none.
+    pub(crate) last: Option<u32>,
+    /// Whether another release of unidler has taken its replicas, and nobody has scaled it since.
+    pub(crate) is_taken_elsewhere: bool,
     /// Whether unidler has given it its replicas, and nobody has scaled it since. Of custom kinds that is not known.
     pub(crate) is_woken: bool,
     /// What else has set the number of its replicas last, as it calls itself. Of custom kinds that is not known.
@@ -204,6 +213,10 @@ impl Workload {
             replicas: replicas.map_or(kind.default_replicas.unwrap_or(1), count),
             is_uncounted: replicas.is_none() && kind.default_replicas.is_none(),
             taken: None,
+            is_downscaled: replicas == Some(0) && marks::is_downscaled(metadata),
+            mark: marks::replicas(metadata).filter(|_| replicas == Some(0)),
+            last: last_applied(metadata).filter(|_| replicas == Some(0)),
+            is_taken_elsewhere: false,
             is_woken: false,
             scaled_by: None,
             ready: if is_current {
@@ -261,6 +274,7 @@ impl Workload {
     fn scaled(self, metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Self {
         Self {
             taken: taken(metadata, replicas, manager),
+            is_taken_elsewhere: replicas == Some(0) && is_taken_elsewhere(metadata, manager),
             is_woken: is_woken(metadata, replicas, manager),
             scaled_by: scaled_by(metadata, manager).map(Into::into),
             ..self
@@ -461,12 +475,22 @@ impl fmt::Display for Controller {
 
 /// How many replicas unidler has taken, if it has and nobody has set a number since.
 fn taken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Option<u32> {
-    (replicas == Some(0) && is_taken(metadata, manager)).then(|| last_applied(metadata))
+    (replicas == Some(0) && is_taken(metadata, manager))
+        .then(|| last_applied(metadata).unwrap_or(1))
 }
 
 /// Whether unidler has applied the number of replicas, and nobody has set it since.
 fn is_taken(metadata: &ObjectMeta, manager: &str) -> bool {
     is_set_by(metadata, manager, "Apply")
+}
+
+/// Whether something else has applied the number of replicas to `/scale`, as only unidler does.
+fn is_taken_elsewhere(metadata: &ObjectMeta, manager: &str) -> bool {
+    setters(metadata).any(|entry| {
+        entry.manager.as_deref() != Some(manager)
+            && entry.operation.as_deref() == Some("Apply")
+            && entry.subresource.as_deref() == Some("scale")
+    })
 }
 
 /// Whether unidler has patched the number of replicas, and nobody has set it since.
@@ -499,15 +523,14 @@ fn setters(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
     })
 }
 
-/// The number of replicas in the manifest that somebody has applied; 1 if there is none.
-fn last_applied(metadata: &ObjectMeta) -> u32 {
-    let manifest = annotation(metadata, LAST_APPLIED);
-    let manifest = manifest.and_then(|json| serde_json::from_str::<serde_json::Value>(&json).ok());
-    let replicas = manifest.and_then(|manifest| manifest.pointer("/spec/replicas")?.as_u64());
-    replicas
-        .and_then(|replicas| u32::try_from(replicas).ok())
-        .unwrap_or(1)
-        .max(1)
+/// The number of replicas in the manifest that somebody has applied, if that is not 0.
+fn last_applied(metadata: &ObjectMeta) -> Option<u32> {
+    let manifest = annotation(metadata, LAST_APPLIED)?;
+    let manifest = serde_json::from_str::<serde_json::Value>(&manifest).ok()?;
+    let replicas = manifest.pointer("/spec/replicas")?.as_u64()?;
+    u32::try_from(replicas)
+        .ok()
+        .filter(|replicas| *replicas > 0)
 }
 
 /// When anything but the status was changed last.

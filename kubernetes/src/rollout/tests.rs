@@ -170,6 +170,9 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         })],
         group: crate::group::Group::default(),
         slices: Vec::new(),
+        home: None,
+        adoption: crate::lookup::Adoption::Off,
+        adopted: HashMap::new(),
     }
 }
 

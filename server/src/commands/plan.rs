@@ -28,10 +28,7 @@ impl Options {
     ///
     /// If the cluster cannot be asked.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
-        let settings = unidler_kubernetes::ClusterSettings {
-            knows_namespaces: true,
-            ..cluster.settings()
-        };
+        let settings = cluster.settings();
         let mut idler = self.sleep.idler(Timestamp::MIN)?;
         let api_server = ApiServer::connect().await?;
         let listing = api_server.listing(&settings).await?;

@@ -36,6 +36,7 @@ use unidler::{
     host::Host,
     hub::Forward,
     progress::{Forwarding, Phase, Progress, Reason},
+    start::Start,
 };
 use unidler_server::forward::Forwarder;
 
@@ -122,6 +123,8 @@ impl Cluster for OneApp {
             connected: self.is_known,
             title: None,
             probes: PROBES.parse().expect("probes"),
+            start: Start::default(),
+            wakes: None,
             services: vec![Service {
                 id: ObjectId::new("service"),
                 version: version(),

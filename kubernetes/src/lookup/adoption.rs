@@ -1,0 +1,183 @@
+//! Which apps unidler adopts: those that something else puts to sleep, if their operators want that.
+//!
+//! An app is adopted as a whole, and only if it is off as a whole: of one that is awake in part, something else has left off what is
+//! off.
+
+use std::{collections::HashMap, sync::Arc};
+
+use unidler::app::ObjectId;
+
+use crate::{
+    cache::{Cached, Contact},
+    caches::{Caches, of_namespace},
+    diversion::slice::Slice,
+    found::Found,
+    idle::unfit,
+    objects::{
+        Namespace, Route, Workload,
+        sleep_rules::{Adopt, SleepRules, level, nearest},
+    },
+};
+
+/// Whether an app is adopted that something else puts to sleep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Adoption {
+    /// What its operators want is not known, or is contradictory: nothing is changed.
+    #[default]
+    Unknown,
+    Off,
+    /// If a mark says how many replicas it had.
+    Marked,
+    /// Whoever has taken its replicas.
+    Zero,
+}
+
+impl Adoption {
+    /// Whether something may be adopted.
+    pub(super) fn is_on(self) -> bool {
+        matches!(self, Self::Marked | Self::Zero)
+    }
+}
+
+impl Caches {
+    /// A namespace, as it is now as far as anybody can know.
+    pub(super) fn home(&self, namespace: &str) -> Option<Arc<Cached<Namespace>>> {
+        let namespaces = self.namespaces.as_ref();
+        let current = namespaces.filter(|namespaces| namespaces.is_connected());
+        current.and_then(|namespaces| namespaces.named("", namespace))
+    }
+
+    /// What the routes of an app say, else its Namespace, whose `never` is final. A route counts only for Services of its own
+    /// namespace, as with all rules.
+    pub(super) fn adoption<'a>(
+        &self,
+        namespace: &str,
+        services: impl IntoIterator<Item = &'a str>,
+        routes: &[Arc<Cached<Route>>],
+    ) -> Adoption {
+        // Whoever deletes the slice, as `unidler restore` does, is not contradicted at once.
+        let is_released = |service| {
+            let slice = Slice::name_of(service, &self.manager);
+            self.slices.is_gone_lately(namespace, &slice)
+        };
+        // A route that cannot be seen may say something.
+        let is_current = self.are_connected() && self.unread().is_empty() && !routes.is_empty();
+        if !self.is_server || !is_current || services.into_iter().any(is_released) {
+            return Adoption::Unknown;
+        }
+        if self.is_protected(namespace) {
+            return Adoption::Off;
+        }
+        let routes = routes.iter().filter(|route| route.namespace == namespace);
+        let routes = level(routes.map(|route| &route.value.sleep));
+        let home = self.home(namespace);
+        let of_home = level(home.iter().map(|each| &each.value.sleep));
+        if of_home.iter().any(|rules| is_never(rules)) {
+            return Adoption::Off;
+        }
+        match nearest([&routes, &of_home], |rules| rules.adopt.clone()) {
+            Some(Ok(Ok(Adopt::Marked))) => Adoption::Marked,
+            Some(Ok(Ok(Adopt::Zero))) => Adoption::Zero,
+            Some(Ok(Ok(Adopt::Never))) => Adoption::Off,
+            None if home.is_some() => Adoption::Off,
+            Some(Ok(Err(_)) | Err(_)) | None => Adoption::Unknown,
+        }
+    }
+
+    /// How many replicas each workload of an app is given back, of those that something else has put to sleep and that are adopted.
+    pub(super) fn adopted(&self, found: &Found) -> HashMap<ObjectId, u32> {
+        let is_foreign = |workload: &Arc<Cached<Workload>>| {
+            let Workload {
+                replicas,
+                taken,
+                idled,
+                ..
+            } = &workload.value;
+            *replicas == 0 && taken.is_none() && !idled
+        };
+        let is_ours = |slice: &Cached<Slice>| !slice.value.is_adopted();
+        let mut diverting = found
+            .services
+            .iter()
+            .filter_map(|service| found.diverting(service));
+        let is_off = found.adoption.is_on()
+            && found.workloads.iter().all(is_foreign)
+            && !diverting.any(is_ours);
+        if !is_off {
+            return HashMap::new();
+        }
+        let parts: Vec<_> = found
+            .parts()
+            .filter(|workload| is_foreign(workload) && self.may_adopt(workload, found))
+            .collect();
+        let mark = |workload: &Cached<Workload>| {
+            workload
+                .value
+                .mark
+                .or_else(|| found.marked_by_service(workload))
+        };
+        let last = |workload: &Cached<Workload>| {
+            workload
+                .value
+                .last
+                .or_else(|| found.recorded_last(workload))
+        };
+        let known = |of: &dyn Fn(&Cached<Workload>) -> Option<u32>| {
+            let known = parts
+                .iter()
+                .filter_map(|workload| Some((workload.id(), of(workload)?)));
+            known.collect::<HashMap<_, _>>()
+        };
+        // What is off beside something that is known to have been up was off before.
+        let mut adopted = known(&mark);
+        if adopted.is_empty() && found.adoption == Adoption::Zero {
+            adopted = known(&last);
+        }
+        if adopted.is_empty() && found.adoption == Adoption::Zero {
+            adopted = known(&|_| Some(1));
+        }
+        // Fewer than it had would be taken for what it had, by whoever puts it to sleep next.
+        adopted.retain(|_, replicas| *replicas <= self.max_replicas);
+        adopted
+    }
+
+    /// Whether nothing speaks against waking a workload with its app: nobody else holds it at 0, and neither it nor a route to it says
+    /// that it stays off.
+    fn may_adopt(&self, workload: &Cached<Workload>, found: &Found) -> bool {
+        let Cached {
+            namespace, value, ..
+        } = workload;
+        let home = found.services.iter().map(|service| &service.namespace);
+        let others = self.workloads_by(&of_namespace(namespace, ""));
+        let is_template = |other: &Arc<Cached<Workload>>| {
+            let of = other.value.template_of.as_deref();
+            of == Some(&*workload.name)
+        };
+        let in_front = self.services.get(&of_namespace(namespace, ""));
+        let mut in_front = in_front.iter().filter(|service| {
+            let selector = &service.value.selector;
+            !selector.is_empty() && value.lacks(selector).is_none()
+        });
+        let says_never = |rules: &Option<Box<SleepRules>>| rules.as_deref().is_some_and(is_never);
+        home.into_iter().all(|home| home == namespace)
+            && value.controller.is_none()
+            && !value.is_taken_elsewhere
+            && !says_never(&value.sleep)
+            && !others.iter().any(is_template)
+            && !in_front.any(|service| {
+                let routes = self.routes_to(namespace, &service.name);
+                let mut own = routes.iter().filter(|route| route.namespace == *namespace);
+                own.any(|route| says_never(&route.value.sleep))
+            })
+    }
+
+    /// Whether visitors of a Service would get here if its app were adopted.
+    pub(super) fn is_fit(found: &Found) -> bool {
+        let mut services = found.services.iter();
+        services.all(|service| unfit(service, &found.routes).is_none())
+    }
+}
+
+fn is_never(rules: &SleepRules) -> bool {
+    matches!(rules.adopt, Some(Ok(Adopt::Never)))
+}
