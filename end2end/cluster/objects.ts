@@ -137,6 +137,7 @@ export interface Kinds {
     PersistentVolumeClaim: KubeObject;
     Pod: Pod;
     PodDisruptionBudget: KubeObject;
+    PodMetrics: KubeObject;
     ResourceQuota: ResourceQuota;
     Rollout: CustomWorkload;
     Sandbox: CustomWorkload;
@@ -176,6 +177,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     PersistentVolumeClaim: { group: "/api/v1", plural: "persistentvolumeclaims", isNamespaced: true },
     Pod: { group: "/api/v1", plural: "pods", isNamespaced: true },
     PodDisruptionBudget: { group: "/apis/policy/v1", plural: "poddisruptionbudgets", isNamespaced: true },
+    PodMetrics: { group: "/apis/metrics.k8s.io/v1beta1", plural: "pods", isNamespaced: true },
     Rollout: { group: "/apis/argoproj.io/v1alpha1", plural: "rollouts", isNamespaced: true },
     Sandbox: { group: "/apis/sandboxes.test/v1", plural: "sandboxes", isNamespaced: true },
     ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },

@@ -13,7 +13,7 @@ export interface Trouble {
     restarts?: number;
     message: string;
     make: (api: Api, app: App) => Promise<void>;
-    mend: (api: Api, app: App) => Promise<void>;
+    fix: (api: Api, app: App) => Promise<void>;
     isReported: Report;
 }
 
@@ -35,7 +35,7 @@ export const TROUBLES: Trouble[] = [
         event: "failure",
         message: "The app cannot be downloaded.",
         make: (api, app) => annotate(api, app, "image"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => ["ErrImagePull", "ImagePullBackOff"].includes(waitsFor(pod)) },
     },
     {
@@ -45,7 +45,7 @@ export const TROUBLES: Trouble[] = [
         restarts: 4,
         message: "The app keeps stopping right after it starts.",
         make: (api, app) => annotate(api, app, "crash"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
     },
     {
@@ -55,7 +55,7 @@ export const TROUBLES: Trouble[] = [
         restarts: 4,
         message: "The app keeps running out of memory.",
         make: (api, app) => annotate(api, app, "memory"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CrashLoopBackOff" },
     },
     {
@@ -64,7 +64,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The app is set up in a way that cannot run.",
         make: (api, app) => annotate(api, app, "create"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CreateContainerError" },
     },
     {
@@ -73,7 +73,7 @@ export const TROUBLES: Trouble[] = [
         event: "failure",
         message: "The app is missing a setting that it needs.",
         make: (api, app) => annotate(api, app, "config"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => waitsFor(pod) === "CreateContainerConfigError" },
     },
     {
@@ -82,7 +82,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The app is running, but is not ready yet.",
         make: (api, app) => annotate(api, app, "probe"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: { in: "Pod", by: (pod) => !!pod.status?.containerStatuses?.some(({ state }) => state?.running) },
     },
     {
@@ -91,7 +91,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "There is no server with enough room to run the app right now.",
         make: (api, app) => request(api, app, "2000"),
-        mend: (api, app) => request(api, app, "1"),
+        fix: (api, app) => request(api, app, "1"),
         isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
     },
     {
@@ -100,7 +100,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "There is no server available that can run the app.",
         make: (api, app) => template(api, app, { spec: { nodeSelector: { "unidler.tests/kind": "none" } } }),
-        mend: (api, app) => template(api, app, { spec: { nodeSelector: null } }),
+        fix: (api, app) => template(api, app, { spec: { nodeSelector: null } }),
         isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
     },
     {
@@ -109,7 +109,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The app is being held back on purpose.",
         make: (api, app) => template(api, app, { spec: { schedulingGates: [{ name: "unidler.tests/gate" }] } }),
-        mend: (api, app) => template(api, app, { spec: { schedulingGates: null } }),
+        fix: (api, app) => template(api, app, { spec: { schedulingGates: null } }),
         isReported: { in: "Pod", by: ({ status }) => hasCondition(status?.conditions, "PodScheduled", "SchedulingGated") },
     },
     {
@@ -118,7 +118,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The server is still connecting the app's storage or network.",
         make: (api, app) => annotate(api, app, "sandbox"),
-        mend: (api, app) => annotate(api, app, null),
+        fix: (api, app) => annotate(api, app, null),
         isReported: {
             in: "Pod",
             by: ({ status }) => !!status?.conditions?.some(({ type, status }) => type === "PodReadyToStartContainers" && status === "False"),
@@ -130,7 +130,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The app's storage is not ready yet.",
         make: claimVolume,
-        mend: provideVolume,
+        fix: provideVolume,
         isReported: { in: "Pod", by: ({ status }) => isUnschedulable(status?.conditions) },
     },
     {
@@ -139,7 +139,7 @@ export const TROUBLES: Trouble[] = [
         event: "failure",
         message: "The app is not allowed to start: a limit has been reached.",
         make: forbidPods,
-        mend: (api, { name, namespace }) => api.delete("ResourceQuota", namespace, name),
+        fix: (api, { name, namespace }) => api.delete("ResourceQuota", namespace, name),
         isReported: ARE_REFUSED,
     },
     {
@@ -148,7 +148,7 @@ export const TROUBLES: Trouble[] = [
         event: "failure",
         message: "The app is not allowed to start: it breaks a rule of the platform.",
         make: (api, app) => enforce(api, app, "restricted"),
-        mend: (api, app) => enforce(api, app, null),
+        fix: (api, app) => enforce(api, app, null),
         isReported: ARE_REFUSED,
     },
     {
@@ -157,7 +157,7 @@ export const TROUBLES: Trouble[] = [
         event: "progress",
         message: "The platform cannot start the app at the moment.",
         make: askNobody,
-        mend: (api, { name }) => api.delete("ValidatingWebhookConfiguration", "", name),
+        fix: (api, { name }) => api.delete("ValidatingWebhookConfiguration", "", name),
         isReported: ARE_REFUSED,
     },
 ];

@@ -9,7 +9,7 @@ import { expect, expectAwake, test } from "./fixtures";
 
 test.use({ startSeconds: 1 });
 
-for (const { name, reason, event, restarts, message, make, mend, isReported } of TROUBLES) {
+for (const { name, reason, event, restarts, message, make, fix, isReported } of TROUBLES) {
     test(`${name} is told within five seconds, and mended it is no more in the way`, async ({ page, api, app, ingress }) => {
         const done = new AbortController();
         await make(api, app);
@@ -37,7 +37,7 @@ for (const { name, reason, event, restarts, message, make, mend, isReported } of
             expect((await answer(ingress.port, app.host, question)).body).toContain(reason);
         }
 
-        await mend(api, app);
+        await fix(api, app);
         await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`);
         expect(page.url()).toBe(ingress.url(app.host, "/reports#table"));
         await expectAwake(api, app);

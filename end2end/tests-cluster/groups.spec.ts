@@ -187,10 +187,10 @@ test("what is in another namespace counts only if it names what needs it", async
     expect(await operate("idle", host)).toMatchObject({ code: 0 });
     expect(await cluster.replicas("app", "redis", "stranger")).toEqual([0, 0, 2]);
     const { stdout } = await operate("doctor", "-o", "json");
-    const findings: { check: string; mend: string }[] = JSON.parse(stdout);
+    const findings: { check: string; fix: string }[] = JSON.parse(stdout);
     expect(findings).toContainEqual(expect.objectContaining({
         check: "need-not-granted",
-        mend: `kubectl -n ${other} annotate deployment stranger --overwrite unidler/needed-by=${namespace}`,
+        fix: `kubectl -n ${other} annotate deployment stranger --overwrite unidler/needed-by=${namespace}`,
     }));
     await expect.poll(async () => (await status(unidler.port, host)).phase).toBe("asleep");
     expect((await events(unidler.port, host)).at(-1)?.event).toBe("success");

@@ -157,10 +157,10 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const { name, namespace, host, key } = awake;
     const diagnose = async () => {
         const { code, stdout } = await operate("doctor", "--output", "json");
-        const findings: { severity: string; check: string; mend: string }[] = JSON.parse(stdout);
-        return { code, found: findings.map(({ severity, check }) => `${severity} ${check}`), mend: findings.map(({ mend }) => mend) };
+        const findings: { severity: string; check: string; fix: string }[] = JSON.parse(stdout);
+        return { code, found: findings.map(({ severity, check }) => `${severity} ${check}`), fix: findings.map(({ fix }) => fix) };
     };
-    const healthy = { code: 0, found: [], mend: [] };
+    const healthy = { code: 0, found: [], fix: [] };
     const patch = (kind: "Deployment" | "Ingress" | "Service", change: object) => api.patch(kind, namespace, name, change);
     const noKey = { metadata: { labels: { host: null } } };
     const withKey = { metadata: { labels: key } };
@@ -184,18 +184,18 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const kept = service.metadata.annotations?.[SERVICE_WHEN_UNIDLED];
     const { rules } = (await api.get("Ingress", namespace, name)).spec;
     const elsewhere = { service: { name: "elsewhere", port: { number: 80 } } };
-    const faults: { found: string[]; code: number; make: () => Promise<unknown>; mend: () => Promise<unknown> }[] = [
+    const faults: { found: string[]; code: number; make: () => Promise<unknown>; fix: () => Promise<unknown> }[] = [
         {
             code: 1,
             found: ["error unidler-not-ready"],
             make: () => api.delete("EndpointSlice", "unidler", readyEndpoint().metadata.name),
-            mend: () => api.apply(readyEndpoint()),
+            fix: () => api.apply(readyEndpoint()),
         },
         {
             code: 1,
             found: ["error host-not-served"],
             make: () => patch("Ingress", { ...noKey, spec: { rules: [{ host, http: { paths: [{ path: "/", pathType: "Prefix", backend: elsewhere }] } }] } }),
-            mend: () => patch("Ingress", { ...withKey, spec: { rules } }),
+            fix: () => patch("Ingress", { ...withKey, spec: { rules } }),
         },
         {
             code: 1,
@@ -204,19 +204,19 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
                 const { apiVersion, kind, spec, metadata } = await api.get("Deployment", namespace, name);
                 await api.apply({ apiVersion, kind, metadata: { name: "twin", namespace, labels: metadata.labels }, spec } as KubeObject);
             },
-            mend: () => api.delete("Deployment", namespace, "twin"),
+            fix: () => api.delete("Deployment", namespace, "twin"),
         },
         {
             code: 1,
             found: ["error service-spec-lost"],
             make: () => patch("Service", { metadata: { annotations: { [SERVICE_WHEN_UNIDLED]: "garbage" } } }),
-            mend: () => patch("Service", { metadata: { annotations: { [SERVICE_WHEN_UNIDLED]: kept } } }),
+            fix: () => patch("Service", { metadata: { annotations: { [SERVICE_WHEN_UNIDLED]: kept } } }),
         },
         {
             code: 1,
             found: ["error half-idled"],
             make: () => patch("Deployment", { metadata: { labels: { [IDLED]: null } } }),
-            mend: () => patch("Deployment", { metadata: { labels: { [IDLED]: "true" } } }),
+            fix: () => patch("Deployment", { metadata: { labels: { [IDLED]: "true" } } }),
         },
         {
             code: 1,
@@ -226,7 +226,7 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
                 await api.delete("ClusterRoleBinding", "", "unidler");
                 await api.delete("ClusterRoleBinding", "", "unidler-pods");
             },
-            mend: async () => {
+            fix: async () => {
                 for (const object of shipped("rbac.yaml")) await api.apply(object);
             },
         },
@@ -238,7 +238,7 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
                 await api.apply({ apiVersion: "networking.k8s.io/v1", kind: "IngressClass", metadata: { name: "nginx" }, spec } as KubeObject);
                 await patch("Ingress", { spec: { ingressClassName: "nginx" } });
             },
-            mend: async () => {
+            fix: async () => {
                 await patch("Ingress", { spec: { ingressClassName: null } });
                 await api.delete("IngressClass", "", "nginx");
             },
@@ -253,23 +253,23 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
                     metadata: { name, namespace },
                     spec: { maxReplicas: 3, scaleTargetRef: { apiVersion: "apps/v1", kind: "Deployment", name } },
                 } as KubeObject),
-            mend: () => api.delete("HorizontalPodAutoscaler", namespace, name),
+            fix: () => api.delete("HorizontalPodAutoscaler", namespace, name),
         },
         {
             code: 0,
             found: ["warning gitops-owner"],
             make: () => patch("Deployment", { metadata: { annotations: { "argocd.argoproj.io/tracking-id": `tools:apps/Deployment:${namespace}/${name}` } } }),
-            mend: () => patch("Deployment", { metadata: { annotations: { "argocd.argoproj.io/tracking-id": null } } }),
+            fix: () => patch("Deployment", { metadata: { annotations: { "argocd.argoproj.io/tracking-id": null } } }),
         },
     ];
-    for (const { make, found, code, mend } of faults) {
+    for (const { make, found, code, fix } of faults) {
         await make();
         try {
             // What is asked of RBAC is answered from a cache that lags.
             await expect.poll(async () => (await diagnose()).found, { message: found.join() }).toEqual(found);
             expect((await diagnose()).code, found.join()).toBe(code);
         } finally {
-            await mend();
+            await fix();
         }
         await expect.poll(diagnose, { message: `after ${found.join()}` }).toEqual(healthy);
     }

@@ -76,7 +76,7 @@ for (const seconds of [0, 1, 20]) {
         const plan = await operate("plan", "--idle-after", "5s");
         expect(plan.stdout).toMatch(new RegExp(`${app.host} .*undone by ${HEALER}: left alone for another`));
         const doctor = await operate("doctor", "--output", "json");
-        const findings = (JSON.parse(doctor.stdout) as { check: string; what: string; mend: string }[]).filter(({ check }) => check === "idling-undone");
+        const findings = (JSON.parse(doctor.stdout) as { check: string; what: string; fix: string }[]).filter(({ check }) => check === "idling-undone");
         expect(findings.map(({ what }) => what).join()).toContain(`${app.name} was put to sleep, and ${HEALER} undid that`);
         await stop();
         await deleteApp(api, app);

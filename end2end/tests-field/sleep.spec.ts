@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { run } from "../cluster/program";
+import { type KubeObject } from "../cluster/objects";
+import { type FieldApp } from "../field/apps";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
 import { Prometheus } from "../field/prometheus";
@@ -110,3 +112,46 @@ test("plan says what would sleep, and why the rest would not", async ({ api, sta
     expect(line(may.host)).toMatch(/ (used|changed) .*|no source|Prometheus/);
     expect(line(mayNot.host)).toMatch(/ no rule puts it to sleep$/);
 });
+
+test.describe("where busy apps stay awake", () => {
+    test.use({ variables: async ({ variables }, use) => use({ ...variables, UNIDLER_BUSY_CPU: "20%" }) });
+
+    test("an app that computes stays awake without visitors, until it is done", async ({ api, startApp, unidler: _ }) => {
+        test.setTimeout(240_000);
+        await api.apply(METRICS);
+        const [busy, idle] = [await startApp(), await startApp()];
+        for (const app of [busy, idle]) {
+            await api.patch("Deployment", app.namespace, app.name, { spec: { template: { spec: { containers: [{ name: "app", resources: { requests: { cpu: "500m" } } }] } } } });
+            await optIn(api, app);
+        }
+        const use = async (cpu: string) => await api.apply(podMetrics(busy, cpu));
+        // Two pods that request half a core each.
+        await use("210m");
+        for (const app of [busy, idle]) await visit(app.host);
+        await expect.poll(() => isAsleep(api, idle), { timeout: 120_000 }).toBe(true);
+        await sleep(5_000);
+        expect(await isAsleep(api, busy)).toBe(false);
+        await use("150m");
+        await expect.poll(() => isAsleep(api, busy), { timeout: 60_000 }).toBe(true);
+        await api.delete("CustomResourceDefinition", "", METRICS.metadata.name);
+    });
+});
+
+/** The metrics API, as metrics-server would serve it. */
+const METRICS = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "pods.metrics.k8s.io", annotations: { "api-approved.kubernetes.io": "unapproved, for tests" } },
+    spec: {
+        group: "metrics.k8s.io",
+        scope: "Namespaced",
+        names: { plural: "pods", singular: "podmetrics", kind: "PodMetrics" },
+        versions: [{ name: "v1beta1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } } }],
+    },
+} as unknown as KubeObject;
+
+/** What one of an app's pods uses. */
+function podMetrics({ name, namespace }: FieldApp, cpu: string): KubeObject {
+    const metadata = { name, namespace, labels: { app: name } };
+    return { apiVersion: "metrics.k8s.io/v1beta1", kind: "PodMetrics", metadata, containers: [{ name: "app", usage: { cpu, memory: "1Mi" } }] } as unknown as KubeObject;
+}

@@ -155,7 +155,7 @@ impl ApiServer {
     }
 
     /// All objects of a kind; `None` if the cluster does without it.
-    async fn list_of<K>(
+    pub(crate) async fn list_of<K>(
         &self,
         source: &Source<K>,
         params: &ListParams,

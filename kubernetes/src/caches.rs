@@ -65,7 +65,7 @@ pub(crate) struct Caches {
     pub(crate) max_replicas: u32,
     /// Whether they are the server's, which adopts apps.
     pub(crate) is_server: bool,
-    /// `None` where they may not be listed.
+    /// `None` where nothing depends on them, or they may not be listed.
     pub(crate) namespaces: Option<Cache<Namespace>>,
 }
 
@@ -137,7 +137,7 @@ impl Caches {
             slices: Cache::new(changed.clone()),
             max_replicas: settings.max_replicas,
             is_server: settings.is_server,
-            namespaces: Some(Cache::new(changed.clone())),
+            namespaces: settings.is_server.then(|| Cache::new(changed.clone())),
         }
     }
 

@@ -55,14 +55,14 @@ pub fn text(findings: &[Finding]) -> String {
                      check,
                      what,
                      why,
-                     mend,
+                     fix,
                  }: &Finding| {
         let severity = match severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        format!("{severity}: {what} [{check}]\n  why:  {why}\n  mend: {mend}\n")
+        format!("{severity}: {what} [{check}]\n  why:  {why}\n  fix: {fix}\n")
     };
     findings.iter().map(block).collect::<Vec<_>>().join("\n")
 }

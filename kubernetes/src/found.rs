@@ -203,7 +203,7 @@ impl Found {
         self.adopted.get(&workload.id()).copied()
     }
 
-    /// The same, as OpenShift notes it on a Service.
+    /// The same, as `oc idle` notes it on a Service.
     pub(crate) fn marked_by_service(&self, workload: &Cached<Workload>) -> Option<u32> {
         let mut targets = self
             .services

@@ -55,6 +55,7 @@ use crate::{
     usage::{
         Ways,
         activity::{Activity, Asked},
+        cpu::Cpu,
         requests::Requests,
     },
 };
@@ -71,6 +72,8 @@ pub struct Idler {
     settings: IdlerSettings,
     requests: Option<Requests>,
     activity: Activity,
+    /// How busy apps are, if that is known now and counts.
+    cpu: Option<Cpu>,
     /// When it began to look: nothing is put to sleep sooner than its window after that.
     started: Timestamp,
     attempts: Attempts,
@@ -154,6 +157,7 @@ impl Idler {
             settings,
             requests,
             activity: Activity::new(),
+            cpu: None,
             started,
             attempts: Attempts::default(),
             generations: HashMap::new(),
@@ -179,14 +183,16 @@ impl Idler {
         self.attempts.expire();
         self.note_changes(caches, Timestamp::now());
         let settings = cluster.observer.settings();
-        let plan = |obstacles: Obstacles<'_>| {
+        let plan = |idler: &Self, obstacles: Obstacles<'_>| {
             // Thousands of apps are a second of work.
-            block_in_place(|| self.plan(caches, settings, Timestamp::now(), obstacles))
+            block_in_place(|| idler.plan(caches, settings, Timestamp::now(), obstacles))
         };
-        let mut planned = plan(Obstacles::Unseen);
+        self.cpu = None;
+        let mut planned = plan(self, Obstacles::Unseen);
         if planned.iter().any(Planned::is_to_sleep) {
+            self.look_at_cpu(api_server).await;
             match surroundings(api_server, caches).await {
-                Ok(surroundings) => planned = plan(Obstacles::OfUnused(&surroundings)),
+                Ok(surroundings) => planned = plan(self, Obstacles::OfUnused(&surroundings)),
                 Err(why) => {
                     warn!("no app is put to sleep: {why}");
                     planned.retain(|planned| !planned.is_to_sleep());
@@ -258,7 +264,15 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Planned> {
         self.ask(caches, api_server, now).await;
+        self.look_at_cpu(api_server).await;
         self.plan(caches, settings, now, Obstacles::OfAll(surroundings))
+    }
+
+    /// Asks how busy apps are, if that counts.
+    async fn look_at_cpu(&mut self, api_server: &ApiServer) {
+        if self.settings.busy_cpu.is_some() {
+            self.cpu = Some(api_server.cpu().await);
+        }
     }
 
     fn note_changes(&mut self, caches: &Caches, now: Timestamp) {
@@ -334,9 +348,16 @@ impl Idler {
         // An app that has an activity URL is not put to sleep by its requests: they may only keep it awake.
         let requests =
             requests(window).filter(|said| activity.is_none() || *said != Verdict::Unused);
+        let cpu = self
+            .cpu
+            .as_ref()
+            .zip(self.settings.busy_cpu)
+            .zip(found)
+            .map(|((cpu, busy), found)| cpu.veto(found, busy));
         let answers = [
             activity.map(Answer::Activity),
             requests.map(Answer::Requests),
+            cpu.map(Answer::Cpu),
         ];
         Use::of(answers.into_iter().flatten())
     }

@@ -7,7 +7,7 @@ pub(crate) mod bonds;
 mod gateway;
 pub(crate) mod gateway_api;
 mod keeper;
-mod labels;
+pub(crate) mod labels;
 pub(crate) mod marks;
 mod namespace;
 mod pod_requests;
@@ -25,7 +25,7 @@ pub(crate) use self::{
     gateway::{Gateway, Grant},
     keeper::Keeper,
     namespace::Namespace,
-    pod_requests::PodRequests,
+    pod_requests::{PodRequests, cpu_millicores},
     route::{
         Backend, Port, Route, RouteKind,
         http_route::{HttpRoute, Parent},

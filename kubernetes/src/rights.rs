@@ -138,6 +138,15 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
         },
         Right {
             optional: true,
+            ..right(
+                "metrics.k8s.io",
+                "pods",
+                "list",
+                "Busy apps are not kept awake for that.",
+            )
+        },
+        Right {
+            optional: true,
             ..right("networking.k8s.io", "ingressclasses", "list", SLEEP)
         },
         Right {

@@ -2,6 +2,7 @@
 //! [`unidler::sleep`] to say.
 
 pub(crate) mod activity;
+pub mod cpu;
 pub mod requests;
 mod ways;
 

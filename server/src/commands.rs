@@ -53,7 +53,7 @@ pub enum Operate {
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
     Status(status::Options),
-    /// Look whether the cluster is set up so that apps can be idled and woken, and tell what mends what is not.
+    /// Check whether the cluster is set up so that apps can be idled and woken, and say how to fix what is not.
     ///
     /// Exit code: 0 if there is no error, whatever else was found; 1 if there is one; 2 if the cluster cannot be asked.
     Doctor(doctor::Options),

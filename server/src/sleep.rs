@@ -12,7 +12,10 @@ use unidler::{
 use unidler_kubernetes::{
     ApiServer, KubernetesCluster,
     idler::{Idler, IdlerSettings},
-    usage::requests::{Dialect, Matchers, PrometheusUrl, Requests},
+    usage::{
+        cpu::BusyCpu,
+        requests::{Dialect, Matchers, PrometheusUrl, Requests},
+    },
 };
 
 use crate::duration::duration;
@@ -58,6 +61,11 @@ pub struct SleepArgs {
         requires = "prometheus"
     )]
     pub prometheus_match: Option<Matchers>,
+
+    /// Keep an app awake whose pods use this share of the CPU that they request, such as 20%, as the metrics API says at the moment at
+    /// which it would be put to sleep.
+    #[arg(long, env = "UNIDLER_BUSY_CPU", value_name = "PERCENT")]
+    pub busy_cpu: Option<BusyCpu>,
 
     /// Maximum share of apps to put to sleep per hour: at least one app, and at most 20 per minute.
     #[arg(
@@ -106,6 +114,7 @@ impl SleepArgs {
             },
             all: self.idle_all,
             brake: self.idle_brake,
+            busy_cpu: self.busy_cpu,
             wake_spread: self.wake_spread,
             prometheus: self.prometheus.as_ref().and_then(PrometheusUrl::service),
         };

@@ -8,6 +8,9 @@ use tokio::time::Instant;
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_mins(1)..=Duration::from_hours(1);
 
+/// The same for what is ordinary.
+const SHORT: Duration = Duration::from_secs(15);
+
 /// When the sweep may act for an app again, and how long it leaves it alone after that.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Backoff {
@@ -21,6 +24,14 @@ impl Backoff {
         Self {
             until: now,
             pause: *BACKOFF.start(),
+        }
+    }
+
+    /// Of an app that may need it again at any time, through no fault of anybody's.
+    pub(super) fn short(now: Instant) -> Self {
+        Self {
+            until: now + SHORT,
+            ..Self::new(now)
         }
     }
 

@@ -43,7 +43,7 @@ impl Hub {
                     .is_ok_and(|app| app.services.iter().any(is_missing));
                 // What puts it to sleep again and again may need it at any time.
                 let next = match is_missing {
-                    true => Backoff::new(now).next(now),
+                    true => Backoff::short(now),
                     false => backoff.next(now),
                 };
                 backoffs.insert(app.clone(), next);

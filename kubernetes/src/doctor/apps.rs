@@ -43,7 +43,7 @@ fn misspelt(snapshot: &Snapshot, workload: &Cached<Workload>) -> Option<Finding>
         check: "label-misspelt",
         what: format!("{workload} has the label {RSTUDIO_LABEL}, and others of its app {key_label}"),
         why: "unidler understands both; other programs may not.".into(),
-        mend: format!(
+        fix: format!(
             "write it like the others in the app's chart, or: kubectl -n {} label {} {} {key_label}={key} {RSTUDIO_LABEL}-",
             workload.namespace,
             workload.value.kind.resource.plural,
@@ -69,7 +69,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
             check: "unidler-missing",
             what: format!("Service {namespace}/{name} leads to {address}, which is not there"),
             why: "Visitors of the app get an error of the ingress, and nobody wakes it.".into(),
-            mend: "install unidler there: kubectl apply -f deploy/".into(),
+            fix: "install unidler there: kubectl apply -f deploy/".into(),
         });
     }
     let uncertain = found.when_unidled(&service.value).err()?;
@@ -80,7 +80,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
     };
     let example =
         r#"{"selector":{"app":"APP"},"ports":[{"name":"http","port":80,"targetPort":3000}]}"#;
-    let (check, what, why, mend) = match uncertain {
+    let (check, what, why, fix) = match uncertain {
         Uncertain::Saved => (
             "service-spec-lost",
             format!(
@@ -126,7 +126,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
         check,
         what,
         why,
-        mend,
+        fix,
     })
 }
 
@@ -141,7 +141,7 @@ fn half_idled(
         deployment.value.idled,
         service.value.points_at == PointsAt::Unidler,
     );
-    let (what, why, mend) = if deployment.value.replicas > 0 || is_idled == leads_to_us {
+    let (what, why, fix) = if deployment.value.replicas > 0 || is_idled == leads_to_us {
         return None;
     } else if is_idled {
         (
@@ -174,7 +174,7 @@ fn half_idled(
         check: "half-idled",
         what,
         why: why.into(),
-        mend,
+        fix,
     })
 }
 
@@ -189,7 +189,7 @@ fn lost_ports(found: &Found, service: &Cached<Service>) -> Vec<Finding> {
             check: "port-lost",
             what: format!("{route} leads to the port {port} of {service}"),
             why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
-            mend: format!("name the Service's port `http` and let the {kind} say `http`, or let both be 80"),
+            fix: format!("name the Service's port `http` and let the {kind} say `http`, or let both be 80"),
         })
     };
     found.routes.iter().filter_map(finding).collect()

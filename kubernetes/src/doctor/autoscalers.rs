@@ -14,7 +14,7 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
         let Autoscaler {
             namespace, name, ..
         } = autoscaler;
-        let (severity, why, mend) = if let Some(keda) = &autoscaler.keda {
+        let (severity, why, fix) = if let Some(keda) = &autoscaler.keda {
             (
                 Severity::Warning,
                 "KEDA scales to and from 0 by itself: it may start an idled app that nobody visits, or stop one that is waking.",
@@ -42,7 +42,7 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
             check: "autoscaler",
             what: format!("{autoscaler} scales {workload}, which is an app's"),
             why: why.into(),
-            mend,
+            fix,
         })
     };
     snapshot

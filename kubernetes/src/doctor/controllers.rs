@@ -42,7 +42,7 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
             check: "ingress-controller",
             what: format!("{kind} {name}, of the controller {controller}, serves {hosts}"),
             why: advice.why.into(),
-            mend: advice.fix.into(),
+            fix: advice.fix.into(),
         })
     };
     used.into_iter().filter_map(finding).collect()

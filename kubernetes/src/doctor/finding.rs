@@ -25,6 +25,6 @@ pub struct Finding {
     pub what: String,
     /// Why it matters.
     pub why: String,
-    /// What mends it: a command where there is one.
-    pub mend: String,
+    /// What fixes it: a command where there is one.
+    pub fix: String,
 }

@@ -24,13 +24,13 @@ pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
 }
 
 fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) -> Option<Finding> {
-    let (tool, whose, mend) = exception(object, keeper?, pointer);
+    let (tool, whose, fix) = exception(object, keeper?, pointer);
     Some(Finding {
         severity: Severity::Warning,
         check: "gitops-owner",
         what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
         why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
-        mend,
+        fix,
     })
 }
 
@@ -43,25 +43,25 @@ pub(super) fn exception<'a, T: Kept>(
     let (kind, namespace, name) = (object.value.kind(), &object.namespace, &object.name);
     match keeper {
         Keeper::ArgoCd(application) => {
-            let mend = format!(
+            let fix = format!(
                 "add {{group: '*', kind: {kind}, jsonPointers: [{pointer}]}} to spec.ignoreDifferences of Application \
                  {application}, and RespectIgnoreDifferences=true to its syncOptions"
             );
-            ("Argo CD", application, mend)
+            ("Argo CD", application, fix)
         }
         Keeper::Flux(kustomization) => {
             let kind = kind.to_lowercase();
-            let mend = format!(
+            let fix = format!(
                 "kubectl -n {namespace} annotate {kind} {name} kustomize.toolkit.fluxcd.io/reconcile=disabled"
             );
-            ("Flux", kustomization, mend)
+            ("Flux", kustomization, fix)
         }
         Keeper::FluxHelm(release) => {
-            let mend = format!(
+            let fix = format!(
                 "if HelmRelease {release} has driftDetection, add {{paths: [{pointer}], target: {{kind: {kind}, name: {name}}}}} to \
                  spec.driftDetection.ignore"
             );
-            ("Flux", release, mend)
+            ("Flux", release, fix)
         }
     }
 }

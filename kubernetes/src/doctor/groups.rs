@@ -48,7 +48,7 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
 
 /// What is wrong with a need.
 fn unmet(caches: &Caches, user: &Cached<Workload>, need: &Need) -> Option<Finding> {
-    let (check, what, why, mend) = match caches.need(user, need) {
+    let (check, what, why, fix) = match caches.need(user, need) {
         Err(Unmet::Missing) => (
             "need-missing",
             format!("{user} needs {need}, which does not exist"),
@@ -93,16 +93,16 @@ fn unmet(caches: &Caches, user: &Cached<Workload>, need: &Need) -> Option<Findin
         ),
         Ok(_) => return None,
     };
-    Some(finding(check, what, &why, mend))
+    Some(finding(check, what, &why, fix))
 }
 
-fn finding(check: &'static str, what: String, why: &str, mend: String) -> Finding {
+fn finding(check: &'static str, what: String, why: &str, fix: String) -> Finding {
     Finding {
         severity: Severity::Warning,
         check,
         what,
         why: why.to_owned(),
-        mend,
+        fix,
     }
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
         check: "kind-missing",
         what: format!("The cluster does not have {kind}, which --scalable names"),
         why: "No app whose workloads are of this kind can be idled or woken.".into(),
-        mend: format!(
+        fix: format!(
             "install its CRD, or take the right name from `kubectl api-resources --api-group={}`",
             kind.group()
         ),

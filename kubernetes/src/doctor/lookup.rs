@@ -70,7 +70,7 @@ fn not_found(
             Involved::Route(_) | Involved::Gone(_) => false,
         });
 
-    let (check, what, why, mend) = match error.reason {
+    let (check, what, why, fix) = match error.reason {
         // An app that is awake needs no label, and may share its host.
         Reason::NoWorkload
         | Reason::AmbiguousWorkload
@@ -134,7 +134,7 @@ fn not_found(
         check,
         what,
         why: why.into(),
-        mend,
+        fix,
     })
 }
 
@@ -209,7 +209,7 @@ impl<'a> Idled<'a> {
         if found.iter().any(is_of) || is_of_route {
             return None;
         }
-        let (check, what, mend) = match key {
+        let (check, what, fix) = match key {
             Some(key) => (
                 "host-not-served",
                 format!(
@@ -230,7 +230,7 @@ impl<'a> Idled<'a> {
             check,
             what,
             why,
-            mend,
+            fix,
         })
     }
 }

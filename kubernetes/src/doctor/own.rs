@@ -26,7 +26,7 @@ fn absent(snapshot: &Snapshot) -> Option<Finding> {
             check: "unidler-missing",
             what: format!("There is no Service {namespace}/{name}, to which sleeping apps lead"),
             why: why.into(),
-            mend: "install unidler there, or say with --service where it is".into(),
+            fix: "install unidler there, or say with --service where it is".into(),
         });
     }
     (snapshot.own_endpoints == Some(0)).then(|| Finding {
@@ -34,7 +34,7 @@ fn absent(snapshot: &Snapshot) -> Option<Finding> {
         check: "unidler-not-ready",
         what: format!("No pod of Service {namespace}/{name} is ready"),
         why: why.into(),
-        mend: format!(
+        fix: format!(
             "kubectl -n {namespace} get pods; their log and /readyz on the admin port say what they wait for"
         ),
     })
@@ -54,6 +54,6 @@ fn unneeded(snapshot: &Snapshot, apps: &[Found]) -> Option<Finding> {
         check: "permission-unneeded",
         what: "No app sleeps by an ExternalName Service".into(),
         why: "unidler may patch Deployments and Services, which it needs for such apps alone.".into(),
-        mend: "once the idler of 2020 is gone, install the chart with compatibility.externalName: false".into(),
+        fix: "once the idler of 2020 is gone, install the chart with compatibility.externalName: false".into(),
     })
 }

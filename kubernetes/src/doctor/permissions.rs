@@ -45,7 +45,7 @@ fn missing(
                 verbs.join(", ")
             ),
             why: why.into_iter().collect::<Vec<_>>().join(" "),
-            mend: format!(
+            fix: format!(
                 "kubectl apply -f deploy/rbac.yaml, which has the rule {{apiGroups: [\"{}\"], resources: [\"{resource}\"], verbs: [{}]}}; \
                  or say with --service-account as whom unidler runs",
                 rights.first().map_or("", |right| &*right.group),
@@ -62,6 +62,6 @@ fn unseen(Unseen { what, error }: &Unseen) -> Finding {
         check: "not-looked-at",
         what: format!("Could not look at {what}: {error}"),
         why: "Whatever is wrong there is not among these findings.".into(),
-        mend: "run this with the rights of an administrator".into(),
+        fix: "run this with the rights of an administrator".into(),
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
 /// An `HTTPRoute` whose visitors do not come to the app, nor to unidler.
 fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Finding {
     let is_idled = |backend: &Backend| leads_here(caches, &backend.namespace, &backend.service);
-    let (concerned, what, mend) = match defect {
+    let (concerned, what, fix) = match defect {
         Defect::Unaccepted => (
             route.value.backends.iter().any(is_idled),
             format!("No Gateway has accepted {route}"),
@@ -66,7 +66,7 @@ fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Fin
         check: "route-not-served",
         what,
         why: "Its visitors reach neither the app nor unidler, so the app can be neither idled nor woken through it.".into(),
-        mend,
+        fix,
     }
 }
 
@@ -94,7 +94,7 @@ fn contested(caches: &Caches) -> Vec<Finding> {
                 check: "host-contested",
                 what: format!("{host} leads to Services in the namespaces {}", namespaces.join(", ")),
                 why: "Controllers differ in whom they follow. unidler wakes the app of the oldest route that leads to it.".into(),
-                mend: "leave the host to one namespace: kubectl get ingress,httproute -A shows who has it".into(),
+                fix: "leave the host to one namespace: kubectl get ingress,httproute -A shows who has it".into(),
             }
         })
     };

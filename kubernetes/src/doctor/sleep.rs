@@ -39,7 +39,7 @@ fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
         times => format!(" {times} times in a row"),
     };
     let awake = format!("kubectl -n {namespace} annotate service {name} unidler/idle-after=never");
-    let (check, what, mend) = match &undone.cause {
+    let (check, what, fix) = match &undone.cause {
         Cause::Returned(by) => {
             let workloads = caches.selected(&service);
             // Who calls itself otherwise has done it by itself.
@@ -57,12 +57,12 @@ fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
             let workload = workloads
                 .first()
                 .map_or_else(|| "its workload".to_owned(), ToString::to_string);
-            let mend = kept.map_or_else(
+            let fix = kept.map_or_else(
                 || format!("have {by} leave the replicas of {workload} alone, or keep the app awake: {awake}"),
-                |(_, _, mend)| mend,
+                |(_, _, fix)| fix,
             );
             let what = format!("{service} was put to sleep, and {by} undid that{times}");
-            ("idling-undone", what, mend)
+            ("idling-undone", what, fix)
         }
         Cause::Refused => (
             "idling-failed",
@@ -75,7 +75,7 @@ fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
         check,
         what,
         why: format!("The app is left alone until {until}."),
-        mend,
+        fix,
     })
 }
 
@@ -90,7 +90,7 @@ fn unreadable(caches: &Caches) -> Vec<Finding> {
                 what: format!("An annotation of {object} cannot be read: {why}"),
                 why: "It does not count, and its apps are not put to sleep as long as that is so."
                     .to_owned(),
-                mend: "Correct the annotation: see docs/operating.md".to_owned(),
+                fix: "Correct the annotation: see docs/operating.md".to_owned(),
             });
         }
     };

@@ -21,13 +21,13 @@ fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
     } = slice;
     let name = &value.service;
     let delete = format!("kubectl -n {namespace} delete endpointslice {}", slice.name);
-    let error = |check, what, why: &str, mend| {
+    let error = |check, what, why: &str, fix| {
         Some(Finding {
             severity: Severity::Error,
             check,
             what,
             why: why.to_owned(),
-            mend,
+            fix,
         })
     };
     let Some(service) = caches.services.named(namespace, name) else {
@@ -53,7 +53,7 @@ fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
             what: format!("{slice} belongs to Service {namespace}/{name}, which does not exist"),
             why: "Nothing wakes the app, and a Service of that name would be asleep at once."
                 .into(),
-            mend: format!(
+            fix: format!(
                 "create the Service again; or {}{delete}",
                 wake.collect::<String>()
             ),

@@ -147,10 +147,10 @@ fn a_kind_that_is_named_and_not_there_is_told() {
     assert_eq!(kinds::findings(&snapshot), [], "nobody has named them");
     snapshot.settings.scalable = vec![sandboxes];
     let found = kinds::findings(&snapshot);
-    let [Finding { what, mend, .. }] = &*found else {
+    let [Finding { what, fix, .. }] = &*found else {
         panic!("{found:?}")
     };
-    assert!(what.contains("sandboxes.v1.example.com") && mend.contains("--api-group=example.com"));
+    assert!(what.contains("sandboxes.v1.example.com") && fix.contains("--api-group=example.com"));
 }
 
 /// A copy under another name.
@@ -205,11 +205,11 @@ fn an_app_that_is_found_is_well() {
     assert_eq!(awake_without_labels, []);
 }
 
-/// What is wrong with a cluster; how bad that is, which check tells it, and a part of what mends it.
+/// What is wrong with a cluster; how bad that is, which check tells it, and a part of what fixes it.
 type Fault = (fn(&mut Cluster), Severity, &'static str, &'static str);
 
 #[test]
-fn each_fault_is_told_once_with_what_mends_it() {
+fn each_fault_is_told_once_with_its_fix() {
     use Severity::{Error, Note, Warning};
     let faults: &[Fault] = &[
         (
@@ -456,7 +456,7 @@ fn each_fault_is_told_once_with_what_mends_it() {
             "rights of an administrator",
         ),
     ];
-    for (change, severity, check, mend) in faults {
+    for (change, severity, check, fix) in faults {
         let found = findings_of(change);
         let [only] = &*found else {
             panic!("{check}: {found:#?}")
@@ -466,7 +466,7 @@ fn each_fault_is_told_once_with_what_mends_it() {
             (*severity, *check),
             "{only:#?}"
         );
-        assert!(only.mend.contains(mend), "{only:#?}\nis not: {mend}");
+        assert!(only.fix.contains(fix), "{only:#?}\nis not: {fix}");
     }
 }
 
@@ -558,11 +558,11 @@ fn the_worst_comes_first_and_each_has_its_lines() {
         text(&found),
         "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
          why:  Apps whose Service is an ExternalName cannot be woken. No app is found, so none is woken.\n  \
-         mend: kubectl apply -f deploy/rbac.yaml, which has the rule {apiGroups: [\"\"], resources: [\"services\"], verbs: [list, watch, patch]}; \
+         fix: kubectl apply -f deploy/rbac.yaml, which has the rule {apiGroups: [\"\"], resources: [\"services\"], verbs: [list, watch, patch]}; \
          or say with --service-account as whom unidler runs\n\n\
          note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
          why:  It pauses while the app is idled and goes on from the replicas that are given back.\n  \
-         mend: nothing, if that is what you want\n"
+         fix: nothing, if that is what you want\n"
     );
 }
 
@@ -674,7 +674,7 @@ fn permissions_that_no_app_needs_are_named_once_apps_sleep_by_slices() {
     let found = findings_of(asleep_by_slice);
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].check, "permission-unneeded");
-    assert!(found[0].mend.contains("compatibility.externalName: false"));
+    assert!(found[0].fix.contains("compatibility.externalName: false"));
 }
 
 #[test]
@@ -848,18 +848,18 @@ fn what_a_workload_says_of_others_is_checked() {
             |Finding {
                  severity,
                  check,
-                 mend,
+                 fix,
                  ..
              }| {
                 assert_eq!(severity, Warning, "{check}");
-                (check, mend)
+                (check, fix)
             },
         );
         told.collect::<Vec<_>>()
     };
     let needs = |needs: &str| deployment("team", "user", 1, json!({ "unidler/needs": needs }));
     let shared = |more: Value| deployment("shared", "redis", 1, more);
-    let mend = |check, mend: &str| vec![(check, mend.to_owned())];
+    let fix = |check, fix: &str| vec![(check, fix.to_owned())];
     assert_eq!(
         told(&[
             needs("shared/deployment/redis"),
@@ -869,14 +869,14 @@ fn what_a_workload_says_of_others_is_checked() {
     );
     assert_eq!(
         told(&[needs("shared/deployment/redis"), shared(json!({}))]),
-        mend(
+        fix(
             "need-not-granted",
             "kubectl -n shared annotate deployment redis --overwrite unidler/needed-by=team"
         )
     );
     assert_eq!(
         told(&[needs("deployment/gone")]),
-        mend(
+        fix(
             "need-missing",
             "kubectl -n team annotate deployment user --overwrite unidler/needs=KIND/NAME"
         )
@@ -891,7 +891,7 @@ fn what_a_workload_says_of_others_is_checked() {
             needs("deployment/db"),
             deployment("team", "db", 0, json!({}))
         ]),
-        mend(
+        fix(
             "need-switched-off",
             "kubectl -n team scale deployment db --replicas=1"
         )
@@ -902,7 +902,7 @@ fn what_a_workload_says_of_others_is_checked() {
     }]);
     assert_eq!(
         told(&[needs("deployment/db"), asleep]),
-        mend(
+        fix(
             "need-asleep",
             "kubectl -n team scale deployment db --replicas=1"
         )
@@ -922,7 +922,7 @@ fn what_a_workload_says_of_others_is_checked() {
     assert_eq!(told(&[worker("tool")]), []);
     assert_eq!(
         told(&[worker("statefulset/tool")]),
-        mend(
+        fix(
             "worker-of-nothing",
             "kubectl -n team annotate deployment worker --overwrite unidler/of=KIND/NAME"
         )

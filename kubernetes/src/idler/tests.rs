@@ -45,6 +45,7 @@ impl World {
             slices: Vec::new(),
             is_awake: false,
             settings: IdlerSettings {
+                busy_cpu: None,
                 idle_after: Some(Duration::from_hours(2)),
                 all: false,
                 brake: Brake::default(),

@@ -118,6 +118,16 @@ fn of_quantities(quantities: Option<&BTreeMap<String, Quantity>>) -> PodRequests
     }
 }
 
+/// An amount of processor time, in thousandths of a core.
+pub(crate) fn cpu_millicores(Quantity(text): &Quantity) -> Option<u64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what is too large or below zero is the nearest that there is"
+    )]
+    amount(text).map(|cores| (cores * 1_000.0).round() as u64)
+}
+
 /// A number with a suffix, such as `1.5Gi`, `250m` or `1e3` ([Kubernetes: quantity]).
 ///
 /// [Kubernetes: quantity]: https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/quantity/
