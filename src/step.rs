@@ -220,6 +220,11 @@ fn is_to_wake(app: &App) -> bool {
             .all(|service| lost(&service.leads).is_none())
 }
 
+/// The same of what is observed.
+pub(crate) fn is_sleeping(observation: &Observation) -> bool {
+    observation.as_ref().is_ok_and(is_to_wake)
+}
+
 /// Why visitors could not be led to the app once it is up.
 fn lost(leads: &Leads) -> Option<Reason> {
     match leads {
@@ -308,7 +313,7 @@ pub fn phase(observation: &Observation) -> Phase {
     match next_step(observation, Goal::Awake) {
         // What it needs may be up, or on its way, for others.
         Next::Write(Write::Scale { .. }) | Next::Wait { .. } | Next::Fail(_)
-            if observation.as_ref().is_ok_and(is_to_wake) =>
+            if is_sleeping(observation) =>
         {
             let start = observation
                 .as_ref()

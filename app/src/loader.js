@@ -214,7 +214,7 @@
   // it posts then counts as a prefetch.
   const isAway = () => document.hidden || document.prerendering;
   const begin = () => {
-    if (rendered.phase === "asleep" && !isAway() && !page.posted) page.wake();
+    if (rendered.phase === "asleep" && !page.idle && !isAway() && !page.posted) page.wake();
   };
   for (const name of ["visibilitychange", "prerenderingchange"]) document.addEventListener(name, begin);
   begin();

@@ -144,7 +144,7 @@ test("watches that fall silent while the app starts are given up", async ({ page
     const success = expectSuccessInTruth(api, app, ingress.port);
     await page.goto(ingress.url(app.host));
     await expect.poll(asked.writes, { intervals: [20] }).toEqual(THREE_WRITES.slice(0, 1));
-    await expect.poll(() => apiProxy.watched.length, "three shared ones, pods and endpoints").toBe(5);
+    await expect.poll(() => apiProxy.watched.length, "four shared ones, pods and endpoints").toBe(6);
     apiProxy.silence();
 
     await success;

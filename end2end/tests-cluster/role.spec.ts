@@ -5,7 +5,7 @@ import { AuditLog } from "../cluster/audit";
 import { type KubeObject } from "../cluster/objects";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events } from "../cluster/visitor";
-import { type FieldApp, type Workload, deleteApp } from "../field/apps";
+import { type FieldApp, type Workload, createApp, deleteApp } from "../field/apps";
 import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
 interface Rule {
@@ -43,7 +43,7 @@ for (const role of roles) {
         for (const verb of verbs) {
             // Without the Gateway API and Argo Rollouts, lists are refused and nothing else is tried. The field tests have both.
             if (["gateway.networking.k8s.io", "argoproj.io"].includes(group) && verb !== "list") continue;
-            test(`the right to ${verb} ${resource} is used`, async ({ api, app, unidler, fallAsleep }) => {
+            test(`the right to ${verb} ${resource}${role.metadata.name.endsWith("-sleep") ? " for sleep" : ""} is used`, async ({ api, app, unidler, startUnidler, fallAsleep }) => {
                 // What the app sleeps by decides what is written.
                 const isOfSlices = resource.endsWith("/scale") || (resource === "endpointslices" && !["list", "watch"].includes(verb));
                 const visited = isOfSlices ? await fallAsleep(resource.startsWith("statefulsets") ? "StatefulSet" : "Deployment") : app;
@@ -54,11 +54,20 @@ for (const role of roles) {
                 try {
                     await expect.poll(() => api.may(UNIDLER_USER, verb, group, resource)).toBe(false);
                     const mark = log.mark();
+                    const isRefused = () => log.since(mark, UNIDLER_USER).some((asked) => asked.verb === verb && asked.resource === resource && asked.code === 403);
+                    if (role.metadata.name.endsWith("-sleep")) {
+                        // What surrounds an app is looked at before it is put to sleep.
+                        const awake = await createApp(api, { startSeconds: 1 });
+                        const annotations = { "unidler/awake": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", "unidler/asleep": "at-once" };
+                        await api.patch("Ingress", awake.namespace, awake.name, { metadata: { annotations } });
+                        await startUnidler({ UNIDLER_IDLE_AFTER: "5s", UNIDLER_IDLE_CHECK: "1s", UNIDLER_BUSY_CPU: "20%" });
+                        await expect.poll(isRefused).toBe(true);
+                        return await deleteApp(api, awake);
+                    }
                     await unidler.kill();
                     const ready = unidler.startAgain();
                     ready.catch(() => {});
                     if (resource === "endpointslices" && verb === "create") await api.delete("EndpointSlice", visited.namespace, `${visited.name}-unidler`);
-                    const isRefused = () => log.since(mark, UNIDLER_USER).some((asked) => asked.verb === verb && asked.resource === resource && asked.code === 403);
                     await expect(async () => {
                         const visit = events(unidler.port, visited.host).catch(() => {});
                         if (resource === "events") {

@@ -15,6 +15,7 @@ use k8s_openapi::api::{
     discovery::v1::EndpointSlice,
     networking::v1::Ingress as KubeIngress,
 };
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client,
     core::{ApiResource, DynamicObject},
@@ -642,10 +643,10 @@ impl Kept for Workload {
     /// Remembers how many replicas it had.
     fn follow(&mut self, before: &Self) {
         if self.replicas == 0 && self.uid == before.uid {
-            self.last = Some(before.replicas)
-                .filter(|replicas| *replicas > 0)
-                .or(before.last)
-                .or(self.last);
+            self.lost = match before.replicas {
+                0 => before.lost,
+                replicas => Some((replicas, Timestamp::now())),
+            };
         }
     }
 

@@ -367,17 +367,20 @@ impl Found {
             && self.parts().all(|workload| workload.value.taken.is_none())
     }
 
-    /// Whether it is adopted, and something else has scaled a part of it up: what that leaves off stays off. Of custom kinds it is not
+    /// Whether it is adopted, and something else has scaled up what visitors reach: what that leaves off stays off. Of custom kinds it is not
     /// known who has scaled them.
     fn is_back_in_part(&self) -> bool {
-        let mut up = self
-            .workloads
-            .iter()
-            .filter(|workload| workload.value.replicas > 0)
-            .peekable();
+        let up = || {
+            let workloads = self.workloads.iter();
+            workloads.filter(|workload| workload.value.replicas > 0)
+        };
+        let is_reached = |workload: &Arc<Cached<Workload>>| {
+            let mut services = self.services.iter();
+            services.any(|service| workload.value.lacks(&service.value.selector).is_none())
+        };
         self.is_adopted()
-            && up.peek().is_some()
-            && up.all(|workload| workload.value.kind.takes_apply && !workload.value.is_woken)
+            && up().any(is_reached)
+            && up().all(|workload| workload.value.kind.takes_apply && !workload.value.is_woken)
     }
 
     /// Whether it was adopted, and is not to be any more.
@@ -501,7 +504,13 @@ impl Found {
         &self,
         rule: impl Fn(&SleepRules) -> Option<&Result<T, String>>,
     ) -> Option<T> {
-        let routes = self.routes.iter().map(|route| &route.value.sleep);
+        // A grant to route is no more than that.
+        let is_own = |route: &&Arc<Cached<Route>>| {
+            let mut services = self.services.iter();
+            services.any(|service| service.namespace == route.namespace)
+        };
+        let routes = self.routes.iter().filter(is_own);
+        let routes = routes.map(|route| &route.value.sleep);
         let services = self.services.iter().map(|service| &service.value.sleep);
         let workloads = self.workloads.iter().map(|workload| &workload.value.sleep);
         let home = self.home.iter().map(|namespace| &namespace.value.sleep);

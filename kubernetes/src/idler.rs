@@ -200,9 +200,9 @@ impl Idler {
             }
         }
         self.note_held(&planned);
-        cluster
-            .observer
-            .set_alarms(planned.iter().filter_map(Planned::alarm).collect());
+        let alarms = planned.iter().filter_map(Planned::alarm);
+        let alarms = alarms.filter(|_| !is_dry_run).collect();
+        cluster.observer.set_alarms(alarms);
         for Planned { app, id, decision } in planned {
             let Some(id) = id else { continue };
             match decision {
@@ -445,7 +445,8 @@ impl Idler {
             let id = found.as_ref().map(|found| found.id.clone());
             let nobody = AppId::new("");
             // Whatever has put it to sleep, or a visitor, wakes it.
-            let is_adopted = found.as_ref().is_some_and(Found::is_adopted);
+            let is_adopted = |found: &Found| found.is_adopted() || !found.adopted.is_empty();
+            let is_adopted = found.as_ref().is_some_and(is_adopted);
             let decision = match &rules.rules {
                 Some(_) if is_adopted => rules::not_asked(&state),
                 Some(rules) => decide(&Facts {

@@ -340,7 +340,11 @@ impl Caches {
         let routes: Vec<_> = routes.into_values().collect();
         let mut found = Found {
             id: AppId::new(&format!("{namespace}/{joined}")),
-            adoption: self.adoption(namespace, names.iter().copied(), &routes),
+            // Of what is up it does not matter.
+            adoption: match workloads.values().all(|each| each.value.replicas == 0) {
+                true => self.adoption(namespace, names.iter().copied(), &routes),
+                false => Adoption::Unknown,
+            },
             home: self.home(namespace),
             routes,
             services,
@@ -349,6 +353,10 @@ impl Caches {
             slices,
             adopted: HashMap::new(),
         };
+        let mut workloads = found.workloads.iter();
+        if found.adoption.is_on() && workloads.any(|workload| self.is_kept_off(workload)) {
+            found.adoption = Adoption::Off;
+        }
         found.adopted = self.adopted(&found);
         Ok(found)
     }

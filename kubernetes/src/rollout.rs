@@ -170,7 +170,7 @@ impl Rollout {
         }
     }
 
-    /// Whether anything is a ready endpoint of a Service, of this app or not.
+    /// Whether anything is an endpoint of a Service that is to stay, of this app or not.
     pub(crate) fn anything_behind(&self, service: &ObjectId) -> Endpoints {
         let mut services = self.services.iter();
         let Some(of) = services.find(|of| of.service == *service) else {
@@ -180,7 +180,8 @@ impl Rollout {
             Seen::Known(slices) => {
                 let slices = slices.values().filter(|slice| is_of_controller(slice));
                 let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
-                match endpoints.any(|endpoint| matches!(state(endpoint), State::Ready)) {
+                let stays = |endpoint| matches!(state(endpoint), State::Ready | State::Silent);
+                match endpoints.any(stays) {
                     true => Endpoints::Ready,
                     false => Endpoints::NotReady,
                 }

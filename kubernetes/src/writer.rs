@@ -163,7 +163,9 @@ impl Writer {
         let handover = match (found.diverting(service), &self.handover) {
             (Some(_), _) => &Handover::Slice,
             // As it was.
-            (None, None) if found.is_lost(service) => &Handover::Slice,
+            (None, _) if by.is_none() && found.is_lost(service) => &Handover::Slice,
+            // What was to be led here by itself has changed meanwhile.
+            (None, _) if by.is_none() => return Err(ApplyError::Conflict),
             (None, Some(handover)) => handover,
             (None, None) => return Err(invalid("nothing says how the visitors get here")),
         };
@@ -182,7 +184,11 @@ impl Writer {
                     true => By::Adopt,
                     false => By::Repair,
                 });
-                let record = Record::new(found.to_record(service), Timestamp::now(), by);
+                let workloads = found.to_record(service);
+                if workloads.is_empty() {
+                    return Err(ApplyError::Conflict);
+                }
+                let record = Record::new(workloads, Timestamp::now(), by);
                 match found.slice(service) {
                     Some(slice) => {
                         let record = record.after(slice.value.history.as_deref());

@@ -10,7 +10,7 @@ use axum::{
 use unidler::{
     host::Host,
     hub::Forwards,
-    progress::{Phase, Progress},
+    progress::{Phase, Progress, Reason},
 };
 
 use crate::{
@@ -102,7 +102,11 @@ async fn answer_of(
 /// the monitor to know.
 fn probe(state: &AppState, progress: &Progress, host: &Host, parts: &Parts) -> Option<StatusCode> {
     match progress.phase {
-        Phase::Asleep | Phase::Waking { .. } => {}
+        Phase::Asleep
+        | Phase::Waking { .. }
+        | Phase::Failed {
+            reason: Reason::NotByVisitors,
+        } => {}
         Phase::Ready { .. } | Phase::Failed { .. } => return None,
     }
     let status = state

@@ -27,11 +27,11 @@ impl Backoff {
         }
     }
 
-    /// Of an app that may need it again at any time, through no fault of anybody's.
-    pub(super) fn short(now: Instant) -> Self {
+    /// The same of an app that may need it again soon, through no fault of anybody's.
+    pub(super) fn ordinary(now: Instant) -> Self {
         Self {
-            until: now + SHORT,
-            ..Self::new(now)
+            until: now,
+            pause: SHORT,
         }
     }
 

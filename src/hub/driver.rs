@@ -247,9 +247,9 @@ impl Driver {
             }
             // It sleeps, and what it needs is up or on its way for others.
             Next::Wait { .. } | Next::Fail(_)
-                if mandate != Mandate::Wake && step::phase(observation) == Phase::Asleep =>
+                if mandate != Mandate::Wake && step::is_sleeping(observation) =>
             {
-                self.publish(Phase::Asleep);
+                self.publish(step::phase(observation));
                 self.finish();
             }
             Next::Wait { step, reason } => {

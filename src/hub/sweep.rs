@@ -29,24 +29,20 @@ impl Hub {
                 continue;
             }
             unfinished.insert(app.clone());
-            let backoff = backoffs
-                .get(&app)
-                .copied()
-                .unwrap_or_else(|| Backoff::new(now));
+            let is_missing = observation
+                .as_ref()
+                .is_ok_and(|app| app.services.iter().any(is_missing));
+            let first = match is_missing {
+                true => Backoff::ordinary(now),
+                false => Backoff::new(now),
+            };
+            let backoff = backoffs.get(&app).copied().unwrap_or(first);
             let mut wakes = inner.wakes();
             let is_driven = wakes
                 .get(&app)
                 .is_some_and(|wake| wake.mandate() > Mandate::Watch);
             if backoff.until <= now && !is_driven && needs_a_write(&observation) {
-                let is_missing = observation
-                    .as_ref()
-                    .is_ok_and(|app| app.services.iter().any(is_missing));
-                // What puts it to sleep again and again may need it at any time.
-                let next = match is_missing {
-                    true => Backoff::short(now),
-                    false => backoff.next(now),
-                };
-                backoffs.insert(app.clone(), next);
+                backoffs.insert(app.clone(), backoff.next(now));
                 self.inner.enter(&mut wakes, &app, None, Mandate::Finish);
             }
         }

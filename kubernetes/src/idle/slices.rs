@@ -55,6 +55,10 @@ pub(super) fn decide(
     if awake.is_empty() && !found.has_needs_to_idle() {
         return Err(NotPlanned::Already);
     }
+    // The sweep leads its visitors here.
+    if awake.iter().any(|service| found.is_to_adopt(service)) {
+        return Err(NotPlanned::Already);
+    }
     // What has the marks of 2020 is woken by them.
     if let Some(marked) = asleep
         .iter()

@@ -5,19 +5,23 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use unidler::app::ObjectId;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
+use unidler::{app::ObjectId, sleep::decide::By};
 
 use crate::{
-    cache::{Cached, Contact},
+    cache::{Cache, Cached, Contact},
     caches::{Caches, of_namespace},
-    diversion::slice::Slice,
+    diversion::slice::{Record, Slice},
     found::Found,
     idle::unfit,
     objects::{
-        Namespace, Route, Workload,
+        Namespace, Route, Service, Workload,
         sleep_rules::{Adopt, SleepRules, level, nearest},
     },
 };
+
+/// Within which time whatever puts an app to sleep scales down all parts of it.
+const TOGETHER: SignedDuration = SignedDuration::from_mins(10);
 
 /// Whether an app is adopted that something else puts to sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,11 +44,10 @@ impl Adoption {
 }
 
 impl Caches {
-    /// A namespace, as it is now as far as anybody can know.
+    /// A namespace, as it was seen last.
     pub(super) fn home(&self, namespace: &str) -> Option<Arc<Cached<Namespace>>> {
         let namespaces = self.namespaces.as_ref();
-        let current = namespaces.filter(|namespaces| namespaces.is_connected());
-        current.and_then(|namespaces| namespaces.named("", namespace))
+        namespaces.and_then(|namespaces| namespaces.named("", namespace))
     }
 
     /// What the routes of an app say, else its Namespace, whose `never` is final. A route counts only for Services of its own
@@ -61,7 +64,12 @@ impl Caches {
             self.slices.is_gone_lately(namespace, &slice)
         };
         // A route that cannot be seen may say something.
-        let is_current = self.are_connected() && self.unread().is_empty() && !routes.is_empty();
+        let is_known =
+            |namespaces: &Cache<Namespace>| namespaces.is_connected() || namespaces.is_forbidden();
+        let is_current = self.are_connected()
+            && self.unread().is_empty()
+            && self.namespaces.as_ref().is_none_or(is_known)
+            && !routes.is_empty();
         if !self.is_server || !is_current || services.into_iter().any(is_released) {
             return Adoption::Unknown;
         }
@@ -102,7 +110,8 @@ impl Caches {
             .filter_map(|service| found.diverting(service));
         let is_off = found.adoption.is_on()
             && found.workloads.iter().all(is_foreign)
-            && !diverting.any(is_ours);
+            && !diverting.any(is_ours)
+            && self.is_reached();
         if !is_off {
             return HashMap::new();
         }
@@ -110,35 +119,49 @@ impl Caches {
             .parts()
             .filter(|workload| is_foreign(workload) && self.may_adopt(workload, found))
             .collect();
-        let mark = |workload: &Cached<Workload>| {
-            workload
-                .value
-                .mark
-                .or_else(|| found.marked_by_service(workload))
+        let latest = parts
+            .iter()
+            .filter_map(|part| Some(part.value.lost?.1))
+            .max();
+        let mark = |part: &Cached<Workload>| part.value.mark.or(found.marked_by_service(part));
+        // What went down long before the rest was switched off by itself.
+        let seen = |part: &Cached<Workload>| {
+            let (replicas, since) = part.value.lost?;
+            (latest?.duration_since(since) < TOGETHER).then_some(replicas)
         };
-        let last = |workload: &Cached<Workload>| {
-            workload
-                .value
-                .last
-                .or_else(|| found.recorded_last(workload))
+        let recorded = |part: &Cached<Workload>| found.recorded_last(part);
+        let applied = |part: &Cached<Workload>| part.value.applied;
+        type Known<'a> = &'a dyn Fn(&Cached<Workload>) -> Option<u32>;
+        let all: [Known<'_>; 5] = [&mark, &seen, &recorded, &applied, &|_| Some(1)];
+        let known = match found.adoption {
+            Adoption::Marked => &all[..1],
+            _ => &all[..],
         };
-        let known = |of: &dyn Fn(&Cached<Workload>) -> Option<u32>| {
-            let known = parts
-                .iter()
-                .filter_map(|workload| Some((workload.id(), of(workload)?)));
-            known.collect::<HashMap<_, _>>()
+        // The first that knows of what visitors would reach: what that does not know of was off before.
+        let is_behind = |part: &Cached<Workload>| {
+            let mut services = found.services.iter();
+            services.any(|service| part.value.lacks(&service.value.selector).is_none())
         };
-        // What is off beside something that is known to have been up was off before.
-        let mut adopted = known(&mark);
-        if adopted.is_empty() && found.adoption == Adoption::Zero {
-            adopted = known(&last);
-        }
-        if adopted.is_empty() && found.adoption == Adoption::Zero {
-            adopted = known(&|_| Some(1));
-        }
+        let knows = |known: &&Known<'_>| {
+            let mut behind = parts.iter().filter(|part| is_behind(part));
+            behind.any(|part| known(part).is_some())
+        };
+        let Some(known) = known.iter().find(knows) else {
+            return HashMap::new();
+        };
+        let adopted = parts
+            .iter()
+            .filter_map(|part| Some((part.id(), known(part)?)));
+        let mut adopted: HashMap<_, _> = adopted.collect();
         // Fewer than it had would be taken for what it had, by whoever puts it to sleep next.
         adopted.retain(|_, replicas| *replicas <= self.max_replicas);
         adopted
+    }
+
+    /// Whether visitors can be led here at all.
+    fn is_reached(&self) -> bool {
+        let own = self.services.named(&self.own_namespace, &self.manager);
+        own.is_some_and(|own| own.value.destination(&self.manager).is_some())
     }
 
     /// Whether nothing speaks against waking a workload with its app: nobody else holds it at 0, and neither it nor a route to it says
@@ -153,28 +176,40 @@ impl Caches {
             let of = other.value.template_of.as_deref();
             of == Some(&*workload.name)
         };
+        home.into_iter().all(|home| home == namespace)
+            && value.controller.is_none()
+            && !value.is_taken_elsewhere
+            && !others.iter().any(is_template)
+            && !self.is_kept_off(workload)
+    }
+
+    /// Whether a workload, or a route to it, says that it stays off.
+    pub(super) fn is_kept_off(&self, workload: &Cached<Workload>) -> bool {
+        let Cached {
+            namespace, value, ..
+        } = workload;
+        let says_never = |rules: &Option<Box<SleepRules>>| rules.as_deref().is_some_and(is_never);
         let in_front = self.services.get(&of_namespace(namespace, ""));
         let mut in_front = in_front.iter().filter(|service| {
             let selector = &service.value.selector;
             !selector.is_empty() && value.lacks(selector).is_none()
         });
-        let says_never = |rules: &Option<Box<SleepRules>>| rules.as_deref().is_some_and(is_never);
-        home.into_iter().all(|home| home == namespace)
-            && value.controller.is_none()
-            && !value.is_taken_elsewhere
-            && !says_never(&value.sleep)
-            && !others.iter().any(is_template)
-            && !in_front.any(|service| {
+        says_never(&value.sleep)
+            || in_front.any(|service| {
                 let routes = self.routes_to(namespace, &service.name);
                 let mut own = routes.iter().filter(|route| route.namespace == *namespace);
                 own.any(|route| says_never(&route.value.sleep))
             })
     }
 
-    /// Whether visitors of a Service would get here if its app were adopted.
+    /// Whether visitors of its Services would get here if an app were adopted, and what it was could be recorded.
     pub(super) fn is_fit(found: &Found) -> bool {
         let mut services = found.services.iter();
-        services.all(|service| unfit(service, &found.routes).is_none())
+        let fits = |service: &Arc<Cached<Service>>| {
+            let record = Record::new(found.to_record(service), Timestamp::UNIX_EPOCH, By::Adopt);
+            record.fits()
+        };
+        services.all(|service| unfit(service, &found.routes).is_none() && fits(service))
     }
 }
 

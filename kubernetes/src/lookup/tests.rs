@@ -116,6 +116,10 @@ fn caches(cluster: &[&str]) -> Caches {
             .map(|object| serde_json::from_value(object).expect("an object"))
             .collect()
     }
+    services.push(json!({
+        "metadata": { "namespace": "unidler", "name": "unidler" },
+        "spec": { "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"], "ports": [{ "name": "http", "port": 80 }] },
+    }));
     let own = OwnService {
         name: "unidler".into(),
         domain: "cluster.local".into(),

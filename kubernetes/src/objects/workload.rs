@@ -76,8 +76,10 @@ pub(crate) struct Workload {
     pub(crate) mark: Option<u32>,
     /// Whether kube-downscaler has taken its replicas, and will do so again within a minute unless that is told not to.
     pub(crate) is_downscaled: bool,
-    /// How many it had last, as far as that is known, if it has none.
-    pub(crate) last: Option<u32>,
+    /// How many the manifest says that somebody has applied, if it has none.
+    pub(crate) applied: Option<u32>,
+    /// How many it had until when, as far as this process has seen, if it has none.
+    pub(crate) lost: Option<(u32, Timestamp)>,
     /// Whether another release of unidler has taken its replicas, and nobody has scaled it since.
     pub(crate) is_taken_elsewhere: bool,
     /// Whether unidler has given it its replicas, and nobody has scaled it since. Of custom kinds that is not known.
@@ -215,7 +217,8 @@ impl Workload {
             taken: None,
             is_downscaled: replicas == Some(0) && marks::is_downscaled(metadata),
             mark: marks::replicas(metadata).filter(|_| replicas == Some(0)),
-            last: last_applied(metadata).filter(|_| replicas == Some(0)),
+            applied: last_applied(metadata).filter(|_| replicas == Some(0)),
+            lost: None,
             is_taken_elsewhere: false,
             is_woken: false,
             scaled_by: None,
