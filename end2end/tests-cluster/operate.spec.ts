@@ -9,7 +9,7 @@ import { type KubeObject, contentOf } from "../cluster/objects";
 import { readyEndpoint } from "../cluster/own-service";
 import { run } from "../cluster/program";
 import { clusterFacts, shipped } from "../cluster/setup";
-import { expect, test as base } from "./fixtures";
+import { UNIDLER_USER, expect, test as base } from "./fixtures";
 
 /** The apps of other tests go with their namespaces, after their pods. */
 const AFTER_OTHERS = { timeout: 75_000 };
@@ -80,7 +80,7 @@ test("a dry run shows both patches and writes nothing", async ({ api, awake, ope
 
     const asked = log.since(mark, OPERATOR.user);
     expect(asked.map(({ verb, resource }) => `${verb} ${resource}`).sort()).toEqual(
-        ["deployments", "endpointslices", "gatewayclasses", "gateways", "horizontalpodautoscalers", "httproutes", "ingressclasses", "ingresses", "referencegrants", "rollouts", "services", "statefulsets"].map((kind) => `list ${kind}`),
+        ["deployments", "endpointslices", "gatewayclasses", "gateways", "horizontalpodautoscalers", "httproutes", "ingressclasses", "ingresses", "namespaces", "referencegrants", "rollouts", "services", "statefulsets"].map((kind) => `list ${kind}`),
     );
     expect(asked.filter(isWrite)).toEqual([]);
     expect(await contentsOf(api, awake)).toEqual(before);
@@ -275,11 +275,20 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     }
 });
 
-test("doctor says what it could not look at", async ({ awake: _ }) => {
-    const { code, stdout } = await run(clusterFacts().kubeconfig, "doctor");
-    expect(code).toBe(0);
-    for (const what of ["IngressClasses", "HorizontalPodAutoscalers", "unidler's rights"]) {
-        expect(stdout).toContain(`warning: Could not look at ${what}: `);
+test("doctor says what it could not look at", async ({ api, awake: _ }) => {
+    const binding = shipped("rbac.yaml").find(({ kind, metadata }) => kind === "ClusterRoleBinding" && metadata.name === "unidler-sleep") as KubeObject;
+    const maySee = async () => await api.may(UNIDLER_USER, "list", "autoscaling", "horizontalpodautoscalers");
+    await api.delete("ClusterRoleBinding", "", binding.metadata.name);
+    try {
+        await expect.poll(maySee).toBe(false);
+        const { code, stdout } = await run(clusterFacts().kubeconfig, "doctor");
+        expect(code).toBe(0);
+        for (const what of ["IngressClasses", "HorizontalPodAutoscalers", "unidler's rights"]) {
+            expect(stdout).toContain(`warning: Could not look at ${what}: `);
+        }
+    } finally {
+        await api.apply(binding);
+        await expect.poll(maySee).toBe(true);
     }
 });
 

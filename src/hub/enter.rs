@@ -35,7 +35,7 @@ impl Inner {
     /// Whether visitors may start an app.
     pub(super) fn may_start(&self, app: &AppId) -> bool {
         let observation = self.cluster.observe(app);
-        observation.is_ok_and(|app| app.start != Start::Never)
+        !observation.is_ok_and(|app| app.start == Start::Never)
     }
 
     /// The wake-up of an app, with at least this mandate.
