@@ -21,6 +21,7 @@ use unidler::{
     host::Host,
     probe::Probes,
     progress::{Forwarding, Mark, Notice, Parts, Phase, Progress, Reason, Step},
+    start::Start,
 };
 use unidler_fuzz::{ask, block_on, next_text, read_event};
 
@@ -108,6 +109,8 @@ impl<'a> Arbitrary<'a> for Made<Observation> {
             connected: u.arbitrary()?,
             title: u.arbitrary()?,
             probes: Probes::default(),
+            start: *u.choose(&[Start::Visit, Start::Button, Start::Retry, Start::Never])?,
+            wakes: None,
             services: few(u, service)?,
             workloads: few(u, workload)?,
         })))

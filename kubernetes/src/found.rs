@@ -16,10 +16,10 @@ use unidler::{
 };
 
 use crate::{
+    adoption::Adoption,
     cache::Cached,
     diversion::slice::{Recorded, Slice},
     group::{Group, Holder},
-    lookup::Adoption,
     objects::{
         Backend, Namespace, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload,
         sleep_rules::SleepRules,

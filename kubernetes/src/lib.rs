@@ -18,6 +18,7 @@
 //! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions. [`usage`] asks others
 //! than the API server how apps are used.
 
+mod adoption;
 mod api_server;
 mod autoscalers;
 mod cache;

@@ -23,8 +23,9 @@ use std::{
 use k8s_openapi::jiff::Timestamp;
 use unidler::{app::AppId, host::Host, progress::Reason};
 
-pub(crate) use self::{adoption::Adoption, groups::Unmet, http_routes::Defect};
+pub(crate) use self::{groups::Unmet, http_routes::Defect};
 use crate::{
+    adoption::Adoption,
     cache::{Cache, Cached},
     caches::{Caches, of_key, of_namespace},
     diversion::slice::Slice,

@@ -9,11 +9,11 @@ use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use unidler::{app::ObjectId, sleep::decide::By};
 
 use crate::{
+    adoption::Adoption,
     cache::{Cache, Cached, Contact},
     caches::{Caches, of_namespace},
     diversion::slice::{Record, Slice},
     found::Found,
-    idle::unfit,
     objects::{
         Namespace, Route, Service, Workload,
         sleep_rules::{Adopt, SleepRules, level, nearest},
@@ -22,26 +22,6 @@ use crate::{
 
 /// Within which time whatever puts an app to sleep scales down all parts of it.
 const TOGETHER: SignedDuration = SignedDuration::from_mins(10);
-
-/// Whether an app is adopted that something else puts to sleep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Adoption {
-    /// What its operators want is not known, or is contradictory: nothing is changed.
-    #[default]
-    Unknown,
-    Off,
-    /// If a mark says how many replicas it had.
-    Marked,
-    /// Whoever has taken its replicas.
-    Zero,
-}
-
-impl Adoption {
-    /// Whether something may be adopted.
-    pub(super) fn is_on(self) -> bool {
-        matches!(self, Self::Marked | Self::Zero)
-    }
-}
 
 impl Caches {
     /// A namespace, as it was seen last.
@@ -209,7 +189,8 @@ impl Caches {
             let record = Record::new(found.to_record(service), Timestamp::UNIX_EPOCH, By::Adopt);
             record.fits()
         };
-        services.all(|service| unfit(service, &found.routes).is_none() && fits(service))
+        services.all(|service| service.value.unfit().is_none() && fits(service))
+            && found.routes.iter().all(|route| route.value.unfit.is_none())
     }
 }
 

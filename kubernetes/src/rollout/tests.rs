@@ -171,7 +171,7 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         group: crate::group::Group::default(),
         slices: Vec::new(),
         home: None,
-        adoption: crate::lookup::Adoption::Off,
+        adoption: crate::adoption::Adoption::Off,
         adopted: HashMap::new(),
     }
 }

@@ -138,7 +138,7 @@ mod tests {
         settings::ClusterSettings,
     };
 
-    fn found(replicas: u32, requests: Value) -> Found {
+    fn found(replicas: u32, requests: &Value) -> Found {
         let labels = json!({ "app": "web" });
         let container = json!({ "name": "app", "resources": { "requests": requests } });
         let template =
@@ -174,7 +174,7 @@ mod tests {
         };
         let (used, silent) = (Veto::Used { ago: None }, Veto::Silent);
         // Two pods that request half a core each.
-        let web = found(2, json!({ "cpu": "500m" }));
+        let web = found(2, &json!({ "cpu": "500m" }));
         for (pods, wanted) in [
             (&[("team", "web", "200m")][..], used),
             (
@@ -190,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(veto(pods, &web), wanted, "{pods:?}");
         }
-        let modest = found(2, json!({ "memory": "1Gi" }));
+        let modest = found(2, &json!({ "memory": "1Gi" }));
         let busy_pod = [("team", "web", "4")];
         assert_eq!(veto(&busy_pod, &modest), silent(Why::NoCpuRequests));
     }
