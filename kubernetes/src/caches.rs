@@ -723,3 +723,33 @@ pub(crate) fn of_namespace(namespace: &str, what: &str) -> String {
 pub(crate) fn of_key(key: &str) -> String {
     format!("={key}")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn how_many_replicas_a_workload_had_is_remembered_as_long_as_it_has_none() {
+        let workload = |uid: &str, replicas: i32| {
+            let metadata = json!({ "name": "web", "namespace": "team", "uid": uid });
+            let spec = json!({ "replicas": replicas, "selector": {}, "template": {} });
+            let deployment = json!({ "metadata": metadata, "spec": spec });
+            let deployment = serde_json::from_value(deployment).expect("a Deployment");
+            Workload::parse(deployment, "unidler")
+        };
+        let mut latest = workload("a", 3);
+        let mut become_of = |uid, replicas| {
+            let mut next = workload(uid, replicas);
+            next.follow(&latest);
+            latest = next;
+            latest.lost.map(|(replicas, _)| replicas)
+        };
+        assert_eq!(become_of("a", 0), Some(3));
+        assert_eq!(become_of("a", 0), Some(3), "whatever else changes");
+        assert_eq!(become_of("a", 2), None);
+        assert_eq!(become_of("a", 0), Some(2));
+        assert_eq!(become_of("b", 0), None, "it is another one");
+    }
+}
