@@ -2,10 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { run } from "../cluster/program";
+import { IMAGE } from "../cluster/app";
 import { type KubeObject } from "../cluster/objects";
 import { type FieldApp } from "../field/apps";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
+import { POD_PORT } from "../field/pods";
 import { Prometheus } from "../field/prometheus";
 import { Visit } from "../field/visit";
 import { expect, test as base } from "./fixtures";
@@ -121,7 +123,8 @@ test.describe("where busy apps stay awake", () => {
         await api.apply(METRICS);
         const [busy, idle] = [await startApp(), await startApp()];
         for (const app of [busy, idle]) {
-            await api.patch("Deployment", app.namespace, app.name, { spec: { template: { spec: { containers: [{ name: "app", resources: { requests: { cpu: "500m" } } }] } } } });
+            const container = { name: "app", image: IMAGE, ports: [{ name: "http", containerPort: POD_PORT }], resources: { requests: { cpu: "500m" } } };
+            await api.patch("Deployment", app.namespace, app.name, { spec: { template: { spec: { containers: [container] } } } });
             await optIn(api, app);
         }
         const use = async (cpu: string) => await api.apply(podMetrics(busy, cpu));
