@@ -132,6 +132,17 @@ pub struct Service {
     pub leads: Leads,
 }
 
+impl Service {
+    /// What that which leads its visitors here does, if anything does.
+    #[must_use]
+    pub fn effect(&self) -> Option<Effect> {
+        match &self.leads {
+            Leads::Here(diversion) => Some(diversion.effect),
+            Leads::ToApp { .. } | Leads::Elsewhere => None,
+        }
+    }
+}
+
 /// Where the visitors of a Service land.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leads {

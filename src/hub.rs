@@ -45,7 +45,7 @@ use self::{
     wake::Mandate,
 };
 use crate::{
-    app::AppId,
+    app::{AppId, Observation},
     cluster::Cluster,
     host::Host,
     progress::Progress,
@@ -160,17 +160,19 @@ impl Hub {
     /// What a visitor has to do to wake a host's app, and when that wakes by itself. From memory.
     #[must_use]
     pub fn starts(&self, host: &Host) -> (Start, Option<Moment>) {
-        let cluster = &self.inner.cluster;
-        let app = cluster.find(host).and_then(|app| cluster.observe(&app));
+        let app = self.observe(host);
         app.map(|app| (app.start, app.wakes)).unwrap_or_default()
+    }
+
+    fn observe(&self, host: &Host) -> Observation {
+        let cluster = &self.inner.cluster;
+        cluster.find(host).and_then(|app| cluster.observe(&app))
     }
 
     /// The status with which a request to a host's app is answered while that is not up, if its operators have said so.
     #[must_use]
     pub fn probe(&self, host: &Host, method: &str, path: &str) -> Option<u16> {
-        let cluster = &self.inner.cluster;
-        let app = cluster.find(host).and_then(|app| cluster.observe(&app));
-        app.ok()?.probes.status(method, path)
+        self.observe(host).ok()?.probes.status(method, path)
     }
 
     /// Wakes an app for no visitor, as its hours do.

@@ -190,12 +190,12 @@ fn is_astray(service: &Service) -> bool {
 
 /// Whether the visitors of a Service may have to land here, and do not.
 pub(crate) fn is_missing(service: &Service) -> bool {
-    matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Missing)
+    service.effect() == Some(Effect::Missing)
 }
 
 /// Whether the visitors of a Service land here, and should not.
 fn is_unwanted(service: &Service) -> bool {
-    matches!(&service.leads, Leads::Here(diversion) if diversion.effect == Effect::Unwanted)
+    service.effect() == Some(Effect::Unwanted)
 }
 
 /// Whether the visitors of a Service would reach the app if they were not diverted. Where that cannot be seen, the whole app

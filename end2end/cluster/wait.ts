@@ -16,3 +16,19 @@ export async function until(what: string, seconds: number, attempt: () => Promis
     }
     throw new Error(`${what}: not within ${seconds} s`, { cause: trouble });
 }
+
+/** Does something again and again, with a pause after each time, until what this gives is called. */
+export function repeat(pause: number, step: () => Promise<void>): () => Promise<void> {
+    let isOver = false;
+    const loop = async () => {
+        while (!isOver) {
+            await step();
+            await sleep(pause);
+        }
+    };
+    const looped = loop();
+    return async () => {
+        isOver = true;
+        await looped;
+    };
+}

@@ -2,6 +2,9 @@
 import { type Api } from "../cluster/api";
 import { type FieldApp } from "./apps";
 
+/** Annotations with which an app sleeps at once, since its hours are long over. */
+export const HOURS_OVER = { "unidler/awake": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", "unidler/asleep": "at-once" };
+
 /** Says of an app that it may be put to sleep. */
 export async function optIn(api: Api, { route, namespace, name }: FieldApp): Promise<void> {
     await api.patch(route, namespace, name, { metadata: { labels: { "unidler/app": "true" } } });

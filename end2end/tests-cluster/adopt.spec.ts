@@ -9,6 +9,7 @@ import { type Kind } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events, status } from "../cluster/visitor";
+import { repeat } from "../cluster/wait";
 import { type FieldApp, type Wishes, createApp, deleteApp, scale } from "../field/apps";
 import { asUnidler, expectDenied } from "./denied";
 import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
@@ -44,20 +45,16 @@ async function downscale(api: Api, { workload, namespace, name }: FieldApp, repl
 
 /** What it does all night: each second here, and each minute in a cluster. */
 function downscaler(api: Api, app: FieldApp): () => Promise<void> {
-    let isOver = false;
-    const loop = async () => {
-        while (!isOver) {
-            const { metadata, spec } = await api.get(app.workload, app.namespace, app.name);
-            const until = Date.parse(metadata.annotations?.["downscaler/exclude-until"] ?? "");
-            if (spec.replicas > 0 && !(until > Date.now())) await downscale(api, app, spec.replicas);
-            await sleep(1_000);
-        }
-    };
-    const looped = loop();
-    return async () => {
-        isOver = true;
-        await looped;
-    };
+    return repeat(1_000, async () => {
+        const { metadata, spec } = await api.get(app.workload, app.namespace, app.name);
+        const until = Date.parse(metadata.annotations?.["downscaler/exclude-until"] ?? "");
+        if (spec.replicas > 0 && !(until > Date.now())) await downscale(api, app, spec.replicas);
+    });
+}
+
+/** Waits until visitors of an app without replicas meet unidler. */
+async function expectAdopted(api: Api, app: FieldApp): Promise<void> {
+    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
 }
 
 /** The writes of unidler in the namespace of an app since now. */
@@ -77,7 +74,7 @@ test("what kube-downscaler has put to sleep wakes for a visitor, with the replic
     const writes = writesFor(app);
     await downscale(api, app, 3);
     await scale(api, unmarked, 0);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     const record = JSON.parse((await sliceOf(api, app))?.metadata.annotations?.["unidler/record"] ?? "{}");
     expect(record).toMatchObject({ by: "adopt", workloads: [{ kind: "Deployment", name: app.name, replicas: 3 }] });
     expect((await status(unidler.port, app.host)).phase).toBe("asleep");
@@ -93,12 +90,12 @@ test("a StatefulSet that somebody has scaled to zero gets back what it had, and 
     const app = await createAwake({ workload: "StatefulSet" });
     await api.patch("Ingress", app.namespace, app.name, { metadata: { annotations: { "unidler/adopt": "zero" } } });
     await scale(api, app, 0);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     expect((await events(unidler.port, app.host)).at(-1)?.event).toBe("success");
     expect(await sleepOf(api, app)).toEqual({ replicas: 2, diverted: [] });
 
     await scale(api, app, 0);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     const writes = writesFor(app);
     await scale(api, app, 1);
     await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 1, diverted: [] });
@@ -110,7 +107,7 @@ test("an adopted app is left as it was when nobody wants it adopted any more", a
     const app = await createAwake();
     await adopt(api, app, "zero");
     await scale(api, app, 0);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     const writes = writesFor(app);
     await adopt(api, app, null);
     await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [] });
@@ -123,7 +120,7 @@ test("what is restored is not adopted again at once, and keeps the replicas that
     const app = await createAwake();
     await adopt(api, app, "zero");
     await scale(api, app, 0);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     expect((await operate("status")).stdout).toContain(app.host);
     const left = `${app.host}: Deployment ${app.namespace}/${app.name} keeps 0 replicas, since something else has put it to sleep`;
     expect((await operate("restore", "--all", "--dry-run")).stdout).toContain(`Would restore ${left}`);
@@ -151,7 +148,7 @@ test.describe("with the right to have kube-downscaler leave apps alone", () => {
             const app = await createAwake({ workload });
             await adopt(api, app, "marked");
             const stop = downscaler(api, app);
-            await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+            await expectAdopted(api, app);
             expect((await events(unidler.port, app.host)).at(-1)?.event).toBe("success");
             await sleep(5_000);
             expect(await sleepOf(api, app)).toEqual({ replicas: 2, diverted: [] });
@@ -192,7 +189,7 @@ test("without that right an app wakes all the same, and the log says what is mis
     const app = await createAwake();
     await adopt(api, app, "marked");
     await downscale(api, app, 2);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual(ASLEEP);
+    await expectAdopted(api, app);
     expect((await events(unidler.port, app.host)).at(-1)?.event).toBe("success");
     expect(unidler.log).toContain("The permission is rights.adopt of the chart");
 });

@@ -62,7 +62,7 @@ test("the page of an app that sleeps outside its hours says when they wake it", 
     expect(await page()).toContain("This app is asleep, and visitors cannot wake it up.");
     expect((await events(unidler.port, app.host)).at(-1)).toMatchObject({ event: "failure", progress: { reason: "not_by_visitors" } });
     expect((await sleepOf(api, app)).replicas).toBe(0);
-    // Whoever gives the command means it.
+    // The command wakes it all the same.
     expect(await operate("wake", app.host)).toMatchObject({ code: 0 });
     expect((await sleepOf(api, app)).replicas).toBe(2);
     await deleteApp(api, app);

@@ -6,6 +6,7 @@ import { type KubeObject } from "../cluster/objects";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events } from "../cluster/visitor";
 import { type FieldApp, type Workload, createApp, deleteApp } from "../field/apps";
+import { HOURS_OVER } from "../field/idled";
 import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
 interface Rule {
@@ -58,8 +59,7 @@ for (const role of roles) {
                     if (role.metadata.name.endsWith("-sleep")) {
                         // What surrounds an app is looked at before it is put to sleep.
                         const awake = await createApp(api, { startSeconds: 1 });
-                        const annotations = { "unidler/awake": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", "unidler/asleep": "at-once" };
-                        await api.patch("Ingress", awake.namespace, awake.name, { metadata: { annotations } });
+                        await api.patch("Ingress", awake.namespace, awake.name, { metadata: { annotations: HOURS_OVER } });
                         await startUnidler({ UNIDLER_IDLE_AFTER: "5s", UNIDLER_IDLE_CHECK: "1s", UNIDLER_BUSY_CPU: "20%" });
                         await expect.poll(isRefused).toBe(true);
                         return await deleteApp(api, awake);

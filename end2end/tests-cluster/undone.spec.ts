@@ -8,14 +8,14 @@ import { type KubeObject } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts } from "../cluster/setup";
 import { events } from "../cluster/visitor";
+import { repeat } from "../cluster/wait";
 import { type FieldApp, createApp, deleteApp } from "../field/apps";
+import { HOURS_OVER } from "../field/idled";
 import { UNIDLER_USER, expect, ownService, test as base } from "./fixtures";
 
 const test = base.extend<object, { ownService: void }>({ ownService });
 
 const AWAKE = { replicas: 2, diverted: [] };
-/** Asleep at once, since these hours are long over. */
-const NEVER = { "unidler/awake": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", "unidler/asleep": "at-once" };
 const SETTINGS = { UNIDLER_IDLE_AFTER: "5s", UNIDLER_IDLE_CHECK: "1s", UNIDLER_IDLE_BRAKE: "100%" };
 /** What Argo CD calls itself. */
 const HEALER = "argocd-controller";
@@ -23,28 +23,18 @@ const HEALER = "argocd-controller";
 async function createAwakeApp(api: Api): Promise<FieldApp> {
     const app = await createApp(api, { startSeconds: 1 });
     await expect.poll(async () => (await api.get("Deployment", app.namespace, app.name)).status?.availableReplicas).toBe(2);
-    await api.patch("Ingress", app.namespace, app.name, { metadata: { labels: { "unidler/app": "true" }, annotations: NEVER } });
+    await api.patch("Ingress", app.namespace, app.name, { metadata: { labels: { "unidler/app": "true" }, annotations: HOURS_OVER } });
     return app;
 }
 
 /** Puts an app's replicas back each time, so long after they are gone. */
 function healer(api: Api, { namespace, name }: FieldApp, after: number): () => Promise<void> {
-    let isOver = false;
-    const loop = async () => {
-        while (!isOver) {
-            const { spec } = await api.get("Deployment", namespace, name);
-            if (spec.replicas === 0) {
-                await sleep(after);
-                await api.patch("Deployment", namespace, name, { spec: { replicas: 2 } }, HEALER);
-            }
-            await sleep(100);
-        }
-    };
-    const looped = loop();
-    return async () => {
-        isOver = true;
-        await looped;
-    };
+    return repeat(100, async () => {
+        const { spec } = await api.get("Deployment", namespace, name);
+        if (spec.replicas !== 0) return;
+        await sleep(after);
+        await api.patch("Deployment", namespace, name, { spec: { replicas: 2 } }, HEALER);
+    });
 }
 
 for (const seconds of [0, 1, 20]) {

@@ -2,13 +2,11 @@
 import { sleepOf } from "../cluster/asleep";
 import { clusterFacts } from "../cluster/setup";
 import { Unidler } from "../cluster/unidler";
-import { optIn } from "../field/idled";
+import { HOURS_OVER, optIn } from "../field/idled";
 import { Load, failures, table } from "../field/load";
 import { fieldFacts, serveAt } from "../field/setup";
 import { expect, test } from "./fixtures";
 
-/** Asleep at once, since these hours are long over. */
-const NEVER = { "unidler/awake": "2026-01-01T00:00:00Z/2026-01-02T00:00:00Z", "unidler/asleep": "at-once" };
 const SETTINGS = { UNIDLER_IDLE_AFTER: "5s", UNIDLER_IDLE_CHECK: "1s", UNIDLER_IDLE_BRAKE: "100%" };
 
 for (const { writes, ends } of [
@@ -18,7 +16,7 @@ for (const { writes, ends } of [
     test(`killed after the write ${writes.at(-1)}, it leaves the app ${ends}`, async ({ api, startApp, unidler, watchWrites }, testInfo) => {
         test.setTimeout(180_000);
         const app = await startApp();
-        await api.patch(app.route, app.namespace, app.name, { metadata: { annotations: NEVER } });
+        await api.patch(app.route, app.namespace, app.name, { metadata: { annotations: HOURS_OVER } });
         // The other one meets the visitors.
         await serveAt(api, unidler.port);
         const killed = await Unidler.start({ KUBECONFIG: clusterFacts().kubeconfig, UNIDLER_SHUTDOWN_DELAY: "0", ...SETTINGS }, testInfo.outputPath("killed.log"));

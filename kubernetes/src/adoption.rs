@@ -1,4 +1,4 @@
-//! Whether an app is adopted that something else puts to sleep.
+//! What operators want for apps that something else puts to sleep. The lookup finds it out.
 
 /// Whether an app is adopted that something else puts to sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(crate) enum Adoption {
     Off,
     /// If a mark says how many replicas it had.
     Marked,
-    /// Whoever has taken its replicas.
+    /// In any case.
     Zero,
 }
 

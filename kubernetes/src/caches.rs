@@ -396,7 +396,11 @@ impl Caches {
     }
 
     /// Whether a Service selects pods of one of some workloads.
-    fn is_before(&self, service: &Cached<Service>, workloads: &[Arc<Cached<Workload>>]) -> bool {
+    pub(crate) fn is_before(
+        &self,
+        service: &Cached<Service>,
+        workloads: &[Arc<Cached<Workload>>],
+    ) -> bool {
         let selector = &service.value.selector;
         !selector.is_empty()
             && workloads.iter().any(|workload| {

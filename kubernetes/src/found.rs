@@ -244,6 +244,12 @@ impl Found {
         workloads.filter(is_behind).collect()
     }
 
+    /// Whether one of its Services selects the pods of a workload.
+    pub(crate) fn is_selected(&self, workload: &Cached<Workload>) -> bool {
+        let mut services = self.services.iter();
+        services.any(|service| workload.value.lacks(&service.value.selector).is_none())
+    }
+
     /// What a slice has to record: those, with their workers, and what all of them need in the same namespace.
     pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
         let behind = self.behind(service).into_iter().map(Cached::id);
@@ -374,12 +380,8 @@ impl Found {
             let workloads = self.workloads.iter();
             workloads.filter(|workload| workload.value.replicas > 0)
         };
-        let is_reached = |workload: &Arc<Cached<Workload>>| {
-            let mut services = self.services.iter();
-            services.any(|service| workload.value.lacks(&service.value.selector).is_none())
-        };
         self.is_adopted()
-            && up().any(is_reached)
+            && up().any(|workload| self.is_selected(workload))
             && up().all(|workload| workload.value.kind.takes_apply && !workload.value.is_woken)
     }
 

@@ -338,27 +338,18 @@ impl Caches {
             .flat_map(|name| self.routes_to(namespace, name))
             .map(|route| (route.to_string(), route))
             .collect();
-        let routes: Vec<_> = routes.into_values().collect();
         let mut found = Found {
             id: AppId::new(&format!("{namespace}/{joined}")),
-            // Of what is up it does not matter.
-            adoption: match workloads.values().all(|each| each.value.replicas == 0) {
-                true => self.adoption(namespace, names.iter().copied(), &routes),
-                false => Adoption::Unknown,
-            },
-            home: self.home(namespace),
-            routes,
+            routes: routes.into_values().collect(),
             services,
             workloads: workloads.into_values().collect(),
             group,
             slices,
+            home: self.home(namespace),
+            adoption: Adoption::Unknown,
             adopted: HashMap::new(),
         };
-        let mut workloads = found.workloads.iter();
-        if found.adoption.is_on() && workloads.any(|workload| self.is_kept_off(workload)) {
-            found.adoption = Adoption::Off;
-        }
-        found.adopted = self.adopted(&found);
+        self.adopt(&mut found);
         Ok(found)
     }
 

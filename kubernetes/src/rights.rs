@@ -42,6 +42,17 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
             optional: false,
         }
     }
+    fn optional(
+        group: &'static str,
+        resource: &'static str,
+        verb: &'static str,
+        why: &'static str,
+    ) -> Right {
+        Right {
+            optional: true,
+            ..right(group, resource, verb, why)
+        }
+    }
     let custom = settings.scalables().flat_map(|kind| {
         let of_kind = |resource: String, verb: &'static str, why: &'static str| {
             right(kind.group().to_owned(), resource, verb, why)
@@ -107,69 +118,33 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
             "The visitors of an app that sleeps do not find it again once its EndpointSlice is gone.",
         ),
         right("discovery.k8s.io", "endpointslices", "patch", WAKE),
-        Right {
-            optional: true,
-            ..right(
+        optional(
                 "discovery.k8s.io",
                 "endpointslices/restricted",
                 "create",
                 "On OpenShift, no EndpointSlice may lead to unidler.",
-            )
-        },
-        Right {
-            optional: true,
-            ..right("apps", "deployments", "patch", EXTERNAL_NAME)
-        },
-        Right {
-            optional: true,
-            ..right("", "services", "patch", EXTERNAL_NAME)
-        },
-        Right {
-            optional: true,
-            ..right("", "namespaces", "list", SLEEP)
-        },
-        Right {
-            optional: true,
-            ..right("", "namespaces", "watch", SLEEP)
-        },
-        Right {
-            optional: true,
-            ..right("autoscaling", "horizontalpodautoscalers", "list", SLEEP)
-        },
-        Right {
-            optional: true,
-            ..right(
+            ),
+        optional("apps", "deployments", "patch", EXTERNAL_NAME),
+        optional("", "services", "patch", EXTERNAL_NAME),
+        optional("", "namespaces", "list", SLEEP),
+        optional("", "namespaces", "watch", SLEEP),
+        optional("autoscaling", "horizontalpodautoscalers", "list", SLEEP),
+        optional(
                 "metrics.k8s.io",
                 "pods",
                 "list",
                 "Busy apps are not kept awake for that.",
-            )
-        },
-        Right {
-            optional: true,
-            ..right("networking.k8s.io", "ingressclasses", "list", SLEEP)
-        },
-        Right {
-            optional: true,
-            ..right("gateway.networking.k8s.io", "gatewayclasses", "list", SLEEP)
-        },
-        Right {
-            optional: true,
-            ..right(
+            ),
+        optional("networking.k8s.io", "ingressclasses", "list", SLEEP),
+        optional("gateway.networking.k8s.io", "gatewayclasses", "list", SLEEP),
+        optional(
                 "",
                 "pods",
                 "watch",
                 "Visitors are not told how far the pods are, nor why one does not start.",
-            )
-        },
-        Right {
-            optional: true,
-            ..right("events.k8s.io", "events", "create", EVENTS)
-        },
-        Right {
-            optional: true,
-            ..right("events.k8s.io", "events", "patch", EVENTS)
-        },
+            ),
+        optional("events.k8s.io", "events", "create", EVENTS),
+        optional("events.k8s.io", "events", "patch", EVENTS),
     ]);
     rights
 }

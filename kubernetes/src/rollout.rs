@@ -158,36 +158,35 @@ impl Rollout {
 
     /// Whether one of the app's pods is a ready endpoint of a Service.
     pub(crate) fn endpoints(&self, service: &ObjectId) -> Endpoints {
-        let mut services = self.services.iter();
-        let Some(of) = services.find(|of| of.service == *service) else {
-            return Endpoints::Unknown;
-        };
-        match self.answering(of) {
-            Seen::Known(Answering { ready, .. }) if ready.is_empty() => Endpoints::NotReady,
-            Seen::Known(_) => Endpoints::Ready,
-            Seen::Forbidden => Endpoints::Forbidden,
-            Seen::Nothing => Endpoints::Unknown,
-        }
+        self.endpoints_if(service, |of| {
+            self.answering(of)
+                .map(|answering| !answering.ready.is_empty())
+        })
     }
 
     /// Whether anything is an endpoint of a Service that is to stay, of this app or not.
     pub(crate) fn anything_behind(&self, service: &ObjectId) -> Endpoints {
-        let mut services = self.services.iter();
-        let Some(of) = services.find(|of| of.service == *service) else {
-            return Endpoints::Unknown;
-        };
-        match &*of.slices.latest.borrow() {
-            Seen::Known(slices) => {
+        self.endpoints_if(service, |of| {
+            of.slices.latest.borrow().map(|slices| {
                 let slices = slices.values().filter(|slice| is_of_controller(slice));
                 let mut endpoints = slices.flat_map(|slice| &slice.endpoints);
-                let stays = |endpoint| matches!(state(endpoint), State::Ready | State::Silent);
-                match endpoints.any(stays) {
-                    true => Endpoints::Ready,
-                    false => Endpoints::NotReady,
-                }
-            }
-            Seen::Forbidden => Endpoints::Forbidden,
-            Seen::Nothing => Endpoints::Unknown,
+                endpoints.any(|endpoint| matches!(state(endpoint), State::Ready | State::Silent))
+            })
+        })
+    }
+
+    /// What is known of the endpoints of a Service, which are ready if `is_ready` says so.
+    fn endpoints_if(
+        &self,
+        service: &ObjectId,
+        is_ready: impl FnOnce(&EndpointsOf) -> Seen<bool>,
+    ) -> Endpoints {
+        let mut services = self.services.iter();
+        match services.find(|of| of.service == *service).map(is_ready) {
+            Some(Seen::Known(true)) => Endpoints::Ready,
+            Some(Seen::Known(false)) => Endpoints::NotReady,
+            Some(Seen::Forbidden) => Endpoints::Forbidden,
+            Some(Seen::Nothing) | None => Endpoints::Unknown,
         }
     }
 
@@ -424,6 +423,16 @@ enum Seen<T> {
     Known(T),
     /// The permission is missing.
     Forbidden,
+}
+
+impl<T> Seen<T> {
+    fn map<U>(&self, known: impl FnOnce(&T) -> U) -> Seen<U> {
+        match self {
+            Self::Nothing => Seen::Nothing,
+            Self::Known(seen) => Seen::Known(known(seen)),
+            Self::Forbidden => Seen::Forbidden,
+        }
+    }
 }
 
 /// By name.

@@ -17,8 +17,7 @@ pub struct ClusterSettings {
     pub max_replicas: u32,
     /// Kinds of custom workloads, besides Rollouts.
     pub scalable: Vec<Scalable>,
-    /// Whether this is the server. Only that adopts apps, and only from that are some apps kept asleep: whoever gives a command means
-    /// it.
+    /// Whether this is the server. Only the server adopts apps, and keeps visitors from waking some. A command wakes any app.
     pub is_server: bool,
 }
 

@@ -164,7 +164,7 @@ impl Writer {
             (Some(_), _) => &Handover::Slice,
             // As it was.
             (None, _) if by.is_none() && found.is_lost(service) => &Handover::Slice,
-            // What was to be led here by itself has changed meanwhile.
+            // The app is no longer one whose slice is missing.
             (None, _) if by.is_none() => return Err(ApplyError::Conflict),
             (None, Some(handover)) => handover,
             (None, None) => return Err(invalid("nothing says how the visitors get here")),

@@ -11,6 +11,7 @@ use leptos::{context::provide_context, view};
 use unidler::{
     host::Host,
     progress::{Phase, Progress},
+    start::Start as StartBy,
 };
 use unidler_app::{
     page::{Page, PageContext, TurnedAway},
@@ -40,7 +41,10 @@ pub(crate) async fn render(
         _ if lost_post => StatusCode::SERVICE_UNAVAILABLE,
         _ => state.page_status,
     };
-    let context = context_of(state, host, progress, parts, lost_post);
+    let mut context = context_of(state, progress, parts, lost_post);
+    let (start, wakes) = state.hub.starts(host);
+    context.start.waits = start == StartBy::Button;
+    context.start.wakes = wakes.map(|moment| moment.in_full());
     let provide = move || provide_context(context.clone());
     let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
     // The page depends on no body.
@@ -55,28 +59,21 @@ pub(crate) async fn render(
 }
 
 /// What a page says, and in which way.
-fn context_of(
-    state: &AppState,
-    host: &Host,
-    progress: Progress,
-    parts: &Parts,
-    lost_post: bool,
-) -> PageContext {
+fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bool) -> PageContext {
     let text = |name: &str| {
         parts
             .headers
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    let (start, wakes) = state.hub.starts(host);
     let start = Start {
         progress,
         language: text("accept-language").map_or_else(Language::default, Language::accepted),
         now: Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
         reserved: reserved_from(parts.uri.path(), prefix(&parts.headers)),
         way_back: way_back(parts.uri.path(), prefix(&parts.headers), parts.uri.query()),
-        waits: start == unidler::start::Start::Button,
-        wakes: wakes.map(|moment| moment.in_full()),
+        waits: false,
+        wakes: None,
         lost_post,
     };
     PageContext {
@@ -100,7 +97,7 @@ pub(crate) async fn turned_away(
     };
     let back = form.map_or_else(String::new, |base| page_of(&host, base, &parts));
     let lost_post = form.is_none() && !reads(&parts.method);
-    let context = context_of(state, &host, state.hub.look(&host), &parts, lost_post);
+    let context = context_of(state, state.hub.look(&host), &parts, lost_post);
     let (head, _) = problem.into_response().into_parts();
     let is_crowded = head.headers.contains_key(header::RETRY_AFTER);
     let document = move || {

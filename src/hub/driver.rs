@@ -408,9 +408,10 @@ impl Driver {
         let mandate = self.wake.mandate();
         let is_scale = matches!(write, Write::Scale { .. });
         let is_divert = matches!(write, Write::Divert { .. });
-        let is_gone = app.services.iter().any(
-            |service| matches!(&service.leads, Leads::Here(diversion) if matches!(diversion.effect, Effect::Gone | Effect::Missing)),
-        );
+        let is_gone = app
+            .services
+            .iter()
+            .any(|service| matches!(service.effect(), Some(Effect::Gone | Effect::Missing)));
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,

@@ -1020,7 +1020,10 @@ async fn visitors_wake_an_app_only_as_its_operators_let_them() {
             .collect::<Vec<_>>()
             .await
             .remove(0);
-        assert_eq!(joined.phase, shown, "{start:?}: whoever only looks");
+        assert_eq!(
+            joined.phase, shown,
+            "{start:?}: for a visitor who only looks"
+        );
         hub.retry(&host("app"));
         let last = hub.start(&host("app")).map(|progress| progress.phase);
         let last = last

@@ -205,7 +205,7 @@ fn an_app_that_is_found_is_well() {
     assert_eq!(awake_without_labels, []);
 }
 
-/// What is wrong with a cluster; how bad that is, which check tells it, and a part of what fixes it.
+/// A fault of a cluster: its severity, the check that reports it, and a part of the fix.
 type Fault = (fn(&mut Cluster), Severity, &'static str, &'static str);
 
 #[test]

@@ -3,7 +3,7 @@
 //! An app is adopted as a whole, and only if it is off as a whole: of one that is awake in part, something else has left off what is
 //! off.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, slice, sync::Arc};
 
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use unidler::{app::ObjectId, sleep::decide::By};
@@ -38,7 +38,7 @@ impl Caches {
         services: impl IntoIterator<Item = &'a str>,
         routes: &[Arc<Cached<Route>>],
     ) -> Adoption {
-        // Whoever deletes the slice, as `unidler restore` does, is not contradicted at once.
+        // Somebody has deleted the slice, for example with `unidler restore`: it is not created again at once.
         let is_released = |service| {
             let slice = Slice::name_of(service, &self.manager);
             self.slices.is_gone_lately(namespace, &slice)
@@ -72,8 +72,24 @@ impl Caches {
         }
     }
 
+    /// Finds out whether an app is adopted, and how many replicas its workloads get.
+    pub(super) fn adopt(&self, found: &mut Found) {
+        // Of what is up it does not matter.
+        if let Some(first) = found.services.first().filter(|_| found.is_off()) {
+            let services = found.services.iter().map(|service| &*service.name);
+            found.adoption = self.adoption(&first.namespace, services, &found.routes);
+        }
+        let mut own = found.workloads.iter();
+        if found.adoption.is_on() && own.any(|workload| self.is_kept_off(workload)) {
+            found.adoption = Adoption::Off;
+        }
+        if found.adoption.is_on() {
+            found.adopted = self.adopted(found);
+        }
+    }
+
     /// How many replicas each workload of an app is given back, of those that something else has put to sleep and that are adopted.
-    pub(super) fn adopted(&self, found: &Found) -> HashMap<ObjectId, u32> {
+    fn adopted(&self, found: &Found) -> HashMap<ObjectId, u32> {
         let is_foreign = |workload: &Arc<Cached<Workload>>| {
             let Workload {
                 replicas,
@@ -88,16 +104,16 @@ impl Caches {
             .services
             .iter()
             .filter_map(|service| found.diverting(service));
-        let is_off = found.adoption.is_on()
-            && found.workloads.iter().all(is_foreign)
-            && !diverting.any(is_ours)
-            && self.is_reached();
+        let is_off =
+            found.workloads.iter().all(is_foreign) && !diverting.any(is_ours) && self.is_reached();
         if !is_off {
             return HashMap::new();
         }
-        let parts: Vec<_> = found
-            .parts()
-            .filter(|workload| is_foreign(workload) && self.may_adopt(workload, found))
+        let needs = found.group.needs.iter();
+        let needs = needs.filter(|need| is_foreign(need) && !self.is_kept_off(need));
+        let parts = found.workloads.iter().chain(needs);
+        let parts: Vec<_> = parts
+            .filter(|workload| self.may_adopt(workload, found))
             .collect();
         let latest = parts
             .iter()
@@ -118,12 +134,8 @@ impl Caches {
             _ => &all[..],
         };
         // The first that knows of what visitors would reach: what that does not know of was off before.
-        let is_behind = |part: &Cached<Workload>| {
-            let mut services = found.services.iter();
-            services.any(|service| part.value.lacks(&service.value.selector).is_none())
-        };
         let knows = |known: &&Known<'_>| {
-            let mut behind = parts.iter().filter(|part| is_behind(part));
+            let mut behind = parts.iter().filter(|part| found.is_selected(part));
             behind.any(|part| known(part).is_some())
         };
         let Some(known) = known.iter().find(knows) else {
@@ -133,7 +145,7 @@ impl Caches {
             .iter()
             .filter_map(|part| Some((part.id(), known(part)?)));
         let mut adopted: HashMap<_, _> = adopted.collect();
-        // Fewer than it had would be taken for what it had, by whoever puts it to sleep next.
+        // If it woke with fewer than it had, the program that puts it to sleep next would record the smaller number.
         adopted.retain(|_, replicas| *replicas <= self.max_replicas);
         adopted
     }
@@ -144,42 +156,39 @@ impl Caches {
         own.is_some_and(|own| own.value.destination(&self.manager).is_some())
     }
 
-    /// Whether nothing speaks against waking a workload with its app: nobody else holds it at 0, and neither it nor a route to it says
-    /// that it stays off.
+    /// Whether nobody else holds a workload at 0.
     fn may_adopt(&self, workload: &Cached<Workload>, found: &Found) -> bool {
         let Cached {
-            namespace, value, ..
+            namespace,
+            name,
+            value,
+            ..
         } = workload;
-        let home = found.services.iter().map(|service| &service.namespace);
-        let others = self.workloads_by(&of_namespace(namespace, ""));
-        let is_template = |other: &Arc<Cached<Workload>>| {
-            let of = other.value.template_of.as_deref();
-            of == Some(&*workload.name)
-        };
-        home.into_iter().all(|home| home == namespace)
+        let is_template =
+            |other: &Cached<Workload>| other.value.template_of.as_deref() == Some(&**name);
+        let all = of_namespace(namespace, "");
+        let mut services = found.services.iter();
+        services.all(|service| service.namespace == *namespace)
             && value.controller.is_none()
             && !value.is_taken_elsewhere
-            && !others.iter().any(is_template)
-            && !self.is_kept_off(workload)
+            && self
+                .workloads()
+                .all(|cache| cache.get_where(&all, is_template).is_empty())
     }
 
     /// Whether a workload, or a route to it, says that it stays off.
-    pub(super) fn is_kept_off(&self, workload: &Cached<Workload>) -> bool {
+    fn is_kept_off(&self, workload: &Arc<Cached<Workload>>) -> bool {
         let Cached {
             namespace, value, ..
-        } = workload;
+        } = &**workload;
         let says_never = |rules: &Option<Box<SleepRules>>| rules.as_deref().is_some_and(is_never);
-        let in_front = self.services.get(&of_namespace(namespace, ""));
-        let mut in_front = in_front.iter().filter(|service| {
-            let selector = &service.value.selector;
-            !selector.is_empty() && value.lacks(selector).is_none()
-        });
+        let services = self.services.get(&of_namespace(namespace, ""));
+        let before = services
+            .iter()
+            .filter(|service| self.is_before(service, slice::from_ref(workload)));
+        let mut routes = before.flat_map(|service| self.routes_to(namespace, &service.name));
         says_never(&value.sleep)
-            || in_front.any(|service| {
-                let routes = self.routes_to(namespace, &service.name);
-                let mut own = routes.iter().filter(|route| route.namespace == *namespace);
-                own.any(|route| says_never(&route.value.sleep))
-            })
+            || routes.any(|route| route.namespace == *namespace && says_never(&route.value.sleep))
     }
 
     /// Whether visitors of its Services would get here if an app were adopted, and what it was could be recorded.

@@ -74,7 +74,7 @@ pub(crate) struct Workload {
     pub(crate) taken: Option<u32>,
     /// How many it had before something else took them, as that has noted on it, if it has none.
     pub(crate) mark: Option<u32>,
-    /// Whether kube-downscaler has taken its replicas, and will do so again within a minute unless that is told not to.
+    /// Whether kube-downscaler has scaled it to 0. It does so again within a minute, unless an annotation excludes the workload.
     pub(crate) is_downscaled: bool,
     /// How many the manifest says that somebody has applied, if it has none.
     pub(crate) applied: Option<u32>,
