@@ -7,6 +7,8 @@ export const honest: PlaywrightTestConfig = { forbidOnly: !!process.env.CI, retr
 export const browser: PlaywrightTestConfig["use"] = {
     locale: "en-GB",
     trace: "retain-on-failure",
+    // What moves keeps a core busy where there is no graphics card. A test that is about it says so.
+    contextOptions: { reducedMotion: "reduce" },
     launchOptions: {
         // Playwright's own browser, unless this says where another one is.
         ...(process.env.CHROMIUM && { executablePath: process.env.CHROMIUM }),

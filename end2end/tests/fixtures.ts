@@ -88,10 +88,10 @@ export const test = base.extend<Fixtures>({
     },
 
     complaints: [
-        async ({ page, provoked }, use) => {
+        async ({ context, provoked }, use) => {
             const complaints: string[] = [];
-            page.on("pageerror", (error) => complaints.push(error.message));
-            page.on("console", (message) => {
+            context.on("weberror", (error) => complaints.push(error.error().message));
+            context.on("console", (message) => {
                 if (/Content Security Policy|panicked|hydrat/i.test(message.text())) complaints.push(message.text());
             });
             await use(complaints);

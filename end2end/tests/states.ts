@@ -54,6 +54,8 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         });
         await page.goto(full.url("slow"));
         await expect(page.locator(".notice")).toBeVisible();
+        // It comes again after some seconds. Without a document, the browser stays where it is.
+        await page.route(full.url("slow"), (route) => route.fulfill({ status: 204 }));
     },
     crowded: async (page, demo) => {
         await page.route("**/_unidler/wake", (route) => route.fulfill({ status: 429, headers: { "x-unidler": "1" }, body: "{}" }));
