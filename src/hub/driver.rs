@@ -14,7 +14,7 @@ use futures::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, sleep_until},
+    time::Instant,
 };
 use tracing::{Instrument, Span, field, info, info_span, warn};
 
@@ -22,7 +22,8 @@ use super::{
     idling::{Cause, Idling},
     inner::Inner,
     metrics,
-    wake::{Mandate, Wake},
+    snapshot::given_up,
+    wake::{Mandate, Wake, at},
 };
 use crate::{
     app::{App, Diversion, Effect, Endpoints, Leads, ObjectId, Observation, Version, Workload},
@@ -688,7 +689,7 @@ impl Driver {
         self.count(mandate == Mandate::Wake && !phase.is_terminal());
     }
 
-    /// The deadline has passed: what stood in the way last is the reason, if anything did.
+    /// The deadline has passed.
     fn give_up(&mut self) {
         self.deadline = None;
         if self.wake.mandate() == Mandate::Idle {
@@ -697,11 +698,7 @@ impl Driver {
             return self.stop_idling(last_error.unwrap_or(Cause::App(Reason::DeadlinePassed)));
         }
         if self.wake.mandate() == Mandate::Wake {
-            if let Phase::Waking { reason, .. } = self.wake.phase() {
-                self.publish(Phase::Failed {
-                    reason: reason.unwrap_or(Reason::DeadlinePassed),
-                });
-            }
+            self.publish(given_up(self.wake.phase()));
             self.gave_up = true;
         }
         self.wake.limit(Mandate::Watch);
@@ -792,13 +789,6 @@ impl Drop for Driver {
         self.publish(Phase::Failed {
             reason: Reason::Internal,
         });
-    }
-}
-
-async fn at(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => pending().await,
     }
 }
 

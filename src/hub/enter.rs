@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{
     driver::Driver,
@@ -21,15 +21,16 @@ impl Inner {
         mandate: Mandate,
     ) -> Result<Listener, Reason> {
         let app = self.cluster.find(host)?;
-        let mandate = match self.may_start(&app) {
-            true => mandate,
-            false => mandate.min(Mandate::Watch),
+        // Those who only watch do so for as long as they like.
+        let (mandate, ends) = match mandate {
+            Mandate::Wake if !self.may_start(&app) => (
+                Mandate::Watch,
+                Some(Instant::now() + self.settings.deadline),
+            ),
+            _ => (mandate, None),
         };
-        let mut wakes = self.wakes();
-        Ok(Listener::new(
-            self.enter(&mut wakes, &app, Some(host), mandate),
-            host.clone(),
-        ))
+        let wake = self.enter(&mut self.wakes(), &app, Some(host), mandate);
+        Ok(Listener::new(wake, host.clone(), ends))
     }
 
     /// Whether visitors may start an app.

@@ -45,6 +45,16 @@ pub(super) fn unstarted(host: &Host, phase: Phase) -> Progress {
     }
 }
 
+/// What is said when the time of a wake-up is over: what stood in its way last is the reason, if anything did.
+pub(super) fn given_up(phase: Phase) -> Phase {
+    match phase {
+        Phase::Waking { reason, .. } => Phase::Failed {
+            reason: reason.unwrap_or(Reason::DeadlinePassed),
+        },
+        Phase::Asleep | Phase::Ready { .. } | Phase::Failed { .. } => phase,
+    }
+}
+
 pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -1,6 +1,6 @@
 //! The hub on the played cluster, in paused time.
 
-use std::{sync::Mutex, time::Duration};
+use std::{pin::pin, sync::Mutex, time::Duration};
 
 use futures::{
     future::{BoxFuture, join_all},
@@ -228,6 +228,44 @@ async fn the_deadline_always_ends_in_a_terminal_snapshot() {
             reason: Reason::NoRoom
         }
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_deadline_is_also_that_of_an_app_on_its_way_which_visitors_may_not_start() {
+    let cluster = Played::one(Fate::Silent);
+    cluster.change("app", |app| {
+        (app.start, app.replicas) = (Start::Never, 1);
+    });
+    let settings = Settings::default();
+    let begun = Instant::now();
+    assert_eq!(
+        last_phase(&cluster.hub(1), "app").await,
+        Phase::Failed {
+            reason: Reason::DeadlinePassed
+        }
+    );
+    assert_eq!(begun.elapsed(), settings.deadline);
+
+    // Nor is there no end if they may start it from now on: this one asked before.
+    let hub = cluster.hub(1);
+    let mut snapshots = pin!(hub.start(&host("app")));
+    snapshots.next().await;
+    cluster.change("app", |app| {
+        (app.start, app.replicas, app.since) = (Start::Button, 0, None);
+    });
+    assert_eq!(
+        snapshots
+            .map(|progress| progress.phase)
+            .collect::<Vec<_>>()
+            .await,
+        [
+            Phase::Asleep,
+            Phase::Failed {
+                reason: Reason::NotByVisitors
+            }
+        ]
+    );
+    assert!(cluster.writes("app").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,25 +1,26 @@
 //! One wake-up: what its visitors see of it, and what they want of its driver.
 
 use std::{
+    future,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     metrics,
-    snapshot::{FIRST, milliseconds, new_reference},
+    snapshot::{FIRST, given_up, milliseconds, new_reference},
 };
 use crate::{
     app::{App, AppId},
     host::Host,
-    progress::{Mark, Parts, Phase, Progress},
+    progress::{Mark, Parts, Phase, Progress, Reason},
     step::Goal,
 };
 
@@ -416,19 +417,41 @@ pub(super) struct Listener {
     wake: Arc<Wake>,
     states: watch::Receiver<State>,
     host: Host,
+    /// When this one gives up; `None` for somebody who stays until the driver does.
+    ends: Option<Instant>,
 }
 
 impl Listener {
-    pub(super) fn new(wake: Arc<Wake>, host: Host) -> Self {
+    pub(super) fn new(wake: Arc<Wake>, host: Host, ends: Option<Instant>) -> Self {
         let mut states = wake.state.subscribe();
         states.mark_changed();
-        Self { wake, states, host }
+        Self {
+            wake,
+            states,
+            host,
+            ends,
+        }
     }
 
     /// The current snapshot at first, then each later one.
     pub(super) async fn next(&mut self) -> Option<Progress> {
-        self.states.changed().await.ok()?;
-        let state = self.states.borrow_and_update().clone();
+        let is_over = tokio::select! {
+            changed = self.states.changed() => {
+                changed.ok()?;
+                false
+            }
+            () = at(self.ends) => true,
+        };
+        let mut state = self.states.borrow_and_update().clone();
+        if is_over {
+            state.phase = match given_up(state.phase) {
+                Phase::Asleep => Phase::Failed {
+                    reason: Reason::NotByVisitors,
+                },
+                phase => phase,
+            };
+            state.revision += 1;
+        }
         Some(self.wake.snapshot_of(state, &self.host))
     }
 }
@@ -438,5 +461,13 @@ impl Drop for Listener {
     fn drop(&mut self) {
         self.wake.demand().asked = Instant::now();
         self.wake.nudge.notify_one();
+    }
+}
+
+/// Waits until a moment, or for ever.
+pub(super) async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => future::pending().await,
     }
 }
