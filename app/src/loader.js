@@ -266,7 +266,7 @@
     const hide = (selector, isHidden) => (main.querySelector(selector).hidden = isHidden);
     const lead = page.up ? "" : page.held ? said.held : page.offers ? said.stayed : said.leads[lostPost && phase === "waking" ? "asleep" : phase];
     const [what, advice] = said.reasons[reason] ?? [lead, ""];
-    const [plain, named] = said.headings[page.up ? "up" : said.not_found.includes(reason) ? "not_found" : phase];
+    const [plain, named] = said.headings[page.up ? "up" : said.others[reason] ?? phase];
     const heading = title ? named.replace("{}", () => `\u2068${title}\u2069`) : plain;
     document.title = `${heading} – ${host}`;
     main.dataset.phase = phase;
@@ -280,7 +280,7 @@
     for (const selector of [".estimate", ".restarts", ".parts", "progress", ".steps", ".copy", ".tell"]) hide(selector, true);
     hide(".reference", phase === "asleep");
     hide(".start", phase !== "asleep");
-    hide(".retry", phase !== "failed");
+    hide(".retry", phase !== "failed" || said.others[reason] === "asleep");
     hide(".resend", !page.up);
     hide(".open", phase !== "ready" && !page.held && !page.up && !page.offers);
   }

@@ -113,8 +113,8 @@ struct LoaderWords<'a> {
     leads: BTreeMap<&'a str, &'a str>,
     /// By reason: what stands in the way, and what to do.
     reasons: HashMap<Reason, [&'a str; 2]>,
-    /// The reasons for which an app is not found.
-    not_found: Vec<Reason>,
+    /// The reasons that have another heading than a failure.
+    others: HashMap<Reason, &'a str>,
     reconnecting: &'a str,
     crowded: &'a str,
     refused: &'a str,
@@ -156,9 +156,10 @@ impl LoaderWords<'_> {
             ]
             .into(),
             reasons: Reason::ALL.into_iter().map(explained).collect(),
-            not_found: Reason::ALL
+            others: Reason::ALL
                 .into_iter()
-                .filter(|reason| reason.is_not_found())
+                .map(|reason| (reason, text::failure(words, reason).0))
+                .filter(|(_, name)| *name != "failed")
                 .collect(),
             reconnecting: words.reconnecting,
             crowded: words.crowded,

@@ -2,7 +2,7 @@
 //!
 //! Without the module `show` in `loader.js` has to choose by itself, from fewer of them: the spec `without` compares the two.
 
-use unidler::progress::{Phase, Progress};
+use unidler::progress::{Phase, Progress, Reason};
 
 use crate::words::{Named, Words};
 
@@ -40,9 +40,22 @@ pub(crate) fn heading(words: &Words, phase: Phase) -> Named {
         Phase::Asleep => words.asleep,
         Phase::Waking { .. } => words.waking,
         Phase::Ready { .. } => words.ready,
-        Phase::Failed { reason } if reason.is_not_found() => words.not_found,
-        Phase::Failed { .. } => words.failed,
+        Phase::Failed { reason } => failure(words, reason).1,
     }
+}
+
+/// What a failure is called, with the name that the loader knows it by.
+pub(crate) fn failure(words: &Words, reason: Reason) -> (&'static str, Named) {
+    match reason {
+        Reason::NotByVisitors => ("asleep", words.asleep),
+        _ if reason.is_not_found() => ("not_found", words.not_found),
+        _ => ("failed", words.failed),
+    }
+}
+
+/// Whether a visitor can try again.
+pub(crate) fn may_retry(phase: Phase) -> bool {
+    matches!(phase, Phase::Failed { reason } if reason != Reason::NotByVisitors)
 }
 
 /// What happens, or stands in the way.

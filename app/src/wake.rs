@@ -109,13 +109,13 @@ fn Buttons(live: Live, words: &'static Words, wake_url: String) -> impl IntoView
     let on_submit = |_: leptos::ev::SubmitEvent| {};
 
     let is_asleep = move || live.phase() == Phase::Asleep;
-    let has_failed = move || matches!(live.phase(), Phase::Failed { .. });
+    let may_retry = move || text::may_retry(live.phase());
     let opens = move || live.handover().opens();
     view! {
         <form class="start" method="post" action=wake_url.clone() hidden=move || !is_asleep() on:submit=on_submit>
             <button>{words.start}</button>
         </form>
-        <form class="retry" method="post" action=wake_url hidden=move || !has_failed() on:submit=on_submit>
+        <form class="retry" method="post" action=wake_url hidden=move || !may_retry() on:submit=on_submit>
             <button>{words.retry}</button>
         </form>
         <button type="button" class="resend" hidden=move || !live.up.get()>{words.resend}</button>

@@ -59,7 +59,7 @@ test("the page of an app that sleeps outside its hours says when they wake it", 
     const unidler = await startUnidler({ UNIDLER_IDLE_AFTER: "never", UNIDLER_IDLE_CHECK: "1s", UNIDLER_WAKE_SPREAD: "1s" });
     const page = async () => (await answer(unidler.port, app.host, { path: "/", headers: { accept: "text/html", "sec-fetch-mode": "navigate" } })).body;
     await expect.poll(page).toContain(`The app wakes up by itself on ${day} ${hour}:30 (UTC).`);
-    expect(await page()).toContain("This app is asleep, and visitors cannot wake it up.");
+    expect(await page()).toContain("Visitors cannot wake it up.");
     expect((await events(unidler.port, app.host)).at(-1)).toMatchObject({ event: "failure", progress: { reason: "not_by_visitors" } });
     expect((await sleepOf(api, app)).replicas).toBe(0);
     // The command wakes it all the same.

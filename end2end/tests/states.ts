@@ -117,6 +117,7 @@ export const STATES: Record<string, (page: Page, demo: Demo) => Promise<void>> =
         await expect(page.locator(".restarts")).toHaveText("It has restarted 2 times so far.");
     },
     "not found": at("not-found", "failed"),
+    "closed to visitors": at("closed", "failed"),
     disconnected: async (page, demo) => {
         await at("slow", "waking")(page, demo);
         demo.stop();

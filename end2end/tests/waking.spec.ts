@@ -62,15 +62,17 @@ for (const javaScriptEnabled of [true, false]) {
             expect(page.url()).toBe(javaScriptEnabled ? address : address.replace("#c", ""));
         });
 
-        test("an app that visitors cannot wake says so, and stays asleep whatever they press", async ({ page, demo }) => {
+        test("an app that visitors cannot wake says so, offers nothing to press, and stays asleep whatever is sent to it", async ({ page, demo }) => {
             await page.goto(demo.url("closed"));
-            await expect(page.getByText("This app is asleep, and visitors cannot wake it up.")).toBeVisible();
+            await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
+            await expect(page.getByText("Visitors cannot wake it up.").last()).toBeVisible();
+            await expect(page.locator("main").getByRole("button", { name: /Wake|Try/ })).toHaveCount(0);
             const answered = page.waitForResponse(/\/_unidler\/wake/);
-            await page.getByRole("button", { name: "Try again" }).click();
+            await page.locator("form.retry").evaluate((form: HTMLFormElement) => form.submit());
             await answered;
-            await expect(page.getByText("This app is asleep, and visitors cannot wake it up.")).toBeVisible();
-            await page.reload();
+            await page.goto(demo.url("closed"));
             await expect(phase(page)).toHaveAttribute("data-phase", "failed");
+            await expect(page.getByRole("heading", { name: "This app is asleep" })).toBeVisible();
         });
     });
 }

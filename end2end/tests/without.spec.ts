@@ -180,7 +180,7 @@ const said = (page: Page) =>
         pressed: ["form.start", "form.retry", ".resend"].filter((selector) => !main.querySelector<HTMLElement>(selector)?.hidden),
     }));
 
-for (const state of ["asleep", "turned away", "after a form", "troubled", "opening", "failed", "not found"]) {
+for (const state of ["asleep", "turned away", "after a form", "troubled", "opening", "failed", "not found", "closed to visitors"]) {
     test(`the page says the same with and without its module while ${state}`, async ({ page, context, demo }) => {
         await STATES[state]!(page, demo);
         const alone = await context.newPage();

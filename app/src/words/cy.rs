@@ -127,7 +127,7 @@ fn reason(reason: Reason) -> Explanation {
             "Mae'n annhebygol y bydd ceisio eto yn helpu. Cysylltwch â'r tîm sy'n rhedeg yr ap.",
         ),
         Reason::NotByVisitors => (
-            "Mae'r ap hwn yn cysgu, ac ni all ymwelwyr ei ddeffro.",
+            "Ni all ymwelwyr ei ddeffro.",
             "Gofynnwch i'r tîm sy'n ei redeg pryd y bydd yn ôl.",
         ),
         Reason::ImageUnavailable => ("Ni ellir lawrlwytho'r ap.", UNLIKELY),

@@ -121,7 +121,7 @@ fn reason(reason: Reason) -> Explanation {
             "Trying again is unlikely to help. Contact the team that runs the app.",
         ),
         Reason::NotByVisitors => (
-            "This app is asleep, and visitors cannot wake it up.",
+            "Visitors cannot wake it up.",
             "Ask the team that runs it when it will be back.",
         ),
         Reason::ImageUnavailable => ("The app cannot be downloaded.", UNLIKELY),
