@@ -144,11 +144,17 @@ need_cluster() {
     bash end2end/cluster/build.sh
 }
 
-# The data path before that control plane, for the field tests.
-need_field() {
+# The data path before that control plane.
+need_path() {
     need_node || return
     PATH=$PATH:/usr/sbin
     { command -v nft && command -v ip; } >/dev/null || debian nftables iproute2 || return
+    bash end2end/cluster/build.sh path
+}
+
+# What the field tests start beside it.
+need_field() {
+    need_path || return
     bash end2end/cluster/build.sh field
 }
 

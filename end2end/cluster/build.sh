@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds the control plane from the Go modules that go.mod pins, into target/cluster; with the argument `field`, the
-# data path as well. Some minutes the first time, a minute at most with a warm Go cache, nothing if the binaries are
+# Builds the control plane from the Go modules that go.mod pins, into target/cluster; with the argument `path`, the
+# data path as well; with `field`, whatever the field tests start. Some minutes the first time, a minute at most with a warm Go cache, nothing if the binaries are
 # newer than what they are made from.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -23,11 +23,13 @@ for name in kube-apiserver kube-controller-manager kube-scheduler; do
     build $name k8s.io/kubernetes/cmd/$name "$version"
 done
 
-if [ "${1:-}" = field ]; then
+if [ -n "${1:-}" ]; then
     build kube-proxy k8s.io/kubernetes/cmd/kube-proxy "$version"
     # Modules of their own: their dependencies are not those of Kubernetes.
     cd ../field
     build traefik github.com/traefik/traefik/v3/cmd/traefik
+fi
+if [ "${1:-}" = field ]; then
     cd rollouts
     build rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
     cd ../prometheus

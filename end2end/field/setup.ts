@@ -47,7 +47,7 @@ export default async function setup(): Promise<() => Promise<void>> {
         serviceRange: "10.96.0.0/16",
         controllers: ["horizontal-pod-autoscaler-controller"],
         nodeAddress,
-        build: ["field"],
+        build: ["path"],
     });
     const children: Child[] = [];
     const stopAll = async () => {
