@@ -72,6 +72,7 @@ impl Operator {
         let limits = Settings {
             deadline,
             max_wakes: usize::MAX,
+            idle_grace: settings.idle_grace,
             ..Settings::default()
         };
         let hub = Hub::new(Arc::new(cluster.clone()), limits);

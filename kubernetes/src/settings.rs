@@ -1,5 +1,7 @@
 //! What the idled state looks like in a cluster.
 
+use std::time::Duration;
+
 use crate::objects::{OwnService, Scalable};
 
 /// What the idled state looks like in this cluster.
@@ -15,6 +17,8 @@ pub struct ClusterSettings {
     pub cluster_domain: String,
     /// The maximum number of replicas to restore.
     pub max_replicas: u32,
+    /// How long an app keeps its replicas after its visitors have been diverted.
+    pub idle_grace: Duration,
     /// Kinds of custom workloads, besides Rollouts.
     pub scalable: Vec<Scalable>,
     /// Whether this is the server. Only the server adopts apps, and keeps visitors from waking some. A command wakes any app.
@@ -51,6 +55,7 @@ impl ClusterSettings {
             service_namespace: "unidler".into(),
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
+            idle_grace: Duration::from_secs(3),
             scalable: Vec::new(),
             is_server: true,
         }

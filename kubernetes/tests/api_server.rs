@@ -268,6 +268,7 @@ impl World {
             service_namespace: "unidler".into(),
             cluster_domain: "cluster.local".into(),
             max_replicas: 10,
+            idle_grace: Duration::from_secs(3),
             scalable: Vec::new(),
             is_server: true,
         };

@@ -2,7 +2,7 @@
 //!
 //! Nothing is required. A value that makes no sense is refused at the start, with what would.
 
-use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use axum::http::HeaderName;
 use clap::{Args, ValueEnum};
@@ -12,6 +12,7 @@ use unidler_kubernetes::{ClusterSettings, Scalable};
 
 use crate::{
     brand::Brand,
+    duration::duration,
     sleep::{CheckArgs, SleepArgs},
     traces::Collector,
 };
@@ -50,6 +51,11 @@ pub struct ClusterArgs {
     #[arg(long, env = "UNIDLER_MAX_REPLICAS", default_value = "10", value_name = "N",
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_replicas: u32,
+
+    /// How long an app that falls asleep keeps its replicas after its visitors were led to unidler: longer than the ingress takes to
+    /// follow, and at most 1m.
+    #[arg(long, env = "UNIDLER_IDLE_GRACE", default_value = "3s", value_name = "DURATION", value_parser = grace, global = true)]
+    pub idle_grace: Duration,
 
     /// Kinds of custom resources with a scale subresource to idle and wake as well, such as sandboxes.v1.example.com, with
     /// commas between or one at a time. Rollouts are known without being named.
@@ -133,6 +139,7 @@ impl ClusterArgs {
             service_namespace: self.service.namespace(),
             cluster_domain: self.cluster_domain.clone(),
             max_replicas: self.max_replicas,
+            idle_grace: self.idle_grace,
             scalable: self.scalable.clone(),
             is_server: false,
         }
@@ -143,14 +150,6 @@ impl ClusterArgs {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Server")]
 pub struct ServerArgs {
-    /// Which apps sleep.
-    #[command(flatten)]
-    pub sleep: SleepArgs,
-
-    /// How often that is decided.
-    #[command(flatten)]
-    pub check: CheckArgs,
-
     /// Port to listen on, or address and port such as 127.0.0.1:8080. A port alone listens on all addresses.
     #[arg(
         long,
@@ -201,7 +200,7 @@ pub struct ServerArgs {
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_streams_per_client: u32,
 
-    /// Header with the client's address, such as X-Forwarded-For or Forwarded. Only set this if your ingress sets the header
+    /// Header with the client's address, such as X-Forwarded-For, whose last entry counts, or Forwarded. Only set this if your ingress sets the header
     /// itself; otherwise clients can forge it.
     #[arg(
         long,
@@ -279,6 +278,14 @@ pub struct ServerArgs {
     /// The operators' face on the page.
     #[command(flatten)]
     pub brand: Brand,
+
+    /// Which apps sleep.
+    #[command(flatten)]
+    pub sleep: SleepArgs,
+
+    /// How often that is decided.
+    #[command(flatten)]
+    pub check: CheckArgs,
 }
 
 /// Origins that may show the page in a frame, as sources of a Content-Security-Policy.
@@ -344,6 +351,15 @@ impl FromStr for Listen {
             "write a port from 0 to 65535, such as 8080 or :8080, or 127.0.0.1:8080".to_owned()
         })
     }
+}
+
+/// A time that an ingress may take.
+fn grace(text: &str) -> Result<Duration, String> {
+    let grace = duration(text)?;
+    let is_short = grace <= Duration::from_mins(1);
+    is_short
+        .then_some(grace)
+        .ok_or_else(|| "expected at most 1m".to_owned())
 }
 
 /// The name of a label ([Kubernetes: syntax of labels]), since it becomes part of every request.

@@ -56,12 +56,13 @@ pub async fn run(
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
     let site = Site::open(config.site.clone(), &config.brand)?;
+    let idle_grace = cluster.idle_grace;
     if is_demo {
         let cluster = DemoCluster::default();
         let listener = listen(config.port)?;
         let port = listener.local_addr()?.port();
         info!("the demo is at http://localhost:{port}/");
-        let hub = hub(Arc::new(cluster.clone()), &config);
+        let hub = hub(Arc::new(cluster.clone()), idle_grace, &config);
         let limits = Limits {
             delay: Duration::ZERO,
             ..limits(&config)
@@ -93,7 +94,7 @@ pub async fn run(
         });
         let api_server = ApiServer::connect().await?;
         let wishes = Wishes::new(cluster.clone(), api_server.clone());
-        let hub = hub(Arc::new(cluster.clone()), &config);
+        let hub = hub(Arc::new(cluster.clone()), idle_grace, &config);
         let _admin = serve_admin(&config, hub.clone())?;
         let _idling = if config.sleep.is_on() {
             let idler = config.sleep.idler(Timestamp::now())?;
@@ -180,19 +181,19 @@ pub struct Limits {
     pub delay: Duration,
 }
 
-fn hub(cluster: Arc<dyn Cluster>, config: &ServerArgs) -> Hub {
+fn hub(cluster: Arc<dyn Cluster>, idle_grace: Duration, config: &ServerArgs) -> Hub {
     let deadline = Duration::from_secs(config.deadline);
     Hub::new(
         cluster,
         hub::Settings {
             deadline,
             max_wakes: size(config.max_wakes),
+            idle_grace,
             forward: match config.forward {
                 Forward::Handover => hub::Forward::Handover,
                 Forward::Always => hub::Forward::Always,
                 Forward::Never => hub::Forward::Never,
             },
-            ..hub::Settings::default()
         },
     )
 }

@@ -45,8 +45,9 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// How long an app that somebody else has left half awake has to look the same before it is written to: an app that
 /// is being idled looks just like that, between the writes of whoever does it. A visitor waits at most for this.
 const SETTLE: Duration = Duration::from_secs(5);
-/// The same where no visitor waits: as long as one admission webhook may hold up the idler's next write.
-const SETTLE_ALONE: Duration = Duration::from_secs(10);
+/// How much longer than an idler's grace the same takes where no visitor waits: an admission webhook may hold up the idler's next
+/// write for that long.
+const SETTLE_ALONE: Duration = Duration::from_secs(7);
 /// How long marks stay that may be the first of an idler's writes: whoever scales the app down after them would take them
 /// for granted. They keep nobody from an app that is up.
 const SETTLE_MARKS: Duration = Duration::from_secs(60);
@@ -414,17 +415,18 @@ impl Driver {
             .iter()
             .any(|service| matches!(service.effect(), Some(Effect::Gone | Effect::Missing)));
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
+        let alone = self.inner.settings.idle_grace + SETTLE_ALONE;
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
             // Each object is seen as late as its own watch brings it: an app that somebody wakes may look like this.
-            Mandate::Finish | Mandate::Watch if is_divert && is_gone => SETTLE_ALONE,
+            Mandate::Finish | Mandate::Watch if is_divert && is_gone => alone,
             _ if is_divert => Duration::ZERO,
             Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
             // Whoever began has been killed in between, or is another replica.
-            Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,
+            Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => alone,
             // Asleep, as it should be; or not for this driver.
             _ if is_scale => return Plan::Leave,
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
@@ -432,7 +434,7 @@ impl Driver {
             _ if is_ours => Duration::ZERO,
             _ if is_recent && matches!(write, Write::ClearIdled { .. }) => SETTLE_MARKS,
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
-            Mandate::Watch | Mandate::Finish | Mandate::Idle | Mandate::Wake => SETTLE_ALONE,
+            Mandate::Watch | Mandate::Finish | Mandate::Idle | Mandate::Wake => alone,
         };
         if !self.pace.allows(write) {
             self.ring_at(self.pace.until);

@@ -1420,6 +1420,32 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
     assert_eq!(cluster.notes(), [], "nobody was woken");
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_ingress_has_as_long_as_its_operators_say_whatever_other_replicas_see_meanwhile() {
+    let cluster = awake();
+    let of = || {
+        let settings = Settings {
+            idle_grace: seconds(20),
+            ..Settings::default()
+        };
+        Hub::new(Arc::new(cluster.clone()), settings)
+    };
+    let (hub, other) = (of(), of());
+    let app = AppId::new("app");
+    let (outcome, ()) = futures::join!(hub.idle(&app, By::Command), async {
+        for _ in 0..20 {
+            other.sweep();
+            sleep(seconds(1)).await;
+        }
+    });
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(names(&cluster), ["divert", "idle"]);
+    let writes = cluster.writes("app");
+    assert!(writes[1].0 - writes[0].0 >= seconds(20));
+    sweep_for(&other, 5).await;
+    assert_eq!(names(&cluster), ["divert", "idle"], "and stays asleep");
+}
+
 /// Whoever has come since is not seen by what was known then.
 #[tokio::test(start_paused = true)]
 async fn an_unused_app_stays_awake_if_half_a_minute_has_passed_since_that_was_known() {
