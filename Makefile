@@ -45,13 +45,14 @@ test-field: build ## all tests behind kube-proxy and Traefik, with Prometheus an
 	$(with) browser field helm
 	cd end2end && field/namespace.sh npx playwright test --config playwright.field.config.ts
 
-lint: ## formatting, clippy, types of the tests
+lint: ## formatting, clippy, types of the tests, links in the documentation
 	$(with) wasm node
 	cargo fmt --all --check
 	cargo clippy --quiet -p unidler --no-default-features --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler --features engine -p unidler-kubernetes -p unidler-server -p unidler-bench --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
 	node scripts/circles.mjs
+	node scripts/links.mjs
 	cd end2end && npx tsc --noEmit
 
 chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
@@ -59,6 +60,9 @@ chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
 
 chart-check: ## fails if those are not what the chart renders
 	scripts/chart.sh --check
+
+docs: ## writes docs/reference/ where it is rendered from the program; the tests fail while it differs
+	UPDATE_EXPECT=1 cargo test --quiet -p unidler-server --lib reference
 
 deny: ## licences, sources and banned crates of the dependencies
 	$(with) deny
@@ -89,4 +93,4 @@ weight: build ## the first load by part, brotli; fails above its budget
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } /^[a-z].*:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: run build static docker-image docker-run test test-cluster test-field lint chart chart-check deny advisories bench bench-field fuzz screenshots weight help
+.PHONY: run build static docker-image docker-run test test-cluster test-field lint chart chart-check docs deny advisories bench bench-field fuzz screenshots weight help

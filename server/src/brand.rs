@@ -12,6 +12,7 @@ use unidler_app::page;
 
 /// What operators may put on the page. By default nothing.
 #[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Page")]
 pub struct Brand {
     /// Name above the page: your platform's or your team's.
     #[arg(long, env = "UNIDLER_BRAND_NAME", value_name = "NAME", global = true)]

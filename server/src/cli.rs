@@ -118,34 +118,6 @@ mod tests {
         assert!(parse(&["unidler", "status", "--port", "1"]).is_err());
     }
 
-    /// The table of the README lists every option with its environment variable and its default.
-    #[test]
-    fn the_readme_lists_every_option() {
-        let readme = include_str!("../../README.md");
-        for argument in Cli::command().get_arguments() {
-            let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            let default = argument
-                .get_default_values()
-                .first()
-                .and_then(|value| value.to_str())
-                .unwrap_or_default();
-            let flag = argument.get_long().unwrap_or_default();
-            let row = format!(
-                "| `--{flag}` | `{variable}` | {}",
-                if default.is_empty() { "" } else { "`" }
-            );
-            let line = readme.lines().find(|line| line.starts_with(&row));
-            assert!(
-                line.is_some_and(
-                    |line| line.contains(&format!("`{default}`")) || default.is_empty()
-                ),
-                "no row {row}{default}"
-            );
-        }
-    }
-
     /// The chart can set every option: its template makes the variable from the name of the flag.
     #[test]
     fn the_chart_can_set_every_option() {

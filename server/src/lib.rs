@@ -38,6 +38,8 @@ mod navigation;
 mod page;
 pub mod place;
 pub mod problem;
+#[cfg(test)]
+mod reference;
 pub mod router;
 pub mod serve;
 pub mod site;

@@ -79,7 +79,8 @@ async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
-fn describe() {
+/// What each of them counts.
+pub(crate) fn describe() {
     describe_counter!(
         hub::metrics::OUTCOMES,
         "Outcomes of the wake-ups that visitors started: ready, already_awake, or the reason of a failure."

@@ -233,3 +233,18 @@ fn longer(step: Step) -> &'static str {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Operators look for what a visitor has read to them.
+    #[test]
+    fn troubleshooting_lists_every_reason_in_the_words_of_the_page() {
+        let page = include_str!("../../../docs/troubleshoot.md");
+        for one in Reason::ALL {
+            let row = format!("| {} |", reason(one).what);
+            assert!(page.contains(&row), "no row {row}");
+        }
+    }
+}

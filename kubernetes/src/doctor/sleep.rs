@@ -90,7 +90,7 @@ fn unreadable(caches: &Caches) -> Vec<Finding> {
                 what: format!("An annotation of {object} cannot be read: {why}"),
                 why: "It does not count, and its apps are not put to sleep as long as that is so."
                     .to_owned(),
-                fix: "Correct the annotation: see docs/operating.md".to_owned(),
+                fix: "Correct the annotation: see docs/reference/annotations.md".to_owned(),
             });
         }
     };

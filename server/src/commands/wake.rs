@@ -115,7 +115,7 @@ impl Options {
     }
 }
 
-/// A reason in the words of the page, which docs/operating.md lists with what to look at.
+/// A reason in the words of the page, which docs/troubleshoot.md lists with what to look at.
 fn explained(reason: Reason) -> &'static str {
     (Language::English.words().reason)(reason).what
 }

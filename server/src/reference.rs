@@ -1,0 +1,193 @@
+//! The pages of `docs/reference/` that are rendered from the program. `make docs` writes them; the tests fail while they differ.
+
+use std::{cell::RefCell, fmt::Write as _};
+
+use clap::{Arg, Command, CommandFactory, builder::StyledStr};
+use expect_test::expect_file;
+use metrics::{
+    Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+    with_local_recorder,
+};
+
+use crate::{cli::Cli, metrics::describe};
+
+#[test]
+fn the_page_of_options_is_what_the_command_line_says() {
+    let mut page = "\
+# Options
+
+To look up an option of the server or of a command. `unidler --help` says the same. This page is written by `make docs`.
+
+Nothing is required. Each option of the server is a flag and an environment variable, and a value `config.NAME` of the chart, with
+`NAME` in camel case. A variable that is empty counts as not set.
+"
+    .to_owned();
+    let mut command = Cli::command().max_term_width(0);
+    command.build();
+    let mut headings: Vec<&str> = Vec::new();
+    for argument in command.get_arguments() {
+        let heading = argument.get_help_heading().unwrap_or_default();
+        if argument.get_env().is_some() && !headings.contains(&heading) {
+            headings.push(heading);
+        }
+    }
+    for heading in headings {
+        _ = writeln!(
+            page,
+            "\n## {heading}\n\n| flag | variable | default | what |\n|---|---|---|---|"
+        );
+        for argument in command.get_arguments() {
+            if argument.get_help_heading().unwrap_or_default() == heading
+                && let Some(variable) = argument.get_env()
+            {
+                _ = writeln!(
+                    page,
+                    "| {} | `{}` | {} | {} |",
+                    name(argument),
+                    variable.to_string_lossy(),
+                    default(argument),
+                    help(argument)
+                );
+            }
+        }
+    }
+    _ = writeln!(page, "\n## Commands");
+    for command in command
+        .get_subcommands()
+        .filter(|it| it.get_name() != "help")
+    {
+        render(&mut page, command);
+    }
+    expect_file!["../../docs/reference/configuration.md"].assert_eq(&page);
+}
+
+/// A command, with the options that are its own.
+fn render(page: &mut String, command: &Command) {
+    let about = command.get_long_about().or(command.get_about());
+    _ = writeln!(
+        page,
+        "\n### unidler {}\n\n{}",
+        command.get_name(),
+        sentence(about)
+    );
+    let mut own = command
+        .get_arguments()
+        .filter(|argument| argument.get_env().is_none() && argument.get_id() != "help")
+        .peekable();
+    if own.peek().is_some() {
+        _ = writeln!(page, "\n| argument | default | what |\n|---|---|---|");
+    }
+    for argument in own {
+        _ = writeln!(
+            page,
+            "| {} | {} | {} |",
+            name(argument),
+            default(argument),
+            help(argument)
+        );
+    }
+}
+
+/// How an argument is written, with what it takes.
+fn name(argument: &Arg) -> String {
+    let values = argument.get_value_names().unwrap_or_default().join(" ");
+    let values = values.replace('|', "\\|");
+    match argument.get_long() {
+        Some(flag) if argument.get_action().takes_values() => format!("`--{flag} <{values}>`"),
+        Some(flag) => format!("`--{flag}`"),
+        None => format!("`{values}`"),
+    }
+}
+
+fn default(argument: &Arg) -> String {
+    if !argument.get_action().takes_values() {
+        return String::new();
+    }
+    let values = argument.get_default_values().iter();
+    let values: Vec<_> = values
+        .map(|value| format!("`{}`", value.to_string_lossy()))
+        .collect();
+    values.join(", ")
+}
+
+/// In one line, as a cell of a table.
+fn help(argument: &Arg) -> String {
+    let text = argument.get_long_help().or(argument.get_help());
+    let mut text = sentence(text);
+    for value in argument.get_possible_values() {
+        if let help @ Some(_) = value.get_help() {
+            _ = write!(text, " `{}`: {}", value.get_name(), sentence(help));
+        }
+    }
+    let words: Vec<_> = text.split_whitespace().collect();
+    words.join(" ").replace('|', "\\|").replace('<', "&lt;")
+}
+
+/// The last full stop is left out where clap prints it.
+fn sentence(text: Option<&StyledStr>) -> String {
+    let text = text.map(StyledStr::to_string).unwrap_or_default();
+    match text.ends_with('.') {
+        true => text,
+        false => text + ".",
+    }
+}
+
+#[test]
+fn the_page_of_metrics_is_what_the_program_says_of_them() {
+    let described = Described::default();
+    with_local_recorder(&described, describe);
+    let mut rows = described.0.into_inner();
+    rows.sort_unstable();
+    let page = format!(
+        "\
+# Metrics
+
+To look up a metric. They are at `/metrics` on the admin port (`--admin-port`). No label names an app, a host or a namespace. This page is
+written by `make docs`.
+
+| metric | kind | what |
+|---|---|---|
+{}
+`deploy/monitoring/` has the [alerts](../operate.md#alerts) and a dashboard for Grafana.
+",
+        rows.concat()
+    );
+    expect_file!["../../docs/reference/metrics.md"].assert_eq(&page);
+}
+
+/// A row for each metric that is described.
+#[derive(Default)]
+struct Described(RefCell<Vec<String>>);
+
+impl Described {
+    fn add(&self, name: &KeyName, kind: &str, text: &SharedString) {
+        let row = format!("| `{}` | {kind} | {text} |\n", name.as_str());
+        self.0.borrow_mut().push(row);
+    }
+}
+
+impl Recorder for Described {
+    fn describe_counter(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+        self.add(&name, "counter", &text);
+    }
+
+    fn describe_gauge(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+        self.add(&name, "gauge", &text);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _: Option<Unit>, text: SharedString) {
+        self.add(&name, "histogram", &text);
+    }
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
