@@ -61,7 +61,7 @@ chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
 chart-check: ## fails if those are not what the chart renders
 	scripts/chart.sh --check
 
-docs: ## writes docs/reference/ where it is rendered from the program; the tests fail while it differs
+docs: ## writes what the reference pages and the chart say of the program; the tests fail while it differs
 	UPDATE_EXPECT=1 cargo test --quiet -p unidler-server --lib reference
 
 deny: ## licences, sources and banned crates of the dependencies

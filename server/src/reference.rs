@@ -1,4 +1,5 @@
-//! The pages of `docs/reference/` that are rendered from the program. `make docs` writes them; the tests fail while they differ.
+//! The pages of `docs/reference/` that are rendered from the program, and what the chart says of its options. `make docs` writes them;
+//! the tests fail while they differ.
 
 use std::{cell::RefCell, fmt::Write as _};
 
@@ -110,8 +111,13 @@ fn default(argument: &Arg) -> String {
     values.join(", ")
 }
 
-/// In one line, as a cell of a table.
+/// As a cell of a table.
 fn help(argument: &Arg) -> String {
+    words(argument).replace('|', "\\|").replace('<', "&lt;")
+}
+
+/// What an argument is for, in one line.
+fn words(argument: &Arg) -> String {
     let text = argument.get_long_help().or(argument.get_help());
     let mut text = sentence(text);
     for value in argument.get_possible_values() {
@@ -120,7 +126,7 @@ fn help(argument: &Arg) -> String {
         }
     }
     let words: Vec<_> = text.split_whitespace().collect();
-    words.join(" ").replace('|', "\\|").replace('<', "&lt;")
+    words.join(" ")
 }
 
 /// The last full stop is left out where clap prints it.
@@ -130,6 +136,41 @@ fn sentence(text: Option<&StyledStr>) -> String {
         true => text,
         false => text + ".",
     }
+}
+
+/// Which options there are, the tests of the command line compare.
+#[test]
+fn the_chart_describes_its_options_as_the_command_line_does() {
+    let mut lines: Vec<_> = include_str!("../../deploy/chart/values.schema.json")
+        .lines()
+        .map(ToOwned::to_owned)
+        .collect();
+    let command = Cli::command();
+    for argument in command.get_arguments().filter(|it| it.get_env().is_some()) {
+        let property = format!(
+            "        \"{}\": {{",
+            camel(argument.get_long().unwrap_or_default())
+        );
+        let mut from_property = lines.iter_mut().skip_while(|line| **line != property);
+        let is_description = |line: &&mut String| line.starts_with("          \"description\"");
+        if let Some(line) = from_property.find(is_description) {
+            let comma = if line.ends_with(',') { "," } else { "" };
+            let words = serde_json::Value::from(words(argument));
+            *line = format!("          \"description\": {words}{comma}");
+        }
+    }
+    let schema = lines.join("\n") + "\n";
+    expect_file!["../../deploy/chart/values.schema.json"].assert_eq(&schema);
+}
+
+/// The name of an option in the chart.
+fn camel(flag: &str) -> String {
+    let mut parts = flag.split('-');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| {
+        let (initial, rest) = part.split_at(1);
+        name + &initial.to_uppercase() + rest
+    })
 }
 
 #[test]
