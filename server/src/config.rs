@@ -53,7 +53,7 @@ pub struct ClusterArgs {
     pub max_replicas: u32,
 
     /// How long an app that falls asleep keeps its replicas after its visitors were led to unidler: longer than the ingress takes to
-    /// follow, and at most 1m.
+    /// follow, and at most 15s.
     #[arg(long, env = "UNIDLER_IDLE_GRACE", default_value = "3s", value_name = "DURATION", value_parser = grace, global = true)]
     pub idle_grace: Duration,
 
@@ -353,13 +353,13 @@ impl FromStr for Listen {
     }
 }
 
-/// A time that an ingress may take.
+/// Not longer: a visitor who comes meanwhile is shown in, and loses the app when it is over.
 fn grace(text: &str) -> Result<Duration, String> {
     let grace = duration(text)?;
-    let is_short = grace <= Duration::from_mins(1);
+    let is_short = grace <= Duration::from_secs(15);
     is_short
         .then_some(grace)
-        .ok_or_else(|| "expected at most 1m".to_owned())
+        .ok_or_else(|| "expected at most 15s".to_owned())
 }
 
 /// The name of a label ([Kubernetes: syntax of labels]), since it becomes part of every request.

@@ -20,7 +20,7 @@ use tracing::{Instrument, Span, field, info, info_span, warn};
 
 use super::{
     idling::{Cause, Idling},
-    inner::Inner,
+    inner::{Inner, Settings},
     metrics,
     snapshot::given_up,
     wake::{Mandate, Wake, at},
@@ -45,9 +45,10 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// How long an app that somebody else has left half awake has to look the same before it is written to: an app that
 /// is being idled looks just like that, between the writes of whoever does it. A visitor waits at most for this.
 const SETTLE: Duration = Duration::from_secs(5);
-/// How much longer than an idler's grace the same takes where no visitor waits: an admission webhook may hold up the idler's next
-/// write for that long.
-const SETTLE_ALONE: Duration = Duration::from_secs(7);
+/// The same where no visitor waits: as long as one admission webhook may hold up somebody's next write.
+const SETTLE_ALONE: Duration = Duration::from_secs(10);
+/// The same where it may be an idling, after the grace of that.
+const SETTLE_AFTER_GRACE: Duration = Duration::from_secs(7);
 /// How long marks stay that may be the first of an idler's writes: whoever scales the app down after them would take them
 /// for granted. They keep nobody from an app that is up.
 const SETTLE_MARKS: Duration = Duration::from_secs(60);
@@ -181,7 +182,16 @@ impl Driver {
     fn begin(&mut self) {
         let mandate = self.wake.mandate();
         if mandate > Mandate::Watch && self.deadline.is_none() {
-            self.deadline = Some(Instant::now() + self.inner.settings.deadline);
+            let Settings {
+                deadline,
+                idle_grace,
+                ..
+            } = self.inner.settings;
+            let grace = match mandate {
+                Mandate::Idle => idle_grace,
+                Mandate::Watch | Mandate::Finish | Mandate::Wake => Duration::ZERO,
+            };
+            self.deadline = Some(Instant::now() + deadline + grace);
         }
         self.finishing = self
             .finishing
@@ -415,18 +425,19 @@ impl Driver {
             .iter()
             .any(|service| matches!(service.effect(), Some(Effect::Gone | Effect::Missing)));
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
-        let alone = self.inner.settings.idle_grace + SETTLE_ALONE;
+        let idling = self.inner.settings.idle_grace + SETTLE_AFTER_GRACE;
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
             // Whoever has joined waits for somebody else to finish it, who may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
             // Each object is seen as late as its own watch brings it: an app that somebody wakes may look like this.
-            Mandate::Finish | Mandate::Watch if is_divert && is_gone => alone,
+            Mandate::Finish | Mandate::Watch if is_divert && is_gone => SETTLE_ALONE,
             _ if is_divert => Duration::ZERO,
             Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
             // Whoever began has been killed in between, or is another replica.
-            Mandate::Finish | Mandate::Watch if is_scale && app.is_half_woken() => alone,
+            Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,
+            Mandate::Finish if is_scale && app.is_half_woken() => idling,
             // Asleep, as it should be; or not for this driver.
             _ if is_scale => return Plan::Leave,
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
@@ -434,7 +445,7 @@ impl Driver {
             _ if is_ours => Duration::ZERO,
             _ if is_recent && matches!(write, Write::ClearIdled { .. }) => SETTLE_MARKS,
             _ if self.is_visited || self.pace.has_written || self.wake.has_listeners() => SETTLE,
-            Mandate::Watch | Mandate::Finish | Mandate::Idle | Mandate::Wake => alone,
+            Mandate::Watch | Mandate::Finish | Mandate::Idle | Mandate::Wake => idling,
         };
         if !self.pace.allows(write) {
             self.ring_at(self.pace.until);

@@ -29,7 +29,9 @@ impl Inner {
             ),
             _ => (mandate, None),
         };
-        let wake = self.enter(&mut self.wakes(), &app, Some(host), mandate);
+        let mut wakes = self.wakes();
+        let wake = self.enter(&mut wakes, &app, Some(host), mandate);
+        // While the wake-ups are locked: a driver whose wake-up has no listeners ends.
         Ok(Listener::new(wake, host.clone(), ends))
     }
 

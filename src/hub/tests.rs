@@ -1399,6 +1399,20 @@ fn names(cluster: &Played) -> Vec<&'static str> {
     writes.map(|(_, name)| name).collect()
 }
 
+/// The browser then comes again. A stream that said no more would keep it for ever.
+#[tokio::test(start_paused = true)]
+async fn a_stream_ends_if_its_app_is_put_to_sleep_while_it_does_not_come_up() {
+    let cluster = Played::one(Fate::Silent);
+    cluster.change("app", |app| (app.idled, app.replicas) = (false, 1));
+    let hub = cluster.hub(1);
+    let joined = tokio::spawn(hub.join(&host("app")).collect::<Vec<_>>());
+    sleep(seconds(20)).await;
+    assert!(!joined.is_finished());
+    _ = hub.idle(&AppId::new("app"), By::Command).await;
+    sleep(seconds(1)).await;
+    assert!(joined.is_finished());
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
     let cluster = awake();
@@ -1425,7 +1439,7 @@ async fn the_ingress_has_as_long_as_its_operators_say_whatever_other_replicas_se
     let cluster = awake();
     let of = || {
         let settings = Settings {
-            idle_grace: seconds(20),
+            idle_grace: seconds(15),
             ..Settings::default()
         };
         Hub::new(Arc::new(cluster.clone()), settings)
@@ -1433,7 +1447,7 @@ async fn the_ingress_has_as_long_as_its_operators_say_whatever_other_replicas_se
     let (hub, other) = (of(), of());
     let app = AppId::new("app");
     let (outcome, ()) = futures::join!(hub.idle(&app, By::Command), async {
-        for _ in 0..20 {
+        for _ in 0..15 {
             other.sweep();
             sleep(seconds(1)).await;
         }
@@ -1441,7 +1455,7 @@ async fn the_ingress_has_as_long_as_its_operators_say_whatever_other_replicas_se
     assert_eq!(outcome, Ok(()));
     assert_eq!(names(&cluster), ["divert", "idle"]);
     let writes = cluster.writes("app");
-    assert!(writes[1].0 - writes[0].0 >= seconds(20));
+    assert!(writes[1].0 - writes[0].0 >= seconds(15));
     sweep_for(&other, 5).await;
     assert_eq!(names(&cluster), ["divert", "idle"], "and stays asleep");
 }

@@ -433,14 +433,16 @@ impl Listener {
         }
     }
 
-    /// The current snapshot at first, then each later one.
+    /// The current snapshot at first, then each later one; `None` where something else has taken the place of this wake-up.
     pub(super) async fn next(&mut self) -> Option<Progress> {
         let is_over = tokio::select! {
+            biased;
             changed = self.states.changed() => {
                 changed.ok()?;
                 false
             }
             () = at(self.ends) => true,
+            () = self.wake.cancelled.cancelled() => return None,
         };
         let mut state = self.states.borrow_and_update().clone();
         if is_over {
