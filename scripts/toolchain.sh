@@ -69,8 +69,11 @@ need_wasm() {
 # A tool of our build from crates.io. Quick to build rather than quick to run.
 crate() {
     note "building $1 $2 (some minutes, once)"
+    local quiet=(--quiet)
+    # Somebody looks on.
+    if [ -t 2 ]; then quiet=(); fi
     CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
-        CARGO_TARGET_DIR="${TMPDIR:-/tmp}/unidler-tools" cargo install --quiet "$1" --version "$2" "${@:3}"
+        CARGO_TARGET_DIR="${TMPDIR:-/tmp}/unidler-tools" cargo install "${quiet[@]}" "$1" --version "$2" "${@:3}"
 }
 
 # cargo-leptos, and the two programs that it calls. It downloads them if they are not in PATH; where that

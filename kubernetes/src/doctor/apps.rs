@@ -165,7 +165,7 @@ fn half_idled(
             ),
             "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",
             format!(
-                "if visitors shall wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"
+                "if visitors should wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"
             ),
         )
     };
