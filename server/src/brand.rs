@@ -31,7 +31,7 @@ pub struct Brand {
     )]
     pub brand_colour: Option<Colour>,
 
-    /// Line below the page that tells whom to ask, such as "Questions? Ask the platform team."
+    /// Text below the page that names a contact, such as "Questions? Ask the platform team"
     #[arg(long, env = "UNIDLER_CONTACT", value_name = "TEXT", global = true)]
     pub contact: Option<String>,
 

@@ -353,7 +353,7 @@ impl FromStr for Listen {
     }
 }
 
-/// Not longer: a visitor who comes meanwhile is shown in, and loses the app when it is over.
+/// Kept short: a visitor who arrives during the grace is let into the app, and loses it at the end.
 fn grace(text: &str) -> Result<Duration, String> {
     let grace = duration(text)?;
     let is_short = grace <= Duration::from_secs(15);

@@ -1,7 +1,7 @@
 //! The pages of `docs/reference/` that are rendered from the program, and what the chart says of its options. `make docs` writes them;
 //! the tests fail while they differ.
 
-use std::{cell::RefCell, fmt::Write as _};
+use std::{cell::RefCell, ffi::OsStr, fmt::Write as _};
 
 use clap::{Arg, Command, CommandFactory, builder::StyledStr};
 use expect_test::expect_file;
@@ -23,12 +23,11 @@ Nothing is required. Each option of the server is a flag and an environment vari
 `NAME` in camel case. A variable that is empty counts as not set.
 "
     .to_owned();
-    let mut command = Cli::command().max_term_width(0);
-    command.build();
+    let command = Cli::command();
     let mut headings: Vec<&str> = Vec::new();
-    for argument in command.get_arguments() {
+    for (argument, _) in options(&command) {
         let heading = argument.get_help_heading().unwrap_or_default();
-        if argument.get_env().is_some() && !headings.contains(&heading) {
+        if !headings.contains(&heading) {
             headings.push(heading);
         }
     }
@@ -37,10 +36,8 @@ Nothing is required. Each option of the server is a flag and an environment vari
             page,
             "\n## {heading}\n\n| flag | variable | default | what |\n|---|---|---|---|"
         );
-        for argument in command.get_arguments() {
-            if argument.get_help_heading().unwrap_or_default() == heading
-                && let Some(variable) = argument.get_env()
-            {
+        for (argument, variable) in options(&command) {
+            if argument.get_help_heading().unwrap_or_default() == heading {
                 _ = writeln!(
                     page,
                     "| {} | `{}` | {} | {} |",
@@ -53,13 +50,17 @@ Nothing is required. Each option of the server is a flag and an environment vari
         }
     }
     _ = writeln!(page, "\n## Commands");
-    for command in command
-        .get_subcommands()
-        .filter(|it| it.get_name() != "help")
-    {
+    for command in command.get_subcommands() {
         render(&mut page, command);
     }
     expect_file!["../../docs/reference/configuration.md"].assert_eq(&page);
+}
+
+/// The options of the server, with their variables.
+fn options(command: &Command) -> impl Iterator<Item = (&Arg, &OsStr)> {
+    command
+        .get_arguments()
+        .filter_map(|argument| Some((argument, argument.get_env()?)))
 }
 
 /// A command, with the options that are its own.
@@ -73,7 +74,7 @@ fn render(page: &mut String, command: &Command) {
     );
     let mut own = command
         .get_arguments()
-        .filter(|argument| argument.get_env().is_none() && argument.get_id() != "help")
+        .filter(|argument| argument.get_env().is_none())
         .peekable();
     if own.peek().is_some() {
         _ = writeln!(page, "\n| argument | default | what |\n|---|---|---|");
@@ -138,7 +139,45 @@ fn sentence(text: Option<&StyledStr>) -> String {
     }
 }
 
-/// Which options there are, the tests of the command line compare.
+/// The chart can set every option: its template makes the variable from the name of the flag.
+#[test]
+fn the_chart_can_set_every_option() {
+    let schema: serde_json::Value =
+        serde_json::from_str(include_str!("../../deploy/chart/values.schema.json"))
+            .expect("a schema");
+    let properties = schema["properties"]["config"]["properties"]
+        .as_object()
+        .expect("options");
+    let mut flags = Vec::new();
+    let command = Cli::command();
+    for (argument, variable) in options(&command) {
+        let flag = argument.get_long().unwrap_or_default();
+        // The image has its files where the program looks for them.
+        if flag == "site" {
+            continue;
+        }
+        let name = flag.to_uppercase().replace('-', "_");
+        let made = match flag {
+            "port" | "unidle-key-label" => name,
+            "otlp-endpoint" => format!("OTEL_EXPORTER_{name}"),
+            _ => format!("UNIDLER_{name}"),
+        };
+        assert_eq!(
+            variable.to_str(),
+            Some(made.as_str()),
+            "the variable of --{flag}"
+        );
+        flags.push(camel(flag));
+    }
+    let mut known: Vec<_> = properties.keys().cloned().collect();
+    known.sort_unstable();
+    flags.sort_unstable();
+    assert_eq!(
+        known, flags,
+        "the options in deploy/chart/values.schema.json are the flags"
+    );
+}
+
 #[test]
 fn the_chart_describes_its_options_as_the_command_line_does() {
     let mut lines: Vec<_> = include_str!("../../deploy/chart/values.schema.json")
@@ -146,7 +185,7 @@ fn the_chart_describes_its_options_as_the_command_line_does() {
         .map(ToOwned::to_owned)
         .collect();
     let command = Cli::command();
-    for argument in command.get_arguments().filter(|it| it.get_env().is_some()) {
+    for (argument, _) in options(&command) {
         let property = format!(
             "        \"{}\": {{",
             camel(argument.get_long().unwrap_or_default())
