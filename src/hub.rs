@@ -71,8 +71,8 @@ impl Hub {
 
     /// Starts the wake-up of a host's app, or joins the one under way.
     ///
-    /// The stream yields the current snapshot at once, then each later one, and ends after a terminal one or at
-    /// [shutdown](Self::shutdown). A wake-up that has to wait for a slot says so and starts by itself.
+    /// The stream yields the current snapshot at once, then each later one, and ends after a terminal one, at
+    /// [shutdown](Self::shutdown), or when something else takes the place of the wake-up. A wake-up that has to wait for a slot says so and starts by itself.
     pub fn start(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.listen(host, Mandate::Wake)
     }

@@ -20,7 +20,7 @@ use tracing::{Instrument, Span, field, info, info_span, warn};
 
 use super::{
     idling::{Cause, Idling},
-    inner::{Inner, Settings},
+    inner::Inner,
     metrics,
     snapshot::given_up,
     wake::{Mandate, Wake, at},
@@ -182,16 +182,12 @@ impl Driver {
     fn begin(&mut self) {
         let mandate = self.wake.mandate();
         if mandate > Mandate::Watch && self.deadline.is_none() {
-            let Settings {
-                deadline,
-                idle_grace,
-                ..
-            } = self.inner.settings;
+            let settings = &self.inner.settings;
             let grace = match mandate {
-                Mandate::Idle => idle_grace,
+                Mandate::Idle => settings.idle_grace,
                 Mandate::Watch | Mandate::Finish | Mandate::Wake => Duration::ZERO,
             };
-            self.deadline = Some(Instant::now() + deadline + grace);
+            self.deadline = Some(Instant::now() + settings.deadline + grace);
         }
         self.finishing = self
             .finishing
