@@ -62,6 +62,7 @@ chart-check: ## fails if those are not what the chart renders
 	scripts/chart.sh --check
 
 docs: ## writes what the reference pages and the chart say of the program; the tests fail while it differs
+	$(with) wasm
 	UPDATE_EXPECT=1 cargo test --quiet -p unidler-server --lib reference
 
 deny: ## licences, sources and banned crates of the dependencies

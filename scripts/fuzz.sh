@@ -13,16 +13,17 @@ set -- # The arguments are not the toolchain's.
 command -v c++ >/dev/null || debian g++
 cargo fuzz --version >/dev/null 2>&1 || crate cargo-fuzz 0.13.2 --locked
 
-# An input that takes ten seconds hangs: the targets have no clock but their own.
 # Without a sanitizer: nothing of ours is `unsafe`, and a stable Rust will do.
-cargo fuzz build -s none --codegen-units 16
+build=(-s none --codegen-units 16)
+cargo fuzz build "${build[@]}"
 for target in $(cargo fuzz list); do
     # What is new goes into the first folder; the others are only read.
     folders=(fuzz/corpus/"$target")
     mkdir -p "${folders[0]}"
     if [ -d fuzz/seeds/"$target" ]; then folders+=(fuzz/seeds/"$target"); fi
     note "fuzzing $target for $seconds s"
-    if ! cargo fuzz run -s none --codegen-units 16 "$target" "${folders[@]}" -- -max_total_time="$seconds" -timeout=10 -print_final_stats=1 >fuzz/target/"$target.log" 2>&1; then
+    # An input that takes ten seconds hangs: the targets have no clock but their own.
+    if ! cargo fuzz run "${build[@]}" "$target" "${folders[@]}" -- -max_total_time="$seconds" -timeout=10 -print_final_stats=1 >fuzz/target/"$target.log" 2>&1; then
         tail -n 50 fuzz/target/"$target.log"
         fail "$target has found something"
     fi

@@ -148,17 +148,16 @@ need_cluster() {
 }
 
 # The data path before that control plane.
-need_path() {
+need_path() { data_path path; }
+
+# The same, with whatever the field tests start beside it.
+need_field() { data_path field; }
+
+data_path() {
     need_node || return
     PATH=$PATH:/usr/sbin
     { command -v nft && command -v ip; } >/dev/null || debian nftables iproute2 || return
-    bash end2end/cluster/build.sh path
-}
-
-# What the field tests start beside it.
-need_field() {
-    need_path || return
-    bash end2end/cluster/build.sh field
+    bash end2end/cluster/build.sh "$1"
 }
 
 # A shell that builds for the machine itself, with a C library that is linked in: the program then runs on an

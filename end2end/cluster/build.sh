@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds the control plane from the Go modules that go.mod pins, into target/cluster; with the argument `path`, the
-# data path as well; with `field`, whatever the field tests start. Some minutes the first time, a minute at most with a warm Go cache, nothing if the binaries are
-# newer than what they are made from.
+# Builds the control plane from the Go modules that go.mod pins, into target/cluster; with the argument `path`, the data
+# path as well; with `field`, whatever the field tests start. Some minutes the first time, a minute at most with a warm Go
+# cache, nothing if the binaries are newer than what they are made from.
 set -euo pipefail
 cd "$(dirname "$0")"
 script=$PWD/build.sh
