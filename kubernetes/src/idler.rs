@@ -264,8 +264,21 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Planned> {
         self.ask(caches, api_server, now).await;
+        self.ask_last_uses(caches).await;
         self.look_at_cpu(api_server).await;
         self.plan(caches, settings, now, Obstacles::OfAll(surroundings))
+    }
+
+    /// Asks when apps were used last.
+    async fn ask_last_uses(&mut self, caches: &Caches) {
+        let candidates = self.candidates(caches);
+        let longest = candidates
+            .iter()
+            .filter_map(|candidate| candidate.rules.window())
+            .max();
+        if let (Some(requests), Some(window)) = (&mut self.requests, longest) {
+            requests.ask_last_uses(window).await;
+        }
     }
 
     /// Asks how busy apps are, if that counts.
@@ -610,11 +623,14 @@ fn undone(found: &Found) -> Option<Undone> {
 
 /// One app of a plan, for machines.
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row<'a> {
     hosts: &'a [String],
     namespace: &'a str,
     decision: &'static str,
     why: String,
+    /// When it falls asleep at the earliest, as far as that is known.
+    not_before: Option<Timestamp>,
 }
 
 impl Planned {
@@ -630,7 +646,7 @@ impl Planned {
         }
     }
 
-    fn row(&self) -> Row<'_> {
+    fn row(&self, now: Timestamp) -> Row<'_> {
         Row {
             hosts: self.app.hosts(),
             namespace: self.app.services().map_or("", |(namespace, _)| namespace),
@@ -641,14 +657,16 @@ impl Planned {
                 Decision::WakeBySchedule => "wake",
             },
             why: self.decision.to_string(),
+            not_before: self.decision.not_before(now),
         }
     }
 }
 
-/// A plan for machines.
+/// A plan of a time, for machines.
 #[must_use]
-pub fn rows(planned: &[Planned]) -> impl Serialize + '_ {
-    planned.iter().map(Planned::row).collect::<Vec<_>>()
+pub fn rows(planned: &[Planned], now: Timestamp) -> impl Serialize + '_ {
+    let row = |planned| Planned::row(planned, now);
+    planned.iter().map(row).collect::<Vec<_>>()
 }
 
 /// A plan for people: an app a line.

@@ -42,7 +42,7 @@ pub struct SleepArgs {
     )]
     pub prometheus: Option<PrometheusUrl>,
 
-    /// How Prometheus knows the requests of apps: traefik, ingress-nginx, or a query with $window in it, whose result has the
+    /// How Prometheus knows the requests of apps: traefik, ingress-nginx, istio, or a query with $window in it, whose result has the
     /// labels namespace and service, or host.
     #[arg(
         long,
@@ -52,8 +52,8 @@ pub struct SleepArgs {
     )]
     pub requests: Option<Dialect>,
 
-    /// Label matchers for the series of this cluster, where Prometheus has those of several: such as cluster="west". With a query,
-    /// write them into that.
+    /// Label matchers for the series that count, such as cluster="west" where Prometheus has those of several clusters. With
+    /// istio, they have to choose the gateways. With a query, write them into that.
     #[arg(
         long,
         env = "UNIDLER_PROMETHEUS_MATCH",

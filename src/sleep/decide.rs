@@ -14,7 +14,7 @@ use super::{
     brake::{Cause, Hold, Undone},
     moment::Moment,
     schedule::{Hours, Schedule},
-    verdict::{LastUse, Silence, Use},
+    verdict::{LastUse, Silence, Source, Use},
 };
 use crate::app::AppId;
 
@@ -240,7 +240,12 @@ pub enum Stay {
         remaining: Duration,
     },
     /// It was used.
-    Used(LastUse),
+    Used {
+        /// The last time.
+        last: LastUse,
+        /// How long the app stays awake if nobody uses it again, where the source knows when it was used.
+        remaining: Option<Duration>,
+    },
     /// No source knows whether it was used.
     Unknown(Silence),
     /// The brake holds, because enough other apps were put to sleep.
@@ -323,7 +328,15 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     }
     if by == By::IdleAfter {
         match &observed.seen {
-            Use::Used(last) => return Err(Stay::Used(*last)),
+            Use::Used(last) => {
+                // Busy pods keep an app awake only as long as they are.
+                let ago = last.ago.filter(|_| last.by != Source::Cpu);
+                let remaining = ago.map(|ago| pause.saturating_sub(ago));
+                return Err(Stay::Used {
+                    last: *last,
+                    remaining,
+                });
+            }
             Use::Unknown(silence) => return Err(Stay::Unknown(silence.clone())),
             Use::Unused => {}
         }
@@ -377,6 +390,29 @@ fn wakes_at(facts: &Facts<'_>, schedule: &Schedule, start: Timestamp) -> Timesta
     start.checked_add(offset).unwrap_or(start)
 }
 
+impl Decision {
+    /// The earliest time at which the app falls asleep, as far as that is known.
+    #[must_use]
+    pub fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
+        let stay = match self {
+            Self::Idle(_) => return Some(now),
+            Self::StayAsleep { .. } | Self::WakeBySchedule => return None,
+            Self::StayAwake(stay) => stay,
+        };
+        let remaining = match stay {
+            Stay::InHours { until } => return until.as_ref().map(Moment::at),
+            Stay::KeptAwake(remaining)
+            | Stay::Undone { remaining, .. }
+            | Stay::Recent { remaining, .. }
+            | Stay::Held(Hold { remaining, .. }) => Some(*remaining),
+            Stay::Used { remaining, .. } => *remaining,
+            Stay::Never | Stay::NoRule | Stay::Obstacle(_) | Stay::Unknown(_) => None,
+        };
+        now.checked_add(SignedDuration::try_from(remaining?).ok()?)
+            .ok()
+    }
+}
+
 impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -419,7 +455,13 @@ impl fmt::Display for Stay {
                 let (ago, remaining) = (Age(*ago), Age(*remaining));
                 write!(f, "{what} {ago} ago: left alone for another {remaining}")
             }
-            Self::Used(last) => last.fmt(f),
+            Self::Used { last, remaining } => {
+                last.fmt(f)?;
+                match remaining {
+                    Some(remaining) => write!(f, "; unused, it sleeps in {}", Age(*remaining)),
+                    None => Ok(()),
+                }
+            }
             Self::Unknown(silence) => silence.fmt(f),
             Self::Held(hold) => hold.fmt(f),
         }
@@ -431,10 +473,7 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
-    use crate::sleep::{
-        brake::Brake,
-        verdict::{Source, Why},
-    };
+    use crate::sleep::{brake::Brake, verdict::Why};
 
     const WINDOW: Duration = Duration::from_hours(2);
     const OFFICE: &str = "Mon-Fri 07:30-19:00 Europe/London";
@@ -591,7 +630,7 @@ mod tests {
         );
         expect(
             &|_, observed| observed.seen = unknown(),
-            "used 14 min ago: requests",
+            "used 14 min ago: requests; unused, it sleeps in 1 h 46 min",
         );
         expect(
             &|_, observed| observed.seen = Use::Unused,
@@ -602,6 +641,59 @@ mod tests {
             "the brake holds for another 43 min: at most 1 app within one hour",
         );
         expect(&|_, _| {}, "falls asleep now: not used");
+    }
+
+    #[test]
+    fn a_plan_knows_when_an_app_sleeps_at_the_earliest() {
+        let earliest = |rules: &Rules, observed: Observed| {
+            decide_about(rules, evening(), State::Awake(observed)).not_before(evening())
+        };
+        let in_minutes = |minutes: i64| Some(evening() + SignedDuration::from_mins(minutes));
+        let rules = by_activity();
+        assert_eq!(earliest(&rules, unused()), in_minutes(0));
+        for (observed, minutes) in [
+            (
+                Observed {
+                    seen: used(),
+                    ..unused()
+                },
+                106,
+            ),
+            (
+                Observed {
+                    woken: Some(ago(3)),
+                    ..unused()
+                },
+                117,
+            ),
+            (
+                Observed {
+                    hold: hold(),
+                    ..unused()
+                },
+                43,
+            ),
+        ] {
+            assert_eq!(
+                earliest(&rules, observed.clone()),
+                in_minutes(minutes),
+                "{observed:?}"
+            );
+        }
+        let morning = Rules {
+            hours: hours("Mon 07:30-21:00 Europe/London", Asleep::ByActivity),
+            ..by_activity()
+        };
+        assert_eq!(
+            earliest(&morning, unused()),
+            Some(time("2026-11-30T21:00:00Z"))
+        );
+        let silent = Observed {
+            seen: unknown(),
+            ..unused()
+        };
+        assert_eq!(earliest(&rules, silent), None);
+        assert_eq!(earliest(&Rules::default(), unused()), None);
     }
 
     #[test]

@@ -347,8 +347,8 @@ fn a_plan_is_a_table_or_json() {
         decision: Decision::StayAsleep { until: None },
     }];
     assert_eq!(table(&planned), "web.example  asleep");
-    let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep" }]);
-    assert_eq!(json!(rows(&planned)), row);
+    let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep", "notBefore": null }]);
+    assert_eq!(json!(rows(&planned, now())), row);
     assert_eq!(table(&[]), "No route leads to a Service.");
 }
 

@@ -8,6 +8,7 @@
 mod controller;
 mod health;
 mod ingress_nginx;
+mod istio;
 mod latest;
 mod prometheus;
 mod query;
@@ -23,6 +24,7 @@ use unidler::sleep::verdict::Verdict;
 use self::{
     controller::{Controller, Counts, Names},
     ingress_nginx::INGRESS_NGINX,
+    istio::ISTIO,
     prometheus::Prometheus,
     query::Answers,
     traefik::TRAEFIK,
@@ -40,6 +42,8 @@ pub enum Dialect {
     Traefik,
     /// ingress-nginx counts them.
     IngressNginx,
+    /// The gateways of Istio count them, for Ingresses and `HTTPRoute`s.
+    Istio,
     /// A query of the operator's own says how often apps were used.
     Query(Query),
 }
@@ -52,8 +56,9 @@ impl FromStr for Dialect {
         match text {
             "traefik" => Ok(Self::Traefik),
             "ingress-nginx" => Ok(Self::IngressNginx),
+            "istio" => Ok(Self::Istio),
             name if name.chars().all(is_name) => Err(format!(
-                "\"{name}\" is unknown: expected traefik, ingress-nginx, or a query"
+                "\"{name}\" is unknown: expected traefik, ingress-nginx, istio, or a query"
             )),
             query => query.parse().map(Self::Query),
         }
@@ -79,6 +84,7 @@ impl Counting {
         match dialect {
             Dialect::Traefik => by(&TRAEFIK),
             Dialect::IngressNginx => by(&INGRESS_NGINX),
+            Dialect::Istio => by(&ISTIO),
             Dialect::Query(query) => Self::Query(Answers::to(query)),
         }
     }
@@ -90,7 +96,7 @@ impl Requests {
     /// # Errors
     ///
     /// If the address needs TLS, and the machine has no certificates to trust: `SSL_CERT_FILE` may name some. If there are
-    /// matchers for a query of the operator's own.
+    /// matchers for a query of the operator's own, or none for Istio.
     pub fn new(
         url: PrometheusUrl,
         dialect: Dialect,
@@ -100,6 +106,10 @@ impl Requests {
         ensure!(
             !is_query || matchers.is_none(),
             "write the matchers into the query: they are only added to those for ingress controllers"
+        );
+        ensure!(
+            dialect != Dialect::Istio || matchers.is_some(),
+            "with Istio, matchers have to choose the gateways among all proxies, such as job=\"istio-gateways\""
         );
         let matchers = matchers.unwrap_or_default();
         Ok(Self::of(Prometheus::new(url)?, dialect, matchers))
@@ -117,6 +127,13 @@ impl Requests {
         match &mut self.counting {
             Counting::Controller(counts) => counts.refresh(&mut self.prometheus, windows).await,
             Counting::Query(answers) => answers.refresh(&mut self.prometheus, windows).await,
+        }
+    }
+
+    /// Asks when apps were used last within a window, for people to read. A query of the operator's own does not say.
+    pub async fn ask_last_uses(&mut self, window: Duration) {
+        if let Counting::Controller(counts) = &mut self.counting {
+            counts.ask_last_uses(&mut self.prometheus, window).await;
         }
     }
 

@@ -39,7 +39,7 @@ impl Options {
             .await;
         print(&match self.output {
             Output::Text => idler::table(&planned),
-            Output::Json => json(&idler::rows(&planned)),
+            Output::Json => json(&idler::rows(&planned, now)),
         });
         Ok(ExitCode::SUCCESS)
     }

@@ -29,6 +29,8 @@ use crate::{
 const RECENT: Duration = Duration::from_secs(150);
 /// For how long it is remembered that visitors of an app hold connections. It is looked for once an hour, at as many times.
 const MEMORY: &str = "[14d:1h]";
+/// How exactly the time of the last use is known, at best.
+const MINUTE: Duration = Duration::from_mins(1);
 /// How often that is asked.
 const HOUR: Duration = Duration::from_hours(1);
 /// How long that answer is good for.
@@ -37,9 +39,9 @@ const DAY: Duration = Duration::from_hours(24);
 /// How an ingress controller counts requests.
 pub(super) struct Controller {
     /// The counter of requests.
-    pub(super) requests: &'static str,
+    pub(super) requests: Series,
     /// A series that each of its pods has from its start.
-    pub(super) heartbeat: &'static str,
+    pub(super) heartbeat: Series,
     /// The labels that name a Service.
     pub(super) names: &'static [&'static str],
     /// The label with the kind of the requests.
@@ -50,6 +52,23 @@ pub(super) struct Controller {
     pub(super) name_of: fn(&Way) -> Option<String>,
     /// The name by which a series counts.
     pub(super) name_in: fn(&Labels) -> String,
+}
+
+/// The time series of a metric.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) metric: &'static str,
+    /// Which of them, if not all: what stands in the braces of a selector.
+    pub(super) matchers: &'static str,
+}
+
+impl Series {
+    pub(super) const fn all(metric: &'static str) -> Self {
+        Self {
+            metric,
+            matchers: "",
+        }
+    }
 }
 
 /// Whether visitors hold connections, which are counted when they end.
@@ -70,10 +89,10 @@ impl Controller {
         let [requests, heartbeat, up, start] = [
             self.requests,
             self.heartbeat,
-            "up",
-            "process_start_time_seconds",
+            Series::all("up"),
+            Series::all("process_start_time_seconds"),
         ]
-        .map(|metric| matchers.select(metric));
+        .map(|series| matchers.select(series));
         let names = self.labels();
         let all = milliseconds(window);
         let part = window / PARTS;
@@ -126,6 +145,17 @@ impl Controller {
         let (requests, kind) = (matchers.select(self.requests), self.kind);
         let names = self.labels();
         format!("group by ({names}, {kind}) ({requests} or last_over_time({requests}{MEMORY}))")
+    }
+
+    /// How many seconds ago a counter grew for the last time, or appeared, to a hundredth of the window or a minute.
+    fn last_use(&self, matchers: &Matchers, window: Duration) -> String {
+        let (requests, names) = (matchers.select(self.requests), self.labels());
+        let step = milliseconds((window / 100).clamp(Duration::from_secs(1), MINUTE));
+        let all = milliseconds(window);
+        format!(
+            "min by ({names}) (time() - max_over_time(timestamp(\
+             ({requests} > {requests} offset {step}) or ({requests} unless {requests} offset {step}))[{all}:{step}]))"
+        )
     }
 
     /// The labels that name a Service, as the controller and as Prometheus may call them.
@@ -189,6 +219,8 @@ pub(super) struct Counts {
     latest: Latest<Reading>,
     /// Whose requests were counted before.
     history: Option<(Instant, HashMap<String, Streams>)>,
+    /// How long ago each was used last, as far as somebody has asked.
+    last_uses: HashMap<String, Duration>,
 }
 
 impl Counts {
@@ -198,6 +230,23 @@ impl Counts {
             matchers,
             latest: Latest::default(),
             history: None,
+            last_uses: HashMap::new(),
+        }
+    }
+
+    /// Asks when each was used last within a window. Nothing is decided by that.
+    pub(super) async fn ask_last_uses(&mut self, prometheus: &mut Prometheus, window: Duration) {
+        let question = self.controller.last_use(&self.matchers, window);
+        let samples = prometheus.ask(&question).await.unwrap_or_default();
+        for (labels, ago) in samples {
+            let Ok(ago) = Duration::try_from_secs_f64(ago) else {
+                continue;
+            };
+            let known = self
+                .last_uses
+                .entry((self.controller.name_in)(&labels))
+                .or_insert(ago);
+            *known = ago.min(*known);
         }
     }
 
@@ -211,6 +260,7 @@ impl Counts {
             matchers,
             latest,
             history,
+            ..
         } = self;
         let read = |samples| {
             let reading = controller.read(samples)?;
@@ -258,11 +308,11 @@ impl Counts {
         let ways: Vec<_> = ways.collect();
         let uses = |name: &String| reading.uses.get(name).copied().unwrap_or_default();
         // Whatever else is not known: what was counted was used.
-        if ways
-            .iter()
-            .any(|(_, name)| name.as_ref().is_some_and(|name| uses(name) > 0.0))
-        {
-            return Verdict::Used { ago: None };
+        let names_of_ways = ways.iter().filter_map(|(_, name)| name.as_ref());
+        let mut used = names_of_ways.filter(|name| uses(name) > 0.0).peekable();
+        if used.peek().is_some() {
+            let ago = used.filter_map(|name| self.last_uses.get(name)).min();
+            return Verdict::Used { ago: ago.copied() };
         }
         match self.check(reading, names, app, &ways, now) {
             Ok(()) => Verdict::Unused,

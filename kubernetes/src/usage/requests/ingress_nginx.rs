@@ -5,13 +5,13 @@
 //!
 //! [ingress-nginx: monitoring]: https://kubernetes.github.io/ingress-nginx/user-guide/monitoring/
 
-use super::controller::{Controller, Streams};
+use super::controller::{Controller, Series, Streams};
 use crate::{objects::RouteKind, usage::ways::Way};
 
 pub(super) static INGRESS_NGINX: Controller = Controller {
-    requests: "nginx_ingress_controller_requests",
+    requests: Series::all("nginx_ingress_controller_requests"),
     // Of its configuration, of which there is one from the start.
-    heartbeat: "nginx_ingress_controller_config_last_reload_successful",
+    heartbeat: Series::all("nginx_ingress_controller_config_last_reload_successful"),
     names: &["namespace", "service"],
     kind: "status",
     // A connection that was upgraded. It may report the class of the status alone.

@@ -10,6 +10,8 @@ use tokio::time;
 use tracing::{info, warn};
 use unidler::sleep::verdict::Why;
 
+use super::controller::Series;
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
@@ -73,11 +75,12 @@ impl FromStr for Matchers {
 }
 
 impl Matchers {
-    /// The selector of a metric.
-    pub(super) fn select(&self, metric: &str) -> String {
-        match &*self.0 {
-            "" => metric.to_owned(),
-            matchers => format!("{metric}{{{matchers}}}"),
+    /// The selector of those among some series.
+    pub(super) fn select(&self, Series { metric, matchers }: Series) -> String {
+        match (matchers, &*self.0) {
+            ("", "") => metric.to_owned(),
+            ("", matchers) | (matchers, "") => format!("{metric}{{{matchers}}}"),
+            (matchers, more) => format!("{metric}{{{matchers}, {more}}}"),
         }
     }
 }

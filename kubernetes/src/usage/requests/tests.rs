@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 use unidler::sleep::verdict::Why;
 
-use super::*;
+use super::{controller::Series, *};
 use crate::{
     objects::{Backend, Port, RouteKind},
     usage::ways::Way,
@@ -593,6 +593,98 @@ async fn ingress_nginx_counts_what_comes_for_hosts_that_it_knows() {
 }
 
 #[tokio::test]
+async fn istio_counts_by_namespace_and_service_for_all_hosts() {
+    let name =
+        json!({ "destination_service_namespace": "team", "destination_service_name": "tool" });
+    let counted = |code: &str, uses: &str| {
+        let labelled = |more: Value, value: &str| {
+            let mut labels = name.clone();
+            json_patch::merge(&mut labels, &more);
+            sample(labels, value)
+        };
+        with([
+            labelled(json!({ PART: "use" }), uses),
+            labelled(json!({ PART: "counted", "response_code": code }), "1"),
+        ])
+    };
+    for (host, code, uses, expected) in [
+        (Some("tool.example"), "200", "0", Verdict::Unused),
+        (Some("*.example"), "404", "0", Verdict::Unused),
+        (None, "200", "0", Verdict::Unused),
+        (Some("tool.example"), "200", "2", USED),
+        (
+            Some("tool.example"),
+            "101",
+            "0",
+            silent(Why::OpenConnections),
+        ),
+    ] {
+        let served = app(vec![Way {
+            route: RouteKind::HttpRoute,
+            host: host.map(ToOwned::to_owned),
+            ..way("team", "tool")
+        }]);
+        let scripted = Scripted::silent();
+        scripted.gives(counted(code, uses), Vec::new());
+        let verdict = known(&scripted, Dialect::Istio, &[served]).await;
+        assert_eq!(verdict, expected, "{host:?} {code} {uses}");
+        let queries = scripted.queries.lock().expect("a lock");
+        // What a sidecar has received was counted where it was sent, and it sees no visitors.
+        assert!(
+            queries[0].contains(r#"istio_requests_total{reporter="source"}"#),
+            "{}",
+            queries[0]
+        );
+    }
+}
+
+#[tokio::test]
+async fn istio_is_not_asked_without_a_choice_of_its_gateways() {
+    let with = |matchers: Option<&str>| {
+        let url = "http://prometheus".parse().expect("an address");
+        let matchers = matchers.map(|matchers| matchers.parse().expect("matchers"));
+        Requests::new(url, Dialect::Istio, matchers)
+    };
+    let refused = with(None).err().expect("a refusal").to_string();
+    assert!(refused.contains("job=\"istio-gateways\""), "{refused}");
+    assert!(with(Some(r#"job="gateways""#)).is_ok());
+    let both: Matchers = r#"job="gateways""#.parse().expect("matchers");
+    let series = Series {
+        metric: "requests",
+        matchers: r#"reporter="source""#,
+    };
+    assert_eq!(
+        both.select(series),
+        r#"requests{reporter="source", job="gateways"}"#
+    );
+}
+
+#[tokio::test]
+async fn the_last_use_is_known_to_those_who_ask() {
+    let scripted = Scripted::silent();
+    scripted.answers(|query| {
+        let samples = match (query.contains(PART), query.contains("time()")) {
+            (true, _) => with(counted(TOOL, "http", "3")),
+            (false, true) => vec![
+                sample(json!({ "service": TOOL }), "840"),
+                sample(json!({ "service": TOOL, "pod": "b" }), "900.5"),
+                sample(json!({ "service": "another" }), "NaN"),
+            ],
+            (false, false) => Vec::new(),
+        };
+        (StatusCode::OK, vector(&samples))
+    });
+    let mut requests = scripted.requests(Dialect::Traefik);
+    requests.refresh(&BTreeSet::from([WINDOW])).await;
+    let ways = Ways::to_all(&[tool()]);
+    let verdict = |requests: &Requests| requests.of_all(&ways).verdict(&tool(), WINDOW);
+    assert_eq!(verdict(&requests), USED);
+    requests.ask_last_uses(WINDOW).await;
+    let ago = Some(Duration::from_mins(14));
+    assert_eq!(verdict(&requests), Verdict::Used { ago });
+}
+
+#[tokio::test]
 async fn a_query_of_ones_own_says_what_it_names() {
     let dialect = || {
         "sum by (host) (increase(requests_total[$window]))"
@@ -1063,13 +1155,14 @@ fn settings_are_understood_or_refused_with_what_to_write() {
     for (text, expected) in [
         ("traefik", Ok(Dialect::Traefik)),
         ("ingress-nginx", Ok(Dialect::IngressNginx)),
+        ("istio", Ok(Dialect::Istio)),
         (
             "nginx",
-            Err("\"nginx\" is unknown: expected traefik, ingress-nginx, or a query"),
+            Err("\"nginx\" is unknown: expected traefik, ingress-nginx, istio, or a query"),
         ),
         (
             "",
-            Err("\"\" is unknown: expected traefik, ingress-nginx, or a query"),
+            Err("\"\" is unknown: expected traefik, ingress-nginx, istio, or a query"),
         ),
         (
             "up[5m]",

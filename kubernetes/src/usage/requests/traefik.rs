@@ -5,16 +5,16 @@
 //!
 //! [Traefik: metrics]: https://doc.traefik.io/traefik/reference/install-configuration/observability/metrics/
 
-use super::controller::{Controller, Streams};
+use super::controller::{Controller, Series, Streams};
 use crate::{
     objects::{Port, RouteKind},
     usage::ways::Way,
 };
 
 pub(super) static TRAEFIK: Controller = Controller {
-    requests: "traefik_service_requests_total",
+    requests: Series::all("traefik_service_requests_total"),
     // Of its configuration, of which there is one from the start.
-    heartbeat: "traefik_config_reloads_total",
+    heartbeat: Series::all("traefik_config_reloads_total"),
     names: &["service"],
     kind: "protocol",
     streams: |protocol| match protocol {
