@@ -34,4 +34,6 @@ if [ "${1:-}" = field ]; then
     build rollouts-controller github.com/argoproj/argo-rollouts/cmd/rollouts-controller
     cd ../prometheus
     build prometheus github.com/prometheus/prometheus/cmd/prometheus
+    cd ../keda
+    build keda-operator github.com/kedacore/keda/v2/cmd/operator
 fi

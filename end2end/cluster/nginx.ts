@@ -1,10 +1,10 @@
 /** A real nginx in front of something, which keeps connections to it as ingress-nginx does: impatient, or with TLS and HTTP/2. */
-import { execFileSync } from "node:child_process";
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
+import { selfSigned } from "./certificate";
 import { Child, freePort } from "./child";
 import { until } from "./wait";
 
@@ -45,11 +45,9 @@ export async function startNginx(upstreamPort: number, { readTimeoutSeconds = 60
     return { port, stop };
 }
 
-/** Makes a certificate that nobody knows, and says how nginx finds it. */
+/** How nginx finds a certificate of its own. */
 function certificate(dir: string): string[] {
-    const [certificate, key] = [join(dir, "certificate.pem"), join(dir, "key.pem")];
-    const options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "1", "-subj", "/CN=localhost"];
-    execFileSync("openssl", ["req", ...options, "-keyout", key, "-out", certificate], { stdio: "ignore" });
+    const { certificate, key } = selfSigned(dir);
     return [`ssl_certificate ${certificate};`, `ssl_certificate_key ${key};`];
 }
 

@@ -113,6 +113,11 @@ export interface CustomWorkload extends KubeObject {
     status?: { replicas?: number; readyReplicas?: number; availableReplicas?: number; [field: string]: unknown };
 }
 
+/** How KEDA scales a workload. */
+export interface ScaledObject extends KubeObject {
+    status?: { pausedReplicaCount?: number };
+}
+
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
@@ -141,6 +146,7 @@ export interface Kinds {
     ResourceQuota: ResourceQuota;
     Rollout: CustomWorkload;
     Sandbox: CustomWorkload;
+    ScaledObject: ScaledObject;
     Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;
@@ -180,6 +186,7 @@ const GROUPS: Record<Kind, { group: string; plural: string; isNamespaced: boolea
     PodMetrics: { group: "/apis/metrics.k8s.io/v1beta1", plural: "pods", isNamespaced: true },
     Rollout: { group: "/apis/argoproj.io/v1alpha1", plural: "rollouts", isNamespaced: true },
     Sandbox: { group: "/apis/sandboxes.test/v1", plural: "sandboxes", isNamespaced: true },
+    ScaledObject: { group: "/apis/keda.sh/v1alpha1", plural: "scaledobjects", isNamespaced: true },
     ResourceQuota: { group: "/api/v1", plural: "resourcequotas", isNamespaced: true },
     Secret: { group: "/api/v1", plural: "secrets", isNamespaced: true },
     Service: { group: "/api/v1", plural: "services", isNamespaced: true },

@@ -1,19 +1,18 @@
 /** Argo Rollouts: its CRDs and its controller, in the version that rollouts/go.mod pins. */
-import { execFileSync } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { Api, writeKubeconfig } from "../cluster/api";
 import { Child, freePorts } from "../cluster/child";
 import { PROGRAMS } from "../cluster/control-plane";
-import { type KubeObject } from "../cluster/objects";
-import { clusterFacts, documents } from "../cluster/setup";
+import { clusterFacts } from "../cluster/setup";
 import { until } from "../cluster/wait";
+import { crdsOf } from "./crds";
 
 /** Installs it, and starts its controller. Gives what stops and removes it. */
 export async function startRollouts(api: Api): Promise<() => Promise<void>> {
-    const definitions = crds();
+    const definitions = crdsOf("rollouts", "github.com/argoproj/argo-rollouts", "manifests/crds");
     for (const definition of definitions) await api.apply(definition);
     await until("the API server has Rollouts", 10, async () => (await api.list("Rollout", "default")).length === 0, () => {});
 
@@ -29,11 +28,4 @@ export async function startRollouts(api: Api): Promise<() => Promise<void>> {
         for (const { metadata } of definitions) await api.delete("CustomResourceDefinition", "", metadata.name);
         rmSync(dir, { recursive: true, force: true });
     };
-}
-
-function crds(): KubeObject[] {
-    const module = execFileSync("go", ["list", "-m", "-f", "{{.Dir}}", "github.com/argoproj/argo-rollouts"], { cwd: join(__dirname, "rollouts"), encoding: "utf8" }).trim();
-    const dir = join(module, "manifests/crds");
-    const manifests = readdirSync(dir).map((file) => readFileSync(join(dir, file), "utf8"));
-    return manifests.flatMap(documents).filter((object) => object?.kind === "CustomResourceDefinition");
 }

@@ -5,7 +5,7 @@ import { type Api } from "../cluster/api";
 import { sleepOf, sliceOf } from "../cluster/asleep";
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
 import { rendered } from "../cluster/helm";
-import { type Kind } from "../cluster/objects";
+import { type Kind, type KubeObject } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
 import { clusterFacts, shipped } from "../cluster/setup";
 import { events, status } from "../cluster/visitor";
@@ -30,6 +30,13 @@ const test = base.extend<{ createAwake: (wishes?: Wishes) => Promise<FieldApp> }
 });
 
 const ALLOWED = { rights: { adopt: true } };
+
+async function removeAllowed(api: Api): Promise<void> {
+    const added = [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)].filter(({ metadata: { name } }) => /-(adopt|downscaler|keda)$/.test(name));
+    for (const { kind, metadata } of added) await api.delete(kind as Kind, "", metadata.name);
+    for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
+}
+
 const ASLEEP = { replicas: 0, diverted: [OURS] };
 
 /** Which of its apps a Namespace has adopted; `null` for none. */
@@ -136,11 +143,7 @@ test.describe("with the right to have kube-downscaler leave apps alone", () => {
         for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
     });
 
-    test.afterAll(async ({ api }) => {
-        const added = [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)].filter(({ metadata: { name } }) => /-(adopt|downscaler)$/.test(name));
-        for (const { kind, metadata } of added) await api.delete(kind as Kind, "", metadata.name);
-        for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
-    });
+    test.afterAll(async ({ api }) => removeAllowed(api));
 
     for (const workload of ["Deployment", "StatefulSet"] as const) {
         test(`a ${workload} that a visitor has woken stays awake while kube-downscaler goes on`, async ({ api, unidler, createAwake }) => {
@@ -182,6 +185,55 @@ test.describe("with the right to have kube-downscaler leave apps alone", () => {
             await expectDenied("without the mark", patch(exclude(later)), "may only change a workload that kube-downscaler has put to sleep");
         });
     }
+});
+
+/** KEDA's kind, without KEDA. */
+const SCALED_OBJECTS = {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: { name: "scaledobjects.keda.sh" },
+    spec: {
+        group: "keda.sh",
+        names: { kind: "ScaledObject", plural: "scaledobjects", singular: "scaledobject", listKind: "ScaledObjectList" },
+        scope: "Namespaced",
+        versions: [{ name: "v1alpha1", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } } }],
+    },
+};
+
+test.describe("with KEDA", () => {
+    test.beforeAll(async ({ api }) => {
+        await api.apply(SCALED_OBJECTS);
+        await expect.poll(async () => api.list("ScaledObject", "default").catch(() => undefined)).toEqual([]);
+        for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
+    });
+
+    test.afterAll(async ({ api }) => {
+        await removeAllowed(api);
+        await api.delete("CustomResourceDefinition", "", SCALED_OBJECTS.metadata.name);
+    });
+
+    test("nothing else of a ScaledObject can be changed than at how many replicas it is paused", async ({ api, createAwake }) => {
+        const { namespace, name } = await createAwake();
+        const [paused, until, mark] = ["autoscaling.keda.sh/paused-replicas", "downscaler/exclude-until", "downscaler/original-replicas"];
+        const write = (annotations: Record<string, string | null>) => api.patch("ScaledObject", namespace, name, { metadata: { annotations } });
+        await api.apply({ apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject", metadata: { namespace, name }, spec: { scaleTargetRef: { name } } } as KubeObject);
+        const token = await asUnidler(api);
+        const patch = (annotations: Record<string, string | null>, more: object = {}) => () => token.patch("ScaledObject", namespace, name, { metadata: { annotations }, ...more });
+
+        await expectDenied("one that KEDA scales", patch({ [paused]: "2" }), "may only change a ScaledObject that is paused at 0");
+        await write({ [paused]: "1" });
+        await expectDenied("one that is paused at another number", patch({ [paused]: "2" }), "may only change a ScaledObject that is paused at 0");
+        await write({ [paused]: "0" });
+        for (const replicas of ["0", "11", "-1", "many", null]) await expectDenied(`paused at ${replicas}`, patch({ [paused]: replicas, other: "x" }), /may only have KEDA keep 1 to 10 replicas/);
+        await expectDenied("its target", patch({ [paused]: "2" }, { spec: { scaleTargetRef: { name: "other" } } }), "may not change a ScaledObject but in its annotations");
+        await expectDenied("a label", () => token.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: "2" }, labels: { owner: "me" } } }), "may not change a ScaledObject but in its annotations");
+        await expectDenied("another annotation", patch({ [paused]: "2", "autoscaling.keda.sh/paused": "true" }), "may only set paused-replicas");
+        await expectDenied("excluded without a mark", patch({ [paused]: "2", [until]: "2026-12-01T08:00:00Z" }), "may only set paused-replicas");
+        await write({ [mark]: "-1" });
+        await expectDenied("no time", patch({ [paused]: "2", [until]: "for ever" }), "may only set paused-replicas");
+        await token.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: "2", [until]: "2026-12-01T08:00:00Z", [mark]: null } } });
+        await expectDenied("once more", patch({ [paused]: "3" }), "may only change a ScaledObject that is paused at 0");
+    });
 });
 
 test("without that right an app wakes all the same, and the log says what is missing", async ({ api, unidler, createAwake }) => {

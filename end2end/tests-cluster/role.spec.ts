@@ -42,8 +42,8 @@ for (const role of roles) {
         // Only OpenShift asks for this.
         if (resource === "endpointslices/restricted") continue;
         for (const verb of verbs) {
-            // Without the Gateway API and Argo Rollouts, lists are refused and nothing else is tried. The field tests have both.
-            if (["gateway.networking.k8s.io", "argoproj.io"].includes(group) && verb !== "list") continue;
+            // Without the Gateway API, Argo Rollouts and KEDA, lists are refused and nothing else is tried. The field tests have them.
+            if (["gateway.networking.k8s.io", "argoproj.io", "keda.sh"].includes(group) && verb !== "list") continue;
             test(`the right to ${verb} ${resource}${role.metadata.name.endsWith("-sleep") ? " for sleep" : ""} is used`, async ({ api, app, unidler, startUnidler, fallAsleep }) => {
                 // What the app sleeps by decides what is written.
                 const isOfSlices = resource.endsWith("/scale") || (resource === "endpointslices" && !["list", "watch"].includes(verb));

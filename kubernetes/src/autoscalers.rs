@@ -6,7 +6,11 @@ use anyhow::Context;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{ResourceExt, api::ListParams};
 
-use crate::{api_server::ApiServer, cache::Cached, objects::Workload};
+use crate::{
+    api_server::ApiServer,
+    cache::Cached,
+    objects::{ScaleTarget, Workload},
+};
 
 /// Who else scales workloads. Those who run a command may ask; unidler's server need not.
 #[derive(Debug, Default)]
@@ -20,9 +24,7 @@ pub(crate) struct Autoscaler {
     /// The `ScaledObject` that it belongs to, if it is one of KEDA's.
     pub(crate) keda: Option<String>,
     min_replicas: i32,
-    api_version: Option<String>,
-    kind: String,
-    target: String,
+    target: ScaleTarget,
 }
 
 impl Autoscaler {
@@ -35,12 +37,7 @@ impl Autoscaler {
     }
 
     pub(crate) fn scales(&self, workload: &Cached<Workload>) -> bool {
-        let kind = &workload.value.kind;
-        let is_of_kind = match &self.api_version {
-            Some(api_version) => kind.is(api_version, &self.kind),
-            None => kind.resource.kind == self.kind,
-        };
-        is_of_kind && self.namespace == workload.namespace && self.target == workload.name
+        self.namespace == workload.namespace && self.target.is(workload)
     }
 }
 
@@ -65,9 +62,11 @@ impl Autoscalers {
                 keda,
                 // https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/horizontal-pod-autoscaler-v2/
                 min_replicas: spec.min_replicas.unwrap_or(1),
-                api_version: spec.scale_target_ref.api_version,
-                kind: spec.scale_target_ref.kind,
-                target: spec.scale_target_ref.name,
+                target: ScaleTarget {
+                    api_version: spec.scale_target_ref.api_version,
+                    kind: spec.scale_target_ref.kind,
+                    name: spec.scale_target_ref.name,
+                },
             })
         };
         Self(listed.into_iter().filter_map(autoscaler).collect())

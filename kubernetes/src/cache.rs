@@ -409,8 +409,9 @@ impl<T: Kept> Cache<T> {
                         let (group, plural) = (&source.kind.group, &source.kind.plural);
                         warn!(
                             %kind, %error,
-                            "no permission to read {plural}: apps that depend on them are unavailable, and no app is put to sleep. Add to \
-                             unidler's ClusterRole: {{apiGroups: [\"{group}\"], resources: [\"{plural}\"], verbs: [list, watch]}}"
+                            "no permission to read {plural}: {}. Add to unidler's ClusterRole: {{apiGroups: [\"{group}\"], resources: \
+                             [\"{plural}\"], verbs: [list, watch]}}",
+                            source.without
                         );
                     } else if is_forbidden || pause == *BACKOFF.start() {
                         debug!(%kind, %error, "watch broken off; beginning another");

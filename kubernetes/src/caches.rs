@@ -29,10 +29,11 @@ use crate::{
     diversion::slice::{MANAGED_BY, Slice, WorkloadName},
     found::Found,
     objects::{
-        Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable, Service,
-        Workload, WorkloadKind,
+        Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable,
+        ScaledObject, Service, Workload, WorkloadKind,
         bonds::{Named, Need},
         gateway_api,
+        scaled_object::KedaScaledObject,
     },
     settings::ClusterSettings,
 };
@@ -68,6 +69,8 @@ pub(crate) struct Caches {
     pub(crate) is_server: bool,
     /// `None` where nothing depends on them, or they may not be listed.
     pub(crate) namespaces: Option<Cache<Namespace>>,
+    /// Those of KEDA. Only adoption looks at them.
+    pub(crate) scaled_objects: Option<Cache<ScaledObject>>,
 }
 
 /// The workloads of a custom kind.
@@ -139,6 +142,7 @@ impl Caches {
             max_replicas: settings.max_replicas,
             is_server: settings.is_server,
             namespaces: settings.is_server.then(|| Cache::new(changed.clone())),
+            scaled_objects: settings.is_server.then(|| Cache::new(changed.clone())),
         }
     }
 
@@ -189,6 +193,7 @@ impl Caches {
             is_server: settings.is_server,
             namespaces: namespaces
                 .map(|namespaces| Cache::of(namespaces, key_label, Namespace::parse)),
+            scaled_objects: None,
         }
     }
 
@@ -259,6 +264,11 @@ impl Caches {
                     key_label,
                     Namespace::parse,
                 )
+            })),
+            OptionFuture::from(self.scaled_objects.as_ref().map(|scaled_objects| {
+                let source = Source::<KedaScaledObject>::optional(client);
+                let source = source.without("apps that KEDA keeps at 0 are not known as such");
+                scaled_objects.fill(source, None, key_label, ScaledObject::parse)
             })),
         );
     }
@@ -684,6 +694,18 @@ impl Kept for Slice {
         recorded
             .map(|recorded| of_namespace(&slice.namespace, &recorded.workload.name))
             .collect()
+    }
+}
+
+impl Kept for ScaledObject {
+    fn kind(&self) -> &str {
+        "ScaledObject"
+    }
+
+    /// What it scales.
+    fn terms(scaled_object: &Cached<Self>) -> Vec<String> {
+        let target = &scaled_object.value.target;
+        vec![of_namespace(&scaled_object.namespace, &target.name)]
     }
 }
 

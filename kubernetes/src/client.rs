@@ -26,7 +26,12 @@ pub(crate) struct Source<K> {
     pub(crate) kind: ApiResource,
     /// Whether a cluster may do without the whole kind.
     pub(crate) may_be_absent: bool,
+    /// What it means if they may not be read.
+    pub(crate) without: &'static str,
 }
+
+/// What it means if most kinds may not be read.
+const WITHOUT: &str = "apps that depend on them are unavailable, and no app is put to sleep";
 
 impl<K: Resource<DynamicType = ()>> Source<K> {
     pub(crate) fn new(client: &Client) -> Self {
@@ -34,6 +39,7 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
             api: Api::all(client.clone()),
             kind: ApiResource::erase::<K>(&()),
             may_be_absent: false,
+            without: WITHOUT,
         }
     }
 
@@ -55,6 +61,11 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
             ..Self::new(client)
         }
     }
+
+    /// With what it means if they may not be read.
+    pub(crate) fn without(self, without: &'static str) -> Self {
+        Self { without, ..self }
+    }
 }
 
 impl Source<DynamicObject> {
@@ -64,6 +75,7 @@ impl Source<DynamicObject> {
             api: Api::all_with(client.clone(), &kind),
             kind,
             may_be_absent: true,
+            without: WITHOUT,
         }
     }
 }

@@ -21,8 +21,8 @@ use crate::{
     diversion::slice::{Recorded, Slice},
     group::{Group, Holder},
     objects::{
-        Backend, Namespace, PointsAt, Route, Service, ServiceWhenUnidled, Uncertain, Workload,
-        sleep_rules::SleepRules,
+        Backend, Namespace, PointsAt, Route, ScaledObject, Scaling, Service, ServiceWhenUnidled,
+        Uncertain, Workload, sleep_rules::SleepRules,
     },
     reachable::{self, Reachable},
 };
@@ -49,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) adoption: Adoption,
     /// How many replicas each workload is given back that is adopted.
     pub(crate) adopted: HashMap<ObjectId, u32>,
+    /// What KEDA is told about its workloads.
+    pub(crate) scaled_objects: Vec<Arc<Cached<ScaledObject>>>,
 }
 
 impl Found {
@@ -281,6 +283,21 @@ impl Found {
     fn is_elsewhere(&self, workload: &Cached<Workload>) -> bool {
         let mut services = self.services.iter();
         services.all(|service| service.namespace != workload.namespace)
+    }
+
+    /// What has KEDA keep a workload at 0, and how many replicas it would have otherwise.
+    pub(crate) fn paused(
+        &self,
+        workload: &Cached<Workload>,
+    ) -> Option<(&Cached<ScaledObject>, u32)> {
+        self.scaled_objects
+            .iter()
+            .find_map(|each| match each.value.scaling {
+                Scaling::PausedAtZero { replicas } if each.scales(workload) => {
+                    Some((&**each, replicas))
+                }
+                _ => None,
+            })
     }
 
     /// What keeps a workload awake, beside this app.
@@ -603,6 +620,7 @@ mod tests {
             home: None,
             adoption: Adoption::Off,
             adopted: HashMap::new(),
+            scaled_objects: Vec::new(),
         }
     }
 

@@ -348,6 +348,7 @@ impl Caches {
             home: self.home(namespace),
             adoption: Adoption::Unknown,
             adopted: HashMap::new(),
+            scaled_objects: Vec::new(),
         };
         self.adopt(&mut found);
         Ok(found)
@@ -426,6 +427,7 @@ impl Caches {
             slices,
             adoption: Adoption::Off,
             adopted: HashMap::new(),
+            scaled_objects: Vec::new(),
         }
     }
 

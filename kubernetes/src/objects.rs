@@ -12,7 +12,10 @@ pub(crate) mod marks;
 mod namespace;
 mod pod_requests;
 mod refusal;
+mod resource;
 mod route;
+mod scale_target;
+pub(crate) mod scaled_object;
 mod service;
 pub(crate) mod sleep_rules;
 mod wake_seconds;
@@ -30,6 +33,8 @@ pub(crate) use self::{
         Backend, Port, Route, RouteKind,
         http_route::{HttpRoute, Parent},
     },
+    scale_target::ScaleTarget,
+    scaled_object::{ScaledObject, Scaling},
     service::{
         Destination, Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain,
         Unfit,

@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use crate::{
     cache::Cached,
     objects::{
-        IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, Service, ServiceWhenUnidled,
-        WAKE_SECONDS, Workload,
+        IDLED, IDLED_AT, REPLICAS_WHEN_UNIDLED, SERVICE_WHEN_UNIDLED, ScaledObject, Service,
+        ServiceWhenUnidled, WAKE_SECONDS, Workload,
         marks::{DOWNSCALER, DOWNSCALER_EXCLUDE_UNTIL},
+        scaled_object::PAUSED_REPLICAS,
     },
     target::{PORT, Target},
 };
@@ -57,9 +58,30 @@ pub(crate) fn scaled(workload: &Workload, resource_version: &str, replicas: u32)
 pub(crate) fn excluded(workload: &Workload, until: Timestamp) -> Value {
     json!({ "metadata": {
         "uid": workload.uid, "resourceVersion": workload.resource_version,
-        // kube-downscaler reads no fractions of seconds.
-        "annotations": { DOWNSCALER: null, DOWNSCALER_EXCLUDE_UNTIL: until.round(Unit::Second).unwrap_or(until).to_string() },
+        "annotations": exclusion(until),
     } })
+}
+
+fn exclusion(until: Timestamp) -> Value {
+    // kube-downscaler reads no fractions of seconds.
+    let until = until.round(Unit::Second).unwrap_or(until).to_string();
+    json!({ DOWNSCALER: null, DOWNSCALER_EXCLUDE_UNTIL: until })
+}
+
+/// The merge patch of a `ScaledObject` that has KEDA keep its workload at some replicas; and, if kube-downscaler has had KEDA keep it at
+/// 0, that one leave it alone until a time.
+pub(crate) fn paused_at(scaled_object: &ScaledObject, replicas: u32, until: Timestamp) -> Value {
+    let mut annotations = match scaled_object.is_downscaled {
+        true => exclusion(until),
+        false => json!({}),
+    };
+    annotations[PAUSED_REPLICAS] = replicas.to_string().into();
+    let ScaledObject {
+        uid,
+        resource_version,
+        ..
+    } = scaled_object;
+    json!({ "metadata": { "uid": uid, "resourceVersion": resource_version, "annotations": annotations } })
 }
 
 /// What is written to `/scale` to take the replicas of a workload. Server-side apply leaves the name of unidler on

@@ -85,6 +85,7 @@ fn resource(uri: &Uri) -> &'static str {
         "services",
         "pods",
         "endpointslices",
+        "scaledobjects",
         "events",
     ];
     let parts: Vec<_> = uri.path().split('/').collect();

@@ -27,6 +27,7 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
     const FIND_ROUTES: &str = "Apps with an HTTPRoute are unavailable, and no app is put to sleep.";
     const FIND_WORKLOADS: &str =
         "Apps with such a workload are unavailable, and no app is put to sleep.";
+    const KEDA: &str = "An app that KEDA keeps at 0 is not adopted as one, and where apps without a mark are adopted, so are those that KEDA scales.";
     const WAKE: &str = "No app can be woken.";
     fn right(
         group: impl Into<Cow<'static, str>>,
@@ -129,6 +130,8 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
         optional("", "namespaces", "list", SLEEP),
         optional("", "namespaces", "watch", SLEEP),
         optional("autoscaling", "horizontalpodautoscalers", "list", SLEEP),
+        optional("keda.sh", "scaledobjects", "list", KEDA),
+        optional("keda.sh", "scaledobjects", "watch", KEDA),
         optional(
                 "metrics.k8s.io",
                 "pods",

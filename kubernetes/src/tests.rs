@@ -249,6 +249,7 @@ async fn what_an_api_server_asks_of_lists_is_done() {
         "services",
         "endpointslices",
         "namespaces",
+        "scaledobjects",
     ];
     let script = Script {
         faults: VecDeque::from(kinds.map(|_| (429, 40))),

@@ -16,6 +16,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -31,9 +32,14 @@ use crate::{
         slice::{self, Record, Slice},
     },
     found::Found,
-    objects::{Destination, Service, Workload, marks::DOWNSCALER_EXCLUDE_UNTIL},
+    objects::{
+        Destination, Service, Workload,
+        marks::DOWNSCALER_EXCLUDE_UNTIL,
+        scaled_object::{KedaScaledObject, PAUSED_REPLICAS},
+    },
     patch::{
-        clear_idled, divert, excluded, idle, params, restore_service, scale, scale_to_zero, scaled,
+        clear_idled, divert, excluded, idle, params, paused_at, restore_service, scale,
+        scale_to_zero, scaled,
     },
     retry_after::retry_after,
     settings::ClusterSettings,
@@ -44,8 +50,10 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 
 /// For how long kube-downscaler is to leave a workload alone that somebody has woken.
 const EXCLUDED: SignedDuration = SignedDuration::from_hours(2);
-/// How long telling it that may take, within a write.
-const EXCLUDING: Duration = Duration::from_secs(1);
+/// How long it may take to tell another program something, within a write.
+const TELLING: Duration = Duration::from_secs(1);
+/// Which permission that is.
+const RIGHT: &str = "The permission is rights.adopt of the chart";
 
 /// Does the writes.
 #[derive(Clone)]
@@ -110,7 +118,7 @@ impl Writer {
                         self.patch_deployment(workload, scale(&workload.value, *replicas))
                             .await
                     } else {
-                        let version = self.exclude(workload).await?;
+                        let version = self.release(found, workload, *replicas).await?;
                         let patch = Patch::Merge(scaled(&workload.value, &version, *replicas));
                         self.scale(workload, &patch).await
                     }
@@ -205,39 +213,74 @@ impl Writer {
         }
     }
 
-    /// Has kube-downscaler leave a workload alone for a while, if that has put it to sleep and this may be written. Gives the version
-    /// that the workload has then.
-    async fn exclude(&self, workload: &Cached<Workload>) -> Result<String, ApplyError> {
+    /// Has the programs leave a workload alone that have put it to sleep, as far as that may be written: otherwise it wakes all the
+    /// same. Gives the version that the workload has then.
+    async fn release(
+        &self,
+        found: &Found,
+        workload: &Cached<Workload>,
+        replicas: u32,
+    ) -> Result<String, ApplyError> {
+        let Cached {
+            namespace, name, ..
+        } = workload;
+        let until = Timestamp::now() + EXCLUDED;
+        if let Some((scaled_object, _)) = found.paused(workload) {
+            let api = Api::<KedaScaledObject>::namespaced(self.client.clone(), namespace);
+            let patch = paused_at(&scaled_object.value, replicas, until);
+            match self.tell(&api, &scaled_object.name, patch).await? {
+                Ok(_) => {
+                    info!(%namespace, workload = %name, "had KEDA keep {workload} at {replicas} replicas instead of 0");
+                }
+                Err(why) => warn!(
+                    %namespace, workload = %name,
+                    "KEDA may put {workload} to sleep again, since {PAUSED_REPLICAS} could not be written: {why}. {RIGHT}"
+                ),
+            }
+        }
         let version = workload.value.resource_version.to_string();
         if !workload.value.is_downscaled {
             return Ok(version);
         }
-        let Cached {
-            namespace, name, ..
-        } = workload;
         let kind = &workload.value.kind.resource;
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
-        let until = Timestamp::now() + EXCLUDED;
-        let patch = Patch::Merge(excluded(&workload.value, until));
-        let patching = api.patch(name, &self.params, &patch);
-        let why = match timeout(EXCLUDING, patching).await {
-            Ok(Ok(patched)) => {
+        let patch = excluded(&workload.value, until);
+        Ok(match self.tell(&api, name, patch).await? {
+            Ok(patched) => {
                 info!(%namespace, workload = %name, "excluded {workload} from kube-downscaler until {until}");
-                return Ok(patched.resource_version().unwrap_or(version));
+                patched.resource_version().unwrap_or(version)
             }
+            Err(why) => {
+                warn!(
+                    %namespace, workload = %name,
+                    "kube-downscaler will put {workload} to sleep again soon, since {DOWNSCALER_EXCLUDE_UNTIL} could not be written: \
+                     {why}. {RIGHT}"
+                );
+                version
+            }
+        })
+    }
+
+    /// Writes what another program is to do. Gives what it is then, or why it could not be written.
+    async fn tell<K>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        patch: Value,
+    ) -> Result<Result<K, String>, ApplyError>
+    where
+        K: Clone + fmt::Debug + DeserializeOwned,
+    {
+        let patch = Patch::Merge(patch);
+        let patching = api.patch(name, &self.params, &patch);
+        match timeout(TELLING, patching).await {
+            Ok(Ok(patched)) => Ok(Ok(patched)),
             Ok(Err(error)) => match classify(error) {
-                ApplyError::Conflict => return Err(ApplyError::Conflict),
-                error => error.to_string(),
+                ApplyError::Conflict => Err(ApplyError::Conflict),
+                error => Ok(Err(error.to_string())),
             },
-            Err(_) => format!("no answer within {} s", EXCLUDING.as_secs()),
-        };
-        // It wakes all the same.
-        warn!(
-            %namespace, workload = %name,
-            "kube-downscaler will put {workload} to sleep again soon, since {DOWNSCALER_EXCLUDE_UNTIL} could not be written: {why}. The \
-             permission is rights.adopt of the chart"
-        );
-        Ok(version)
+            Err(_) => Ok(Err(format!("no answer within {} s", TELLING.as_secs()))),
+        }
     }
 
     /// Scales a workload of any kind.

@@ -132,6 +132,13 @@ spec:
 object.metadata.?annotations[?'downscaler/exclude-until'] != oldObject.metadata.?annotations[?'downscaler/exclude-until']
 {{- end -}}
 
+{{- /* Whether a changed annotation is one that has kube-downscaler leave something alone until a time. */ -}}
+{{- define "exclusion" -}}
+(key == 'downscaler/exclude-until'
+  ? variables.annotations[?key].orValue('').matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$')
+  : key == 'downscaler/original-replicas' && !(key in variables.annotations))
+{{- end -}}
+
 {{- define "owners" -}}
 - expression: >-
     object.metadata.?finalizers == oldObject.metadata.?finalizers

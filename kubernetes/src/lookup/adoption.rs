@@ -10,12 +10,12 @@ use unidler::{app::ObjectId, sleep::decide::By};
 
 use crate::{
     adoption::Adoption,
-    cache::{Cache, Cached, Contact},
+    cache::{Cache, Cached, Contact, Kept},
     caches::{Caches, of_namespace},
     diversion::slice::{Record, Slice},
     found::Found,
     objects::{
-        Namespace, Route, Service, Workload,
+        Namespace, Route, ScaledObject, Scaling, Service, Workload,
         sleep_rules::{Adopt, SleepRules, level, nearest},
     },
 };
@@ -43,12 +43,11 @@ impl Caches {
             let slice = Slice::name_of(service, &self.manager);
             self.slices.is_gone_lately(namespace, &slice)
         };
-        // A route that cannot be seen may say something.
-        let is_known =
-            |namespaces: &Cache<Namespace>| namespaces.is_connected() || namespaces.is_forbidden();
+        // A route that cannot be seen may say something, and so may what KEDA does.
         let is_current = self.are_connected()
             && self.unread().is_empty()
-            && self.namespaces.as_ref().is_none_or(is_known)
+            && is_known(self.namespaces.as_ref())
+            && is_known(self.scaled_objects.as_ref())
             && !routes.is_empty();
         if !self.is_server || !is_current || services.into_iter().any(is_released) {
             return Adoption::Unknown;
@@ -74,6 +73,10 @@ impl Caches {
 
     /// Finds out whether an app is adopted, and how many replicas its workloads get.
     pub(super) fn adopt(&self, found: &mut Found) {
+        found.scaled_objects = found
+            .parts()
+            .flat_map(|workload| self.scaled_by(workload))
+            .collect();
         // Of what is up it does not matter.
         if let Some(first) = found.services.first().filter(|_| found.is_off()) {
             let services = found.services.iter().map(|service| &*service.name);
@@ -119,7 +122,11 @@ impl Caches {
             .iter()
             .filter_map(|part| Some(part.value.lost?.1))
             .max();
-        let mark = |part: &Cached<Workload>| part.value.mark.or(found.marked_by_service(part));
+        let of_keda = |part: &Cached<Workload>| Some(found.paused(part)?.1);
+        let mark = |part: &Cached<Workload>| {
+            let mark = part.value.mark.or(found.marked_by_service(part));
+            mark.or_else(|| of_keda(part))
+        };
         // What went down long before the rest was switched off by itself.
         let seen = |part: &Cached<Workload>| {
             let (replicas, since) = part.value.lost?;
@@ -150,6 +157,15 @@ impl Caches {
         adopted
     }
 
+    /// What KEDA is told about a workload.
+    fn scaled_by(&self, workload: &Cached<Workload>) -> Vec<Arc<Cached<ScaledObject>>> {
+        let Some(scaled_objects) = &self.scaled_objects else {
+            return Vec::new();
+        };
+        let term = of_namespace(&workload.namespace, &workload.name);
+        scaled_objects.get_where(&term, |each| each.scales(workload))
+    }
+
     /// Whether visitors can be led here at all.
     fn is_reached(&self) -> bool {
         let own = self.services.named(&self.own_namespace, &self.manager);
@@ -168,7 +184,13 @@ impl Caches {
             |other: &Cached<Workload>| other.value.template_of.as_deref() == Some(&**name);
         let all = of_namespace(namespace, "");
         let mut services = found.services.iter();
+        // Of what KEDA has taken to 0, it knows when to take it up.
+        let mut scaled = found.scaled_objects.iter();
+        let is_active = |each: &Arc<Cached<ScaledObject>>| {
+            each.value.scaling == Scaling::Active && each.scales(workload)
+        };
         services.all(|service| service.namespace == *namespace)
+            && !scaled.any(is_active)
             && value.controller.is_none()
             && !value.is_taken_elsewhere
             && self
@@ -201,6 +223,11 @@ impl Caches {
         services.all(|service| service.value.unfit().is_none() && fits(service))
             && found.routes.iter().all(|route| route.value.unfit.is_none())
     }
+}
+
+/// Whether all objects of a kind are known that may be read.
+fn is_known<K: Kept>(cache: Option<&Cache<K>>) -> bool {
+    cache.is_none_or(|cache| cache.is_connected() || cache.is_forbidden())
 }
 
 fn is_never(rules: &SleepRules) -> bool {

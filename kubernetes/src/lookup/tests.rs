@@ -5,7 +5,7 @@ use crate::{
     cache::Cache,
     caches::Listed,
     diversion::slice::Slice,
-    objects::{Gateway, Grant, HttpRoute, Namespace, OwnService},
+    objects::{Gateway, Grant, HttpRoute, Namespace, OwnService, ScaledObject},
     settings::ClusterSettings,
 };
 
@@ -15,11 +15,12 @@ use crate::{
 /// all Services select, or those that select just this, `taken` by unidler, `woken` by it as of a generation, `off`, `needs`, `of` and `needed-by`. Of a Service:
 /// `key`, `selects` and `here`. Of a slice: the workloads that it has recorded, `on=KIND:NAME,…` while it leads here and `off=KIND:NAME,…`
 /// afterwards, or `adopted` before it. A route or a Namespace, whose namespace is its own, can `adopt`, and a workload have a `mark` or be
-/// `controlled` by something.
+/// `controlled` by something. Of a `ScaledObject`: which Deployment it `scales`, at how many replicas it is `paused`, and its `min`imum.
 /// Anything can be `leaving`.
 fn caches(cluster: &[&str]) -> Caches {
     let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
     let (mut stateful_sets, mut slices, mut namespaces) = (Vec::new(), Vec::new(), Vec::new());
+    let mut scaled_objects = Vec::new();
     for line in cluster {
         let mut words = line.split(' ');
         let (kind, id) = (words.next().expect("a kind"), words.next().expect("a name"));
@@ -43,6 +44,13 @@ fn caches(cluster: &[&str]) -> Caches {
                 ("pods", "") => pods = json!({ "metadata": { "labels": { "app": "tool" } } }),
                 ("pods", app) => pods = json!({ "metadata": { "labels": { "app": app } } }),
                 ("selects", app) => spec["selector"] = json!({ "app": app }),
+                ("scales", name) => spec["scaleTargetRef"] = json!({ "name": name }),
+                ("min", count) => {
+                    spec["minReplicaCount"] = json!(count.parse::<u32>().expect("a number"));
+                }
+                ("paused", count) => {
+                    metadata["annotations"]["autoscaling.keda.sh/paused-replicas"] = json!(count);
+                }
                 ("off", "") => replicas = Some(0),
                 ("mark", text) => {
                     metadata["annotations"]["downscaler/original-replicas"] = json!(text);
@@ -108,6 +116,7 @@ fn caches(cluster: &[&str]) -> Caches {
                 metadata["namespace"] = Value::Null;
                 namespaces.push(json!({ "metadata": metadata }));
             }
+            "scaledobject" => scaled_objects.push(json!({ "metadata": metadata, "spec": spec })),
             _ => services.push(json!({ "metadata": metadata, "spec": spec })),
         }
     }
@@ -137,6 +146,11 @@ fn caches(cluster: &[&str]) -> Caches {
         }),
         slices: Cache::of(objects(slices), "host", Slice::parse),
         namespaces: Some(Cache::of(objects(namespaces), "host", Namespace::parse)),
+        scaled_objects: Some(Cache::of(
+            objects(scaled_objects),
+            "host",
+            ScaledObject::parse,
+        )),
         ..Caches::of(Listed::default(), &ClusterSettings::of_tests())
     }
 }
@@ -244,6 +258,38 @@ fn what_something_else_has_put_to_sleep_is_adopted_where_its_operators_want_that
     ] {
         let told = adopted(route, namespace, workload);
         assert_eq!(told, replicas, "{route}; {namespace}; {workload}");
+    }
+}
+
+/// What KEDA scales is its own to wake, unless somebody has had it keep the workload at 0.
+#[test]
+fn what_keda_keeps_at_zero_is_adopted_and_what_it_has_taken_there_is_not() {
+    for (adopt, scaled_object, wanted) in [
+        ("marked", "scales=web paused=0 min=2", Some(2)),
+        ("marked", "scales=web paused=0", Some(1)),
+        ("zero", "scales=web paused=0 min=2", Some(2)),
+        ("marked", "scales=web paused=0 min=30", None),
+        ("marked", "scales=web", None),
+        ("zero", "scales=web", None),
+        ("zero", "scales=web min=2", None),
+        ("zero", "scales=other", Some(1)),
+        ("marked", "scales=web paused=2", None),
+        ("zero", "scales=web paused=2", Some(1)),
+    ] {
+        let caches = caches(&[
+            &format!("namespace a/a adopt={adopt}"),
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "deployment a/web pods=web off",
+            &format!("scaledobject a/any {scaled_object}"),
+            "scaledobject b/other scales=web paused=0 min=7",
+        ]);
+        let lost = caches.lost();
+        let replicas = lost.first().and_then(|found| {
+            let workload = &found.workloads[0];
+            found.replicas_to_restore(workload, 10)
+        });
+        assert_eq!(replicas, wanted, "{adopt}; {scaled_object}");
     }
 }
 

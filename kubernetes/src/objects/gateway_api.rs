@@ -1,63 +1,38 @@
 //! The kinds of the Gateway API that routes need, with no more of each than is used. The crate `gateway-api` has all of them,
 //! but for a client of another version.
 
-use std::borrow::Cow;
-
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use kube::Resource;
 use serde::Deserialize;
+
+use super::resource::resource;
 
 /// The group of these kinds.
 pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
-
-macro_rules! resource {
-    ($object:ty, $scope:ty, $kind:literal, $plural:literal, $version:literal) => {
-        impl Resource for $object {
-            type DynamicType = ();
-            type Scope = $scope;
-
-            fn kind((): &()) -> Cow<'_, str> {
-                $kind.into()
-            }
-
-            fn group((): &()) -> Cow<'_, str> {
-                GROUP.into()
-            }
-
-            fn version((): &()) -> Cow<'_, str> {
-                $version.into()
-            }
-
-            fn plural((): &()) -> Cow<'_, str> {
-                $plural.into()
-            }
-
-            fn meta(&self) -> &ObjectMeta {
-                &self.metadata
-            }
-
-            fn meta_mut(&mut self) -> &mut ObjectMeta {
-                &mut self.metadata
-            }
-        }
-    };
-}
 
 resource!(
     HttpRoute,
     NamespaceResourceScope,
     "HTTPRoute",
     "httproutes",
+    GROUP,
     "v1"
 );
-resource!(Gateway, NamespaceResourceScope, "Gateway", "gateways", "v1");
+resource!(
+    Gateway,
+    NamespaceResourceScope,
+    "Gateway",
+    "gateways",
+    GROUP,
+    "v1"
+);
 resource!(
     GatewayClass,
     ClusterResourceScope,
     "GatewayClass",
     "gatewayclasses",
+    GROUP,
     "v1"
 );
 resource!(
@@ -65,6 +40,7 @@ resource!(
     NamespaceResourceScope,
     "ReferenceGrant",
     "referencegrants",
+    GROUP,
     "v1beta1"
 );
 

@@ -173,6 +173,7 @@ fn found(replicas: u32, points_at_us: bool) -> Found {
         home: None,
         adoption: crate::adoption::Adoption::Off,
         adopted: HashMap::new(),
+        scaled_objects: Vec::new(),
     }
 }
 

@@ -1,0 +1,72 @@
+/** An app that KEDA's real operator keeps at 0: its visitors meet unidler, wake it, and keep it. */
+import { setTimeout as sleep } from "node:timers/promises";
+
+import { sleepOf } from "../cluster/asleep";
+import { rendered } from "../cluster/helm";
+import { type KubeObject } from "../cluster/objects";
+import { OURS } from "../cluster/own-service";
+import { shipped } from "../cluster/setup";
+import { type FieldApp } from "../field/apps";
+import { startKeda } from "../field/keda";
+import { expect, test as base } from "./fixtures";
+
+const ALLOWED = { rights: { adopt: true } };
+const PAUSED = "autoscaling.keda.sh/paused-replicas";
+const NEW_YEAR = { timezone: "Etc/UTC", start: "0 0 1 1 *", end: "1 0 1 1 *", desiredReplicas: "1" };
+
+const test = base.extend<object, { keda: void }>({
+    keda: [
+        async ({ api }, use) => {
+            for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
+            const stop = await startKeda(api);
+            await use();
+            await stop();
+            for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
+        },
+        { scope: "worker", auto: true },
+    ],
+});
+
+/** Has KEDA scale an app, by a trigger that is not active. */
+function scaledObject({ namespace, name }: FieldApp, minReplicaCount: number, annotations: Record<string, string>): KubeObject {
+    const spec = { scaleTargetRef: { name }, minReplicaCount, maxReplicaCount: 5, cooldownPeriod: 0, pollingInterval: 1, triggers: [{ type: "cron", metadata: NEW_YEAR }] };
+    return { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject", metadata: { namespace, name, annotations }, spec } as KubeObject;
+}
+
+test("an app that KEDA keeps at 0 wakes for a visitor and stays awake, until KEDA is told otherwise", async ({ page, api, startApp, unidler, watchWrites }) => {
+    test.setTimeout(240_000);
+    const app = await startApp();
+    const { namespace, name } = app;
+    const pause = (replicas: string | null) => api.patch("ScaledObject", namespace, name, { metadata: { annotations: { [PAUSED]: replicas } } });
+    await api.patch("Namespace", "", namespace, { metadata: { annotations: { "unidler/adopt": "marked" } } });
+    await api.apply(scaledObject(app, 2, { [PAUSED]: "0" }));
+    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [OURS] });
+
+    const asked = watchWrites();
+    await page.goto(`http://${app.host}/reports?year=2026`);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 30_000 });
+    await expect.poll(async () => (await api.get("ScaledObject", namespace, name)).status?.pausedReplicaCount).toBe(2);
+    await sleep(5_000);
+    expect(await sleepOf(api, app)).toEqual({ replicas: 2, diverted: [] });
+    expect((await api.get("ScaledObject", namespace, name)).metadata.annotations).toEqual({ [PAUSED]: "2" });
+    // KEDA may scale the app up before unidler does.
+    expect([["patch scaledobjects", "patch deployments/scale", "patch endpointslices"], ["patch scaledobjects", "patch endpointslices"]]).toContainEqual(asked.writes().filter((write, index, all) => write !== all[index - 1]));
+    expect(unidler.log).toContain("had KEDA keep");
+
+    await pause("0");
+    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [OURS] });
+    // In the morning.
+    await pause(null);
+    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 2, diverted: [] });
+});
+
+test("an app that KEDA has scaled to 0 by itself is KEDA's to wake", async ({ api, startApp, unidler: _ }) => {
+    test.setTimeout(120_000);
+    const app = await startApp();
+    await api.patch("Namespace", "", app.namespace, { metadata: { annotations: { "unidler/adopt": "zero" } } });
+    await api.apply(scaledObject(app, 0, {}));
+    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: undefined });
+    // The server looks each 15 seconds.
+    await sleep(40_000);
+    expect(await sleepOf(api, app)).toEqual({ replicas: 0, diverted: undefined });
+});

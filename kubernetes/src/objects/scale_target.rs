@@ -1,0 +1,25 @@
+//! What an autoscaler scales.
+
+use super::Workload;
+use crate::cache::Cached;
+
+/// A workload of the autoscaler's own namespace, as it names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ScaleTarget {
+    /// `None` is any.
+    pub(crate) api_version: Option<String>,
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+impl ScaleTarget {
+    /// Whether it is this workload, if that is in the same namespace.
+    pub(crate) fn is(&self, workload: &Cached<Workload>) -> bool {
+        let kind = &workload.value.kind;
+        let is_of_kind = match &self.api_version {
+            Some(api_version) => kind.is(api_version, &self.kind),
+            None => kind.resource.kind == self.kind,
+        };
+        is_of_kind && self.name == workload.name
+    }
+}
