@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures the program in dist/, with what it is measured by built in the same way.
 #
-#   scripts/bench.sh [streams|page|caches|requests]...    all by default
+#   scripts/bench.sh [streams|page|caches|requests|idling]...    all by default
 set -euo pipefail
 cd "$(dirname "$0")/.."
 parts=("$@")

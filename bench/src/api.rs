@@ -1,7 +1,7 @@
 //! A small API server, without TLS: it lists and watches the objects of some apps, takes patches, and counts.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     convert::Infallible,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -29,7 +29,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::AbortHandle, time::sleep};
 use tower::ServiceExt;
 
-use crate::apps;
+use crate::apps::{self, App};
 
 /// The version of what is listed. Each change adds one.
 const LISTED: usize = 1_000_000;
@@ -51,6 +51,7 @@ struct Objects {
     ingresses: Kind,
     deployments: Kind,
     services: Kind,
+    namespaces: Kind,
     /// Kinds of which there are no objects.
     none: Kind,
     /// Whether the app's endpoints are ready.
@@ -92,10 +93,12 @@ struct Wanted {
 }
 
 impl Api {
-    /// Starts one with this many idled apps.
-    pub(crate) async fn start(apps: usize) -> anyhow::Result<Self> {
+    /// Starts one with these apps.
+    pub(crate) async fn start(apps: impl IntoIterator<Item = App>) -> anyhow::Result<Self> {
+        let mut namespaces = BTreeSet::new();
         let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
-        for app in (0..apps).map(apps::idled) {
+        for app in apps {
+            namespaces.insert(app.namespace);
             ingresses.push(app.ingress.to_string());
             deployments.push(app.deployment.to_string());
             services.push(app.service.to_string());
@@ -104,6 +107,7 @@ impl Api {
             ingresses: Kind::new(ingresses),
             deployments: Kind::new(deployments),
             services: Kind::new(services),
+            namespaces: Kind::new(namespaces.iter().map(|name| apps::home(name)).collect()),
             none: Kind::new(Vec::new()),
             endpoints: Arc::new(watch::channel(false).0),
             counts: Arc::default(),
@@ -125,6 +129,18 @@ impl Api {
             )
             .route(
                 "/apis/discovery.k8s.io/v1/endpointslices",
+                get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
+            )
+            .route(
+                "/api/v1/namespaces",
+                get(async |State(all): State<Objects>, Query(wanted)| all.namespaces.read(&wanted)),
+            )
+            .route(
+                "/apis/autoscaling/v2/horizontalpodautoscalers",
+                get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
+            )
+            .route(
+                "/apis/networking.k8s.io/v1/ingressclasses",
                 get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
             )
             .route(
@@ -208,6 +224,20 @@ impl Api {
         // Who watches from there has read all of it.
         watched().await;
         Ok(())
+    }
+
+    /// How many lists were read to their end so far.
+    pub(crate) fn lists(&self) -> usize {
+        let Objects {
+            ingresses,
+            deployments,
+            services,
+            namespaces,
+            none,
+            ..
+        } = &self.objects;
+        let kinds = [ingresses, deployments, services, namespaces, none];
+        kinds.iter().map(|kind| *kind.lists.borrow()).sum()
     }
 
     /// The requests for single apps so far: writes and reads.

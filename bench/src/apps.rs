@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 /// The objects of one app.
 #[derive(Debug)]
 pub(crate) struct App {
+    pub(crate) namespace: String,
     pub(crate) ingress: Value,
     pub(crate) deployment: Value,
     pub(crate) service: Value,
@@ -34,6 +35,7 @@ pub(crate) fn idled(number: usize) -> App {
         "http": { "paths": [{ "path": "/", "pathType": "Prefix", "backend": { "service": service } }] },
     });
     App {
+        namespace: namespace(number),
         ingress: json!({
             "apiVersion": "networking.k8s.io/v1",
             "kind": "Ingress",
@@ -65,6 +67,36 @@ pub(crate) fn idled(number: usize) -> App {
             "status": { "loadBalancer": {} },
         }),
     }
+}
+
+/// An app that is awake.
+pub(crate) fn awake(number: usize) -> App {
+    let mut app = idled(number);
+    let marks =
+        ["idled-at", "replicas-when-unidled"].map(|mark| format!("mojanalytics.xyz/{mark}"));
+    let metadata = &mut app.deployment["metadata"];
+    for (map, mark) in [
+        ("labels", "mojanalytics.xyz/idled"),
+        ("annotations", &marks[0]),
+        ("annotations", &marks[1]),
+    ] {
+        if let Some(map) = metadata[map].as_object_mut() {
+            map.remove(mark);
+        }
+    }
+    app.deployment["spec"]["replicas"] = json!(2);
+    app.service["spec"] = json!({
+        "type": "ClusterIP",
+        "clusterIP": "10.0.0.1",
+        "selector": { "app": name(number) },
+        "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": "http" }],
+    });
+    app
+}
+
+/// The Namespace of some apps.
+pub(crate) fn home(name: &str) -> String {
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "resourceVersion": "1" } }).to_string()
 }
 
 fn deployment(number: usize) -> Value {

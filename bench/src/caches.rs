@@ -36,7 +36,7 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     let mut none: Option<(Duration, Kib)> = None;
     let mut most = (Duration::ZERO, Duration::ZERO, Kib(0.0));
     for apps in APPS {
-        let api = Api::start(apps).await?;
+        let api = Api::start((0..apps).map(apps::idled)).await?;
         let (mut alone, mut start, mut running) = (Duration::MAX, Duration::MAX, None);
         for _ in 0..STARTS {
             drop(running.take());

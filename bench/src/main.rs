@@ -1,7 +1,7 @@
 //! Measures the shipped program, as a process of its own, next to a bare server of the same kind or to a limit.
 //!
 //! ```text
-//! bench PROGRAM [streams|page|caches|requests]...
+//! bench PROGRAM [streams|page|caches|requests|idling]...
 //! ```
 //!
 //! Nothing here fails because something is slow: a busy machine says little in milliseconds. What counts are the
@@ -12,6 +12,7 @@ mod api;
 mod apps;
 mod caches;
 mod client;
+mod idling;
 mod page;
 mod peer;
 mod program;
@@ -25,7 +26,7 @@ use std::{env, path::PathBuf};
 use anyhow::{Context, bail};
 
 /// What can be measured, in this order.
-const PARTS: [&str; 4] = ["streams", "page", "caches", "requests"];
+const PARTS: [&str; 5] = ["streams", "page", "caches", "requests", "idling"];
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -61,7 +62,8 @@ async fn main() -> anyhow::Result<()> {
             "streams" => streams::measure(&program).await,
             "page" => page::measure(&program).await,
             "caches" => caches::measure(&program).await,
-            _ => requests::measure(&program).await,
+            "requests" => requests::measure(&program).await,
+            _ => idling::measure(&program).await,
         }
         .with_context(|| format!("cannot measure {part}"))?;
     }

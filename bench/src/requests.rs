@@ -31,7 +31,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     let mut rows = Vec::new();
     for visitors in VISITORS {
-        let api = Api::start(1).await?;
+        let api = Api::start([apps::idled(0)]).await?;
         let server = Program::start(program, &[], &[("KUBECONFIG", &api.kubeconfig()?)])?;
         server.ready().await?;
         // Nothing is ever sent: each visitor drops its end with the first event.

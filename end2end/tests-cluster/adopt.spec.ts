@@ -224,7 +224,8 @@ test.describe("with KEDA", () => {
         await write({ [paused]: "1" });
         await expectDenied("one that is paused at another number", patch({ [paused]: "2" }), "may only change a ScaledObject that is paused at 0");
         await write({ [paused]: "0" });
-        for (const replicas of ["0", "11", "-1", "many", null]) await expectDenied(`paused at ${replicas}`, patch({ [paused]: replicas, other: "x" }), /may only have KEDA keep 1 to 10 replicas/);
+        await expectDenied("KEDA, which would keep it at 0", patch({ [paused]: null }), "may only have KEDA keep 1 to 10 replicas, or scale what has at least one");
+        for (const replicas of ["0", "11", "-1", "many"]) await expectDenied(`paused at ${replicas}`, patch({ [paused]: replicas, other: "x" }), /may only have KEDA keep 1 to 10 replicas/);
         await expectDenied("its target", patch({ [paused]: "2" }, { spec: { scaleTargetRef: { name: "other" } } }), "may not change a ScaledObject but in its annotations");
         await expectDenied("a label", () => token.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: "2" }, labels: { owner: "me" } } }), "may not change a ScaledObject but in its annotations");
         await expectDenied("another annotation", patch({ [paused]: "2", "autoscaling.keda.sh/paused": "true" }), "may only set paused-replicas");
@@ -233,6 +234,8 @@ test.describe("with KEDA", () => {
         await expectDenied("no time", patch({ [paused]: "2", [until]: "for ever" }), "may only set paused-replicas");
         await token.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: "2", [until]: "2026-12-01T08:00:00Z", [mark]: null } } });
         await expectDenied("once more", patch({ [paused]: "3" }), "may only change a ScaledObject that is paused at 0");
+        await api.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: "0" } }, spec: { minReplicaCount: 1 } });
+        await token.patch("ScaledObject", namespace, name, { metadata: { annotations: { [paused]: null } } });
     });
 });
 

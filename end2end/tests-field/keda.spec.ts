@@ -4,10 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { sleepOf } from "../cluster/asleep";
 import { rendered } from "../cluster/helm";
 import { type KubeObject } from "../cluster/objects";
-import { OURS } from "../cluster/own-service";
 import { shipped } from "../cluster/setup";
 import { type FieldApp } from "../field/apps";
 import { startKeda } from "../field/keda";
+import { fieldFacts } from "../field/setup";
 import { expect, test as base } from "./fixtures";
 
 const ALLOWED = { rights: { adopt: true } };
@@ -33,32 +33,38 @@ function scaledObject({ namespace, name }: FieldApp, minReplicaCount: number, an
     return { apiVersion: "keda.sh/v1alpha1", kind: "ScaledObject", metadata: { namespace, name, annotations }, spec } as KubeObject;
 }
 
-test("an app that KEDA keeps at 0 wakes for a visitor and stays awake, until KEDA is told otherwise", async ({ page, api, startApp, unidler, watchWrites }) => {
-    test.setTimeout(240_000);
-    const app = await startApp();
-    const { namespace, name } = app;
-    const pause = (replicas: string | null) => api.patch("ScaledObject", namespace, name, { metadata: { annotations: { [PAUSED]: replicas } } });
-    await api.patch("Namespace", "", namespace, { metadata: { annotations: { "unidler/adopt": "marked" } } });
-    await api.apply(scaledObject(app, 2, { [PAUSED]: "0" }));
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [OURS] });
+for (const [minReplicaCount, what, kept] of [
+    [2, "is KEDA's to scale again", undefined],
+    [0, "is kept there by KEDA", "1"],
+] as const) {
+    test(`an app of at least ${minReplicaCount} replicas that KEDA keeps at 0 wakes for a visitor, and ${what}`, async ({ page, api, startApp, unidler, watchWrites }) => {
+        test.setTimeout(240_000);
+        const app = await startApp();
+        const { namespace, name } = app;
+        const replicas = Math.max(minReplicaCount, 1);
+        const annotations = async () => (await api.get("ScaledObject", namespace, name)).metadata.annotations;
+        await api.patch("Namespace", "", namespace, { metadata: { annotations: { "unidler/adopt": "marked" } } });
+        await api.apply(scaledObject(app, minReplicaCount, { [PAUSED]: "0" }));
+        await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [fieldFacts().unidlerAddress] });
 
-    const asked = watchWrites();
-    await page.goto(`http://${app.host}/reports?year=2026`);
-    await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 30_000 });
-    await expect.poll(async () => (await api.get("ScaledObject", namespace, name)).status?.pausedReplicaCount).toBe(2);
-    await sleep(5_000);
-    expect(await sleepOf(api, app)).toEqual({ replicas: 2, diverted: [] });
-    expect((await api.get("ScaledObject", namespace, name)).metadata.annotations).toEqual({ [PAUSED]: "2" });
-    // KEDA may scale the app up before unidler does.
-    expect([["patch scaledobjects", "patch deployments/scale", "patch endpointslices"], ["patch scaledobjects", "patch endpointslices"]]).toContainEqual(asked.writes().filter((write, index, all) => write !== all[index - 1]));
-    expect(unidler.log).toContain("had KEDA keep");
+        const asked = watchWrites();
+        await page.goto(`http://${app.host}/reports?year=2026`);
+        await expect(page.getByRole("heading", { level: 1 })).toHaveText(`Hello from ${app.host}`, { timeout: 30_000 });
+        // KEDA looks each second.
+        await sleep(10_000);
+        expect(await sleepOf(api, app)).toEqual({ replicas, diverted: [] });
+        expect((await annotations())?.[PAUSED]).toBe(kept);
+        expect(asked.writes()).toEqual(["patch deployments/scale", "patch scaledobjects", "patch endpointslices"]);
+        expect(unidler.log).toContain("KEDA keeps Deployment");
 
-    await pause("0");
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [OURS] });
-    // In the morning.
-    await pause(null);
-    await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 2, diverted: [] });
-});
+        const pause = (paused: string | null) => api.patch("ScaledObject", namespace, name, { metadata: { annotations: { [PAUSED]: paused } } });
+        await pause("0");
+        await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [fieldFacts().unidlerAddress] });
+        // In the morning. What has no minimum is KEDA's to wake.
+        await pause(null);
+        await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: minReplicaCount, diverted: [] });
+    });
+}
 
 test("an app that KEDA has scaled to 0 by itself is KEDA's to wake", async ({ api, startApp, unidler: _ }) => {
     test.setTimeout(120_000);

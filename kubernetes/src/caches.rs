@@ -142,7 +142,10 @@ impl Caches {
             max_replicas: settings.max_replicas,
             is_server: settings.is_server,
             namespaces: settings.is_server.then(|| Cache::new(changed.clone())),
-            scaled_objects: settings.is_server.then(|| Cache::new(changed.clone())),
+            // Whoever waits for an app to wake does not wait for these, and KEDA writes their status often.
+            scaled_objects: settings
+                .is_server
+                .then(|| Cache::new(watch::Sender::new(()))),
         }
     }
 
@@ -267,7 +270,9 @@ impl Caches {
             })),
             OptionFuture::from(self.scaled_objects.as_ref().map(|scaled_objects| {
                 let source = Source::<KedaScaledObject>::optional(client);
-                let source = source.without("apps that KEDA keeps at 0 are not known as such");
+                let source = source.without(
+                    "apps that KEDA keeps at 0 are not known as such, nor those that it scales",
+                );
                 scaled_objects.fill(source, None, key_label, ScaledObject::parse)
             })),
         );

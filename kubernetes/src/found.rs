@@ -285,19 +285,25 @@ impl Found {
         services.all(|service| service.namespace != workload.namespace)
     }
 
-    /// What has KEDA keep a workload at 0, and how many replicas it would have otherwise.
+    /// What has KEDA keep a workload at 0, and whether KEDA would keep it up otherwise.
     pub(crate) fn paused(
         &self,
         workload: &Cached<Workload>,
-    ) -> Option<(&Cached<ScaledObject>, u32)> {
-        self.scaled_objects
-            .iter()
-            .find_map(|each| match each.value.scaling {
-                Scaling::PausedAtZero { replicas } if each.scales(workload) => {
-                    Some((&**each, replicas))
-                }
-                _ => None,
-            })
+    ) -> Option<(&Cached<ScaledObject>, bool)> {
+        let mut scaled_by = self.scaled_by(workload);
+        scaled_by.find_map(|each| match each.value.scaling {
+            Scaling::PausedAtZero { stays_up, .. } => Some((each, stays_up)),
+            Scaling::Active | Scaling::Paused => None,
+        })
+    }
+
+    /// What KEDA is told about a workload.
+    pub(crate) fn scaled_by<'a>(
+        &'a self,
+        workload: &Cached<Workload>,
+    ) -> impl Iterator<Item = &'a Cached<ScaledObject>> {
+        let all = self.scaled_objects.iter().map(|each| &**each);
+        all.filter(move |each| each.scales(workload))
     }
 
     /// What keeps a workload awake, beside this app.

@@ -58,30 +58,47 @@ pub(crate) fn scaled(workload: &Workload, resource_version: &str, replicas: u32)
 pub(crate) fn excluded(workload: &Workload, until: Timestamp) -> Value {
     json!({ "metadata": {
         "uid": workload.uid, "resourceVersion": workload.resource_version,
-        "annotations": exclusion(until),
+        "annotations": { DOWNSCALER: null, DOWNSCALER_EXCLUDE_UNTIL: in_seconds(until) },
     } })
 }
 
-fn exclusion(until: Timestamp) -> Value {
-    // kube-downscaler reads no fractions of seconds.
-    let until = until.round(Unit::Second).unwrap_or(until).to_string();
-    json!({ DOWNSCALER: null, DOWNSCALER_EXCLUDE_UNTIL: until })
+/// The patch of a `ScaledObject` that has KEDA keep its workload at some replicas, if it is still paused at 0; without a number, KEDA
+/// scales it again. If kube-downscaler has paused it, that one leaves it alone until a time.
+pub(crate) fn resumed(
+    scaled_object: &ScaledObject,
+    replicas: Option<u32>,
+    until: Timestamp,
+) -> JsonPatch {
+    let annotation = |name: &str| pointer(["metadata", "annotations", name]);
+    let test = |path: PointerBuf, value: Value| PatchOperation::Test(TestOperation { path, value });
+    let mut operations = vec![
+        test(pointer(["metadata", "uid"]), json!(scaled_object.uid)),
+        test(annotation(PAUSED_REPLICAS), json!("0")),
+        match replicas {
+            Some(replicas) => PatchOperation::Replace(ReplaceOperation {
+                path: annotation(PAUSED_REPLICAS),
+                value: json!(replicas.to_string()),
+            }),
+            None => PatchOperation::Remove(RemoveOperation {
+                path: annotation(PAUSED_REPLICAS),
+            }),
+        },
+    ];
+    if scaled_object.is_downscaled {
+        operations.push(PatchOperation::Remove(RemoveOperation {
+            path: annotation(DOWNSCALER),
+        }));
+        operations.push(PatchOperation::Add(AddOperation {
+            path: annotation(DOWNSCALER_EXCLUDE_UNTIL),
+            value: json!(in_seconds(until)),
+        }));
+    }
+    JsonPatch(operations)
 }
 
-/// The merge patch of a `ScaledObject` that has KEDA keep its workload at some replicas; and, if kube-downscaler has had KEDA keep it at
-/// 0, that one leave it alone until a time.
-pub(crate) fn paused_at(scaled_object: &ScaledObject, replicas: u32, until: Timestamp) -> Value {
-    let mut annotations = match scaled_object.is_downscaled {
-        true => exclusion(until),
-        false => json!({}),
-    };
-    annotations[PAUSED_REPLICAS] = replicas.to_string().into();
-    let ScaledObject {
-        uid,
-        resource_version,
-        ..
-    } = scaled_object;
-    json!({ "metadata": { "uid": uid, "resourceVersion": resource_version, "annotations": annotations } })
+/// A time as kube-downscaler reads it, which knows no fractions of seconds.
+fn in_seconds(time: Timestamp) -> String {
+    time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
 /// What is written to `/scale` to take the replicas of a workload. Server-side apply leaves the name of unidler on

@@ -16,7 +16,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
     core::DynamicObject,
 };
-use serde::de::DeserializeOwned;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{info, warn};
@@ -38,7 +38,7 @@ use crate::{
         scaled_object::{KedaScaledObject, PAUSED_REPLICAS},
     },
     patch::{
-        clear_idled, divert, excluded, idle, params, paused_at, restore_service, scale,
+        clear_idled, divert, excluded, idle, params, restore_service, resumed, scale,
         scale_to_zero, scaled,
     },
     retry_after::retry_after,
@@ -118,9 +118,11 @@ impl Writer {
                         self.patch_deployment(workload, scale(&workload.value, *replicas))
                             .await
                     } else {
-                        let version = self.release(found, workload, *replicas).await?;
+                        let version = self.exclude(workload).await?;
                         let patch = Patch::Merge(scaled(&workload.value, &version, *replicas));
-                        self.scale(workload, &patch).await
+                        self.scale(workload, &patch).await?;
+                        self.resume(found, workload, *replicas).await;
+                        Ok(())
                     }
                 }
                 (Write::Idle { .. }, Some(workload), _) => match self.handover {
@@ -213,74 +215,71 @@ impl Writer {
         }
     }
 
-    /// Has the programs leave a workload alone that have put it to sleep, as far as that may be written: otherwise it wakes all the
-    /// same. Gives the version that the workload has then.
-    async fn release(
-        &self,
-        found: &Found,
-        workload: &Cached<Workload>,
-        replicas: u32,
-    ) -> Result<String, ApplyError> {
-        let Cached {
-            namespace, name, ..
-        } = workload;
-        let until = Timestamp::now() + EXCLUDED;
-        if let Some((scaled_object, _)) = found.paused(workload) {
-            let api = Api::<KedaScaledObject>::namespaced(self.client.clone(), namespace);
-            let patch = paused_at(&scaled_object.value, replicas, until);
-            match self.tell(&api, &scaled_object.name, patch).await? {
-                Ok(_) => {
-                    info!(%namespace, workload = %name, "had KEDA keep {workload} at {replicas} replicas instead of 0");
-                }
-                Err(why) => warn!(
-                    %namespace, workload = %name,
-                    "KEDA may put {workload} to sleep again, since {PAUSED_REPLICAS} could not be written: {why}. {RIGHT}"
-                ),
-            }
-        }
+    /// Has kube-downscaler leave a workload alone for a while, if that has put it to sleep and this may be written: otherwise it
+    /// wakes all the same. Gives the version that the workload has then.
+    async fn exclude(&self, workload: &Cached<Workload>) -> Result<String, ApplyError> {
         let version = workload.value.resource_version.to_string();
         if !workload.value.is_downscaled {
             return Ok(version);
         }
+        let Cached {
+            namespace, name, ..
+        } = workload;
         let kind = &workload.value.kind.resource;
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
-        let patch = excluded(&workload.value, until);
-        Ok(match self.tell(&api, name, patch).await? {
+        let until = Timestamp::now() + EXCLUDED;
+        let patch = Patch::Merge(excluded(&workload.value, until));
+        match self.tell(&api, name, &patch).await {
             Ok(patched) => {
                 info!(%namespace, workload = %name, "excluded {workload} from kube-downscaler until {until}");
-                patched.resource_version().unwrap_or(version)
+                Ok(patched.resource_version().unwrap_or(version))
             }
+            Err(ApplyError::Conflict) => Err(ApplyError::Conflict),
             Err(why) => {
                 warn!(
                     %namespace, workload = %name,
                     "kube-downscaler will put {workload} to sleep again soon, since {DOWNSCALER_EXCLUDE_UNTIL} could not be written: \
                      {why}. {RIGHT}"
                 );
-                version
+                Ok(version)
             }
-        })
+        }
     }
 
-    /// Writes what another program is to do. Gives what it is then, or why it could not be written.
-    async fn tell<K>(
-        &self,
-        api: &Api<K>,
-        name: &str,
-        patch: Value,
-    ) -> Result<Result<K, String>, ApplyError>
+    /// Has KEDA no longer keep a workload at 0 that has replicas now, if this may be written.
+    ///
+    /// Not before it has them: KEDA acts at once, and what something else has scaled up is not an app that wakes.
+    async fn resume(&self, found: &Found, workload: &Cached<Workload>, replicas: u32) {
+        let Some((scaled_object, stays_up)) = found.paused(workload) else {
+            return;
+        };
+        let Cached {
+            namespace, name, ..
+        } = workload;
+        let api = Api::<KedaScaledObject>::namespaced(self.client.clone(), namespace);
+        let replicas = (!stays_up).then_some(replicas);
+        let until = Timestamp::now() + EXCLUDED;
+        let patch = Patch::<()>::Json(resumed(&scaled_object.value, replicas, until));
+        match self.tell(&api, &scaled_object.name, &patch).await {
+            Ok(_) => {
+                info!(%namespace, workload = %name, "KEDA keeps {workload} at 0 replicas no longer");
+            }
+            Err(why) => warn!(
+                %namespace, workload = %name,
+                "KEDA may put {workload} to sleep again, since {PAUSED_REPLICAS} could not be written: {why}. {RIGHT}"
+            ),
+        }
+    }
+
+    /// Writes what another program is to do.
+    async fn tell<K, P>(&self, api: &Api<K>, name: &str, patch: &Patch<P>) -> Result<K, ApplyError>
     where
         K: Clone + fmt::Debug + DeserializeOwned,
+        P: fmt::Debug + Serialize,
     {
-        let patch = Patch::Merge(patch);
-        let patching = api.patch(name, &self.params, &patch);
-        match timeout(TELLING, patching).await {
-            Ok(Ok(patched)) => Ok(Ok(patched)),
-            Ok(Err(error)) => match classify(error) {
-                ApplyError::Conflict => Err(ApplyError::Conflict),
-                error => Ok(Err(error.to_string())),
-            },
-            Err(_) => Ok(Err(format!("no answer within {} s", TELLING.as_secs()))),
-        }
+        let no_answer = |_| unreachable(format!("no answer within {} s", TELLING.as_secs()), None);
+        let patching = timeout(TELLING, api.patch(name, &self.params, patch));
+        patching.await.map_err(no_answer)?.map_err(classify)
     }
 
     /// Scales a workload of any kind.

@@ -134,9 +134,7 @@ object.metadata.?annotations[?'downscaler/exclude-until'] != oldObject.metadata.
 
 {{- /* Whether a changed annotation is one that has kube-downscaler leave something alone until a time. */ -}}
 {{- define "exclusion" -}}
-(key == 'downscaler/exclude-until'
-  ? variables.annotations[?key].orValue('').matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$')
-  : key == 'downscaler/original-replicas' && !(key in variables.annotations))
+(key == 'downscaler/exclude-until' ? variables.annotations[?key].orValue('').matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$') : key == 'downscaler/original-replicas' && !(key in variables.annotations))
 {{- end -}}
 
 {{- define "owners" -}}

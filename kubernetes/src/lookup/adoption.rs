@@ -83,7 +83,14 @@ impl Caches {
             found.adoption = self.adoption(&first.namespace, services, &found.routes);
         }
         let mut own = found.workloads.iter();
-        if found.adoption.is_on() && own.any(|workload| self.is_kept_off(workload)) {
+        // Of what KEDA has taken to 0, it knows when to take it up.
+        let is_scaled = |workload: &Cached<Workload>| {
+            let mut scaled_by = found.scaled_by(workload);
+            scaled_by.any(|each| each.value.scaling == Scaling::Active)
+        };
+        if found.adoption.is_on()
+            && own.any(|workload| self.is_kept_off(workload) || is_scaled(workload))
+        {
             found.adoption = Adoption::Off;
         }
         if found.adoption.is_on() {
@@ -122,11 +129,15 @@ impl Caches {
             .iter()
             .filter_map(|part| Some(part.value.lost?.1))
             .max();
-        let of_keda = |part: &Cached<Workload>| Some(found.paused(part)?.1);
-        let mark = |part: &Cached<Workload>| {
-            let mark = part.value.mark.or(found.marked_by_service(part));
-            mark.or_else(|| of_keda(part))
+        let mark = |part: &Cached<Workload>| part.value.mark.or(found.marked_by_service(part));
+        let of_keda = |part: &Cached<Workload>| {
+            let mut scaled_by = found.scaled_by(part);
+            scaled_by.find_map(|each| match each.value.scaling {
+                Scaling::PausedAtZero { replicas, .. } => Some(replicas),
+                Scaling::Active | Scaling::Paused => None,
+            })
         };
+        let marked = |part: &Cached<Workload>| mark(part).or_else(|| of_keda(part));
         // What went down long before the rest was switched off by itself.
         let seen = |part: &Cached<Workload>| {
             let (replicas, since) = part.value.lost?;
@@ -135,10 +146,10 @@ impl Caches {
         let recorded = |part: &Cached<Workload>| found.recorded_last(part);
         let applied = |part: &Cached<Workload>| part.value.applied;
         type Known<'a> = &'a dyn Fn(&Cached<Workload>) -> Option<u32>;
-        let all: [Known<'_>; 5] = [&mark, &seen, &recorded, &applied, &|_| Some(1)];
-        let known = match found.adoption {
-            Adoption::Marked => &all[..1],
-            _ => &all[..],
+        let fewest = |part: &Cached<Workload>| of_keda(part).or(Some(1));
+        let known: &[Known<'_>] = match found.adoption {
+            Adoption::Marked => &[&marked],
+            _ => &[&mark, &seen, &recorded, &applied, &fewest],
         };
         // The first that knows of what visitors would reach: what that does not know of was off before.
         let knows = |known: &&Known<'_>| {
@@ -159,7 +170,8 @@ impl Caches {
 
     /// What KEDA is told about a workload.
     fn scaled_by(&self, workload: &Cached<Workload>) -> Vec<Arc<Cached<ScaledObject>>> {
-        let Some(scaled_objects) = &self.scaled_objects else {
+        let scaled_objects = self.scaled_objects.as_ref();
+        let Some(scaled_objects) = scaled_objects.filter(|cache| cache.is_connected()) else {
             return Vec::new();
         };
         let term = of_namespace(&workload.namespace, &workload.name);
@@ -184,13 +196,7 @@ impl Caches {
             |other: &Cached<Workload>| other.value.template_of.as_deref() == Some(&**name);
         let all = of_namespace(namespace, "");
         let mut services = found.services.iter();
-        // Of what KEDA has taken to 0, it knows when to take it up.
-        let mut scaled = found.scaled_objects.iter();
-        let is_active = |each: &Arc<Cached<ScaledObject>>| {
-            each.value.scaling == Scaling::Active && each.scales(workload)
-        };
         services.all(|service| service.namespace == *namespace)
-            && !scaled.any(is_active)
             && value.controller.is_none()
             && !value.is_taken_elsewhere
             && self

@@ -275,6 +275,8 @@ fn what_keda_keeps_at_zero_is_adopted_and_what_it_has_taken_there_is_not() {
         ("zero", "scales=other", Some(1)),
         ("marked", "scales=web paused=2", None),
         ("zero", "scales=web paused=2", Some(1)),
+        ("zero", "scales=web paused=0 min=2 mark=-1", Some(2)),
+        ("zero", "scales=web paused=0 mark=-1", None),
     ] {
         let caches = caches(&[
             &format!("namespace a/a adopt={adopt}"),
@@ -291,6 +293,56 @@ fn what_keda_keeps_at_zero_is_adopted_and_what_it_has_taken_there_is_not() {
         });
         assert_eq!(replicas, wanted, "{adopt}; {scaled_object}");
     }
+}
+
+/// Whatever has put the app to sleep need not have told KEDA about all of it.
+#[test]
+fn what_keda_does_not_scale_wakes_with_what_it_keeps_at_zero() {
+    let gets = |adopt: &str| {
+        let caches = caches(&[
+            &format!("namespace a/a adopt={adopt}"),
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "deployment a/web pods=web off",
+            "deployment a/worker of=web off",
+            "scaledobject a/web scales=web paused=0 min=2",
+        ]);
+        let lost = caches.lost();
+        let found = lost.first().expect("an app that is adopted");
+        let workloads = found.workloads.iter();
+        workloads
+            .map(|workload| {
+                (
+                    workload.name.clone(),
+                    found.replicas_to_restore(workload, 10),
+                )
+            })
+            .collect::<Vec<_>>()
+    };
+    let [web, worker] = ["web", "worker"].map(str::to_owned);
+    assert_eq!(
+        gets("zero"),
+        [(web.clone(), Some(2)), (worker.clone(), Some(1))]
+    );
+    assert_eq!(gets("marked"), [(web, Some(2)), (worker, None)]);
+}
+
+#[test]
+fn an_app_is_given_up_when_keda_scales_it_again() {
+    let is_given_up = |scaled_object: &str| {
+        let caches = caches(&[
+            "namespace a/a adopt=marked",
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+            "slice a/web-unidler adopted=Deployment:web",
+            "deployment a/web pods=web off",
+            &format!("scaledobject a/web scales=web {scaled_object}"),
+        ]);
+        let found = caches.find(&Host::parse("web.test").expect("a host"));
+        found.expect("an app").is_given_up()
+    };
+    assert!(!is_given_up("paused=0"));
+    assert!(is_given_up(""));
 }
 
 #[test]

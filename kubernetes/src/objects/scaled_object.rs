@@ -4,6 +4,7 @@
 
 use k8s_openapi::{NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Workload, annotation, marks, resource::resource, scale_target::ScaleTarget};
 use crate::cache::Cached;
@@ -13,27 +14,12 @@ pub(crate) const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
 /// The annotation that has KEDA do nothing for a workload.
 const PAUSED: &str = "autoscaling.keda.sh/paused";
 
-/// As the API server has it.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+/// As the API server has it. It may have been stored when its fields were not checked: one that cannot be read hides no others.
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct KedaScaledObject {
     pub(crate) metadata: ObjectMeta,
-    pub(crate) spec: Spec,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct Spec {
-    pub(crate) scale_target_ref: TargetRef,
-    pub(crate) min_replica_count: Option<u32>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub(crate) struct TargetRef {
-    pub(crate) api_version: Option<String>,
-    pub(crate) kind: Option<String>,
-    pub(crate) name: String,
+    #[serde(default)]
+    spec: Value,
 }
 
 resource!(
@@ -49,7 +35,6 @@ resource!(
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ScaledObject {
     pub(crate) uid: Box<str>,
-    pub(crate) resource_version: Box<str>,
     pub(crate) target: ScaleTarget,
     pub(crate) scaling: Scaling,
     /// Whether kube-downscaler has paused it. It does so again within a minute, unless an annotation excludes it.
@@ -59,12 +44,14 @@ pub(crate) struct ScaledObject {
 /// Who decides how many replicas a workload has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scaling {
-    /// KEDA does.
+    /// KEDA does; or would, if kube-downscaler did not pause it for a while.
     Active,
     /// Somebody has had KEDA keep it at 0.
     PausedAtZero {
-        /// How many it has at least while KEDA scales it: never 0.
+        /// How many it has at least when it has any: never 0.
         replicas: u32,
+        /// Whether KEDA would keep it up if it were not paused.
+        stays_up: bool,
     },
     /// Somebody has had KEDA leave it alone, or keep it at another number.
     Paused,
@@ -72,39 +59,41 @@ pub(crate) enum Scaling {
 
 impl ScaledObject {
     pub(crate) fn parse(KedaScaledObject { metadata, spec }: KedaScaledObject) -> Self {
-        let Spec {
-            scale_target_ref,
-            min_replica_count,
-        } = spec;
-        // KEDA reads a value that is no number as an error, and changes nothing.
-        let scaling = match annotation(&metadata, PAUSED_REPLICAS).map(|text| text.parse::<i32>()) {
-            Some(Ok(0)) => Scaling::PausedAtZero {
-                replicas: min_replica_count.unwrap_or_default().max(1),
+        let count = |field: &str| u32::try_from(spec[field].as_u64()?).ok();
+        let minimum = count("minReplicaCount").unwrap_or_default();
+        // Without use it goes down to that.
+        let stays_up = count("idleReplicaCount").unwrap_or(minimum) > 0;
+        let is_downscaled = marks::is_downscaled(&metadata);
+        let is_paused = || annotation(&metadata, PAUSED).is_some_and(|text| !is_false(&text));
+        let scaling = match annotation(&metadata, PAUSED_REPLICAS).as_deref() {
+            // Somebody who kept it up would take it from KEDA: kube-downscaler would bring that number back each morning.
+            Some("0") if is_downscaled && !stays_up => Scaling::Active,
+            Some("0") => Scaling::PausedAtZero {
+                replicas: minimum.max(1),
+                stays_up,
             },
             Some(_) => Scaling::Paused,
-            None if annotation(&metadata, PAUSED).is_some_and(|text| text == "true") => {
-                Scaling::Paused
-            }
+            None if is_paused() => Scaling::Paused,
             None => Scaling::Active,
         };
+        let target = &spec["scaleTargetRef"];
+        let text = |field: &str| target[field].as_str().filter(|text| !text.is_empty());
         Self {
             target: ScaleTarget {
-                api_version: Some(
-                    scale_target_ref
-                        .api_version
-                        .unwrap_or_else(|| "apps/v1".to_owned()),
-                ),
-                kind: scale_target_ref
-                    .kind
-                    .unwrap_or_else(|| "Deployment".to_owned()),
-                name: scale_target_ref.name,
+                api_version: Some(text("apiVersion").unwrap_or("apps/v1").to_owned()),
+                kind: text("kind").unwrap_or("Deployment").to_owned(),
+                name: text("name").unwrap_or_default().to_owned(),
             },
             scaling,
-            is_downscaled: marks::is_downscaled(&metadata),
+            is_downscaled,
             uid: metadata.uid.unwrap_or_default().into(),
-            resource_version: metadata.resource_version.unwrap_or_default().into(),
         }
     }
+}
+
+/// As KEDA reads it: whatever it cannot read pauses.
+fn is_false(text: &str) -> bool {
+    ["0", "f", "F", "false", "False", "FALSE"].contains(&text)
 }
 
 impl Cached<ScaledObject> {
@@ -116,7 +105,7 @@ impl Cached<ScaledObject> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -127,47 +116,103 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paused_at_zero_has_its_minimum_otherwise() {
-        let at_zero = |replicas| Scaling::PausedAtZero { replicas };
-        for (annotations, minimum, expected) in [
-            (json!({}), Some(2), Scaling::Active),
-            (json!({ PAUSED_REPLICAS: "0" }), Some(2), at_zero(2)),
-            (json!({ PAUSED_REPLICAS: "0" }), Some(0), at_zero(1)),
-            (json!({ PAUSED_REPLICAS: "0" }), None, at_zero(1)),
+    fn what_is_paused_at_zero_is_known_with_what_it_would_have() {
+        let downscaled = json!({ PAUSED_REPLICAS: "0", "downscaler/original-replicas": "-1" });
+        let at_zero = |replicas, stays_up| Scaling::PausedAtZero { replicas, stays_up };
+        for (annotations, minimum, idle, expected) in [
+            (json!({}), json!(2), None, Scaling::Active),
             (
-                json!({ PAUSED_REPLICAS: "0", PAUSED: "true" }),
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(2),
                 None,
-                at_zero(1),
+                at_zero(2, true),
             ),
-            (json!({ PAUSED_REPLICAS: "3" }), None, Scaling::Paused),
-            (json!({ PAUSED_REPLICAS: "none" }), None, Scaling::Paused),
-            (json!({ PAUSED: "true" }), None, Scaling::Paused),
-            (json!({ PAUSED: "false" }), None, Scaling::Active),
+            (
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(2),
+                Some(0),
+                at_zero(2, false),
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(0),
+                None,
+                at_zero(1, false),
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(null),
+                None,
+                at_zero(1, false),
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(-1),
+                None,
+                at_zero(1, false),
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "0" }),
+                json!(5_000_000_000_u64),
+                None,
+                at_zero(1, false),
+            ),
+            (downscaled.clone(), json!(2), None, at_zero(2, true)),
+            (downscaled, json!(0), None, Scaling::Active),
+            (
+                json!({ PAUSED_REPLICAS: "3" }),
+                json!(2),
+                None,
+                Scaling::Paused,
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "00" }),
+                json!(2),
+                None,
+                Scaling::Paused,
+            ),
+            (
+                json!({ PAUSED_REPLICAS: "none" }),
+                json!(2),
+                None,
+                Scaling::Paused,
+            ),
+            (json!({ PAUSED: "true" }), json!(2), None, Scaling::Paused),
+            (json!({ PAUSED: "yes" }), json!(2), None, Scaling::Paused),
+            (json!({ PAUSED: "False" }), json!(2), None, Scaling::Active),
         ] {
-            let spec = json!({ "scaleTargetRef": { "name": "web" }, "minReplicaCount": minimum });
-            assert_eq!(
-                parsed(&annotations, &spec).scaling,
-                expected,
-                "{annotations}"
-            );
+            let spec = json!({ "scaleTargetRef": { "name": "web" }, "minReplicaCount": minimum, "idleReplicaCount": idle });
+            let scaling = parsed(&annotations, &spec).scaling;
+            assert_eq!(scaling, expected, "{annotations} {minimum}");
         }
     }
 
     #[test]
     fn it_scales_a_deployment_unless_it_says_otherwise() {
-        let target = |reference: Value| {
-            let target = parsed(&json!({}), &json!({ "scaleTargetRef": reference })).target;
-            (target.api_version.unwrap_or_default(), target.kind)
+        let target = |spec: Value| {
+            let target = parsed(&json!({}), &spec).target;
+            [
+                target.api_version.unwrap_or_default(),
+                target.kind,
+                target.name,
+            ]
         };
-        assert_eq!(
-            target(json!({ "name": "web" })),
-            ("apps/v1".to_owned(), "Deployment".to_owned())
-        );
-        assert_eq!(
-            target(
-                json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web" })
+        let deployment = ["apps/v1", "Deployment", "web"];
+        let rollout = ["argoproj.io/v1alpha1", "Rollout", "web"];
+        for (reference, expected) in [
+            (json!({ "name": "web" }), deployment),
+            (
+                json!({ "apiVersion": "", "kind": "", "name": "web" }),
+                deployment,
             ),
-            ("argoproj.io/v1alpha1".to_owned(), "Rollout".to_owned())
-        );
+            (
+                json!({ "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "web" }),
+                rollout,
+            ),
+            (json!("web"), ["apps/v1", "Deployment", ""]),
+        ] {
+            assert_eq!(target(json!({ "scaleTargetRef": reference })), expected);
+        }
+        assert_eq!(target(Value::Null), ["apps/v1", "Deployment", ""]);
     }
 }
