@@ -6,7 +6,8 @@ SHELL := bash
 
 PORT ?= 8080
 IMAGE ?= unidler
-# The field tests that need neither Prometheus nor Argo Rollouts, and show whether visitors see an error.
+FUZZ_SECONDS ?= 20
+# The field tests that need nothing beside Traefik and kube-proxy, and show whether visitors see an error.
 PATH_SPECS := handover external-name killed
 with = . scripts/toolchain.sh
 
@@ -41,7 +42,7 @@ test-cluster: build ## on a real Kubernetes control plane, and the main tests be
 	    echo 'The data path was NOT tested: this machine allows no network namespace.' >&2
 	fi
 
-test-field: build ## all tests behind kube-proxy and Traefik, with Prometheus and Argo Rollouts
+test-field: build ## all tests behind kube-proxy and Traefik, with Prometheus, Argo Rollouts and KEDA
 	$(with) browser field helm
 	cd end2end && field/namespace.sh npx playwright test --config playwright.field.config.ts
 
@@ -81,7 +82,7 @@ bench-field: build ## how long visitors wait for a ready app behind Traefik, RUN
 	cd end2end && field/namespace.sh npx playwright test --config playwright.bench-field.config.ts
 
 fuzz: ## the fuzz targets, 20 seconds each
-	scripts/fuzz.sh
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 screenshots: build ## the pictures of the README, and each state of the page in target/screenshots
 	$(with) browser

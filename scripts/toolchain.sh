@@ -66,13 +66,13 @@ need_wasm() {
     export RUSTUP_TOOLCHAIN=debian
 }
 
-# A tool of our build from crates.io. Quick to build rather than quick to run.
+# A tool of our build from crates.io. Quick to build rather than quick to run, unless OPTIMIZED says otherwise.
 crate() {
     note "building $1 $2 (some minutes, once)"
     local quiet=(--quiet)
     # Somebody looks on.
     if [ -t 2 ]; then quiet=(); fi
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL="${OPTIMIZED:-0}" \
         CARGO_TARGET_DIR="${TMPDIR:-/tmp}/unidler-tools" cargo install "${quiet[@]}" "$1" --version "$2" "${@:3}"
 }
 
@@ -85,7 +85,8 @@ need_leptos() {
         crate cargo-leptos "$CARGO_LEPTOS_VERSION" --locked || return
     local bindgen
     bindgen=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p}' Cargo.lock)
-    [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] || crate wasm-bindgen-cli "$bindgen" --force || return
+    # It reads all of the WASM in each build.
+    [ "$(wasm-bindgen --version 2>/dev/null)" = "wasm-bindgen $bindgen" ] || OPTIMIZED=1 crate wasm-bindgen-cli "$bindgen" --force || return
     need_node
 }
 

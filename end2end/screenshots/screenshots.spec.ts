@@ -1,4 +1,4 @@
-/** Takes the pictures: the two of the README, and each state in each theme, light and dark, in target/screenshots. */
+/** Takes the pictures: those of README and docs/start.md, and each state in each theme, light and dark, in target/screenshots. */
 import { resolve } from "node:path";
 import type { Page } from "@playwright/test";
 
@@ -21,9 +21,14 @@ test("failed, in dark", async ({ page, demo }) => {
     await page.screenshot({ path: file("docs", "failed-dark"), animations: "disabled" });
 });
 
-test("the list of scenes", async ({ page, demo }) => {
+test("the list of scenes, and the app of one", async ({ page, demo }) => {
     await page.goto(demo.url(""));
+    await page.screenshot({ path: file("docs", "start-list") });
     await page.screenshot({ path: file("target/screenshots", "scenes"), fullPage: true });
+    await page.goto(`${demo.url("slow")}reports?year=2026`);
+    await expect(page.getByRole("heading", { level: 1 })).toHaveText("Hello from the app “slow”", { timeout: 60_000 });
+    await page.setViewportSize({ width: 560, height: 330 });
+    await page.screenshot({ path: file("docs", "start-app") });
 });
 
 /** A state, light and dark, in an ordinary window and in one of 320 pixels. */

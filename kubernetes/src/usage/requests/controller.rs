@@ -17,7 +17,7 @@ use unidler::sleep::verdict::{Verdict, Why};
 use super::{
     health::{PARTS, Targets},
     latest::Latest,
-    prometheus::{Labels, Matchers, Prometheus, Samples},
+    prometheus::{Labels, Matchers, Prometheus, Samples, Series},
     question::{PART, labelled, milliseconds},
 };
 use crate::{
@@ -52,23 +52,6 @@ pub(super) struct Controller {
     pub(super) name_of: fn(&Way) -> Option<String>,
     /// The name by which a series counts.
     pub(super) name_in: fn(&Labels) -> String,
-}
-
-/// The time series of a metric.
-#[derive(Clone, Copy)]
-pub(super) struct Series {
-    pub(super) metric: &'static str,
-    /// Which of them, if not all: what stands in the braces of a selector.
-    pub(super) matchers: &'static str,
-}
-
-impl Series {
-    pub(super) const fn all(metric: &'static str) -> Self {
-        Self {
-            metric,
-            matchers: "",
-        }
-    }
 }
 
 /// Whether visitors hold connections, which are counted when they end.

@@ -5,7 +5,10 @@
 //!
 //! [ingress-nginx: monitoring]: https://kubernetes.github.io/ingress-nginx/user-guide/monitoring/
 
-use super::controller::{Controller, Series, Streams};
+use super::{
+    controller::{Controller, Streams},
+    prometheus::Series,
+};
 use crate::{objects::RouteKind, usage::ways::Way};
 
 pub(super) static INGRESS_NGINX: Controller = Controller {

@@ -7,7 +7,10 @@
 //! [Istio: standard metrics]: https://istio.io/latest/docs/reference/config/metrics/
 //! [`Requests::new`]: super::Requests::new
 
-use super::controller::{Controller, Series, Streams};
+use super::{
+    controller::{Controller, Streams},
+    prometheus::Series,
+};
 use crate::usage::ways::Way;
 
 pub(super) static ISTIO: Controller = Controller {

@@ -10,8 +10,6 @@ use tokio::time;
 use tracing::{info, warn};
 use unidler::sleep::verdict::Why;
 
-use super::controller::Series;
-
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest answer, in bytes.
@@ -51,6 +49,23 @@ impl PrometheusUrl {
         let (name, namespace) = (labels.next()?, labels.next()?);
         let is_of_cluster = matches!(labels.next(), None | Some("svc"));
         is_of_cluster.then(|| (namespace.to_owned(), name.to_owned()))
+    }
+}
+
+/// The time series of a metric.
+#[derive(Clone, Copy)]
+pub(super) struct Series {
+    pub(super) metric: &'static str,
+    /// Which of them, if not all: what stands in the braces of a selector.
+    pub(super) matchers: &'static str,
+}
+
+impl Series {
+    pub(super) const fn all(metric: &'static str) -> Self {
+        Self {
+            metric,
+            matchers: "",
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, service_fn};
 use unidler::sleep::verdict::Why;
 
-use super::{controller::Series, *};
+use super::{prometheus::Series, *};
 use crate::{
     objects::{Backend, Port, RouteKind},
     usage::ways::Way,

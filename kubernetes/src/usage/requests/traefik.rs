@@ -5,7 +5,10 @@
 //!
 //! [Traefik: metrics]: https://doc.traefik.io/traefik/reference/install-configuration/observability/metrics/
 
-use super::controller::{Controller, Series, Streams};
+use super::{
+    controller::{Controller, Streams},
+    prometheus::Series,
+};
 use crate::{
     objects::{Port, RouteKind},
     usage::ways::Way,
