@@ -104,15 +104,27 @@ test.describe("with a query of its own", () => {
     });
 });
 
-test("plan says what would sleep, and why the rest would not", async ({ api, startApp, operator, prometheus }) => {
+test("plan says what would sleep and when, and why the rest would not", async ({ api, startApp, operator, prometheus }) => {
+    test.setTimeout(180_000);
     const [may, mayNot] = [await startApp(), await startApp()];
     await optIn(api, may);
-    await visit(may.host);
-    const { code, stdout } = await run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik");
-    expect(code).toBe(0);
-    const line = (host: string) => stdout.split("\n").find((line) => line.startsWith(host));
-    expect(line(may.host)).toMatch(/ (used|changed) .*|no source|Prometheus/);
-    expect(line(mayNot.host)).toMatch(/ no rule puts it to sleep$/);
+    const plan = (...options: string[]) => run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik", ...options);
+    const lineOf = async (host: string) => {
+        const { code, stdout } = await plan();
+        expect(code).toBe(0);
+        return stdout.split("\n").find((line) => line.startsWith(host));
+    };
+    expect(await lineOf(mayNot.host)).toMatch(/ no rule puts it to sleep$/);
+    // Its pods have to be older than the time without use that puts it to sleep.
+    const isUsed = async () => {
+        await visit(may.host);
+        return lineOf(may.host);
+    };
+    await expect.poll(isUsed, { timeout: 90_000 }).toMatch(/ used \d+ s ago: requests; unused, it sleeps in \d+ s$/);
+    const [row] = JSON.parse((await plan("--output", "json")).stdout).filter(({ hosts }: { hosts: string[] }) => hosts.includes(may.host));
+    const inSeconds = (Date.parse(row.notBefore) - Date.now()) / 1000;
+    expect(inSeconds).toBeGreaterThan(0);
+    expect(inSeconds).toBeLessThanOrEqual(WINDOW);
 });
 
 test.describe("where busy apps stay awake", () => {
