@@ -1,4 +1,4 @@
-//! The engine's door to a real cluster.
+//! The engine's access to a real cluster.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ use crate::{
 pub struct KubernetesCluster {
     pub(crate) observer: Arc<Observer>,
     writer: Writer,
-    /// For Events on Deployments.
+    /// Records Events on workloads.
     notes: Arc<Notes>,
 }
 
@@ -47,13 +47,13 @@ impl KubernetesCluster {
     ///
     /// # Errors
     ///
-    /// If there is neither, in words that tell what to do. An API server that does not answer is no error: it is
-    /// tried again, and readiness tells.
+    /// If there is neither, with an explanation of what to do. An unreachable API server is not an error: the
+    /// connection is retried, and readiness reports it.
     pub async fn connect(settings: ClusterSettings) -> anyhow::Result<Self> {
         Self::new(client::configuration().await?, settings)
     }
 
-    /// The cluster of a configuration. Nothing is asked of it before [`run`](Self::run).
+    /// The cluster of a configuration. It receives no request before [`run`](Self::run).
     ///
     /// # Errors
     ///
@@ -75,7 +75,7 @@ impl KubernetesCluster {
         }
     }
 
-    /// The same, which puts apps to sleep, too.
+    /// The same cluster, with permission to put apps to sleep.
     #[must_use]
     pub fn idling(self, handover: Handover) -> Self {
         Self {
@@ -84,17 +84,22 @@ impl KubernetesCluster {
         }
     }
 
-    /// Deletes a slice of unidler's own, if it is as it was seen.
+    /// Has a slice of unidler's own route nobody here any more, if it is as it was seen.
+    pub(crate) async fn empty_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
+        self.writer.empty_slice(slice).await
+    }
+
+    /// Deletes a slice of unidler's own, if it is unchanged since it was observed.
     pub(crate) async fn delete_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
         self.writer.delete_slice(slice).await
     }
 
-    /// Notes on a workload why it is not put to sleep, although its owner wishes that.
+    /// Records on a workload why it is not put to sleep, although its owner has requested that.
     pub(crate) async fn note_refusal(&self, workload: &Cached<Workload>, why: &str) {
         self.notes.refusal(workload, why).await;
     }
 
-    /// Notes what keeps an app from sleeping.
+    /// Records what keeps an app from staying asleep.
     fn note_undone(&self, found: Found, undone: Undone) {
         let (cause, until) = (&undone.cause, undone.until());
         warn!(app = %found.id, times = undone.times, "{cause}: left alone until {until}");
@@ -109,12 +114,12 @@ impl KubernetesCluster {
         });
     }
 
-    /// Whether the API server answers at all.
+    /// Checks whether the API server responds at all.
     pub(crate) async fn expect_answer(&self) -> anyhow::Result<()> {
         self.writer.expect_answer().await
     }
 
-    /// Fills the caches, for ever.
+    /// Fills the caches, forever.
     pub async fn run(&self) {
         self.observer.run().await;
     }

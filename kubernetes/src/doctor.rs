@@ -1,8 +1,9 @@
-//! What is not as it should be, from nothing but a snapshot of the cluster.
+//! Finds problems purely from a snapshot of the cluster.
 //!
-//! Each finding says what it is, why it matters and how to fix it. Apps are looked for as the server would
-//! ([`lookup`]), those that are found are looked at ([`apps`], [`slices`]), with what they need ([`groups`]), and then what is
-//! around them: unidler's [own] pods, [`permissions`], [`routes`], their [`controllers`], [`autoscalers`] and [`gitops`].
+//! Each finding says what it is, why it matters and how to fix it. Apps are looked up as in the server ([`lookup`]).
+//! Those that are found are checked ([`apps`], [`slices`]), with the workloads that they need ([`groups`]), and then
+//! their surroundings: unidler's [own] pods, [`permissions`], [`routes`], their [`controllers`], [`autoscalers`] and
+//! [`gitops`].
 
 mod apps;
 mod autoscalers;
@@ -24,7 +25,7 @@ pub use self::{
     snapshot::Snapshot,
 };
 
-/// Looks at everything. The worst comes first.
+/// Checks everything. The worst findings come first.
 #[must_use]
 pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let found = snapshot.listing.0.apps();
@@ -44,7 +45,7 @@ pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-/// For people.
+/// Formats the findings for people.
 #[must_use]
 pub fn text(findings: &[Finding]) -> String {
     if findings.is_empty() {
@@ -62,7 +63,7 @@ pub fn text(findings: &[Finding]) -> String {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        format!("{severity}: {what} [{check}]\n  why:  {why}\n  fix: {fix}\n")
+        format!("{severity}: {what} [{check}]\n  why: {why}\n  fix: {fix}\n")
     };
     findings.iter().map(block).collect::<Vec<_>>().join("\n")
 }

@@ -27,34 +27,35 @@ use crate::{
     reachable::{self, Reachable},
 };
 
-/// The objects of an app: its Services and workloads are all in one namespace, where its routes need not be, nor what it needs.
+/// The objects of an app. Its Services and workloads are all in one namespace; its routes and the workloads that it
+/// needs may be in others.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
-    /// Its name. It stays the same whatever happens to the objects, and names them in the log.
+    /// Its name. It does not change when the objects do, and identifies them in the log.
     pub(crate) id: AppId,
-    /// Who may visit it: those that lead to its Services.
+    /// The routes that point to its Services.
     pub(crate) routes: Vec<Arc<Cached<Route>>>,
-    /// Where a route leads.
+    /// The Services that its routes point to.
     pub(crate) services: Vec<Arc<Cached<Service>>>,
-    /// What runs behind them, with its workers.
+    /// The workloads behind them, with their workers.
     pub(crate) workloads: Vec<Arc<Cached<Workload>>>,
-    /// What those need.
+    /// The workloads that those need.
     pub(crate) group: Group,
-    /// The slices of unidler's own that its Services have, and others that say how many replicas its workloads had, or what
-    /// they need.
+    /// The slices of unidler's own for its Services, and other slices that record the replicas or the needs of its
+    /// workloads.
     pub(crate) slices: Vec<Arc<Cached<Slice>>>,
-    /// The namespace of its Services, if that may be read.
+    /// The namespace of its Services, if unidler may read it.
     pub(crate) home: Option<Arc<Cached<Namespace>>>,
     /// Whether it is adopted if something else puts it to sleep.
     pub(crate) adoption: Adoption,
-    /// How many replicas each workload is given back that is adopted.
+    /// The replicas to restore for each adopted workload.
     pub(crate) adopted: HashMap<ObjectId, u32>,
-    /// What KEDA is told about its workloads.
+    /// The `ScaledObject`s of its workloads.
     pub(crate) scaled_objects: Vec<Arc<Cached<ScaledObject>>>,
 }
 
 impl Found {
-    /// The Service that the engine calls by this name.
+    /// The Service with this identifier.
     pub(crate) fn service(&self, id: &ObjectId) -> Option<&Cached<Service>> {
         let mut services = self.services.iter();
         services
@@ -62,7 +63,7 @@ impl Found {
             .map(|service| &**service)
     }
 
-    /// The workload that the engine calls by this name.
+    /// The workload with this identifier.
     pub(crate) fn workload(&self, id: &ObjectId) -> Option<&Cached<Workload>> {
         let mut parts = self.parts();
         parts
@@ -70,7 +71,7 @@ impl Found {
             .map(|workload| &**workload)
     }
 
-    /// Its workloads, and then what they need.
+    /// Its workloads, followed by those that they need.
     pub(crate) fn parts(&self) -> impl Iterator<Item = &Arc<Cached<Workload>>> {
         self.workloads.iter().chain(&self.group.needs)
     }
@@ -81,13 +82,13 @@ impl Found {
         workloads.any(|workload| workload.value.idled || self.recorded(workload).is_some())
     }
 
-    /// Whether a Service leads to unidler.
+    /// Whether a Service points to unidler.
     pub(crate) fn is_here(&self) -> bool {
         let mut services = self.services.iter();
         services.any(|service| self.leads_here(service))
     }
 
-    /// Whether one of its Services leads to unidler, in whichever way.
+    /// Whether one of its Services routes to unidler, in either way.
     pub(crate) fn leads_here(&self, service: &Cached<Service>) -> bool {
         service.value.points_at == PointsAt::Unidler || self.diverting(service).is_some()
     }
@@ -99,7 +100,7 @@ impl Found {
             || self.workloads.iter().any(|workload| workload.value.idled)
     }
 
-    /// The slice of unidler's own that a Service has.
+    /// The slice of unidler's own for a Service.
     pub(crate) fn slice(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         let mut slices = self.slices.iter();
         let own = slices.find(|slice| {
@@ -108,13 +109,13 @@ impl Found {
         own.map(|slice| &**slice)
     }
 
-    /// The same, if it leads the visitors of the Service here. It has no effect on an `ExternalName`.
+    /// The same, if it diverts the visitors of the Service. It has no effect on an `ExternalName`.
     pub(crate) fn diverting(&self, service: &Cached<Service>) -> Option<&Cached<Slice>> {
         self.slice(service)
             .filter(|slice| service.value.points_at == PointsAt::Pods && slice.value.diverts())
     }
 
-    /// Whether whatever endpoints a Service has are none of an app that is up.
+    /// Whether any endpoints of a Service cannot be those of a running app.
     pub(crate) fn is_down(&self, service: &Cached<Service>) -> bool {
         match service.value.points_at {
             PointsAt::Unidler => true,
@@ -123,13 +124,13 @@ impl Found {
         }
     }
 
-    /// Whether none of its workloads has replicas.
+    /// Whether all of its workloads have no replicas.
     pub(crate) fn is_off(&self) -> bool {
         let mut workloads = self.workloads.iter();
         workloads.all(|workload| workload.value.replicas == 0)
     }
 
-    /// What a write has to record of an idling that it ends, if that is undone.
+    /// The undone idling that a write has to record, if the write ends one.
     pub(crate) fn undone_by(&self, write: &Write, now: Timestamp) -> Option<Undone> {
         let Write::Restore { service, ended, .. } = write else {
             return None;
@@ -138,12 +139,12 @@ impl Found {
         self.undone(&slice.value, *ended, now)
     }
 
-    /// What came in between when the app was to sleep, if something did and a slice ends like this now.
+    /// What interrupted the sleep of the app, if something did and a slice ends like this now.
     ///
-    /// Whoever woke the app need not have seen all of it: another unidler may have done a part. So the objects say who gave back the
-    /// replicas.
+    /// The unidler that woke the app need not have seen everything: another one may have done a part. So the objects
+    /// show what restored the replicas.
     fn undone(&self, slice: &Slice, ended: Ended, now: Timestamp) -> Option<Undone> {
-        // What it did not do is not undone.
+        // An idling that unidler did not do cannot be undone.
         if slice.is_adopted() {
             return None;
         }
@@ -160,8 +161,8 @@ impl Found {
         slice.record.as_ref()?.undone(cause, now)
     }
 
-    /// Which of the workloads that a slice has recorded have lost their replicas since and got them back: each changes the
-    /// generation. Custom resources may change it with anything else.
+    /// The recorded workloads of a slice that have lost their replicas since and got them back: each of the two changes
+    /// increases the generation. For custom resources, the generation may change for other reasons.
     fn returned(&self, slice: &Slice) -> Vec<&Workload> {
         let returned = slice.recorded().iter().filter_map(|recorded| {
             let mut workloads = self.workloads.iter();
@@ -172,26 +173,27 @@ impl Found {
         returned.collect()
     }
 
-    /// What a workload was before it was idled, if a slice that leads visitors here says so.
+    /// The former state of a workload, if a slice that diverts visitors has recorded it.
     pub(crate) fn recorded(&self, workload: &Cached<Workload>) -> Option<&Recorded> {
         let diverting = self
             .services
             .iter()
             .filter_map(|service| self.diverting(service));
-        // Whoever may write slices in one namespace may not therefore scale what is in another.
+        // Permission to write slices in one namespace must not allow scaling in another.
         let diverting = diverting.filter(|slice| slice.namespace == workload.namespace);
         let records = diverting.filter_map(|slice| slice.value.record.as_deref());
         let mut workloads = records.flat_map(|record| &record.workloads);
         workloads.find(|recorded| recorded.workload.is_of(workload))
     }
 
-    /// How many replicas a workload had until unidler took them: as any slice has it, else as far as the workload itself shows.
+    /// How many replicas a workload had until unidler scaled it to zero: as recorded in any slice, otherwise as far as
+    /// the workload itself shows it.
     pub(crate) fn taken(&self, workload: &Cached<Workload>) -> Option<u32> {
         let own = workload.value.taken?;
         Some(self.recorded_last(workload).unwrap_or(own))
     }
 
-    /// How many replicas a workload had when it was put to sleep last, as any slice has it.
+    /// How many replicas a workload had when it was last put to sleep, as recorded in any slice.
     pub(crate) fn recorded_last(&self, workload: &Cached<Workload>) -> Option<u32> {
         let slices = self.slices.iter();
         let slices = slices.filter(|slice| slice.namespace == workload.namespace);
@@ -200,7 +202,7 @@ impl Found {
         named.map(|recorded| recorded.replicas).max()
     }
 
-    /// How many replicas a workload had until something else took them, if that is adopted.
+    /// How many replicas a workload had until something else scaled it to zero, if it is adopted.
     fn adopted(&self, workload: &Cached<Workload>) -> Option<u32> {
         self.adopted.get(&workload.id()).copied()
     }
@@ -217,12 +219,13 @@ impl Found {
         target.map(|target| target.replicas)
     }
 
-    /// How many replicas a workload had until unidler took them, or something else whose apps it adopts.
+    /// How many replicas a workload had until it was scaled to zero, by unidler or by something whose apps unidler
+    /// adopts.
     fn asleep(&self, workload: &Cached<Workload>) -> Option<u32> {
         self.taken(workload).or_else(|| self.adopted(workload))
     }
 
-    /// How many replicas a workload gets back that unidler or another idler has put to sleep.
+    /// How many replicas to restore for a workload that unidler or another idler has put to sleep.
     pub(crate) fn replicas_to_restore(&self, workload: &Cached<Workload>, max: u32) -> Option<u32> {
         if workload.value.replicas == 0 && self.is_back_in_part() {
             return None;
@@ -252,7 +255,8 @@ impl Found {
         services.any(|service| workload.value.lacks(&service.value.selector).is_none())
     }
 
-    /// What a slice has to record: those, with their workers, and what all of them need in the same namespace.
+    /// The workloads that a slice has to record: those behind the Service with their workers, and everything that they
+    /// need in the same namespace.
     pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
         let behind = self.behind(service).into_iter().map(Cached::id);
         let all = self.group.with(behind);
@@ -271,8 +275,8 @@ impl Found {
         self.parts().filter_map(record).collect()
     }
 
-    /// Whether it will be known how many replicas a workload had when unidler has taken them: a slice that leads visitors here
-    /// has recorded it; or it is in another namespace, and keeps the mark of unidler.
+    /// Whether the replicas of a workload will still be known after unidler has scaled it to zero: a slice that diverts
+    /// visitors has recorded them; or the workload is in another namespace, and keeps the mark of unidler.
     pub(crate) fn is_remembered(&self, workload: &Cached<Workload>) -> bool {
         match self.is_elsewhere(workload) {
             true => workload.value.kind.takes_apply,
@@ -285,7 +289,7 @@ impl Found {
         services.all(|service| service.namespace != workload.namespace)
     }
 
-    /// What has KEDA keep a workload at 0, and whether KEDA would keep it up otherwise.
+    /// The `ScaledObject` by which KEDA keeps a workload at 0, and whether KEDA would keep it running otherwise.
     pub(crate) fn paused(
         &self,
         workload: &Cached<Workload>,
@@ -297,7 +301,13 @@ impl Found {
         })
     }
 
-    /// What KEDA is told about a workload.
+    /// Whether KEDA scales a workload, to 0 and up again by itself.
+    pub(crate) fn is_scaled_by_keda(&self, workload: &Cached<Workload>) -> bool {
+        let mut scaled_by = self.scaled_by(workload);
+        scaled_by.any(|each| each.value.scaling == Scaling::Active)
+    }
+
+    /// The `ScaledObject`s of a workload.
     pub(crate) fn scaled_by<'a>(
         &'a self,
         workload: &Cached<Workload>,
@@ -306,7 +316,7 @@ impl Found {
         all.filter(move |each| each.scales(workload))
     }
 
-    /// What keeps a workload awake, beside this app.
+    /// What keeps a workload awake, apart from this app.
     pub(crate) fn holder(&self, workload: &Cached<Workload>) -> Option<&Holder> {
         let mut services = self.services.iter();
         let is_to_record = !self.is_elsewhere(workload)
@@ -317,7 +327,7 @@ impl Found {
         holder.or(is_forgotten.then_some(&Holder::Nothing))
     }
 
-    /// What the engine knows of a workload's bonds.
+    /// The engine's view of a workload's bonds.
     pub(crate) fn bonds(&self, workload: &Cached<Workload>) -> Bonds {
         Bonds {
             is_in_use: self.holder(workload).is_some(),
@@ -326,8 +336,8 @@ impl Found {
         }
     }
 
-    /// Whether a need was woken because somebody wants this app, which sleeps: unidler has scaled it down and up since the app's
-    /// record was written, and nobody has scaled the app's own workloads since.
+    /// Whether a needed workload was woken for this app, which sleeps: unidler has scaled it down and up since the
+    /// app's record was written, and nothing has scaled the app's own workloads since.
     fn is_woken_for_this(&self, need: &Cached<Workload>) -> bool {
         let is_scaled = |before: &Recorded| need.value.generation - before.generation >= 2;
         let mut asleep = self
@@ -339,7 +349,7 @@ impl Found {
             && asleep.all(|own| own.value.taken.is_some())
     }
 
-    /// Whether something that it needs is awake, for nothing any more.
+    /// Whether something that it needs is awake, but is no longer needed by anything awake.
     pub(crate) fn has_needs_to_idle(&self) -> bool {
         let is_need = |workload: &&Arc<Cached<Workload>>| {
             let mut needs = self.group.needs.iter();
@@ -348,7 +358,7 @@ impl Found {
         self.to_idle().iter().any(is_need)
     }
 
-    /// What loses its replicas when the app is put to sleep: all but what is used by something that stays awake.
+    /// The workloads to scale to zero when the app is put to sleep: all except those that something awake uses.
     pub(crate) fn to_idle(&self) -> Vec<&Arc<Cached<Workload>>> {
         let held = self
             .parts()
@@ -360,7 +370,7 @@ impl Found {
         self.parts().filter(is_to_idle).collect()
     }
 
-    /// Whether the app behind a Service sleeps, and nothing leads its visitors here: any more, or yet.
+    /// Whether the app behind a Service sleeps, but its visitors are not diverted: not any more, or not yet.
     pub(crate) fn is_lost(&self, service: &Cached<Service>) -> bool {
         let behind = self.behind(service);
         service.value.points_at == PointsAt::Pods
@@ -371,7 +381,7 @@ impl Found {
             && behind.iter().all(|workload| self.asleep(workload).is_some())
     }
 
-    /// Whether the app behind a Service sleeps because of something else, and is adopted.
+    /// Whether the app behind a Service was put to sleep by something else, and is to be adopted.
     pub(crate) fn is_to_adopt(&self, service: &Cached<Service>) -> bool {
         let behind = self.behind(service);
         !behind.is_empty()
@@ -389,15 +399,15 @@ impl Found {
         slices.peek().is_some() && slices.all(|slice| slice.value.is_adopted())
     }
 
-    /// Whether whatever is off of it was put to sleep by something else.
+    /// Whether it is off as a whole, and was put to sleep by something else.
     pub(crate) fn is_left_asleep(&self) -> bool {
         self.is_adopted()
             && self.is_off()
             && self.parts().all(|workload| workload.value.taken.is_none())
     }
 
-    /// Whether it is adopted, and something else has scaled up what visitors reach: what that leaves off stays off. Of custom kinds it is not
-    /// known who has scaled them.
+    /// Whether it is adopted, and something else has scaled up workloads that visitors reach: those that are still off
+    /// stay off. For custom kinds it is unknown what has scaled them.
     fn is_back_in_part(&self) -> bool {
         let up = || {
             let workloads = self.workloads.iter();
@@ -408,7 +418,7 @@ impl Found {
             && up().all(|workload| workload.value.kind.takes_apply && !workload.value.is_woken)
     }
 
-    /// Whether it was adopted, and is not to be any more.
+    /// Whether it was adopted, and should not be any more.
     pub(crate) fn is_given_up(&self) -> bool {
         self.adoption == Adoption::Off && self.is_left_asleep()
     }
@@ -422,7 +432,7 @@ impl Found {
         }
     }
 
-    /// What one of its Services has to point at when the app is awake, if that is certain: for each workload the same.
+    /// Where one of its Services has to point while the app is awake, if that is certain: the same for each workload.
     pub(crate) fn when_unidled(&self, service: &Service) -> Result<ServiceWhenUnidled, Uncertain> {
         let workloads = self.workloads.iter();
         let mut possible = workloads.map(|workload| service.when_unidled(&workload.value));
@@ -455,12 +465,12 @@ impl Found {
                 None => {}
             }
         }
-        // As long as a slice leads here, so does the address of the Service.
+        // As long as a slice diverts, the address of the Service leads to unidler as well.
         let address = service.value.address(port).filter(|_| !is_diverted)?;
         Some(Way::Service(address))
     }
 
-    /// The Service that a host leads to and its port, if there is a single one.
+    /// The Service and the port that a host routes to, if there is only one.
     pub(crate) fn backend(&self, host: &Host) -> Option<(&Cached<Service>, &ServicePort)> {
         let exact = self.backends(host, true);
         let backends = if exact.is_empty() {
@@ -480,7 +490,7 @@ impl Found {
         ports.all(is_same).then_some((service, port))
     }
 
-    /// Where the rules of a host lead: those with exactly this host, or the wildcards.
+    /// The backends of the rules for a host: of those with exactly this host, or of the wildcards.
     fn backends(&self, host: &Host, is_exact: bool) -> Vec<&Backend> {
         let rules = self.routes.iter().flat_map(|route| {
             let rules = route.value.rules.iter();
@@ -493,20 +503,20 @@ impl Found {
             .collect()
     }
 
-    /// Whether it is led to one of the app's Services.
+    /// Whether a backend is one of the app's Services.
     fn has(&self, backend: &Backend) -> bool {
         let mut services = self.services.iter();
         services.any(|service| backend.is_of(&service.namespace, &service.name))
     }
 
-    /// The hosts that lead to the app, wildcards included.
+    /// The hosts that route to the app, including wildcards.
     pub(crate) fn hosts(&self) -> BTreeSet<&str> {
         let rules = self.routes.iter().flat_map(|route| &route.value.rules);
         let own = rules.filter(|rule| rule.backends.iter().any(|backend| self.has(backend)));
         own.map(|rule| rule.host.as_str()).collect()
     }
 
-    /// What is answered for it while it sleeps.
+    /// The requests that unidler answers for it while it sleeps.
     pub(crate) fn probes(&self) -> Probes {
         self.rule(|rules| rules.probes.as_ref()).unwrap_or_default()
     }
@@ -524,12 +534,12 @@ impl Found {
         }
     }
 
-    /// What its operators have written: the nearest to its visitors counts, if it can be read.
+    /// A setting of its operators: the one nearest to its visitors applies, if it can be parsed.
     fn rule<T: Clone>(
         &self,
         rule: impl Fn(&SleepRules) -> Option<&Result<T, String>>,
     ) -> Option<T> {
-        // A grant to route is no more than that.
+        // A grant to route includes nothing else.
         let is_own = |route: &&Arc<Cached<Route>>| {
             let mut services = self.services.iter();
             services.any(|service| service.namespace == route.namespace)
@@ -544,7 +554,7 @@ impl Found {
         written.next().cloned()
     }
 
-    /// What people call it.
+    /// Its human-readable name.
     pub(crate) fn title(&self) -> Option<String> {
         let routes = self.routes.iter().map(|route| &route.value.title);
         let services = self.services.iter().map(|service| &service.value.title);

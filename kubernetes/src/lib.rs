@@ -1,4 +1,4 @@
-//! A real cluster: the only crate that knows Kubernetes. No HTTP server, no command line and no page live here.
+//! A real cluster: the only crate that depends on Kubernetes. It has no HTTP server, no command line and no page.
 //!
 //! ```text
 //!  API server ──a watch per kind──> caches: routes, workloads, Services        shared, trimmed, indexed
@@ -15,8 +15,8 @@
 //!             ─Snapshot──> doctor::findings
 //! ```
 //!
-//! [`idle`], [`status`] and [`doctor`] are the commands for those who run the cluster, as functions. [`usage`] asks others
-//! than the API server how apps are used.
+//! [`idle`], [`status`] and [`doctor`] are the commands for operators, as functions. [`usage`] queries sources other
+//! than the API server for the use of apps.
 
 mod adoption;
 mod api_server;
@@ -26,6 +26,7 @@ mod caches;
 mod client;
 mod cluster;
 mod controllers;
+mod deserted;
 mod diversion;
 pub mod doctor;
 mod doubts;
@@ -63,6 +64,7 @@ mod writer;
 pub use self::{
     api_server::ApiServer,
     cluster::KubernetesCluster,
+    deserted::Deserted,
     diversion::Handover,
     keep_awake::KeptAwake,
     listing::Listing,

@@ -1,4 +1,4 @@
-//! Sends the writes of a wake-up, and sorts what the API server answers.
+//! Sends the writes of a wake-up, and classifies the responses of the API server.
 
 use std::{fmt, time::Duration};
 
@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use tracing::{info, warn};
 use unidler::{
-    cluster::{ApplyError, Write},
+    cluster::{ApplyError, Ended, Write},
     sleep::{brake::Undone, decide::By},
 };
 
@@ -45,22 +45,22 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// How long the API server may take for a write: visitors are told within five seconds that it does not answer.
+/// How long the API server may take for a write: visitors are informed within five seconds that it does not respond.
 const TIMEOUT: Duration = Duration::from_secs(4);
 
-/// For how long kube-downscaler is to leave a workload alone that somebody has woken.
+/// How long kube-downscaler has to ignore a workload that was woken.
 const EXCLUDED: SignedDuration = SignedDuration::from_hours(2);
-/// How long it may take to tell another program something, within a write.
+/// How long instructing another program may take, within a write.
 const TELLING: Duration = Duration::from_secs(1);
-/// Which permission that is.
+/// The name of the missing permission.
 const RIGHT: &str = "The permission is rights.adopt of the chart";
 
-/// Does the writes.
+/// Performs the writes.
 #[derive(Clone)]
 pub(crate) struct Writer {
     client: Client,
     params: PatchParams,
-    /// How idled apps lead their visitors here, if this idles any.
+    /// How to divert the visitors of idled apps, if this writer idles any.
     handover: Option<Handover>,
 }
 
@@ -86,14 +86,14 @@ impl Writer {
         }
     }
 
-    /// Whether the API server answers at all.
+    /// Checks whether the API server responds at all.
     pub(crate) async fn expect_answer(&self) -> anyhow::Result<()> {
         let version = self.client.apiserver_version().await;
         version.map(drop).context("the API server does not answer")
     }
 
-    /// Does a write, if what it was decided on still holds. `destination` is where slices have to lead, if that is known; `undone`
-    /// is what is recorded of an idling that the write ends.
+    /// Performs a write, if the state that it was decided on is still current. `destination` is where slices have to
+    /// point, if that is known; `undone` is what to record about an idling that the write ends.
     pub(crate) async fn apply(
         &self,
         found: &Found,
@@ -120,9 +120,7 @@ impl Writer {
                     } else {
                         let version = self.exclude(workload).await?;
                         let patch = Patch::Merge(scaled(&workload.value, &version, *replicas));
-                        self.scale(workload, &patch).await?;
-                        self.resume(found, workload, *replicas).await;
-                        Ok(())
+                        self.scale(workload, &patch).await
                     }
                 }
                 (Write::Idle { .. }, Some(workload), _) => match self.handover {
@@ -133,7 +131,7 @@ impl Writer {
                     _ if found.is_here() && found.is_remembered(workload) => {
                         self.scale(workload, &scale_to_zero(workload)).await
                     }
-                    // Somebody has taken the slice away, and with it the record.
+                    // The slice was deleted, and with it the record.
                     _ => Err(ApplyError::Conflict),
                 },
                 (Write::ClearIdled { took, .. }, Some(workload), _) => {
@@ -158,10 +156,14 @@ impl Writer {
             }
         };
         let no_answer = |_| unreachable(format!("no answer within {} s", TIMEOUT.as_secs()), None);
-        timeout(TIMEOUT, request).await.map_err(no_answer)?
+        timeout(TIMEOUT, request).await.map_err(no_answer)??;
+        if let (Write::Scale { replicas, .. }, Some(workload)) = (write, workload) {
+            self.resume(found, workload, *replicas).await;
+        }
+        Ok(())
     }
 
-    /// Leads the visitors of a Service here; or, where a slice has them go astray, leads them here again.
+    /// Diverts the visitors of a Service; or, if its slice sends them astray, corrects that.
     async fn divert(
         &self,
         found: &Found,
@@ -172,7 +174,7 @@ impl Writer {
         let invalid = |why: &str| ApplyError::Invalid(why.to_owned());
         let handover = match (found.diverting(service), &self.handover) {
             (Some(_), _) => &Handover::Slice,
-            // As it was.
+            // In the same way as before.
             (None, _) if by.is_none() && found.is_lost(service) => &Handover::Slice,
             // The app is no longer one whose slice is missing.
             (None, _) if by.is_none() => return Err(ApplyError::Conflict),
@@ -215,8 +217,8 @@ impl Writer {
         }
     }
 
-    /// Has kube-downscaler leave a workload alone for a while, if that has put it to sleep and this may be written: otherwise it
-    /// wakes all the same. Gives the version that the workload has then.
+    /// Makes kube-downscaler ignore a workload for a while, if it has put the workload to sleep and unidler may write
+    /// that: otherwise the workload is woken all the same. Returns the resulting version of the workload.
     async fn exclude(&self, workload: &Cached<Workload>) -> Result<String, ApplyError> {
         let version = workload.value.resource_version.to_string();
         if !workload.value.is_downscaled {
@@ -246,9 +248,9 @@ impl Writer {
         }
     }
 
-    /// Has KEDA no longer keep a workload at 0 that has replicas now, if this may be written.
+    /// Stops KEDA from keeping a workload at 0 that has replicas now, if unidler may write that.
     ///
-    /// Not before it has them: KEDA acts at once, and what something else has scaled up is not an app that wakes.
+    /// Not before it has them: KEDA acts at once, and an app that something else has scaled up is not a waking app.
     async fn resume(&self, found: &Found, workload: &Cached<Workload>, replicas: u32) {
         let Some((scaled_object, stays_up)) = found.paused(workload) else {
             return;
@@ -271,7 +273,7 @@ impl Writer {
         }
     }
 
-    /// Writes what another program is to do.
+    /// Writes an instruction to another program.
     async fn tell<K, P>(&self, api: &Api<K>, name: &str, patch: &Patch<P>) -> Result<K, ApplyError>
     where
         K: Clone + fmt::Debug + DeserializeOwned,
@@ -326,7 +328,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Deletes a slice, if it is as it was seen.
+    /// Has a slice route nobody here any more, if it is as it was seen.
+    pub(crate) async fn empty_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
+        let patch = slice.value.restored(Ended::Undone, None, Timestamp::now());
+        self.patch_slice(slice, patch).await
+    }
+
+    /// Deletes a slice, if it is unchanged since it was observed.
     pub(crate) async fn delete_slice(&self, slice: &Cached<Slice>) -> Result<(), ApplyError> {
         let Cached {
             namespace, name, ..
@@ -380,23 +388,24 @@ fn classify(error: kube::Error) -> ApplyError {
         return unreachable(error.to_string(), None);
     };
     match status.code {
-        // Not there any more, or not any more what it was.
+        // The object no longer exists, or has changed.
         404 | 409 => ApplyError::Conflict,
-        // A JSON Patch whose test fails is refused in these words.
+        // The API server rejects a JSON Patch whose test fails with this message.
         422 if status
             .message
             .starts_with("the server rejected our request") =>
         {
             ApplyError::Conflict
         }
-        // So are an object that would be invalid, and what a policy denies that gives no reason.
+        // The same status stands for an object that would be invalid, and for a denial by a policy that gives no
+        // reason.
         422 if !is_denied(&status.message) => ApplyError::Invalid(status.message),
         400..=428 | 430..=499 => ApplyError::Forbidden(status.message),
         _ => unreachable(status.message, retry_after),
     }
 }
 
-/// Whether a policy or a webhook has said no
+/// Whether a policy or a webhook has denied the request
 /// (<https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/>).
 fn is_denied(message: &str) -> bool {
     message.contains("denied request:") || message.contains("denied the request")

@@ -1,4 +1,4 @@
-//! From a configuration to a running server, and to its end.
+//! Runs the server, from its configuration to its shutdown.
 
 use std::{
     future::Future,
@@ -24,7 +24,9 @@ use unidler::{
     demo::DemoCluster,
     hub::{self, Hub},
 };
-use unidler_kubernetes::{ApiServer, ClusterSettings, Handover, KubernetesCluster, idle::Wishes};
+use unidler_kubernetes::{
+    ApiServer, ClusterSettings, Deserted, Handover, KubernetesCluster, idle::Wishes,
+};
 
 use crate::{
     admin,
@@ -39,16 +41,16 @@ use crate::{
     state::AppState,
 };
 
-/// How often wake-ups that nobody finished are looked for.
+/// Interval between searches for unfinished wake-ups.
 const SWEEP: Duration = Duration::from_secs(15);
-/// How often it is looked whether the caches are filled, so that the first sweep comes soon.
+/// Interval between checks whether the caches are filled, so that the first sweep comes soon.
 const FIRST_SWEEP: Duration = Duration::from_millis(500);
 
-/// Runs the server until `shutdown` is done: on a played cluster if `is_demo`, else on a real one.
+/// Runs the server until `shutdown` completes: on a simulated cluster if `is_demo`, otherwise on a real one.
 ///
 /// # Errors
 ///
-/// If it cannot start: no cluster, no files, no port.
+/// If it cannot start: no cluster, no page assets, or no free port.
 pub async fn run(
     is_demo: bool,
     cluster: ClusterArgs,
@@ -94,6 +96,7 @@ pub async fn run(
         });
         let api_server = ApiServer::connect().await?;
         let wishes = Wishes::new(cluster.clone(), api_server.clone());
+        let deserted = Deserted::new(cluster.clone());
         let hub = hub(Arc::new(cluster.clone()), idle_grace, &config);
         let _admin = serve_admin(&config, hub.clone())?;
         let _idling = if config.sleep.is_on() {
@@ -109,7 +112,7 @@ pub async fn run(
         } else {
             None
         };
-        let sweeping = tokio::spawn(sweep(hub.clone(), wishes));
+        let sweeping = tokio::spawn(sweep(hub.clone(), wishes, deserted));
         serve(
             listener,
             router(state(hub.clone(), site, &config)),
@@ -130,7 +133,7 @@ const ADMIN: connections::Limits = connections::Limits {
     drain: Duration::ZERO,
 };
 
-/// Serves metrics and probes, if there is a port for them, until it is aborted.
+/// Serves metrics and probes until it is aborted, if an admin port is configured.
 fn serve_admin(config: &ServerArgs, hub: Hub) -> anyhow::Result<Option<AbortOnDropHandle<()>>> {
     let Some(port) = config.admin_port else {
         return Ok(None);
@@ -146,8 +149,8 @@ fn serve_admin(config: &ServerArgs, hub: Hub) -> anyhow::Result<Option<AbortOnDr
     Ok(Some(AbortOnDropHandle::new(tokio::spawn(serving))))
 }
 
-/// Serves until `shutdown` is done. Then readiness is off for `delay`, so that visitors are led elsewhere, before
-/// the streams are told to come again and everything ends.
+/// Serves until `shutdown` completes. Then readiness is off for `delay`, so that visitors are routed elsewhere, before
+/// the streams are asked to reconnect and everything ends.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -175,9 +178,9 @@ pub async fn serve(
 /// The limits of [`serve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of the connections.
+    /// The limits on connections.
     pub connections: connections::Limits,
-    /// How long readiness is off before the end begins.
+    /// How long readiness is off before shutdown begins.
     pub delay: Duration,
 }
 
@@ -229,7 +232,7 @@ fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
     }
 }
 
-/// How many clients there may be: as configured, and otherwise as many as fit.
+/// The maximum number of clients: as configured, or as many as fit into memory.
 fn capacity(config: &ServerArgs) -> Capacity {
     let fits = match config.max_connections {
         Some(connections) => Capacity::with(size(connections)),
@@ -257,9 +260,9 @@ fn size(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// Finishes what a crash left half done, and puts apps to sleep whose owners wish that: at the start, and then several times a
-/// minute.
-async fn sweep(hub: Hub, mut wishes: Wishes) {
+/// Finishes what a crash left half done, puts apps to sleep whose owners wish that, and gives up those that no longer exist: at the
+/// start, and then several times a minute.
+async fn sweep(hub: Hub, mut wishes: Wishes, mut deserted: Deserted) {
     let mut soon = interval(FIRST_SWEEP);
     while hub.not_ready().is_some() {
         soon.tick().await;
@@ -270,17 +273,18 @@ async fn sweep(hub: Hub, mut wishes: Wishes) {
         sweeps.tick().await;
         hub.sweep();
         wishes.fulfil(&hub).await;
+        deserted.release().await;
     }
 }
 
-/// How many connections may wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 fn listen(listen: Listen) -> anyhow::Result<TcpListener> {
     let listener = match listen {
         Listen::At(address) => bind(address),
         Listen::Everywhere { port } => {
-            // A machine without IPv6.
+            // The machine has no IPv6.
             bind((Ipv6Addr::UNSPECIFIED, port).into())
                 .or_else(|_| bind((Ipv4Addr::UNSPECIFIED, port).into()))
         }
@@ -297,7 +301,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         Some(Protocol::TCP),
     )?;
     if address.is_ipv6() {
-        // All addresses means all of IPv4 as well, whatever `net.ipv6.bindv6only` says.
+        // All addresses include all of IPv4, whatever `net.ipv6.bindv6only` is set to.
         socket.set_only_v6(false)?;
     }
     socket.set_reuse_address(true)?;

@@ -34,36 +34,37 @@ use crate::{
 
 /// How often a wake-up restores the replicas, if something else takes them away again.
 const MAX_SCALES: u32 = 3;
-/// How long the effect of a write may take to be observed, before it is tried again. It carries the version that
-/// it was decided on, so that costs nothing but a conflict.
+/// How long the effect of a write may take to be observed before the write is retried. A retry carries the version that
+/// it was decided on, so it costs nothing but a conflict.
 const EFFECT: Duration = Duration::from_secs(5);
 /// How long to wait after a write that failed: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(10);
-/// The longest that an API server can ask us to wait.
+/// The maximum time that an API server can ask unidler to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
-/// How long an app that somebody else has left half awake has to look the same before it is written to: an app that
-/// is being idled looks just like that, between the writes of whoever does it. A visitor waits at most for this.
+/// How long an app that something else has left half awake has to stay unchanged before it is written to: an app that
+/// is being idled looks the same between the writes of its idler. A visitor waits at most this long.
 const SETTLE: Duration = Duration::from_secs(5);
-/// The same where no visitor waits: as long as one admission webhook may hold up somebody's next write.
+/// The same without a waiting visitor: as long as one admission webhook may delay the next write of another client.
 const SETTLE_ALONE: Duration = Duration::from_secs(10);
-/// The same where it may be an idling, after the grace of that.
+/// The same, after the grace period, where the app may be in the middle of being idled.
 const SETTLE_AFTER_GRACE: Duration = Duration::from_secs(7);
-/// How long marks stay that may be the first of an idler's writes: whoever scales the app down after them would take them
-/// for granted. They keep nobody from an app that is up.
+/// How long marks stay that may be the first write of an idler, which would rely on them when it scales the app down
+/// next. They do not keep visitors from a running app.
 const SETTLE_MARKS: Duration = Duration::from_secs(60);
 /// How long a write is left to the replica that was asked for it, before another one does it for its own visitors.
 const TAKE_OVER: Duration = Duration::from_secs(3);
 /// How long an idled app has to look unreachable before the sweep starts it without a visitor.
 const STRANDED: Duration = Duration::from_secs(60);
-/// How long a reason is shown, without any change, before it is a failure. One that may pass is shown for longer.
+/// How long a reason is shown without any change before it counts as a failure. A reason that may pass is shown for
+/// longer.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long an app has to look asleep before that is believed: each object is seen as late as its own watch brings it.
+/// How long an app has to look asleep before that is trusted: each object is only as current as its own watch.
 const CONFIRM: Duration = Duration::from_secs(1);
-/// For how long a visitor's app is watched after it has become ready: its page still asks.
+/// How long an app stays watched for a visitor after it has become ready: the page still sends requests.
 const LINGER: Duration = Duration::from_secs(60);
 
-/// What looks after one app.
+/// The driver of one app.
 pub(super) struct Driver {
     inner: Arc<Inner>,
     wake: Arc<Wake>,
@@ -72,28 +73,28 @@ pub(super) struct Driver {
     slot: Slot,
     /// Whether a visitor has started it.
     is_visited: bool,
-    /// Whether the app was seen other than up.
+    /// Whether the app was observed in any state other than up.
     was_down: bool,
-    /// Since when it has been in the same trouble.
+    /// The trouble that it is in, and since when.
     trouble: Option<(Trouble, Instant)>,
-    /// When it has taken too long.
+    /// When the wake-up has taken too long.
     deadline: Option<Instant>,
-    /// Whether it has.
+    /// Whether that time has passed.
     gave_up: bool,
-    /// Since when it is to finish what is half done.
+    /// Since when it has been asked to finish half-done work.
     finishing: Option<Instant>,
     /// Until when it is watched after it has become ready.
     lingers: Option<Instant>,
-    /// What it was asked to put to sleep, until that has ended.
+    /// The attempt to put the app to sleep, until that has ended.
     idling: Option<Idling>,
     /// Whether it is among those that are being woken.
     is_counted: bool,
-    /// When to look again without any news.
+    /// When to look again if no event comes before.
     alarm: Option<Instant>,
     span: Span,
 }
 
-/// What is shown of an app that does not get on.
+/// What is shown for an app that makes no progress.
 type Trouble = (Step, Reason, u32);
 
 /// Its place among the apps that are starting.
@@ -108,15 +109,15 @@ enum Slot {
 
 /// What to do about a write.
 enum Plan {
-    /// It is not for this driver.
+    /// This driver does not do it.
     Leave,
-    /// It is too early: the last write has not shown its effect, or has failed.
+    /// Too early: the last write has not shown its effect yet, or has failed.
     Hold,
-    /// It is too early: what was seen may be in the middle of somebody else's change.
+    /// Too early: the observed state may be in the middle of another client's change.
     Settle,
-    /// Others are starting.
+    /// Other apps are starting.
     Queue,
-    /// It was done often enough.
+    /// It has been done the maximum number of times.
     Refuse,
     Do,
 }
@@ -172,13 +173,13 @@ impl Driver {
         }
     }
 
-    /// The time in line does not count.
+    /// Starts the deadline: the time in the queue does not count.
     fn start(&mut self) {
         self.deadline = Some(Instant::now() + self.inner.settings.deadline);
         self.wake.start();
     }
 
-    /// Notices that there is something to do.
+    /// Sets the deadline and the trace span for newly requested work.
     fn begin(&mut self) {
         let mandate = self.wake.mandate();
         if mandate > Mandate::Watch && self.deadline.is_none() {
@@ -244,7 +245,7 @@ impl Driver {
                     }),
                     Plan::Leave | Plan::Hold | Plan::Settle => match step::phase(observation) {
                         Phase::Ready { .. } => self.publish_ready(),
-                        // What is shown of the write holds.
+                        // The phase that the write has published still applies.
                         _ if mandate == Mandate::Wake && matches!(plan, Plan::Hold) => {}
                         phase => self.publish(phase),
                     },
@@ -253,7 +254,7 @@ impl Driver {
                     self.finish();
                 }
             }
-            // It sleeps, and what it needs is up or on its way for others.
+            // It sleeps, and what it needs is running or starting for other apps.
             Next::Wait { .. } | Next::Fail(_)
                 if mandate != Mandate::Wake && step::is_sleeping(observation) =>
             {
@@ -277,7 +278,7 @@ impl Driver {
         }
     }
 
-    /// The wake-up is over. Whatever becomes of the app from now on is somebody else's doing, or another wake-up.
+    /// The wake-up is over. Later changes of the app have another cause, or belong to another wake-up.
     fn forget(&mut self) {
         (self.is_visited, self.was_down, self.gave_up) = (false, false, false);
         (self.trouble, self.deadline) = (None, None);
@@ -317,14 +318,14 @@ impl Driver {
         self.publish(step::phase(observation));
     }
 
-    /// Until when an app keeps its replicas that is put to sleep.
+    /// Until when an app that is being put to sleep keeps its replicas.
     fn grace_ends(&self, write: &Write) -> Option<Instant> {
         let is_idle = matches!(write, Write::Idle { .. });
         let since = self.sight.services_since().filter(|_| is_idle)?;
         Some(since + self.inner.settings.idle_grace)
     }
 
-    /// The app is not put to sleep after all. What was done is undone.
+    /// Aborts putting the app to sleep, and has the writes so far undone.
     fn stop_idling(&mut self, cause: Cause) {
         warn!(app = %self.wake.app, reference = self.wake.reference, %cause, "app is not idled");
         if let Some(idling) = &mut self.idling {
@@ -335,20 +336,20 @@ impl Driver {
         self.wake.nudge.notify_one();
     }
 
-    /// Whether what was done to put the app to sleep is being undone.
+    /// Whether the writes that put the app to sleep are being undone.
     fn is_undoing(&self) -> bool {
         let idling = self.idling.as_ref();
         idling.is_some_and(|idling| idling.failed.is_some())
     }
 
-    /// Undoes what was done to put the app to sleep, and says so when nothing of it is left. What has lost its replicas is
-    /// woken like any other app; what has only lost its visitors gets them back at once, whether it is up or not. Whether
-    /// there was such a thing to do.
+    /// Undoes the writes that put the app to sleep, and reports when none of them is left. An app that has lost its
+    /// replicas is woken like any other; one whose visitors were only diverted gets them back at once, whether it is up
+    /// or not. Returns whether there was something to undo.
     async fn undo(&mut self, app: &App) -> bool {
         let Some(idling) = &mut self.idling else {
             return false;
         };
-        // If nothing else has ended the attempt, a visitor has, who wants the app woken.
+        // If nothing else has ended the attempt, a visitor who wants the app woken has.
         idling.failed.get_or_insert(Cause::Woken);
         let is_ours = |id: &ObjectId| self.pace.idled.contains_key(id);
         let mut taken = app.workloads.iter().filter(|each| is_ours(&each.id));
@@ -380,9 +381,9 @@ impl Driver {
         }
     }
 
-    /// There is nothing to finish, unless the sweep has seen more than this has.
+    /// There is nothing to finish, unless the sweep has seen something that this driver has not observed yet.
     fn finish(&mut self) {
-        // Until the deadline.
+        // Undoing goes on until the deadline.
         if self.is_undoing() {
             return;
         }
@@ -392,18 +393,18 @@ impl Driver {
         }
     }
 
-    /// What to do about a write.
+    /// Decides what to do about a write.
     fn plan(&mut self, write: &Write, observation: &Observation) -> Plan {
         let Ok(app) = observation else {
             return Plan::Leave;
         };
-        // Marks concern their own workload; where visitors land concerns all.
+        // Marks concern their own workload; where visitors land concerns all workloads.
         let (id, _) = write.target();
         let is_concerned = |workload: &&Workload| match write {
             Write::ClearIdled { .. } | Write::Idle { .. } => workload.id == *id,
             Write::Scale { .. } | Write::Restore { .. } | Write::Divert { .. } => true,
         };
-        // Others may use what it needs.
+        // Other apps may use the workloads that it needs.
         let mut concerned = app.own().filter(is_concerned);
         let is_ours = concerned
             .clone()
@@ -420,22 +421,28 @@ impl Driver {
             .services
             .iter()
             .any(|service| matches!(service.effect(), Some(Effect::Gone | Effect::Missing)));
+        let is_unwanted = app
+            .services
+            .iter()
+            .any(|service| service.effect() == Some(Effect::Unwanted));
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let idling = self.inner.settings.idle_grace + SETTLE_AFTER_GRACE;
         let settle = match mandate {
             Mandate::Finish if is_undone => Duration::ZERO,
             Mandate::Wake if is_scale => Duration::ZERO,
-            // Whoever has joined waits for somebody else to finish it, who may be gone.
+            // A visitor who joined waits for another driver to finish the wake-up, but that one may be gone.
             Mandate::Watch if !self.wake.has_listeners() => return Plan::Leave,
-            // Each object is seen as late as its own watch brings it: an app that somebody wakes may look like this.
+            // Each object is only as current as its own watch: an app that is being woken may look like this.
             Mandate::Finish | Mandate::Watch if is_divert && is_gone => SETTLE_ALONE,
             _ if is_divert => Duration::ZERO,
             Mandate::Finish if is_scale && !app.leads_here() => STRANDED,
-            // Whoever began has been killed in between, or is another replica.
+            // The process that began was killed in between, or is another replica.
             Mandate::Watch if is_scale && app.is_half_woken() => SETTLE_ALONE,
             Mandate::Finish if is_scale && app.is_half_woken() => idling,
-            // Asleep, as it should be; or not for this driver.
+            // The app is asleep, as it should be, or the write is for another driver.
             _ if is_scale => return Plan::Leave,
+            // Each object is only as current as its own watch: it may have its replicas already, and not look adopted any more.
+            Mandate::Wake if is_unwanted && !self.pace.scaled.is_empty() => SETTLE,
             // The marks are still there, so if its idler takes it down now, the app is known to be idled.
             Mandate::Wake if is_marked && matches!(write, Write::Restore { .. }) => Duration::ZERO,
             _ if is_ours => Duration::ZERO,
@@ -504,7 +511,7 @@ impl Driver {
         match &result {
             Ok(()) => {
                 info!(%app, reference, ?write, "applied write");
-                // Whoever has joined and taken over sees it through.
+                // A driver that has taken over for a visitor who joined completes the work.
                 wake.raise(Mandate::Finish);
                 if is_shown {
                     self.publish(Phase::Waking {
@@ -523,21 +530,21 @@ impl Driver {
                     idling.last_error = Some(cause.clone());
                 }
                 match error.reason() {
-                    // As below, a refusal is believed when it comes twice. Anything else may pass.
+                    // As below, a rejection is trusted the second time. Any other error may pass.
                     reason if goal == Goal::Asleep => {
                         if self.pace.was_refused && !reason.may_pass() {
                             self.stop_idling(cause);
                         }
                     }
-                    // Nobody waits for it: the sweep tries again, later and later.
+                    // No visitor waits for it: the sweep retries with increasing delays.
                     _ if !is_shown && !self.is_undoing() => wake.end_finish(),
                     _ if !is_shown => {}
                     reason if reason.may_pass() => self.publish(Phase::Waking {
                         step,
                         reason: Some(reason),
                     }),
-                    // An API server that has just started refuses what it allows a moment later, when it knows its
-                    // roles: it is believed when it says so twice.
+                    // An API server that has just started rejects requests until it has loaded its roles: a rejection
+                    // is trusted the second time.
                     reason if self.pace.was_refused => self.publish(Phase::Failed { reason }),
                     _ => {}
                 }
@@ -547,7 +554,7 @@ impl Driver {
         self.ring_at(self.pace.until);
     }
 
-    /// The write, with what is recorded of it: what the app is put to sleep for, and how its sleep ended.
+    /// Adds to the write what has to be recorded with it: what puts the app to sleep, or how its sleep ended.
     fn with_record(&self, write: Write) -> Write {
         match write {
             Write::Divert {
@@ -578,7 +585,7 @@ impl Driver {
         }
     }
 
-    /// How the sleep of the app ends, as far as this has seen.
+    /// How the sleep of the app ended, as far as this driver has observed it.
     fn ended(&self) -> Ended {
         let is_visited = self.wake.mandate() == Mandate::Wake;
         match &self.idling {
@@ -590,7 +597,7 @@ impl Driver {
         }
     }
 
-    /// A reason that may not pass by itself becomes a failure when nothing changes for a while.
+    /// Turns a reason that may not pass by itself into a failure if nothing changes for a while.
     fn phase_of_wait(
         &mut self,
         step: Step,
@@ -602,7 +609,7 @@ impl Driver {
             return Phase::Waking { step, reason };
         };
         let failed = Phase::Failed { reason };
-        // Kubernetes tries again now and then. That alone does not make it any better.
+        // Kubernetes retries now and then. A retry alone is no improvement.
         if self.wake.phase() == failed {
             return failed;
         }
@@ -635,12 +642,13 @@ impl Driver {
             let notice = (!self.was_down && !self.pace.has_written).then_some(Notice::AlreadyAwake);
             self.publish(Phase::Ready { notice });
         }
-        // What is left is tidying up.
+        // Only cleaning up is left.
         self.wake.limit(Mandate::Finish);
         self.span = Span::none();
     }
 
-    /// Shows the visitors. At the end of what a visitor has started, it is counted and recorded in the cluster.
+    /// Publishes a phase to the visitors. The end of a wake-up that a visitor has started is counted, and recorded in
+    /// the cluster.
     fn publish(&self, phase: Phase) {
         let is_over_already = self.gave_up && !phase.is_terminal();
         // In the span, so that the traces have the steps as well.
@@ -661,7 +669,7 @@ impl Driver {
         }
     }
 
-    /// Looks at the clock, and at who is still there.
+    /// Checks the deadlines, and whether anybody still waits.
     fn tend(&mut self) {
         let now = Instant::now();
         let is_in_line = matches!(self.slot, Slot::InLine(_));
@@ -673,12 +681,12 @@ impl Driver {
         match self.wake.interest_ends() {
             Some(_) if is_in_line && self.wake.is_scheduled() => {}
             Some(ends) if ends <= now => {
-                // One that is in line keeps its place if somebody has come since.
+                // A driver in the queue keeps its place if somebody has asked for the app since.
                 if !is_in_line || self.wake.end_unasked() {
                     self.slot = Slot::None;
                 }
                 if is_in_line {
-                    // To show that it is asleep, or to set the alarm again.
+                    // To publish that the app is asleep, or to set the alarm again.
                     self.wake.nudge.notify_one();
                 }
             }
@@ -698,7 +706,7 @@ impl Driver {
         self.count(mandate == Mandate::Wake && !phase.is_terminal());
     }
 
-    /// The deadline has passed.
+    /// Ends the wake-up, or the attempt to idle, after the deadline.
     fn give_up(&mut self) {
         self.deadline = None;
         if self.wake.mandate() == Mandate::Idle {
@@ -725,7 +733,7 @@ impl Driver {
         metrics::waking(others);
     }
 
-    /// Whether nobody wants anything any more. Then it is not found any more, either.
+    /// Whether nothing is requested any more. If so, the driver is also removed from the map.
     fn is_over(&mut self) -> bool {
         self.tend();
         if self.wake.mandate() < Mandate::Finish
@@ -737,7 +745,7 @@ impl Driver {
             return false;
         }
         let mut wakes = self.inner.wakes();
-        // Somebody may have come meanwhile.
+        // A visitor may have come in the meantime.
         if self.is_wanted() {
             return false;
         }
@@ -758,7 +766,7 @@ impl Driver {
         match (self.wake.mandate(), phase) {
             (Mandate::Finish | Mandate::Idle, _)
             | (Mandate::Wake, Phase::Asleep | Phase::Waking { .. }) => true,
-            // It cannot even be found: there is nothing to watch.
+            // The app cannot even be found: there is nothing to watch.
             (_, Phase::Failed { reason }) if reason.is_discovery() => false,
             // Only the watch knows which of its last pods still answer.
             (Mandate::Watch, Phase::Asleep) => self.wake.has_audience(),
@@ -767,7 +775,7 @@ impl Driver {
         }
     }
 
-    /// Looks again at this time at the latest. What is past already has been looked at.
+    /// Sets the alarm to this time, unless it rings earlier. A time in the past is ignored.
     fn ring_at(&mut self, at: Option<Instant>) {
         let at = at.filter(|at| *at > Instant::now());
         self.alarm = self.alarm.into_iter().chain(at).min();
@@ -775,7 +783,7 @@ impl Driver {
 }
 
 impl Drop for Driver {
-    /// However a driver ends, even by a panic: it leaves the map, and no visitor waits for one that is gone.
+    /// However a driver ends, even by a panic, it is removed from the map, so that no visitor waits for it.
     fn drop(&mut self) {
         self.count(false);
         if let Some(mut idling) = self.idling.take() {
@@ -802,7 +810,7 @@ impl Drop for Driver {
 }
 
 impl Slot {
-    /// Whether it has one, at once. If not, it is in line from now on.
+    /// Returns whether a slot is held, without waiting. If not, it queues for one from now on.
     fn take(&mut self, slots: &Arc<Semaphore>) -> bool {
         if let Self::None = self {
             *self = match Arc::clone(slots).try_acquire_owned() {
@@ -813,7 +821,7 @@ impl Slot {
         matches!(self, Self::Held { .. })
     }
 
-    /// Waits for its turn, if it is in line.
+    /// Waits for its slot, if it is in the queue.
     async fn granted(&mut self) {
         let permit = match self {
             Self::InLine(turn) => turn.await,
@@ -854,7 +862,7 @@ impl Sight {
             &mut self.workloads,
             workloads.map(|workload| (&workload.id, workload.version.clone())),
         );
-        // Endpoints come and go by themselves.
+        // Endpoints change by themselves.
         let leads = |leads: &Leads| match leads {
             Leads::ToApp { .. } => Leads::ToApp {
                 endpoints: Endpoints::Unknown,
@@ -872,18 +880,18 @@ impl Sight {
         );
     }
 
-    /// When anything was seen to change last.
+    /// The time of the last observed change.
     fn latest_change(&self) -> Option<Instant> {
         let workloads = self.workloads.values().map(|(_, since)| *since);
         workloads.max().max(self.services_since())
     }
 
-    /// Since when the visitors of all Services have landed where they do.
+    /// Since when all Services have sent their visitors to the same place.
     fn services_since(&self) -> Option<Instant> {
         self.services.values().map(|(_, since)| *since).max()
     }
 
-    /// Since when all has been the same on which a write depends.
+    /// Since when everything that a write depends on has been unchanged.
     fn since(&self, write: &Write) -> Option<Instant> {
         let own = |workload| self.workloads.get(workload).map(|(_, since)| *since);
         match write {
@@ -894,7 +902,7 @@ impl Sight {
     }
 }
 
-/// Takes what is seen of the objects of a kind. Those that are gone are forgotten.
+/// Records the observed objects of a kind. Those that no longer exist are forgotten.
 fn note<'a, T: PartialEq + 'a>(
     seen: &mut HashMap<ObjectId, (T, Instant)>,
     now: impl Iterator<Item = (&'a ObjectId, T)>,
@@ -907,22 +915,22 @@ fn note<'a, T: PartialEq + 'a>(
     }
 }
 
-/// When to write: not twice on the same sight, and seldom if it fails.
+/// Rate-limits writes: never twice on the same observation, and with backoff after failures.
 struct Pace {
     /// Whether anything was written.
     has_written: bool,
-    /// What it has made of each workload.
+    /// The workloads whose replicas it has restored.
     scaled: HashMap<ObjectId, Scaled>,
-    /// What it has done to put the app to sleep: to which object, and on which version that was decided.
+    /// The writes that put the app to sleep: by object, the version that each was decided on.
     idled: HashMap<ObjectId, Version>,
-    /// The last write, until it is time to consider the same one again: to decide it again on the same version is
-    /// to have seen nothing new.
+    /// The last write, until it is time to consider the same one again: deciding it again on the same version means
+    /// that nothing new was observed.
     decided: Option<Write>,
-    /// Whether the last write failed for a reason that concerns any other one as well.
+    /// Whether the last write failed for a reason that affects every other write as well.
     holding: bool,
-    /// Whether the last write met a conflict. One is decided again at once; a run of them is not.
+    /// Whether the last write met a conflict. A single conflict is decided again at once, consecutive ones are not.
     in_conflict: bool,
-    /// Whether the last write was refused.
+    /// Whether the last write was rejected.
     was_refused: bool,
     /// How long to wait after the next failure.
     pause: Duration,
@@ -930,16 +938,16 @@ struct Pace {
     until: Option<Instant>,
 }
 
-/// A workload that was given its replicas.
+/// A workload whose replicas were restored.
 struct Scaled {
-    /// How often.
+    /// The number of times.
     times: u32,
     /// When that was last, and on which version it was decided.
     at: Instant,
     on: Version,
-    /// The version that came of it.
+    /// The version that resulted from it.
     to: Option<Version>,
-    /// How long it took from there until the workload was available.
+    /// How long it took from then until the workload was available.
     took: Option<Duration>,
 }
 
@@ -962,14 +970,14 @@ impl Pace {
         !self.holding && self.decided.as_ref() != Some(write)
     }
 
-    /// How often the workload of a write was given its replicas.
+    /// How often the replicas of the write's workload have been restored.
     fn scales_of(&self, write: &Write) -> u32 {
         let (id, _) = write.target();
         self.scaled.get(id).map_or(0, |scaled| scaled.times)
     }
 
-    /// Whether something has taken the replicas away again that were given before. To see the same version still is no
-    /// sign of that: it may only be old.
+    /// Whether something has scaled the workload down again after its replicas were restored. Observing the same
+    /// version is no sign of that: the observation may be stale.
     fn is_scaled_down(&self, write: &Write) -> bool {
         let Write::Scale {
             workload, version, ..
@@ -981,14 +989,14 @@ impl Pace {
         scaled.is_some_and(|scaled| scaled.on != *version)
     }
 
-    /// Whether something has undone what this wrote to put the app to sleep. To see the same version still is no sign of
-    /// that: it may only be old.
+    /// Whether something has reverted a write that put the app to sleep. Observing the same version is no sign of that:
+    /// the observation may be stale.
     fn is_reversed(&self, write: &Write) -> bool {
         let (id, version) = write.target();
         self.idled.get(id).is_some_and(|on| on != version)
     }
 
-    /// Looks for what came of the replicas.
+    /// Records the version and the duration that result from restoring the replicas.
     fn note_sight(&mut self, app: &App) {
         for workload in &app.workloads {
             let Some(scaled) = self.scaled.get_mut(&workload.id) else {
@@ -1003,14 +1011,14 @@ impl Pace {
         }
     }
 
-    /// Whether nobody has changed a workload since it was given its replicas by this wake-up.
+    /// Whether a workload is unchanged since this wake-up restored its replicas.
     fn is_as_scaled(&self, workload: &Workload) -> bool {
         let scaled = self.scaled.get(&workload.id);
         scaled.is_some_and(|scaled| scaled.to.as_ref() == Some(&workload.version))
     }
 
-    /// How long the app took, from the first workload that got its replicas to the last that was available; `None` if this has
-    /// not seen the whole of it.
+    /// How long the app took, from the first workload whose replicas were restored to the last that became available;
+    /// `None` if that was not observed completely.
     fn time(&self) -> Option<Duration> {
         let once = || self.scaled.values().filter(|scaled| scaled.times == 1);
         let began = once().map(|scaled| scaled.at).min()?;
@@ -1018,7 +1026,7 @@ impl Pace {
         Some(up.max()? - began)
     }
 
-    /// The same of one workload, from its replicas on.
+    /// The same for one workload, from restoring its replicas.
     fn time_of(&self, workload: &ObjectId) -> Option<Duration> {
         let scaled = self.scaled.get(workload);
         scaled.filter(|scaled| scaled.times == 1)?.took
@@ -1033,7 +1041,7 @@ impl Pace {
             result,
             Err(ApplyError::Forbidden(_) | ApplyError::Invalid(_))
         );
-        // Without an answer it may have been done all the same.
+        // Without a response, it may have been applied all the same.
         let may_be_done = matches!(result, Ok(()) | Err(ApplyError::Unreachable { .. }));
         if may_be_done && let Write::Divert { .. } | Write::Idle { .. } = &write {
             let (id, version) = write.target();
@@ -1081,7 +1089,7 @@ impl Pace {
         mem::replace(&mut self.pause, doubled)
     }
 
-    /// Considers the last write again when it is time.
+    /// Allows the last write to be considered again once its time has come.
     fn expire(&mut self) {
         if self.until.is_some_and(|until| until <= Instant::now()) {
             (self.decided, self.holding, self.until) = (None, false, None);

@@ -1,7 +1,8 @@
-//! What sources say about the use of one app within a window, and what follows from all of them together.
+//! What sources report about the use of one app within a window, and what follows from all of them together.
 //!
-//! Any source that saw the app used wins, whatever the others say. Of the rest, one that looked at the whole window
-//! and saw nothing is enough. Where every source is silent the use is [unknown](Use::Unknown), and the app stays awake.
+//! Any source that saw the app used wins, whatever the others report. Otherwise, one source that covered the whole
+//! window and saw nothing is enough. If every source is silent, the use is [unknown](Use::Unknown), and the app stays
+//! awake.
 
 use std::{fmt, time::Duration};
 
@@ -9,12 +10,12 @@ use jiff::Timestamp;
 
 use super::age::Age;
 
-/// Where knowledge of an app's use comes from.
+/// A source of information about an app's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// The requests that its ingress counts.
     Requests,
-    /// What the app itself answers at its activity URL.
+    /// The app's own report at its activity URL.
     Activity,
     /// How busy its pods are.
     Cpu,
@@ -30,12 +31,12 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a source says about an app for a window.
+/// What a source reports about an app for a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The app was used within the window.
     Used {
-        /// How long ago the last time was, where the source knows.
+        /// The age of the last use, if the source knows it.
         ago: Option<Duration>,
     },
     /// The source looked at the whole window, and the app was not used.
@@ -47,7 +48,7 @@ pub enum Verdict {
 impl Verdict {
     /// The verdict of a source that knows when the app was last used.
     ///
-    /// A time in the future is a clock that differs from ours. It counts as use of unknown age.
+    /// A time in the future comes from a clock that differs from ours. It counts as use of unknown age.
     #[must_use]
     pub fn of_last_use(last: Timestamp, now: Timestamp, window: Duration) -> Self {
         match Duration::try_from(now.duration_since(last)) {
@@ -58,12 +59,13 @@ impl Verdict {
     }
 }
 
-/// What a source says that can keep an app awake, but never put it to sleep: an app without load may well be in use.
+/// The report of a source that can keep an app awake, but never put it to sleep: an app without load may well be in
+/// use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Veto {
     /// The app was used within the window.
     Used {
-        /// How long ago the last time was, where the source knows.
+        /// The age of the last use, if the source knows it.
         ago: Option<Duration>,
     },
     /// The source cannot say.
@@ -100,43 +102,45 @@ impl Answer {
     }
 }
 
-/// Why a source says nothing about an app.
+/// Why a source does not report on an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// No answer from Prometheus.
     PrometheusDown,
     /// Prometheus answered with an error.
     PrometheusRefuses,
-    /// The answer of Prometheus is not the one that was asked for, or has no number in it.
+    /// The response of Prometheus does not match the query, or has no number in it.
     PrometheusUnreadable,
     /// The ingress was not scraped for a part of the window.
     PrometheusGaps,
     /// Nothing has shown yet that the requests of this app are counted.
     NeverCounted,
-    /// Its requests were counted before, but none since its ingress began to serve it anew, and it may be another one that
-    /// serves it now.
+    /// Its requests were counted before, but none since its ingress began to serve it anew, and another ingress may be
+    /// serving it now.
     NotCountedSince,
-    /// Its ingress does not count all of its requests, or not one ingress alone serves it.
+    /// Its ingress does not count all of its requests, or is not the only one that serves it.
     PartlyCounted,
+    /// Something counts that sees no visitors, such as the sidecars of other apps.
+    OthersCounted,
     /// Another Service is counted under the same name.
     SharedName,
     /// The ingresses of several clusters are counted.
     SeveralClusters,
     /// The ingress was restarted within the window.
     IngressRestarted,
-    /// No request was counted for any app lately, which is how a broken query looks.
+    /// No request was counted for any app recently, which is also how a broken query looks.
     NothingCounted,
     /// Its visitors hold connections that are counted once, when they begin or end.
     OpenConnections,
     /// No endpoint of the app answered at its activity URL.
     ActivityDown,
-    /// The activity URL was answered with another status than 200.
+    /// The activity URL responded with a status other than 200.
     ActivityStatus(u16),
-    /// The activity URL was answered without a time.
+    /// The response of the activity URL has no time.
     ActivityUnreadable,
     /// There are no CPU metrics of the app.
     NoCpuMetrics,
-    /// Its containers request no CPU, so that there is nothing to compare with.
+    /// Its containers have no CPU requests to compare with.
     NoCpuRequests,
     /// The app is not busy, which does not mean that it is not used.
     NotBusy,
@@ -154,6 +158,9 @@ impl fmt::Display for Why {
                 "no request was counted since its ingress last began to serve it"
             }
             Self::PartlyCounted => "not all of its requests are counted",
+            Self::OthersCounted => {
+                "not only gateways count: --prometheus-match has to choose them"
+            }
             Self::SharedName => "another Service is counted under the same name",
             Self::SeveralClusters => {
                 "Prometheus has the series of several clusters: --prometheus-match says which is this one"
@@ -173,32 +180,32 @@ impl fmt::Display for Why {
     }
 }
 
-/// What all sources together say about an app for a window.
+/// The combined verdict of all sources about an app for a window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Use {
     /// The app was used.
     Used(LastUse),
     /// The app was not used.
     Unused,
-    /// No source says anything.
+    /// Every source is silent.
     Unknown(Silence),
 }
 
 /// When an app was last used, as far as is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastUse {
-    /// How long ago at most, where a source knows.
+    /// The maximum age of that use, if a source knows it.
     pub ago: Option<Duration>,
     /// The source that saw it.
     pub by: Source,
 }
 
-/// Why each source says nothing, in the order in which they were asked. It is empty where there is none.
+/// Why each source is silent, in the order in which they were asked. Empty if there are no sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silence(pub Vec<(Source, Why)>);
 
 impl Use {
-    /// Puts the answers of all sources together.
+    /// Combines the reports of all sources.
     #[must_use]
     pub fn of(answers: impl IntoIterator<Item = Answer>) -> Self {
         answers.into_iter().map(Answer::split).fold(
@@ -220,7 +227,7 @@ impl Use {
 }
 
 impl LastUse {
-    /// The younger of two. A known age says more than an unknown one.
+    /// The more recent of two. A known age is preferred to an unknown one.
     fn younger(self, other: Self) -> Self {
         match (self.ago, other.ago) {
             (Some(ago), Some(of_other)) if of_other < ago => other,

@@ -557,11 +557,11 @@ fn the_worst_comes_first_and_each_has_its_lines() {
     assert_eq!(
         text(&found),
         "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
-         why:  Apps whose Service is an ExternalName cannot be woken. No app is found, so none is woken.\n  \
+         why: Apps whose Service is an ExternalName cannot be woken. No app is found, so none is woken.\n  \
          fix: kubectl apply -f deploy/rbac.yaml, which has the rule {apiGroups: [\"\"], resources: [\"services\"], verbs: [list, watch, patch]}; \
          or say with --service-account as whom unidler runs\n\n\
          note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
-         why:  It pauses while the app is idled and goes on from the replicas that are given back.\n  \
+         why: It pauses while the app is idled and goes on from the replicas that are given back.\n  \
          fix: nothing, if that is what you want\n"
     );
 }

@@ -1,7 +1,7 @@
 //! Which apps unidler adopts: those that something else puts to sleep, if their operators want that.
 //!
-//! An app is adopted as a whole, and only if it is off as a whole: of one that is awake in part, something else has left off what is
-//! off.
+//! An app is adopted as a whole, and only if it is off as a whole: if an app is partly awake, the program that started
+//! it has left the other parts off.
 
 use std::{collections::HashMap, slice, sync::Arc};
 
@@ -20,30 +20,30 @@ use crate::{
     },
 };
 
-/// Within which time whatever puts an app to sleep scales down all parts of it.
+/// The time within which a program that puts an app to sleep scales down all of its parts.
 const TOGETHER: SignedDuration = SignedDuration::from_mins(10);
 
 impl Caches {
-    /// A namespace, as it was seen last.
+    /// A namespace, as last observed.
     pub(super) fn home(&self, namespace: &str) -> Option<Arc<Cached<Namespace>>> {
         let namespaces = self.namespaces.as_ref();
         namespaces.and_then(|namespaces| namespaces.named("", namespace))
     }
 
-    /// What the routes of an app say, else its Namespace, whose `never` is final. A route counts only for Services of its own
-    /// namespace, as with all rules.
+    /// The setting of an app's routes, or else of its Namespace, whose `never` is final. A route only counts for
+    /// Services in its own namespace, as for all rules.
     pub(super) fn adoption<'a>(
         &self,
         namespace: &str,
         services: impl IntoIterator<Item = &'a str>,
         routes: &[Arc<Cached<Route>>],
     ) -> Adoption {
-        // Somebody has deleted the slice, for example with `unidler restore`: it is not created again at once.
+        // The slice was deleted, for example by `unidler restore`: it is not created again at once.
         let is_released = |service| {
             let slice = Slice::name_of(service, &self.manager);
             self.slices.is_gone_lately(namespace, &slice)
         };
-        // A route that cannot be seen may say something, and so may what KEDA does.
+        // A route that cannot be read may have a setting, and a `ScaledObject` that cannot be read may matter as well.
         let is_current = self.are_connected()
             && self.unread().is_empty()
             && is_known(self.namespaces.as_ref())
@@ -77,19 +77,18 @@ impl Caches {
             .parts()
             .flat_map(|workload| self.scaled_by(workload))
             .collect();
-        // Of what is up it does not matter.
+        // For a running app, adoption does not matter.
         if let Some(first) = found.services.first().filter(|_| found.is_off()) {
             let services = found.services.iter().map(|service| &*service.name);
             found.adoption = self.adoption(&first.namespace, services, &found.routes);
         }
         let mut own = found.workloads.iter();
-        // Of what KEDA has taken to 0, it knows when to take it up.
-        let is_scaled = |workload: &Cached<Workload>| {
-            let mut scaled_by = found.scaled_by(workload);
-            scaled_by.any(|each| each.value.scaling == Scaling::Active)
+        // What visitors would wait for is KEDA's to start.
+        let is_kedas = |workload: &Cached<Workload>| {
+            found.is_scaled_by_keda(workload) && found.is_selected(workload)
         };
         if found.adoption.is_on()
-            && own.any(|workload| self.is_kept_off(workload) || is_scaled(workload))
+            && own.any(|workload| self.is_kept_off(workload) || is_kedas(workload))
         {
             found.adoption = Adoption::Off;
         }
@@ -98,7 +97,7 @@ impl Caches {
         }
     }
 
-    /// How many replicas each workload of an app is given back, of those that something else has put to sleep and that are adopted.
+    /// The replicas to restore for each adopted workload of an app that something else has put to sleep.
     fn adopted(&self, found: &Found) -> HashMap<ObjectId, u32> {
         let is_foreign = |workload: &Arc<Cached<Workload>>| {
             let Workload {
@@ -123,7 +122,9 @@ impl Caches {
         let needs = needs.filter(|need| is_foreign(need) && !self.is_kept_off(need));
         let parts = found.workloads.iter().chain(needs);
         let parts: Vec<_> = parts
-            .filter(|workload| self.may_adopt(workload, found))
+            .filter(|workload| {
+                self.may_adopt(workload, found) && !found.is_scaled_by_keda(workload)
+            })
             .collect();
         let latest = parts
             .iter()
@@ -138,7 +139,7 @@ impl Caches {
             })
         };
         let marked = |part: &Cached<Workload>| mark(part).or_else(|| of_keda(part));
-        // What went down long before the rest was switched off by itself.
+        // A workload that was scaled down long before the others was switched off separately.
         let seen = |part: &Cached<Workload>| {
             let (replicas, since) = part.value.lost?;
             (latest?.duration_since(since) < TOGETHER).then_some(replicas)
@@ -146,12 +147,12 @@ impl Caches {
         let recorded = |part: &Cached<Workload>| found.recorded_last(part);
         let applied = |part: &Cached<Workload>| part.value.applied;
         type Known<'a> = &'a dyn Fn(&Cached<Workload>) -> Option<u32>;
-        let fewest = |part: &Cached<Workload>| of_keda(part).or(Some(1));
         let known: &[Known<'_>] = match found.adoption {
             Adoption::Marked => &[&marked],
-            _ => &[&mark, &seen, &recorded, &applied, &fewest],
+            _ => &[&mark, &seen, &recorded, &applied, &|_| Some(1)],
         };
-        // The first that knows of what visitors would reach: what that does not know of was off before.
+        // The first source that knows a workload that visitors would reach: workloads that this source does not know
+        // were off before.
         let knows = |known: &&Known<'_>| {
             let mut behind = parts.iter().filter(|part| found.is_selected(part));
             behind.any(|part| known(part).is_some())
@@ -161,30 +162,31 @@ impl Caches {
         };
         let adopted = parts
             .iter()
-            .filter_map(|part| Some((part.id(), known(part)?)));
+            .filter_map(|part| Some((part.id(), known(part)?.max(of_keda(part).unwrap_or(0)))));
         let mut adopted: HashMap<_, _> = adopted.collect();
-        // If it woke with fewer than it had, the program that puts it to sleep next would record the smaller number.
+        // If a workload woke with fewer replicas than it had, the program that puts it to sleep next would record the
+        // smaller number.
         adopted.retain(|_, replicas| *replicas <= self.max_replicas);
         adopted
     }
 
-    /// What KEDA is told about a workload.
+    /// The `ScaledObject`s of a workload.
     fn scaled_by(&self, workload: &Cached<Workload>) -> Vec<Arc<Cached<ScaledObject>>> {
         let scaled_objects = self.scaled_objects.as_ref();
-        let Some(scaled_objects) = scaled_objects.filter(|cache| cache.is_connected()) else {
+        let Some(scaled_objects) = scaled_objects.filter(|cache| cache.is_synced()) else {
             return Vec::new();
         };
         let term = of_namespace(&workload.namespace, &workload.name);
         scaled_objects.get_where(&term, |each| each.scales(workload))
     }
 
-    /// Whether visitors can be led here at all.
+    /// Whether visitors can be routed here at all.
     fn is_reached(&self) -> bool {
         let own = self.services.named(&self.own_namespace, &self.manager);
         own.is_some_and(|own| own.value.destination(&self.manager).is_some())
     }
 
-    /// Whether nobody else holds a workload at 0.
+    /// Whether nothing else keeps a workload at 0.
     fn may_adopt(&self, workload: &Cached<Workload>, found: &Found) -> bool {
         let Cached {
             namespace,
@@ -204,7 +206,7 @@ impl Caches {
                 .all(|cache| cache.get_where(&all, is_template).is_empty())
     }
 
-    /// Whether a workload, or a route to it, says that it stays off.
+    /// Whether a setting of a workload, or of a route to it, keeps it off.
     fn is_kept_off(&self, workload: &Arc<Cached<Workload>>) -> bool {
         let Cached {
             namespace, value, ..
@@ -219,7 +221,8 @@ impl Caches {
             || routes.any(|route| route.namespace == *namespace && says_never(&route.value.sleep))
     }
 
-    /// Whether visitors of its Services would get here if an app were adopted, and what it was could be recorded.
+    /// Whether visitors of an app's Services would get here if it were adopted, and whether its former state could be
+    /// recorded.
     pub(super) fn is_fit(found: &Found) -> bool {
         let mut services = found.services.iter();
         let fits = |service: &Arc<Cached<Service>>| {
@@ -231,7 +234,7 @@ impl Caches {
     }
 }
 
-/// Whether all objects of a kind are known that may be read.
+/// Whether all readable objects of a kind are known.
 fn is_known<K: Kept>(cache: Option<&Cache<K>>) -> bool {
     cache.is_none_or(|cache| cache.is_connected() || cache.is_forbidden())
 }

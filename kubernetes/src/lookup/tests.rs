@@ -327,6 +327,48 @@ fn what_keda_does_not_scale_wakes_with_what_it_keeps_at_zero() {
     assert_eq!(gets("marked"), [(web, Some(2)), (worker, None)]);
 }
 
+/// KEDA's workers and needs are left to it, and keep nobody's app asleep.
+#[test]
+fn what_keda_scales_of_an_app_is_left_alone() {
+    let gets = |others: &[&str]| {
+        let mut cluster = vec![
+            "namespace a/a adopt=zero",
+            "ingress a/web web.test>web",
+            "service a/web selects=web",
+        ];
+        cluster.extend(others);
+        let lost = caches(&cluster).lost();
+        let adopted = lost.first().into_iter().flat_map(|found| {
+            let parts = found.workloads.iter().chain(&found.group.needs);
+            let gets = parts.map(|part| (part.name.clone(), found.replicas_to_restore(part, 10)));
+            gets.collect::<Vec<_>>()
+        });
+        adopted.collect::<Vec<_>>()
+    };
+    let [web, api] = ["web", "api"].map(str::to_owned);
+    let scaled = "scaledobject a/api scales=api";
+    let web_alone = "deployment a/web pods=web off";
+    assert_eq!(
+        gets(&[web_alone, "deployment a/api of=web off", scaled]),
+        [(api.clone(), None), (web.clone(), Some(1))],
+        "a worker"
+    );
+    assert_eq!(
+        gets(&[
+            "deployment a/web pods=web off needs=deployment/api",
+            "deployment a/api off",
+            scaled
+        ]),
+        [(web, Some(1)), (api, None)],
+        "a need"
+    );
+    assert_eq!(
+        gets(&[web_alone, "deployment a/api pods=web off", scaled]),
+        [],
+        "behind the Service"
+    );
+}
+
 #[test]
 fn an_app_is_given_up_when_keda_scales_it_again() {
     let is_given_up = |scaled_object: &str| {

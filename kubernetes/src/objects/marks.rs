@@ -1,24 +1,26 @@
-//! The marks with which other programs note how many replicas a workload had before they took them.
+//! The marks in which other programs record how many replicas a workload had before they scaled it to zero.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 
 use super::{annotation, label};
 
-/// Of kube-downscaler (<https://codeberg.org/hjacobs/kube-downscaler>) and what has taken its place.
+/// The annotation of kube-downscaler (<https://codeberg.org/hjacobs/kube-downscaler>) and its successors.
 pub(crate) const DOWNSCALER: &str = "downscaler/original-replicas";
-/// Until when kube-downscaler leaves a workload alone, in RFC 3339 with whole seconds.
+/// Of kube-downscaler on a `ScaledObject`: at how many replicas somebody else had paused it.
+const DOWNSCALER_PAUSE: &str = "downscaler/original-pause-replicas";
+/// The time until which kube-downscaler ignores a workload, in RFC 3339 with whole seconds.
 pub(crate) const DOWNSCALER_EXCLUDE_UNTIL: &str = "downscaler/exclude-until";
-/// What marks the workloads of aergia (<https://github.com/uselagoon/aergia-controller>), as a label or an annotation, and how many
-/// replicas each had: under its present name and the one of before.
+/// The label or annotation that marks the workloads of aergia (<https://github.com/uselagoon/aergia-controller>), and
+/// the one with the replicas that each had: under its present name and the previous one.
 const AERGIA: [(&str, &str); 2] = [
     ("idling.lagoon.sh/idled", "idling.lagoon.sh/unidle-replicas"),
     ("idling.amazee.io/idled", "idling.amazee.io/unidle-replicas"),
 ];
-/// Of `oc idle` on a workload
+/// The annotation of `oc idle` on a workload
 /// (<https://docs.redhat.com/en/documentation/openshift_container_platform/latest/html/building_applications/idling-applications>).
 const OPENSHIFT: &str = "idling.alpha.openshift.io/previous-scale";
-/// The same on a Service, with what is behind it.
+/// The corresponding annotation on a Service, with the workloads behind it.
 const OPENSHIFT_TARGETS: &str = "idling.alpha.openshift.io/unidle-targets";
 
 /// A workload that a Service names as idled.
@@ -29,7 +31,7 @@ pub(crate) struct Target {
     pub(crate) replicas: u32,
 }
 
-/// How many replicas a workload had, as the first mark on it says that can be read: never 0.
+/// How many replicas a workload had, according to the first readable mark on it: never 0.
 pub(super) fn replicas(metadata: &ObjectMeta) -> Option<u32> {
     let number = |name: &str| {
         let text = annotation(metadata, name)?;
@@ -50,6 +52,11 @@ pub(super) fn replicas(metadata: &ObjectMeta) -> Option<u32> {
 /// Whether kube-downscaler has put a workload to sleep.
 pub(super) fn is_downscaled(metadata: &ObjectMeta) -> bool {
     annotation(metadata, DOWNSCALER).is_some()
+}
+
+/// Whether kube-downscaler has changed somebody else's pause of a `ScaledObject`.
+pub(super) fn has_original_pause(metadata: &ObjectMeta) -> bool {
+    annotation(metadata, DOWNSCALER_PAUSE).is_some()
 }
 
 /// The workloads that a Service names as idled.

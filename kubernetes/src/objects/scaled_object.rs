@@ -1,4 +1,4 @@
-//! A `ScaledObject` of KEDA: what says how many replicas a workload has ([KEDA: scaling deployments]).
+//! A `ScaledObject` of KEDA, which determines the replicas of a workload ([KEDA: scaling deployments]).
 //!
 //! [KEDA: scaling deployments]: https://keda.sh/docs/latest/concepts/scaling-deployments/
 
@@ -11,10 +11,11 @@ use crate::cache::Cached;
 
 /// The annotation that has KEDA keep a workload at a number of replicas, and do nothing else for it.
 pub(crate) const PAUSED_REPLICAS: &str = "autoscaling.keda.sh/paused-replicas";
-/// The annotation that has KEDA do nothing for a workload.
+/// The annotation that makes KEDA ignore a workload.
 const PAUSED: &str = "autoscaling.keda.sh/paused";
 
-/// As the API server has it. It may have been stored when its fields were not checked: one that cannot be read hides no others.
+/// In the format of the API server. It may have been stored before its fields were validated: one that cannot be parsed
+/// must not hide others.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct KedaScaledObject {
     pub(crate) metadata: ObjectMeta,
@@ -41,19 +42,19 @@ pub(crate) struct ScaledObject {
     pub(crate) is_downscaled: bool,
 }
 
-/// Who decides how many replicas a workload has.
+/// What determines the replicas of a workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scaling {
-    /// KEDA does; or would, if kube-downscaler did not pause it for a while.
+    /// KEDA; it would, if kube-downscaler had not paused it for a while.
     Active,
-    /// Somebody has had KEDA keep it at 0.
+    /// KEDA has been told to keep it at 0.
     PausedAtZero {
-        /// How many it has at least when it has any: never 0.
+        /// The minimum number of replicas when it has any: never 0.
         replicas: u32,
-        /// Whether KEDA would keep it up if it were not paused.
+        /// Whether KEDA would keep it running if it were not paused.
         stays_up: bool,
     },
-    /// Somebody has had KEDA leave it alone, or keep it at another number.
+    /// KEDA has been told to ignore it, or to keep it at another number.
     Paused,
 }
 
@@ -66,8 +67,10 @@ impl ScaledObject {
         let is_downscaled = marks::is_downscaled(&metadata);
         let is_paused = || annotation(&metadata, PAUSED).is_some_and(|text| !is_false(&text));
         let scaling = match annotation(&metadata, PAUSED_REPLICAS).as_deref() {
-            // Somebody who kept it up would take it from KEDA: kube-downscaler would bring that number back each morning.
-            Some("0") if is_downscaled && !stays_up => Scaling::Active,
+            // Any other number would stay: kube-downscaler would bring it back each morning.
+            Some("0") if is_downscaled && (!stays_up || marks::has_original_pause(&metadata)) => {
+                Scaling::Active
+            }
             Some("0") => Scaling::PausedAtZero {
                 replicas: minimum.max(1),
                 stays_up,
@@ -91,13 +94,13 @@ impl ScaledObject {
     }
 }
 
-/// As KEDA reads it: whatever it cannot read pauses.
+/// Parses a boolean like KEDA: any value that it cannot parse means paused.
 fn is_false(text: &str) -> bool {
     ["0", "f", "F", "false", "False", "FALSE"].contains(&text)
 }
 
 impl Cached<ScaledObject> {
-    /// Whether it says how many replicas a workload has.
+    /// Whether it determines the replicas of a workload.
     pub(crate) fn scales(&self, workload: &Cached<Workload>) -> bool {
         self.namespace == workload.namespace && self.value.target.is(workload)
     }
@@ -118,6 +121,9 @@ mod tests {
     #[test]
     fn what_is_paused_at_zero_is_known_with_what_it_would_have() {
         let downscaled = json!({ PAUSED_REPLICAS: "0", "downscaler/original-replicas": "-1" });
+        let paused_before = json!({
+            PAUSED_REPLICAS: "0", "downscaler/original-replicas": "3", "downscaler/original-pause-replicas": "3",
+        });
         let at_zero = |replicas, stays_up| Scaling::PausedAtZero { replicas, stays_up };
         for (annotations, minimum, idle, expected) in [
             (json!({}), json!(2), None, Scaling::Active),
@@ -159,6 +165,7 @@ mod tests {
             ),
             (downscaled.clone(), json!(2), None, at_zero(2, true)),
             (downscaled, json!(0), None, Scaling::Active),
+            (paused_before, json!(2), None, Scaling::Active),
             (
                 json!({ PAUSED_REPLICAS: "3" }),
                 json!(2),

@@ -1,4 +1,4 @@
-//! What an ingress controller counts, and what follows from it.
+//! Evaluates what an ingress controller counts.
 //!
 //! A counter begins with the first request that it counts, and `increase` does not see that one. So use is a counter that grew,
 //! or that was not there all the time. An unused app and a query that no longer matches look the same: nothing
@@ -25,15 +25,16 @@ use crate::{
     usage::ways::{Served, Way, Ways},
 };
 
-/// How old a counter may be that is there now: longer than it takes from one scrape to the next.
+/// The maximum age of a counter that counts as present: longer than the interval between two scrapes.
 const RECENT: Duration = Duration::from_secs(150);
-/// For how long it is remembered that visitors of an app hold connections. It is looked for once an hour, at as many times.
+/// How long it is remembered that visitors of an app hold connections. The query runs once an hour, and takes samples
+/// at hourly intervals.
 const MEMORY: &str = "[14d:1h]";
-/// How exactly the time of the last use is known, at best.
-const MINUTE: Duration = Duration::from_mins(1);
-/// How often that is asked.
+/// In how many steps the last use is looked for.
+const STEPS: u32 = 100;
+/// Interval between the history queries.
 const HOUR: Duration = Duration::from_hours(1);
-/// How long that answer is good for.
+/// How long the answer to a history query remains valid.
 const DAY: Duration = Duration::from_hours(24);
 
 /// How an ingress controller counts requests.
@@ -42,15 +43,17 @@ pub(super) struct Controller {
     pub(super) requests: Series,
     /// A series that each of its pods has from its start.
     pub(super) heartbeat: Series,
+    /// Series that only something else has which counts in the same way, and sees no visitors.
+    pub(super) others: Option<Series>,
     /// The labels that name a Service.
     pub(super) names: &'static [&'static str],
     /// The label with the kind of the requests.
     pub(super) kind: &'static str,
     /// Whether requests of a kind stay open.
     pub(super) streams: fn(kind: &str) -> Streams,
-    /// The name by which it counts what takes a way. `None` if it does not count all of that.
+    /// The name under which it counts requests that take a way. `None` if it does not count all of them.
     pub(super) name_of: fn(&Way) -> Option<String>,
-    /// The name by which a series counts.
+    /// The name to which the count of a series belongs.
     pub(super) name_in: fn(&Labels) -> String,
 }
 
@@ -59,14 +62,14 @@ pub(super) struct Controller {
 pub(super) enum Streams {
     #[default]
     None,
-    /// Events that a page listens to, which may be unidler's own page.
+    /// Events that a page listens to, possibly unidler's own page.
     Events,
-    /// Whatever else stays open.
+    /// Any other connections that stay open.
     Lasting,
 }
 
 impl Controller {
-    /// What is asked every minute.
+    /// The query that runs every minute.
     fn question(&self, matchers: &Matchers, window: Duration) -> String {
         let kind = self.kind;
         let [requests, heartbeat, up, start] = [
@@ -93,7 +96,7 @@ impl Controller {
             question.push_str(" or ");
             question.push_str(&labelled(query, name));
         };
-        // Prometheus goes on for some minutes with what it does not store any more.
+        // Prometheus keeps returning a series for some minutes after its last sample.
         let recent = milliseconds(part.min(RECENT));
         also(
             &format!(
@@ -109,7 +112,7 @@ impl Controller {
             query.push(')');
             also(&query, &index.to_string());
         }
-        // Also those of the same kind that were never scraped.
+        // Includes pods of the same kind that were never scraped.
         also(
             &format!(
                 "avg_over_time({up}[{all}]) and on (job, namespace, service, container, app, app_kubernetes_io_name) {heartbeat}"
@@ -120,20 +123,23 @@ impl Controller {
             &format!("changes({start}[{all}]) and on (job, instance) {heartbeat}"),
             "restarts",
         );
+        if let Some(others) = self.others {
+            also(&format!("group({})", matchers.select(others)), "others");
+        }
         question
     }
 
-    /// What is asked every hour.
+    /// The query that runs every hour.
     fn history(&self, matchers: &Matchers) -> String {
         let (requests, kind) = (matchers.select(self.requests), self.kind);
         let names = self.labels();
         format!("group by ({names}, {kind}) ({requests} or last_over_time({requests}{MEMORY}))")
     }
 
-    /// How many seconds ago a counter grew for the last time, or appeared, to a hundredth of the window or a minute.
-    fn last_use(&self, matchers: &Matchers, window: Duration) -> String {
+    /// How many seconds ago a counter was seen to have grown since the `step` before, for the last time.
+    fn last_use(&self, matchers: &Matchers, window: Duration, step: Duration) -> String {
         let (requests, names) = (matchers.select(self.requests), self.labels());
-        let step = milliseconds((window / 100).clamp(Duration::from_secs(1), MINUTE));
+        let step = milliseconds(step);
         let all = milliseconds(window);
         format!(
             "min by ({names}) (time() - max_over_time(timestamp(\
@@ -150,7 +156,7 @@ impl Controller {
         labels.collect::<Vec<_>>().join(", ")
     }
 
-    /// Which names have which kind of requests.
+    /// The kinds of requests that are counted under each name.
     fn counted<'a>(&self, samples: impl Iterator<Item = &'a Labels>) -> HashMap<String, Streams> {
         let mut counted = HashMap::<_, Streams>::new();
         for labels in samples {
@@ -161,7 +167,7 @@ impl Controller {
         counted
     }
 
-    /// What an answer says.
+    /// Parses an answer.
     fn read(&self, mut samples: Samples) -> Result<Reading, Why> {
         let mut reading = Reading::default();
         let mut counted = Vec::new();
@@ -171,6 +177,7 @@ impl Controller {
                 Some("counted") => counted.push(&*labels),
                 Some("up") => reading.targets.up.push(*value),
                 Some("restarts") => reading.targets.restarts.push(*value),
+                Some("others") => reading.has_others = true,
                 Some(part) => {
                     let part = part.parse().ok();
                     part.and_then(|part| reading.targets.scraped(labels, part, *value))
@@ -184,25 +191,27 @@ impl Controller {
     }
 }
 
-/// What an answer says.
+/// A parsed answer.
 #[derive(Debug, Default)]
 struct Reading {
-    /// How much was counted within the window, by name: 0 if nothing was.
+    /// The count within the window, by name: 0 if nothing was counted.
     uses: HashMap<String, f64>,
-    /// Whose requests are counted now.
+    /// The names under which requests are counted now.
     counted: HashMap<String, Streams>,
     targets: Targets,
+    /// Whether something else counts that sees no visitors.
+    has_others: bool,
 }
 
 /// What an ingress controller has counted.
 pub(super) struct Counts {
     controller: &'static Controller,
-    /// Which series are of this cluster.
+    /// The matchers that select the series of this cluster.
     matchers: Matchers,
     latest: Latest<Reading>,
-    /// Whose requests were counted before.
+    /// The names under which requests were counted before.
     history: Option<(Instant, HashMap<String, Streams>)>,
-    /// How long ago each was used last, as far as somebody has asked.
+    /// How long ago each was last used, as far as that was queried.
     last_uses: HashMap<String, Duration>,
 }
 
@@ -217,14 +226,19 @@ impl Counts {
         }
     }
 
-    /// Asks when each was used last within a window. Nothing is decided by that.
+    /// Queries when each was last used within a window. No decision is based on that.
     pub(super) async fn ask_last_uses(&mut self, prometheus: &mut Prometheus, window: Duration) {
-        let question = self.controller.last_use(&self.matchers, window);
+        if self.latest.of(window, Instant::now()).is_err() {
+            return;
+        }
+        let step = (window / STEPS).max(Duration::from_secs(1));
+        let question = self.controller.last_use(&self.matchers, window, step);
         let samples = prometheus.ask(&question).await.unwrap_or_default();
         for (labels, ago) in samples {
             let Ok(ago) = Duration::try_from_secs_f64(ago) else {
                 continue;
             };
+            let ago = ago + step;
             let known = self
                 .last_uses
                 .entry((self.controller.name_in)(&labels))
@@ -260,7 +274,7 @@ impl Counts {
         let is_recent = |(asked, _): &(Instant, _)| asked.elapsed() < HOUR;
         if !self.history.as_ref().is_some_and(is_recent) {
             let asked = Instant::now();
-            // Without a new answer, the old one is good for a while.
+            // Without a new answer, the old one remains valid for a while.
             if let Ok(samples) = prometheus
                 .ask(&self.controller.history(&self.matchers))
                 .await
@@ -290,7 +304,7 @@ impl Counts {
             .map(|way| (way, (self.controller.name_of)(way)));
         let ways: Vec<_> = ways.collect();
         let uses = |name: &String| reading.uses.get(name).copied().unwrap_or_default();
-        // Whatever else is not known: what was counted was used.
+        // Even if other data is missing, counted requests are a sign of use.
         let names_of_ways = ways.iter().filter_map(|(_, name)| name.as_ref());
         let mut used = names_of_ways.filter(|name| uses(name) > 0.0).peekable();
         if used.peek().is_some() {
@@ -303,7 +317,7 @@ impl Counts {
         }
     }
 
-    /// Whether nothing counted means not used.
+    /// Checks that a count of zero means no use.
     fn check(
         &self,
         reading: &Reading,
@@ -313,18 +327,21 @@ impl Counts {
         now: Instant,
     ) -> Result<(), Why> {
         reading.targets.check()?;
+        if reading.has_others {
+            return Err(Why::OthersCounted);
+        }
         let is_good = |(asked, _): &&(Instant, _)| now.duration_since(*asked) <= DAY;
         let (_, history) = self
             .history
             .as_ref()
             .filter(is_good)
             .ok_or(Why::PrometheusDown)?;
-        // Of each kind of route, something has to be counted: another controller may serve it.
+        // Requests have to be counted for each kind of route: another controller may serve that kind.
         let mut kinds = HashMap::<&RouteKind, Seen>::new();
         for (way, name) in ways {
             let name = name.as_ref().ok_or(Why::PartlyCounted)?;
             names.check(name)?;
-            // Without a number there is no knowing.
+            // Without a number, the use is unknown.
             if reading.uses.get(name).is_some_and(|uses| *uses != 0.0) {
                 return Err(Why::PrometheusUnreadable);
             }
@@ -377,12 +394,12 @@ enum Seen {
     Now,
 }
 
-/// What is counted by each name.
+/// The ways whose requests are counted under each name.
 #[derive(Debug)]
 pub(super) struct Names<'a>(HashMap<String, Name<'a>>);
 
 impl Names<'_> {
-    /// What is wrong with a name.
+    /// Checks for problems with a name.
     fn check(&self, name: &str) -> Result<(), Why> {
         match self.0.get(name).map(|name| name.trouble) {
             Some(None) => Ok(()),
@@ -392,7 +409,7 @@ impl Names<'_> {
     }
 }
 
-/// What is counted by a name.
+/// The ways whose requests are counted under a name.
 #[derive(Debug)]
 struct Name<'a> {
     first: &'a Way,
@@ -400,7 +417,7 @@ struct Name<'a> {
 }
 
 impl<'a> Name<'a> {
-    /// Another way has the same name.
+    /// Adds another way with the same name.
     fn also(&mut self, way: &'a Way) {
         if !way
             .backend

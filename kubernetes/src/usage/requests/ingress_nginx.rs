@@ -1,7 +1,8 @@
 //! How ingress-nginx counts.
 //!
-//! It adds a request when it ends, under the namespace and the name of the Service, whatever the port ([ingress-nginx:
-//! monitoring]). What comes for a host that no rule names exactly, it does not count, unless it counts without hosts.
+//! It counts a request when it ends, under the namespace and the name of the Service, whatever the port
+//! ([ingress-nginx: monitoring]). Requests for a host that no rule names exactly are not counted, unless it counts
+//! without hosts.
 //!
 //! [ingress-nginx: monitoring]: https://kubernetes.github.io/ingress-nginx/user-guide/monitoring/
 
@@ -13,11 +14,12 @@ use crate::{objects::RouteKind, usage::ways::Way};
 
 pub(super) static INGRESS_NGINX: Controller = Controller {
     requests: Series::all("nginx_ingress_controller_requests"),
-    // Of its configuration, of which there is one from the start.
+    // A metric of its configuration, which exists from the start.
     heartbeat: Series::all("nginx_ingress_controller_config_last_reload_successful"),
+    others: None,
     names: &["namespace", "service"],
     kind: "status",
-    // A connection that was upgraded. It may report the class of the status alone.
+    // An upgraded connection. The controller may report only the class of the status.
     streams: |status| match status.starts_with('1') {
         true => Streams::Lasting,
         false => Streams::None,

@@ -2,7 +2,8 @@
 //!
 //! Each proxy adds an HTTP request when it ends, under the namespace and the name of the Service that it is routed to, whatever the
 //! host and the port ([Istio: standard metrics]). A gateway reports as the source. So does the sidecar of a pod that calls
-//! the Service, which sees nothing of visitors: [`Requests::new`] therefore demands matchers, which have to choose the gateways.
+//! the Service, which sees nothing of visitors. So matchers have to choose the gateways: [`Requests::new`] demands some, and where they
+//! choose anything that is not only a source, nothing is known.
 //!
 //! [Istio: standard metrics]: https://istio.io/latest/docs/reference/config/metrics/
 //! [`Requests::new`]: super::Requests::new
@@ -18,14 +19,19 @@ pub(super) static ISTIO: Controller = Controller {
         metric: "istio_requests_total",
         matchers: r#"reporter="source""#,
     },
-    // Of its version, which it has from the start.
+    // A metric of its version, which exists from the start.
     heartbeat: Series {
         metric: "istio_build",
         matchers: r#"component="proxy""#,
     },
+    // Of sidecars and waypoints.
+    others: Some(Series {
+        metric: "istio_requests_total",
+        matchers: r#"reporter=~"destination|waypoint""#,
+    }),
     names: &["destination_service_namespace", "destination_service_name"],
     kind: "response_code",
-    // A connection that was upgraded.
+    // An upgraded connection.
     streams: |code| match code {
         "101" => Streams::Lasting,
         _ => Streams::None,

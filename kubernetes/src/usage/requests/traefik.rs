@@ -1,7 +1,7 @@
 //! How Traefik counts.
 //!
-//! It adds a request when it ends, under the name that its configuration has for the Service ([Traefik: metrics]). Series begin
-//! with the first request, and end when their Service has no endpoints for a moment or Traefik restarts.
+//! It counts a request when it ends, under the name of the Service in its configuration ([Traefik: metrics]). Series
+//! begin with the first request, and end when their Service has no endpoints for a moment or Traefik restarts.
 //!
 //! [Traefik: metrics]: https://doc.traefik.io/traefik/reference/install-configuration/observability/metrics/
 
@@ -16,8 +16,9 @@ use crate::{
 
 pub(super) static TRAEFIK: Controller = Controller {
     requests: Series::all("traefik_service_requests_total"),
-    // Of its configuration, of which there is one from the start.
+    // A metric of its configuration, which exists from the start.
     heartbeat: Series::all("traefik_config_reloads_total"),
+    others: None,
     names: &["service"],
     kind: "protocol",
     streams: |protocol| match protocol {
@@ -41,7 +42,7 @@ fn name_of(way: &Way) -> Option<String> {
     };
     match way.route {
         RouteKind::Ingress { .. } => {
-            // It calls all default backends the same, and a route does not say which of the others are one.
+            // It uses the same name for all default backends, and a route does not show which of the others is one.
             way.host.as_ref()?;
             Some(format!(
                 "{}@kubernetes",
@@ -55,7 +56,7 @@ fn name_of(way: &Way) -> Option<String> {
     }
 }
 
-/// With one dash for whatever is neither a letter nor a number.
+/// Replaces each sequence of characters other than letters and digits by one dash.
 fn normalized(name: &str) -> String {
     let words: Vec<_> = name
         .split(|c: char| !c.is_alphanumeric())
