@@ -1,7 +1,7 @@
 //! An app as the engine sees it: Services that visitors come through, and workloads that run behind them.
 //!
-//! Nothing here knows a kind of object. Whoever observes a cluster gives each object an [`ObjectId`], and gets it back
-//! with each [`Write`](crate::cluster::Write).
+//! Nothing here depends on the kind of an object. The implementation that observes a cluster assigns each object an
+//! [`ObjectId`], and gets it back with each [`Write`](crate::cluster::Write).
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -12,12 +12,13 @@ use crate::{
     start::Start,
 };
 
-/// Which app. Only a [`Cluster`](crate::cluster::Cluster) can read it; everybody else compares. Several hosts may lead to
-/// one app.
+/// Identifies an app. Opaque to everything but a [`Cluster`](crate::cluster::Cluster): other code only compares it.
+/// Several hosts may route to one app.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppId(Arc<str>);
 
-/// Which object of an app. Only a [`Cluster`](crate::cluster::Cluster) can read it; everybody else compares.
+/// Identifies an object of an app. Opaque to everything but a [`Cluster`](crate::cluster::Cluster): other code only
+/// compares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectId(Arc<str>);
 
@@ -30,7 +31,7 @@ macro_rules! named {
                 Self(name.into())
             }
 
-            /// The name that the cluster gave it.
+            /// The name that the cluster assigned.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -48,64 +49,66 @@ macro_rules! named {
 named!(AppId, "app");
 named!(ObjectId, "object");
 
-/// An app as observed, or why there is no telling which app it is.
+/// An app as observed, or the reason why it cannot be identified.
 pub type Observation = Result<App, Reason>;
 
 /// An app as observed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// Whether this is current as far as anybody can know.
+    /// Whether this is current, as far as can be known.
     pub connected: bool,
     /// What its operators call it, for visitors: at most 80 characters.
     pub title: Option<String>,
-    /// What is answered for it while it sleeps.
+    /// The requests that unidler answers for it while it sleeps.
     pub probes: Probes,
     /// What it takes to wake it.
     pub start: Start,
     /// When it wakes by itself, if it sleeps and that is known.
     pub wakes: Option<Moment>,
-    /// The Services that its routes lead to: each once, in an order that stays the same.
+    /// The Services that its routes refer to, without duplicates and in a stable order.
     pub services: Vec<Service>,
-    /// What runs behind them, with its workers, and what all of those need: each once, in an order that stays the same.
+    /// The workloads behind them with their workers, and everything that those need, without duplicates and in a stable
+    /// order.
     pub workloads: Vec<Workload>,
 }
 
 /// Something with replicas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// Which one.
+    /// Its identifier.
     pub id: ObjectId,
-    /// The version of what is decided on.
+    /// The version that decisions about it are based on.
     pub version: Version,
     /// What it was before it was idled; `None` if it is not.
     pub record: Option<Record>,
-    /// The replicas that are asked for.
+    /// The desired number of replicas.
     pub replicas: u32,
-    /// The replicas that are available, or 0 while the status is that of an older generation.
+    /// The number of available replicas, or 0 while the status is of an older generation.
     pub available: u32,
-    /// What its conditions complain of.
+    /// The problem that its conditions report, if any.
     pub trouble: Option<Trouble>,
-    /// Its pods, where they may be read.
+    /// The state of its pods, as far as unidler may read them.
     pub pods: Pods,
-    /// How long its last wake-ups took, taken together; `None` before the first.
+    /// The usual duration of its wake-ups, derived from the last ones; `None` before the first.
     pub usual: Option<Duration>,
-    /// What else it has to do with.
+    /// Its relations to other workloads.
     pub bonds: Bonds,
 }
 
-/// What a workload has to do with others.
+/// The relations of a workload to others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bonds {
-    /// What has to be available before it gets its replicas. What is not of the app is not waited for.
+    /// The workloads that have to be available before its replicas are restored. Those outside the app are not waited
+    /// for.
     pub needs: Vec<ObjectId>,
     /// The workload that it sleeps and wakes with, if it is a worker of one.
     pub of: Option<ObjectId>,
-    /// Whether it is of this app only because something in it needs it, directly or not.
+    /// Whether it is part of this app only because something in the app needs it, directly or indirectly.
     pub is_need: bool,
-    /// Whether something else uses it that is awake.
+    /// Whether something else that is awake uses it.
     pub is_in_use: bool,
-    /// Whether it has its replicas because somebody wants this app: it is only needed, nothing else has a use for it, and
-    /// unidler has woken it since the app was put to sleep.
+    /// Whether it has its replicas because this app is wanted: it is only needed, nothing else uses it, and unidler has
+    /// woken it since the app was put to sleep.
     pub is_woken_for_app: bool,
 }
 
@@ -114,26 +117,26 @@ pub struct Bonds {
 pub struct Record {
     /// The replicas it had: at least 1, at most the configured maximum.
     pub replicas: u32,
-    /// Whether it was written so lately, or nobody knows when, that whoever did that may still be about to take the
-    /// replicas.
+    /// Whether it was written so recently, or at an unknown time, that its writer may still be about to scale the
+    /// workload to zero.
     pub is_recent: bool,
-    /// Whether it is lost when the visitors of a Service are led to the app again.
+    /// Whether it is lost when the visitors of a Service are routed to the app again.
     pub is_fleeting: bool,
 }
 
-/// What a route leads to.
+/// A Service that a route refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
-    /// Which one.
+    /// Its identifier.
     pub id: ObjectId,
-    /// The version of what is decided on.
+    /// The version that decisions about it are based on.
     pub version: Version,
     /// Where its visitors land.
     pub leads: Leads,
 }
 
 impl Service {
-    /// What that which leads its visitors here does, if anything does.
+    /// The effect of its diversion, if it has one.
     #[must_use]
     pub fn effect(&self) -> Option<Effect> {
         match &self.leads {
@@ -146,30 +149,30 @@ impl Service {
 /// Where the visitors of a Service land.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Leads {
-    /// Here.
+    /// At unidler.
     Here(Diversion),
     /// At the app's pods.
     ToApp {
-        /// Whether one of them answers.
+        /// Whether one of them is ready.
         endpoints: Endpoints,
     },
-    /// At something that is neither.
+    /// At neither of them.
     Elsewhere,
 }
 
-/// What leads the visitors of a Service here.
+/// The diversion of a Service's visitors to unidler.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diversion {
-    /// Whether it is known where they have to land instead.
+    /// Whether it is known where its visitors belong, so that it can be undone.
     pub restorable: bool,
-    /// Whether it does that. If not, it has to be written again.
+    /// Whether it takes effect. If it does not, it has to be written again.
     pub effect: Effect,
-    /// What is known of the app's own endpoints beside it; `None` where there are none as long as it is there.
+    /// What is known of the app's own endpoints beside it; `None` if the diversion replaces them.
     pub endpoints: Option<Endpoints>,
 }
 
 impl Diversion {
-    /// One that takes the place of the app's own endpoints.
+    /// A diversion that replaces the app's own endpoints.
     #[must_use]
     pub const fn instead(restorable: bool) -> Self {
         Self {
@@ -180,19 +183,19 @@ impl Diversion {
     }
 }
 
-/// What a diversion does.
+/// The effect of a diversion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It leads visitors here.
+    /// It routes visitors to unidler.
     Leads,
-    /// It leads them where unidler was before, or not all of them.
+    /// It routes visitors to a former address of unidler, or does not cover all of them.
     Astray,
-    /// It is not there, although the app is asleep: its visitors reach nobody.
+    /// It is absent, although the app is asleep: its visitors reach nothing.
     Gone,
-    /// It is not there, and is to be: something else has put the app to sleep, so far as that is seen. What answers behind the Service
-    /// speaks against it.
+    /// It is absent and has to be created: as far as can be seen, something else has put the app to sleep. Endpoints
+    /// that respond behind the Service are evidence against that.
     Missing,
-    /// It leads visitors here who are not to come here any more: nobody wants the app woken.
+    /// It still routes visitors to unidler, although it should not any more: nobody wants the app woken.
     Unwanted,
 }
 
@@ -203,29 +206,29 @@ pub enum Endpoints {
     Ready,
     /// None is ready.
     NotReady,
-    /// They have not been looked at. That is never taken for success.
+    /// They have not been observed. This never counts as success.
     Unknown,
-    /// They may not be read: the permission is optional, and without it a workload that is available is believed.
+    /// unidler may not read them: the permission is optional, and without it an available workload counts as reachable.
     Forbidden,
 }
 
-/// How far the pods are, taken together. All of it is optional detail.
+/// The combined progress of the pods. All of it is optional detail.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pods {
-    /// The step of the pod that is furthest.
+    /// The step of the most advanced pod.
     pub step: Option<Step>,
-    /// What they complain of.
+    /// The problem that they report, if any.
     pub trouble: Option<Trouble>,
-    /// How often their containers have been started again.
+    /// How often their containers have been restarted.
     pub restarts: u32,
 }
 
-/// What stands in the way of an app.
+/// A problem that keeps an app from getting ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// What it is.
+    /// What the problem is.
     pub reason: Reason,
-    /// Whether the cluster has given up, or only tries again after ever longer pauses.
+    /// Whether the cluster has given up, or only retries with increasing delays.
     pub given_up: bool,
 }
 
@@ -262,18 +265,18 @@ impl Workload {
 }
 
 impl App {
-    /// The workloads that are up or have to be woken. One that has no replicas and no [`Record`] was switched off by
-    /// somebody else, and stays off.
+    /// The workloads that are running or have to be woken. One without replicas and without a [`Record`] was switched
+    /// off by something else, and stays off.
     pub fn parts(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.workloads.iter().filter(|workload| workload.is_part())
     }
 
-    /// Those of its parts that are its own, and not only needed.
+    /// The parts that belong to the app itself, and are not only needed by it.
     pub fn own(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.parts().filter(|workload| !workload.bonds.is_need)
     }
 
-    /// Those of its parts that are not available yet. What has no replicas any more may still have pods that answer.
+    /// The parts that are not available yet. A workload that no longer has replicas may still have pods that respond.
     pub fn waiting(&self) -> impl DoubleEndedIterator<Item = &Workload> + Clone {
         self.parts()
             .filter(|workload| workload.replicas == 0 || workload.available == 0)
@@ -298,15 +301,16 @@ impl App {
             .any(|service| matches!(service.leads, Leads::Here(_)))
     }
 
-    /// How often the containers of its pods have been started again.
+    /// How often the containers of its pods have been restarted.
     #[must_use]
     pub fn restarts(&self) -> u32 {
         let restarts = self.workloads.iter().map(|workload| workload.pods.restarts);
         restarts.fold(0, u32::saturating_add)
     }
 
-    /// Whether some of its own workloads have their replicas back, and others do not, or what they need. A workload that was
-    /// never idled may have its replicas while the app is asleep; so may what the app needs, unless that was woken for it.
+    /// Whether some of its own workloads have their replicas back, while others, or something that they need, do not. A
+    /// workload that was never idled may have its replicas while the app is asleep; so may one that the app needs,
+    /// unless it was woken for the app.
     #[must_use]
     pub fn is_half_woken(&self) -> bool {
         let is_marked = |workload: &&Workload| workload.record.is_some();

@@ -1,4 +1,4 @@
-//! The only door to a cluster.
+//! The engine's only access to a cluster.
 
 use std::{fmt, net::SocketAddr, time::Duration};
 
@@ -13,18 +13,18 @@ use crate::{
 
 /// The engine's view of a cluster. Implementations make no decisions and keep no state about wake-ups.
 pub trait Cluster: fmt::Debug + Send + Sync + 'static {
-    /// The app that a host leads to, or why it leads to none. From memory: no request, no waiting.
+    /// The app that a host routes to, or the reason why there is none. From memory: no request, no waiting.
     ///
     /// # Errors
     ///
     /// The reason that a visitor of this host is shown.
     fn find(&self, host: &Host) -> Result<AppId, Reason>;
 
-    /// All apps that a host leads to. From memory.
+    /// All apps that a host routes to. From memory.
     fn apps(&self) -> Vec<AppId>;
 
-    /// What is known of an app at this moment. From memory, so that details which are only watched while an app
-    /// wakes are missing.
+    /// What is known of an app at this moment. From memory, so details that are only watched while an app wakes are
+    /// missing.
     fn observe(&self, app: &AppId) -> Observation;
 
     /// What is known of an app, now and after every change. The stream never ends by itself: a lost connection to
@@ -46,33 +46,34 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
     /// Records the outcome of a wake-up in the cluster, for operators. Fire and forget.
     fn note(&self, _app: &AppId, _outcome: &Progress) {}
 
-    /// Why nothing can be said of any app yet; `None` when it can.
+    /// Why no app can be looked up yet; `None` once that is possible.
     fn not_ready(&self) -> Option<String> {
         None
     }
 }
 
-/// How requests get to an app from inside the cluster.
+/// How requests reach an app from inside the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// To one of its endpoints, which is ready. Its routes lead there as well, or to unidler: to nothing else.
+    /// To one of its ready endpoints. Its routes point to the app or to unidler, and to nothing else.
     Endpoint(SocketAddr),
-    /// To the address of its Service, which leads to its pods alone. Where its routes lead at this moment is not known.
+    /// To the address of its Service, which only selects the app's pods. Where its routes point at this moment is
+    /// unknown.
     Service(SocketAddr),
-    /// To one of its endpoints, whose pod is terminating. The app is falling asleep, and its ingress may still send visitors to
-    /// that pod for some seconds.
+    /// To one of its endpoints, whose pod is terminating. The app is falling asleep, and its ingress may still route
+    /// visitors to that pod for some seconds.
     Draining(SocketAddr),
-    /// Perhaps to an endpoint whose pod is terminating: that is known as soon as the app is [watched](Cluster::watch). No other
-    /// endpoint counts, since the app has no replicas.
+    /// Possibly to an endpoint whose pod is terminating: this is known once the app is [watched](Cluster::watch). No
+    /// other endpoint counts, since the app has no replicas.
     Fading,
-    /// Perhaps to an endpoint: that is known as soon as the app is [watched](Cluster::watch).
+    /// Possibly to an endpoint: this is known once the app is [watched](Cluster::watch).
     Unwatched,
 }
 
 /// One write. Each is minimal, names its object, and carries the version of it that it was decided on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// Give a workload its replicas back.
+    /// Restore the replicas of a workload.
     Scale {
         /// Which workload.
         workload: ObjectId,
@@ -81,17 +82,17 @@ pub enum Write {
         /// The replicas, at least 1.
         replicas: u32,
     },
-    /// Take the idle marks off a workload.
+    /// Remove the idle marks from a workload.
     ClearIdled {
         /// Which workload.
         workload: ObjectId,
         /// Its version.
         version: Version,
-        /// How long it took from its replicas to its availability, to be remembered for the next visitor; `None` if
-        /// nobody has seen the whole of it.
+        /// The time from restoring its replicas to its availability, to be recorded for the next visitor; `None` if it
+        /// was not observed completely.
         took: Option<Duration>,
     },
-    /// Lead the visitors of a Service to the app again.
+    /// Route the visitors of a Service to the app again.
     Restore {
         /// Which Service.
         service: ObjectId,
@@ -100,7 +101,7 @@ pub enum Write {
         /// What is remembered of it, for a diversion that takes its record along.
         ended: Ended,
     },
-    /// Lead the visitors of a Service here, in a way that [`Restore`](Self::Restore) can undo.
+    /// Divert the visitors of a Service to unidler, in a way that [`Restore`](Self::Restore) can undo.
     Divert {
         /// Which Service.
         service: ObjectId,
@@ -109,7 +110,7 @@ pub enum Write {
         /// What puts the app to sleep; `None` if it sleeps already.
         by: Option<By>,
     },
-    /// Take the replicas of a workload, and record how many there were.
+    /// Scale a workload to zero, and record how many replicas it had.
     Idle {
         /// Which workload.
         workload: ObjectId,
@@ -118,7 +119,7 @@ pub enum Write {
     },
 }
 
-/// How the sleep of an app ended, as far as whoever leads its visitors back has seen.
+/// How the sleep of an app ended, as far as the writer that routes its visitors back has observed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// The app was woken here.
@@ -126,9 +127,9 @@ pub enum Ended {
         /// As in [`Write::ClearIdled`].
         took: Option<Duration>,
     },
-    /// Somebody else has given the app its replicas.
+    /// Something else has restored the replicas of the app.
     Undone,
-    /// The app could not be put to sleep: a write was refused, or reversed at once.
+    /// The app could not be put to sleep: a write was rejected, or reverted at once.
     Failed,
 }
 
@@ -154,30 +155,30 @@ impl Write {
     }
 }
 
-/// Why a write was not done.
+/// Why a write was not applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
-    /// The object has changed meanwhile. Observe again and decide again.
+    /// The object has changed in the meantime. Observe again and decide again.
     #[error("the object has changed meanwhile")]
     Conflict,
     /// A permission is missing.
     #[error("the cluster forbids it: {0}")]
     Forbidden(String),
-    /// The cluster finds what was written invalid. That is a mistake of ours.
+    /// The cluster rejects the write as invalid. That is a bug in unidler.
     #[error("the cluster finds it invalid: {0}")]
     Invalid(String),
-    /// The cluster does not answer, or asks for patience.
+    /// The cluster does not respond, or asks for a later retry.
     #[error("the cluster does not answer: {message}")]
     Unreachable {
-        /// What it said, or what happened instead.
+        /// Its error message, or a description of what happened instead.
         message: String,
-        /// How long it wants to be left alone.
+        /// How long to wait before the next request, if the cluster asks for that.
         retry_after: Option<Duration>,
     },
 }
 
 impl ApplyError {
-    /// What a visitor is told if it goes on like this.
+    /// The reason that visitors are shown if the write keeps failing.
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {

@@ -1,8 +1,8 @@
-//! A cluster that is played: each [`Scene`] is an app with a script.
+//! A simulated cluster: each [`Scene`] is an app with a script.
 //!
-//! `unidler demo` and the tests run the whole product on it. What is played is only what the cluster does by
-//! itself after a write; every write comes from the engine and is conditional here as well. Time is
-//! [`tokio::time`], so a test may pause it.
+//! `unidler demo` and the tests run the whole product on it. The simulation covers only what a cluster does by itself
+//! after a write; every write comes from the engine, and is conditional here as well. Time is [`tokio::time`], so a
+//! test may pause it.
 
 mod scenes;
 
@@ -43,12 +43,12 @@ pub enum Route {
     App(&'static Scene),
 }
 
-/// How much later than the one before it a part of an app starts.
+/// The delay between the start of one part of an app and that of the next.
 const NEXT_PART: Duration = ms(4_000);
-/// After how long the replicas are taken away again where something does that.
+/// The delay after which the replicas are taken away again, in a scene where something does that.
 const UNDONE: Duration = ms(800);
 
-/// The played cluster.
+/// The simulated cluster.
 ///
 /// Cheap to clone; all clones are one cluster.
 #[derive(Clone, Debug, Default)]
@@ -56,22 +56,22 @@ pub struct DemoCluster {
     apps: Arc<Mutex<HashMap<&'static str, App>>>,
 }
 
-/// What the writes have made of a scene's app.
+/// The state of a scene's app, as it results from the writes.
 #[derive(Clone, Debug)]
 struct App {
     parts: Vec<Part>,
-    /// Counts the changes of the Service, and its version.
+    /// Counts the changes of the Service, and serves as its version.
     service_writes: u64,
-    /// When its Service was pointed at the app again.
+    /// When its Service was pointed back to the app.
     serving: Option<Instant>,
-    /// When somebody was on it last.
+    /// When it was last visited.
     visited: Option<Instant>,
 }
 
-/// What they have made of a workload. The default is an idled one.
+/// The state of a workload, as it results from the writes. The default is an idled one.
 #[derive(Clone, Copy, Debug, Default)]
 struct Part {
-    /// Counts its changes, and its version.
+    /// Counts its changes, and serves as its version.
     writes: u64,
     /// When it got replicas.
     scaled: Option<Instant>,
@@ -80,7 +80,7 @@ struct Part {
 }
 
 impl DemoCluster {
-    /// Where the ingress sends a visitor now: it follows the Service, some time later.
+    /// Where the ingress routes a visitor now: it follows the Service with a delay.
     #[must_use]
     pub fn route(&self, host: &Host) -> Route {
         let Some((scene, app)) = self.scene(host) else {
@@ -92,14 +92,14 @@ impl DemoCluster {
         }
     }
 
-    /// Somebody is on the app of a scene.
+    /// Records a visit to the app of a scene.
     pub fn visit(&self, scene: &Scene) {
         if let Some(app) = self.apps().get_mut(scene.name) {
             app.visited = Some(Instant::now());
         }
     }
 
-    /// The apps that nobody has visited for so long that they fall asleep.
+    /// The apps that have not been visited for so long that they fall asleep.
     #[must_use]
     pub fn unused(&self) -> Vec<AppId> {
         let apps = self.apps();
@@ -130,7 +130,7 @@ impl DemoCluster {
         }
     }
 
-    /// How many writes an app has seen.
+    /// The number of writes to an app.
     #[must_use]
     pub fn writes(&self, host: &Host) -> u64 {
         self.scene(host).map_or(0, |(_, app)| {
@@ -161,7 +161,7 @@ impl DemoCluster {
     fn write(&self, app: &AppId, write: &Write) -> Result<(), ApplyError> {
         let (scene, mut app) = self.played(app.as_str()).ok_or(ApplyError::Conflict)?;
         let (id, seen) = write.target();
-        // The Service's name is no number.
+        // The Service's name is not a number.
         let index = id.as_str().parse::<usize>();
         let mut part = index.ok().and_then(|index| app.parts.get_mut(index));
         let writes = match &mut part {
@@ -258,7 +258,7 @@ impl Part {
 }
 
 impl App {
-    /// An idled one.
+    /// The idled app of a scene.
     fn of(scene: &Scene) -> Self {
         Self {
             parts: vec![Part::default(); scene.parts],
@@ -315,7 +315,7 @@ impl Cluster for DemoCluster {
         }
     }
 
-    /// Looks ten times a second, as quick as anybody can tell.
+    /// Polls ten times a second, which is as fast as anybody can notice.
     fn watch(&self, app: &AppId) -> BoxStream<'static, Observation> {
         let mut ticks = interval(ms(100));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A DNS name in lower case, without port and trailing dot.
 ///
-/// Parsed from a `Host` header ([RFC 9110, 7.2]) once; whoever has one need not check it again. IP addresses are
-/// refused: an Ingress rule cannot name one.
+/// Parsed once, from a `Host` header ([RFC 9110, 7.2]), so that nothing has to validate it again. IP addresses are
+/// rejected: an Ingress rule cannot name one.
 ///
 /// [RFC 9110, 7.2]: https://www.rfc-editor.org/rfc/rfc9110#section-7.2
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -16,9 +16,10 @@ pub struct Host(String);
 #[error("the Host header is not a DNS name")]
 pub struct InvalidHost;
 
-/// The longest DNS name, in characters ([RFC 1035, 2.3.4](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
+/// The maximum length of a DNS name, in characters ([RFC 1035,
+/// 2.3.4](https://www.rfc-editor.org/rfc/rfc1035#section-2.3.4)).
 const MAX_NAME: usize = 253;
-/// The longest label of one.
+/// The maximum length of one of its labels.
 const MAX_LABEL: usize = 63;
 
 impl Host {

@@ -5,14 +5,15 @@
 //! a snapshot through a [`watch`](tokio::sync::watch) channel, of which only the latest value counts. A slow reader therefore costs one
 //! snapshot instead of a queue, and latecomers see the current state immediately.
 //!
-//! A driver does as much as is wanted: a visitor who [starts](Hub::start) an app wants it woken, the
-//! [sweep](Hub::sweep) wants finished what is half done, and a visitor who only [joins](Hub::join) wants to see. Whoever
-//! [idles](Hub::idle) it wants it asleep, for as long as no visitor wants it woken. It
-//! ends when nobody wants anything any more. A failure that can be fixed does not end it: as long as somebody asks
-//! about the app, it keeps watching and reports when the app recovers. Nothing is remembered after that: whoever
-//! joins next gets the truth from the cluster.
+//! A driver does only what is requested: a visitor who [starts](Hub::start) an app requests its wake-up, the
+//! [sweep](Hub::sweep) requests that half-done work is finished, and a visitor who only [joins](Hub::join) requests to
+//! watch. A caller that [idles](Hub::idle) the app requests its sleep, for as long as no visitor requests its wake-up.
+//! A driver ends when nothing is requested any more. A failure that can be fixed does not end it: as long as somebody
+//! asks about the app, it keeps watching and reports when the app recovers. Nothing is remembered after that: the next
+//! visitor who joins gets the current state from the cluster.
 //!
-//! As many apps may start at a time as there are [slots](Settings::max_wakes). Others wait in line for one.
+//! The number of apps that may start at the same time is the number of [slots](Settings::max_wakes). Others queue for
+//! one.
 
 mod backoff;
 mod driver;
@@ -72,20 +73,22 @@ impl Hub {
     /// Starts the wake-up of a host's app, or joins the one under way.
     ///
     /// The stream yields the current snapshot at once, then each later one, and ends after a terminal one, at
-    /// [shutdown](Self::shutdown), or when something else takes the place of the wake-up. A wake-up that has to wait for a slot says so and starts by itself.
+    /// [shutdown](Self::shutdown), or when something else replaces the wake-up. A wake-up that has to wait for a slot
+    /// reports that, and starts by itself.
     pub fn start(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.listen(host, Mandate::Wake)
     }
 
-    /// Listens to a host's app without starting it. As [`start`](Self::start); an app that sleeps is one snapshot,
-    /// and more follow when somebody starts it. What somebody else has started is finished all the same if nobody
-    /// else does it.
+    /// Listens to a host's app without starting it. As [`start`](Self::start), but a sleeping app yields only one
+    /// snapshot, and more follow once somebody starts it. A wake-up that was started elsewhere is still finished if
+    /// nothing else does so.
     pub fn join(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.listen(host, Mandate::Watch)
     }
 
-    /// Starts a host's app without listening, anew if it has failed, and answers where it stands. One that has ended as soon
-    /// as it began is not begun again at once: each costs requests and lines in the log, and strangers can ask for it.
+    /// Starts a host's app without listening, or restarts it after a failure, and returns its state. A wake-up that
+    /// ended as soon as it began is not repeated at once: each one costs requests and log lines, and strangers can ask
+    /// for it.
     pub fn retry(&self, host: &Host) -> Progress {
         let app = match self.inner.cluster.find(host) {
             Ok(app) => app,
@@ -107,7 +110,7 @@ impl Hub {
         enter(&self.inner, &mut wakes, &app, Some(host), Mandate::Wake).snapshot(host)
     }
 
-    /// Where a host's app stands. From memory, and starts nothing; but it counts as a sign that somebody waits.
+    /// The state of a host's app. From memory, and starts nothing; but it counts as a sign that somebody waits.
     #[must_use]
     pub fn look(&self, host: &Host) -> Progress {
         let app = match self.inner.cluster.find(host) {
@@ -130,10 +133,10 @@ impl Hub {
         }
     }
 
-    /// Puts an app to sleep: its visitors land here, and then its replicas are taken. What cannot be completed is undone.
-    /// A visitor who comes in between gets the app.
+    /// Puts an app to sleep: diverts its visitors to unidler, then scales it to zero. An attempt that cannot be
+    /// completed is undone. A visitor who comes in between gets the app.
     ///
-    /// Whether the app may be idled is for the caller to know.
+    /// The caller has to make sure that the app may be idled.
     ///
     /// # Errors
     ///
@@ -153,7 +156,7 @@ impl Hub {
             }
             self.inner.begin_idling(&mut wakes, app, by)
         };
-        // A driver that ends answers first.
+        // A driver sends its result before it ends.
         outcome.await.unwrap_or_else(|_| Err(woken(false)))
     }
 
@@ -169,19 +172,20 @@ impl Hub {
         cluster.find(host).and_then(|app| cluster.observe(&app))
     }
 
-    /// The status with which a request to a host's app is answered while that is not up, if its operators have said so.
+    /// The status of the response to a request for a host's app while the app is not up, if its operators have
+    /// configured one.
     #[must_use]
     pub fn probe(&self, host: &Host, method: &str, path: &str) -> Option<u16> {
         self.observe(host).ok()?.probes.status(method, path)
     }
 
-    /// Wakes an app for no visitor, as its hours do.
+    /// Wakes an app without a visitor, as its schedule does.
     pub fn wake(&self, app: &AppId) {
         let inner = &self.inner;
         inner.enter(&mut inner.wakes(), app, None, Mandate::Wake);
     }
 
-    /// Why nothing can be said of any app yet; `None` when it can.
+    /// Why no app can be looked up yet; `None` once that is possible.
     #[must_use]
     pub fn not_ready(&self) -> Option<String> {
         if self.is_draining() {
@@ -191,7 +195,7 @@ impl Hub {
         }
     }
 
-    /// Turns readiness off. Everything goes on as before.
+    /// Turns readiness off. Everything else continues as before.
     pub fn drain(&self) {
         self.inner.draining.store(true, Ordering::Relaxed);
     }

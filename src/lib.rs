@@ -1,6 +1,7 @@
-//! The wake-up itself: what is told to a visitor, what is decided from what is observed, and who drives it.
+//! The wake-up itself: what visitors see, what is decided from observations, and what drives it.
 //!
-//! No HTTP, no Kubernetes client and no HTML live here, and nothing but [`tokio::time`] touches the world.
+//! This crate has no HTTP, no Kubernetes client and no HTML, and depends on the outside world only through
+//! [`tokio::time`].
 //!
 //! # Layout
 //!

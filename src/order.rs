@@ -1,20 +1,21 @@
-//! In which order the workloads of an app wake and fall asleep: what needs another one after it, and before it.
+//! The order in which the workloads of an app wake and fall asleep: a workload wakes after those that it needs, and
+//! falls asleep before them.
 //!
-//! What needs itself in the end has no order, and neither keeps the other one waiting.
+//! Workloads that need each other, directly or indirectly, have no order, and none of them waits for the other.
 
 use std::collections::HashSet;
 
 use crate::app::{App, ObjectId, Workload};
 
-/// Whether all that a workload needs is available. The workers of what it needs are not waited for.
+/// Whether everything that a workload needs is available. Workers of needed workloads are not waited for.
 pub(crate) fn may_wake(app: &App, workload: &Workload) -> bool {
     let is_needed = |need: &Workload| needs(app, workload).any(|id| *id == need.id);
     let mut waiting = app.waiting();
     !waiting.any(|need| is_needed(need) && !depends(app, need, workload))
 }
 
-/// The next workload that loses its replicas: first the app's own, and each before what it needs. What something uses that
-/// stays awake stays awake itself.
+/// The next workload to scale to zero: the app's own come first, and each comes before those that it needs. A workload
+/// that something awake uses stays awake.
 pub(crate) fn next_to_idle(app: &App) -> Option<&Workload> {
     let (needs, own): (Vec<_>, Vec<_>) = up(app).partition(|workload| workload.bonds.is_need);
     let is_free = |workload: &&Workload| {
@@ -23,7 +24,7 @@ pub(crate) fn next_to_idle(app: &App) -> Option<&Workload> {
     own.into_iter().chain(needs).find(is_free)
 }
 
-/// A workload of the app itself that something else uses that is awake, and would not work without it.
+/// A workload of the app itself that is needed by something else that is awake.
 pub(crate) fn own_in_use(app: &App) -> Option<&Workload> {
     let (mut stay, mut others): (Vec<_>, Vec<_>) =
         up(app).partition(|workload| is_in_use(app, workload));
@@ -47,12 +48,13 @@ fn is_in_use(app: &App, workload: &Workload) -> bool {
     workload.bonds.is_in_use || owner(app, workload).is_some_and(|owner| owner.bonds.is_in_use)
 }
 
-/// Whether a workload needs another one, and that does not need it in turn. A worker is needed where its workload is.
+/// Whether a workload needs another one that does not need it in turn. Needing a workload means needing its workers as
+/// well.
 fn uses(app: &App, user: &Workload, need: &Workload) -> bool {
     needs(app, user).any(|id| is(need, id)) && !depends(app, need, user)
 }
 
-/// Whether a workload goes by this name, or is a worker of one that does.
+/// Whether a workload has this identifier, or is a worker of the one that has it.
 fn is(workload: &Workload, id: &ObjectId) -> bool {
     *id == workload.id || Some(id) == workload.bonds.of.as_ref()
 }
@@ -73,7 +75,7 @@ fn depends(app: &App, user: &Workload, need: &Workload) -> bool {
     false
 }
 
-/// What a workload needs: also what that needs of which it is a worker.
+/// The needs of a workload, including those of the workload that it is a worker of.
 fn needs<'a>(app: &'a App, workload: &'a Workload) -> impl Iterator<Item = &'a ObjectId> {
     let owner = owner(app, workload).into_iter();
     let inherited = owner.flat_map(|owner| &owner.bonds.needs);

@@ -1,8 +1,8 @@
-//! Requests of monitors, which a sleeping app does not have to be woken for.
+//! Requests of monitors, for which a sleeping app does not have to wake.
 
 use std::str::FromStr;
 
-/// Requests that unidler answers for an app while it sleeps, such as `GET /healthz 200`; several with commas.
+/// Requests that unidler answers for an app while it sleeps, such as `GET /healthz 200`, separated by commas.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Probes(Vec<Probe>);
 
@@ -13,7 +13,7 @@ struct Probe {
     status: u16,
 }
 
-/// A text that is no list of probes.
+/// The text is not a list of probes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a method, a path and a status from 200 to 599, such as GET /healthz 200")]
 pub struct InvalidProbe(String);
@@ -31,7 +31,7 @@ impl FromStr for Probes {
 }
 
 impl Probes {
-    /// The status that a request is answered with, if it is one of them. A `HEAD` is answered as a `GET`. The path is without the
+    /// The response status for a request, if it matches a probe. `HEAD` is treated like `GET`. The path is without the
     /// query.
     #[must_use]
     pub fn status(&self, method: &str, path: &str) -> Option<u16> {

@@ -1,4 +1,4 @@
-//! The wire types: what the server tells and the page shows.
+//! The wire types: what the server reports and the page shows.
 //!
 //! Every event and every JSON status is one [`Progress`]: a complete snapshot, so a visitor who comes late or
 //! reconnects needs exactly one of them. The vocabulary is closed: no name of a pod, node, image or namespace
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Progress {
-    /// The id a visitor can give to whoever runs the app. It is in the log as well.
+    /// The id that a visitor can give to the operators of the app. It is in the log as well.
     pub reference: String,
     /// The host that the visitor typed.
     pub host: String,
-    /// What the app's operators call it, if they say so: at most 80 characters of plain text.
+    /// The name that the app's operators have given it, if any: at most 80 characters of plain text.
     pub title: Option<String>,
     /// Increases with each snapshot of a wake-up. The `id:` of the event.
     pub revision: u64,
@@ -23,13 +23,13 @@ pub struct Progress {
     pub elapsed_ms: u64,
     /// How many milliseconds a wake-up of this app usually takes; `None` without history.
     pub usual_ms: Option<u64>,
-    /// What holds now.
+    /// The current phase.
     pub phase: Phase,
-    /// How often the app's containers have been started again so far.
+    /// How often the app's containers have restarted so far.
     pub restarts: u32,
-    /// How many of the app's parts are up, if it has several.
+    /// How many of the app's parts are running, if it has several.
     pub parts: Option<Parts>,
-    /// What becomes of requests that still reach unidler for an app that is ready; `None` if unidler answers them itself.
+    /// What happens to requests that still reach unidler for a ready app; `None` if unidler answers them itself.
     pub forwarding: Option<Forwarding>,
     /// The steps reached so far, in order, the present one last.
     pub timeline: Vec<Mark>,
@@ -44,10 +44,10 @@ pub struct Mark {
     pub at_ms: u64,
 }
 
-/// How far an app of several workloads is.
+/// The progress of an app with several workloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parts {
-    /// How many are up.
+    /// How many are running.
     pub up: u32,
     /// How many there are.
     pub of: u32,
@@ -60,9 +60,9 @@ pub enum Phase {
     Asleep,
     /// Under way.
     Waking {
-        /// What is being done or waited for.
+        /// The current step.
         step: Step,
-        /// What stands in the way, where waiting may well be enough.
+        /// The problem, where waiting may well be enough.
         reason: Option<Reason>,
     },
     /// The cluster reports the app as ready. Terminal.
@@ -70,7 +70,7 @@ pub enum Phase {
         /// [`Notice::AlreadyAwake`] if there was nothing to do.
         notice: Option<Notice>,
     },
-    /// It cannot be done as things are. Terminal for an event stream.
+    /// The wake-up cannot succeed in the present state. Terminal for an event stream.
     Failed {
         /// Why.
         reason: Reason,
@@ -78,14 +78,14 @@ pub enum Phase {
 }
 
 impl Phase {
-    /// Whether an event stream ends with this.
+    /// Whether this phase ends an event stream.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Ready { .. } | Self::Failed { .. })
     }
 
-    /// The name of the event that carries it. A failure is never called `error`, since that is the name that
-    /// browsers use for a lost connection.
+    /// The name of the event that carries it. A failure is never called `error`, since browsers use that name for a
+    /// lost connection.
     #[must_use]
     pub fn event_name(self) -> &'static str {
         match self {
@@ -113,7 +113,7 @@ impl Phase {
 pub enum Step {
     /// Looking the app up.
     Finding,
-    /// Giving the Deployment its replicas back.
+    /// Restoring the replicas.
     Restoring,
     /// A pod waits for a node.
     Scheduling,
@@ -123,7 +123,7 @@ pub enum Step {
     Starting,
     /// The containers run; the readiness probe has not passed yet.
     Checking,
-    /// The Service points at the app again; waiting for a ready endpoint.
+    /// The Service points to the app again; waiting for a ready endpoint.
     Connecting,
     /// The browser waits until the app answers at its own address. Only the page knows this step.
     Opening,
@@ -143,7 +143,7 @@ impl Step {
     ];
 }
 
-/// Something worth knowing about a success.
+/// A remark about a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Notice {
@@ -155,11 +155,11 @@ pub enum Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// No route leads this host to anything.
+    /// No route serves this host.
     NoRoute,
     /// A route carries the app's key, but none of its rules serves this host.
     HostNotServed,
-    /// Routes of several namespaces lead this host to different apps.
+    /// Routes in several namespaces map this host to different apps.
     AmbiguousRoute,
     /// No workload carries the app's key in the namespace of its route.
     NoWorkload,
@@ -167,11 +167,11 @@ pub enum Reason {
     AmbiguousWorkload,
     /// The Service that the route names does not exist.
     NoService,
-    /// The route leads to Services of different apps.
+    /// The route points to Services of different apps.
     AmbiguousService,
-    /// The Service is an `ExternalName` that points at something else.
+    /// The Service is an `ExternalName` that points to something else.
     ServiceElsewhere,
-    /// Nothing tells which pods the Service selected before the app was idled.
+    /// There is no record of the pods that the Service selected before the app was idled.
     ServiceUnknown,
     /// The app has no replicas and is not marked as idled: somebody else switched it off.
     SwitchedOff,
@@ -183,25 +183,25 @@ pub enum Reason {
     ImageUnavailable,
     /// A container keeps ending after its start.
     CrashLoop,
-    /// A container keeps ending because it uses more memory than it may.
+    /// A container keeps ending because it exceeds its memory limit.
     OutOfMemory,
-    /// A container cannot be created or run the way it is described.
+    /// A container cannot be created or run as specified.
     CannotRun,
-    /// A container's configuration refers to something that is not there.
+    /// A container's configuration refers to something that does not exist.
     BadConfiguration,
-    /// As many apps as allowed are starting; this one starts when one of them is done.
+    /// The maximum number of apps is starting; this one starts when one of them is done.
     ManyStarting,
     /// No node has room for a pod.
     NoRoom,
-    /// No node is one that the pods may run on, whatever room it has.
+    /// No node matches the constraints of the pods, however much room it has.
     NoServer,
-    /// A pod's volume is not there yet.
+    /// A pod's volume is not ready yet.
     VolumePending,
     /// A pod's node has not prepared its volumes or its network yet.
     SandboxPending,
     /// Something holds the pods back on purpose: a scheduling gate, or a Deployment that was paused before its first pod.
     HeldBack,
-    /// Something that the cluster needs to start pods does not do its part: a webhook, a controller, the scheduler, a node.
+    /// A component that the cluster needs to start pods is not working: a webhook, a controller, the scheduler, a node.
     PlatformNotReady,
     /// A quota or a limit range refuses the pods.
     PodsRefused,
@@ -215,7 +215,7 @@ pub enum Reason {
     PermissionMissing,
     /// The cluster's API does not answer.
     ApiUnreachable,
-    /// It took longer than unidler waits.
+    /// The wake-up took longer than unidler waits.
     DeadlinePassed,
     /// Something broke in unidler itself.
     Internal,
@@ -258,7 +258,7 @@ impl Reason {
         Self::Internal,
     ];
 
-    /// Whether the app could not even be found for sure. Nothing is watched then.
+    /// Whether the app could not be identified. Nothing is watched then.
     #[must_use]
     pub fn is_discovery(self) -> bool {
         matches!(
@@ -279,8 +279,8 @@ impl Reason {
         matches!(self, Self::NoRoute | Self::HostNotServed | Self::NoWorkload)
     }
 
-    /// Whether it often passes without anybody's doing. As long as the cluster has not given up, such a reason is
-    /// shown while the wake-up goes on; the others become a failure when nothing changes for a while.
+    /// Whether it often passes without intervention. Unless the cluster has given up, such a reason is shown while the
+    /// wake-up continues; the others become a failure when nothing changes for a while.
     #[must_use]
     pub fn may_pass(self) -> bool {
         matches!(
@@ -298,13 +298,13 @@ impl Reason {
     }
 }
 
-/// What becomes of requests that still reach unidler for an app that is ready.
+/// What happens to requests that still reach unidler for a ready app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Forwarding {
     /// They are forwarded to the app, and all others reach it as well: the page may open it at once.
     Seamless,
-    /// They are forwarded to the app. Others may fail for some seconds, while the ingress leads neither here nor there.
+    /// They are forwarded to the app. Others may fail for some seconds, while the ingress routes to neither.
     Partial,
 }
 
@@ -319,8 +319,8 @@ impl Forwarding {
     }
 }
 
-/// The JSON of a [`Progress`]: flat, with `phase` as a word and beside it what that phase has. Written out, since
-/// what serde derives for a flattened enum would weigh more in the browser than all the rest of the wire.
+/// The JSON of a [`Progress`]: flat, with `phase` as a word next to the fields of that phase. Written by hand, since
+/// the code that serde derives for a flattened enum would weigh more in the browser than all other wire types.
 #[derive(Serialize, Deserialize)]
 struct Wire {
     reference: String,

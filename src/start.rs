@@ -7,19 +7,19 @@ use crate::progress::Reason;
 /// What a visitor has to do to wake an app that sleeps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// Nothing but to come.
+    /// Just visit it.
     #[default]
     Visit,
-    /// To press the button.
+    /// Press the button.
     Button,
-    /// To try again: it was woken several times lately, and something else has taken it down each time.
+    /// Retry: it was woken several times recently, and something else has scaled it down each time.
     Retry,
-    /// No visitor can.
+    /// Nothing: visitors cannot wake it.
     Never,
 }
 
 impl Start {
-    /// Why it does not start for a visitor who just comes, if that is shown as a failure.
+    /// Why it does not start for a visitor who just visits it, if that is shown as a failure.
     #[must_use]
     pub fn refusal(self) -> Option<Reason> {
         match self {
@@ -30,7 +30,7 @@ impl Start {
     }
 }
 
-/// A text that is none of the choices that operators have.
+/// The text is not one of the choices that operators have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is none of visit, button and never")]
 pub struct InvalidStart(String);

@@ -1,18 +1,19 @@
 //! Decides the next step for an app, purely from what is observed.
 //!
-//! The order of the writes follows from the rules below and is stored nowhere: killed at any point, raced by
-//! another replica or helped by hand, unidler comes to the same next step.
+//! The order of the writes follows from the rules below and is stored nowhere: whether it is killed at any point, raced
+//! by another replica or helped by hand, unidler arrives at the same next step.
 //!
 //! ```text
 //! awake:    replicas 0 -> n   ->   the Services lead to the app again   ->   the idle marks come off
 //! asleep:   the Services lead to unidler   ->   replicas n -> 0, with the idle marks
 //! ```
 //!
-//! On the way up the marks go last, because they are the record: as long as they are there, an app that somebody takes
-//! down in the middle is known to be idled, and with how many replicas. On the way down the Services come first: as long
-//! as the app has its replicas, whoever finds it between the two writes leads its visitors back.
+//! On the way up, the marks go last, because they are the record: as long as they exist, an app that is scaled down
+//! halfway is known to be idled, and with how many replicas. On the way down, the Services come first: as long as the
+//! app has its replicas, any replica of unidler that finds it between the two writes routes its visitors back.
 //!
-//! An app of several workloads wakes in waves, each after what it needs is available, and falls asleep in the reverse order.
+//! An app with several workloads wakes in waves, each once everything that it needs is available, and falls asleep in
+//! the reverse order.
 
 use crate::{
     app::{App, Diversion, Effect, Endpoints, Leads, Observation, Service, Trouble, Workload},
@@ -22,12 +23,12 @@ use crate::{
     start::Start,
 };
 
-/// What an app is to become.
+/// The state that an app is to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Goal {
-    /// Up, with its visitors.
+    /// Running, with its visitors routed to it.
     Awake,
-    /// Without replicas, and its visitors here.
+    /// Without replicas, and its visitors routed to unidler.
     Asleep,
 }
 
@@ -38,14 +39,14 @@ pub enum Next {
     Write(Write),
     /// Wait for the cluster.
     Wait {
-        /// What is waited for.
+        /// The step that is waited for.
         step: Step,
-        /// What stands in the way, as long as that may pass.
+        /// The problem, as long as it may pass.
         reason: Option<Reason>,
     },
-    /// Nothing: the app is what it is to become.
+    /// Nothing: the app has reached its goal.
     Done,
-    /// Nothing: it cannot be done as things are.
+    /// Nothing: the goal cannot be reached in the present state.
     Fail(Reason),
 }
 
@@ -97,7 +98,7 @@ fn idle(app: &App) -> Next {
     }
 }
 
-/// What keeps an app awake: a workload of its own that something else uses that is awake.
+/// What keeps an app awake: a workload of its own that something else awake uses.
 #[must_use]
 pub fn is_in_use(app: &App) -> Option<&Workload> {
     order::own_in_use(app)
@@ -135,7 +136,7 @@ fn wake(app: &App) -> Next {
             replicas: record.replicas,
         });
     }
-    // Each Service by itself: one whose app answers does not wait for the others.
+    // Each Service is restored by itself: once its app responds, it does not wait for the others.
     let is_due = |service: &&Service| match &service.leads {
         Leads::Here(diversion) => has_app_behind(app, diversion),
         Leads::ToApp { .. } | Leads::Elsewhere => false,
@@ -176,7 +177,7 @@ fn wake(app: &App) -> Next {
     }
 }
 
-/// Whether the visitors of a Service should land here, and do not.
+/// Whether the visitors of a Service should be routed here, but are not.
 fn is_astray(service: &Service) -> bool {
     let Leads::Here(diversion) = &service.leads else {
         return false;
@@ -188,12 +189,12 @@ fn is_astray(service: &Service) -> bool {
     }
 }
 
-/// Whether the visitors of a Service may have to land here, and do not.
+/// Whether the visitors of a Service may have to be routed here, but are not.
 pub(crate) fn is_missing(service: &Service) -> bool {
     service.effect() == Some(Effect::Missing)
 }
 
-/// Whether the visitors of a Service land here, and should not.
+/// Whether the visitors of a Service are routed here, but should not be.
 fn is_unwanted(service: &Service) -> bool {
     service.effect() == Some(Effect::Unwanted)
 }
@@ -202,7 +203,7 @@ fn is_unwanted(service: &Service) -> bool {
 /// has to be available.
 fn has_app_behind(app: &App, diversion: &Diversion) -> bool {
     match diversion.endpoints {
-        // What is down still waits for what it needs.
+        // A workload without replicas still waits for those that it needs.
         Some(Endpoints::Ready) => app.parts().all(|workload| {
             workload.replicas > 0 || !workload.record.is_some_and(|record| record.is_fleeting)
         }),
@@ -211,7 +212,7 @@ fn has_app_behind(app: &App, diversion: &Diversion) -> bool {
     }
 }
 
-/// Whether an app sleeps, and would be woken for a visitor.
+/// Whether an app is asleep, and can be woken for a visitor.
 fn is_to_wake(app: &App) -> bool {
     app.is_asleep()
         && app
@@ -220,12 +221,12 @@ fn is_to_wake(app: &App) -> bool {
             .all(|service| lost(&service.leads).is_none())
 }
 
-/// The same of what is observed.
+/// Whether an observed app is asleep, and can be woken for a visitor.
 pub(crate) fn is_sleeping(observation: &Observation) -> bool {
     observation.as_ref().is_ok_and(is_to_wake)
 }
 
-/// Why visitors could not be led to the app once it is up.
+/// Why visitors could not be routed to the app once it is running.
 fn lost(leads: &Leads) -> Option<Reason> {
     match leads {
         Leads::Elsewhere => Some(Reason::ServiceElsewhere),
@@ -234,8 +235,8 @@ fn lost(leads: &Leads) -> Option<Reason> {
     }
 }
 
-/// The step is that of the workload that is the least far of those that have their replicas. Of what stands in the way, the worst is shown: what the cluster
-/// has given up on before what it has not, and what may pass last.
+/// Waits for the workloads that have their replicas. The step is that of the least advanced one. The worst problem is
+/// shown: one that the cluster has given up on comes first, and one that may pass comes last.
 fn wait_for_workloads(app: &App) -> Next {
     let waiting = || app.waiting().filter(|workload| workload.replicas > 0);
     let step = waiting().map(step_of).min().unwrap_or(Step::Scheduling);
@@ -244,7 +245,7 @@ fn wait_for_workloads(app: &App) -> Next {
     }
     let gravity = |trouble: &Trouble| (trouble.given_up, !trouble.reason.may_pass());
     let troubles = waiting().filter_map(|workload| workload.pods.trouble.or(workload.trouble));
-    // Of several that are as grave, the first.
+    // Of several that are equally grave, the first.
     match troubles.rev().max_by_key(gravity) {
         Some(trouble) if trouble.given_up => Next::Fail(trouble.reason),
         trouble => Next::Wait {
@@ -258,7 +259,7 @@ fn step_of(workload: &Workload) -> Step {
     workload.pods.step.unwrap_or(Step::Scheduling)
 }
 
-/// A lost connection outweighs what was last seen, which may be long over.
+/// Waits for the connection: its loss outweighs the last observed state, which may be outdated.
 fn unreachable(step: Step) -> Next {
     Next::Wait {
         step,
@@ -266,7 +267,7 @@ fn unreachable(step: Step) -> Next {
     }
 }
 
-/// Whether visitors reach the app, whatever is left to tidy up.
+/// Whether visitors reach the app, even if there is something left to clean up.
 fn is_answering(app: &App) -> bool {
     let answers = |leads: &Leads| {
         matches!(
@@ -282,10 +283,10 @@ fn is_answering(app: &App) -> bool {
         && app.services.iter().all(|service| answers(&service.leads))
 }
 
-/// Whether an app is left in a state in which it does not stay: the sweep does the next write for it.
+/// Whether an app is in a state that cannot last, so that the sweep does the next write for it.
 ///
-/// That is an app with replicas that is still marked or that visitors are still led away from; and one that is marked
-/// and has no replicas while no visitor is led here, so that nobody can wake it.
+/// This is an app with replicas that still has its marks or whose visitors are still diverted; or an app with marks and
+/// without replicas whose visitors are not routed here, so that nobody can wake it.
 #[must_use]
 pub fn is_unfinished(app: &App) -> bool {
     let is_elsewhere = |leads: &Leads| matches!(leads, Leads::Elsewhere);
@@ -307,11 +308,11 @@ pub fn is_unfinished(app: &App) -> bool {
     }
 }
 
-/// What there is to see of an app for somebody who does nothing about it.
+/// The phase of an app for an observer who does nothing about it.
 #[must_use]
 pub fn phase(observation: &Observation) -> Phase {
     match next_step(observation, Goal::Awake) {
-        // What it needs may be up, or on its way, for others.
+        // The workloads that it needs may be running or starting for other apps.
         Next::Write(Write::Scale { .. }) | Next::Wait { .. } | Next::Fail(_)
             if is_sleeping(observation) =>
         {

@@ -1,18 +1,18 @@
-//! Where the page finds the server: the URLs that both of them know.
+//! The URLs by which the page finds the server, shared by both.
 //!
-//! All are below the visitor's own address, after [`RESERVED`]. `loader.js` is a file of its own and has them once more; a
-//! test holds the two together.
+//! All of them are below the visitor's own address, after [`RESERVED`]. `loader.js` is a separate file and repeats
+//! them; a test keeps the two in sync.
 
-/// What begins the part of a path that is reserved for unidler. What follows the last of them decides.
+/// The beginning of the part of a path that is reserved for unidler. If there are several, the last one counts.
 pub const RESERVED: &str = "/_unidler/";
 
 /// The event stream, which joins a wake-up and never starts one.
 pub const EVENTS: &str = "events";
 /// The state of the app as JSON.
 pub const STATUS: &str = "status";
-/// What a browser posts to, to start the app or to try again.
+/// The target of the browser's POST that starts the app or tries again.
 pub const WAKE: &str = "wake";
-/// What the names of the page's files follow.
+/// The prefix of the names of the page's files.
 pub const FILES: &str = "pkg/";
 /// Readiness.
 pub const READY: &str = "readyz";

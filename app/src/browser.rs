@@ -1,4 +1,4 @@
-//! What happens in the browser, with the module: everything here changes [`Live`](crate::live::Live) or follows it.
+//! The module in the browser: everything here changes [`Live`](crate::live::Live) or follows it.
 //!
 //! ```text
 //!   follow ── the event stream, polling, when to start ──┐

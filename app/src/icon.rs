@@ -1,4 +1,5 @@
-//! The icon of the tab, which follows the state: a moon, a sun, a ring. Inline, since the app may answer for a file.
+//! The icon of the tab, which follows the state: a moon, a sun, a ring. Inline, since a request for a file may already
+//! reach the app.
 
 use unidler::progress::Phase;
 

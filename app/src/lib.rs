@@ -11,7 +11,7 @@
 //!  …/_unidler/wake ── starts or retries    <── POST ──  loader.js, or a plain form without scripts
 //! ```
 //!
-//! Which words the page says is chosen in [`text`]; they are in [`words`], one file per language; the looks in
+//! [`text`] chooses the texts of the page; they are in [`words`], one file per language; the styles are in
 //! `style/main.css`.
 
 pub mod api;

@@ -5,7 +5,7 @@ use unidler::progress::{Phase, Progress};
 
 use crate::text::Handover;
 
-/// How long the app's address may lead here after the app is ready, before the page says so.
+/// How long the app's address may still route to unidler after the app is ready, before the page mentions it.
 const OPENING_IS_SLOW_MS: u64 = 60_000;
 
 /// What the island shows: the last snapshot and what only the browser knows.
@@ -17,7 +17,7 @@ pub struct Live {
     pub arrived_ms: StoredValue<u64>,
     /// Milliseconds that have passed since then.
     pub age_ms: RwSignal<u64>,
-    /// Whether something gets through to the server, or did until just now.
+    /// Whether the server can be reached, or could until just now.
     pub connected: RwSignal<bool>,
     /// Whether the event stream works.
     pub trusted: StoredValue<bool>,
@@ -25,24 +25,24 @@ pub struct Live {
     pub ready_since_ms: StoredValue<Option<u64>>,
     /// For how many milliseconds the browser has been waiting for the app to respond since then.
     pub opening_ms: RwSignal<Option<u64>>,
-    /// Whether the tab has come to the front or the network is back: what is shown may be old.
+    /// Whether the tab has come to the foreground or the network is back: the displayed state may be outdated.
     pub roused: StoredValue<bool>,
-    /// Whether the visitor's request to try again is on its way: what is known is older than that.
+    /// Whether the visitor's request to try again is under way: the known state is older than that.
     pub retrying: StoredValue<bool>,
-    /// The status with which the last request to start the app was turned away, or 0.
+    /// The status that rejected the last request to start the app, or 0.
     pub refused: RwSignal<u16>,
     /// Whether opening the app has led back here too often.
     pub held: RwSignal<bool>,
     /// Whether the app responds and the visitor has to send something again.
     pub up: RwSignal<bool>,
-    /// Whether the app, or somebody, has been answering for long, so that the visitor is offered a link.
+    /// Whether something other than unidler has been answering for so long that the visitor is offered a link.
     pub offers: RwSignal<bool>,
     /// Whether the visitor has sent something that did not arrive: then the app does not open by itself.
     pub lost_post: bool,
 }
 
 impl Live {
-    /// What the server has rendered.
+    /// The state that the server has rendered.
     #[must_use]
     pub fn new(progress: Progress, lost_post: bool) -> Self {
         Self {
@@ -63,12 +63,12 @@ impl Live {
         }
     }
 
-    /// Where the app stands.
+    /// The phase of the app.
     pub(crate) fn phase(self) -> Phase {
         self.progress.read().phase
     }
 
-    /// How handing the visitor over goes.
+    /// The progress of handing the visitor over.
     pub(crate) fn handover(self) -> Handover {
         Handover {
             up: self.up.get(),

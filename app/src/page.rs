@@ -1,8 +1,8 @@
 //! The document around the island.
 //!
-//! Everything that the first view needs is in it, the style included: between this HTML and the next request the
-//! app may wake and answer in our place. The tags that load the module are our own, since those of leptos put the
-//! nonce where it does not belong (leptos issue 4843).
+//! It contains everything that the first view needs, including the styles: between this HTML and the next request the
+//! app may wake and answer instead of unidler. The tags that load the module are written here, since those of leptos
+//! put the nonce in the wrong place (leptos issue 4843).
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -24,26 +24,26 @@ use crate::{icon::icon, start::Start, text, wake::Wake, words::Words};
 /// What the server puts into the context of a page.
 #[derive(Clone, Debug)]
 pub struct PageContext {
-    /// What the island starts from.
+    /// The initial state of the island.
     pub start: Start,
     /// The files that the page needs.
     pub assets: Arc<Assets>,
-    /// What the operator puts on it.
+    /// The operator's customization of the page.
     pub brand: Arc<Brand>,
-    /// Who may show the page in a frame, as sources of a Content-Security-Policy; by default nobody.
+    /// The origins that may show the page in a frame, as sources of a Content-Security-Policy; none by default.
     pub frame_ancestors: Option<Arc<str>>,
 }
 
-/// What the operator puts on the page.
+/// The operator's customization of the page.
 #[derive(Clone, Debug, Default)]
 pub struct Brand {
     /// The name above the page.
     pub name: Option<String>,
     /// The logo beside it, as a `data:` URL.
     pub logo: Option<Arc<str>>,
-    /// Whom to ask.
+    /// A text that names a contact.
     pub contact: Option<String>,
-    /// Where that leads.
+    /// The link of that text.
     pub contact_url: Option<String>,
 }
 
@@ -60,7 +60,8 @@ pub struct Assets {
     pub loader: TextFile,
 }
 
-/// What is part of the HTML, and a file as well: for where somebody else's Content-Security-Policy forbids the former.
+/// A text that is part of the HTML, and also a file: for pages where a foreign Content-Security-Policy forbids inline
+/// content.
 #[derive(Clone, Debug, Default)]
 pub struct TextFile {
     /// Its name, with a hash of its text.
@@ -104,16 +105,17 @@ fn hash(text: &str) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-/// What the loader shows without the module. Its `show` chooses among these as [`text`] does.
+/// The texts for the loader when it runs without the module. Its `show` chooses among these as [`text`] does.
 #[derive(Serialize)]
 struct LoaderWords<'a> {
-    /// By phase, and for an app that is not found or responds to who has to send something again: without the app's name and with it.
+    /// By phase, and for an app that is not found, or that responds to a visitor who has to send something again: each
+    /// without the app's name and with it.
     headings: BTreeMap<&'a str, [&'a str; 2]>,
     /// By phase.
     leads: BTreeMap<&'a str, &'a str>,
-    /// By reason: what stands in the way, and what to do.
+    /// By reason: the problem, and what to do.
     reasons: HashMap<Reason, [&'a str; 2]>,
-    /// The reasons that have another heading than a failure.
+    /// The reasons with a heading of their own instead of that of a failure.
     others: HashMap<Reason, &'a str>,
     reconnecting: &'a str,
     crowded: &'a str,
@@ -170,8 +172,8 @@ impl LoaderWords<'_> {
     }
 }
 
-/// How often a page without scripts looks again, in seconds: seldom after a failure, which somebody may be reading about. To
-/// look starts nothing.
+/// How often a page without scripts reloads, in seconds: rarely after a failure, since somebody may be reading about
+/// it. Reloading starts nothing.
 fn refresh_seconds(phase: Phase) -> Option<&'static str> {
     match phase {
         Phase::Waking { .. } | Phase::Ready { .. } => Some("3"),
@@ -180,7 +182,7 @@ fn refresh_seconds(phase: Phase) -> Option<&'static str> {
     }
 }
 
-/// After how many seconds a person who was turned away for the limits of the server is back at the page.
+/// After how many seconds the page is loaded again for a person who was turned away because of the server's limits.
 const CROWDED_SECONDS: u32 = 5;
 
 /// The whole document.
@@ -221,7 +223,7 @@ pub fn Page() -> impl IntoView {
         <html lang=language.tag()>
             <head>
                 {head(title, progress.phase, &css.text, nonce.clone())}
-                // A proxy may have added a policy under which a plain form would not say where it came from.
+                // A proxy may have added a policy under which a plain form would not send its origin.
                 <meta name="referrer" content="same-origin"/>
                 <noscript><link rel="stylesheet" href=style.clone()/></noscript>
                 <link rel="modulepreload" href=js/>
@@ -241,7 +243,7 @@ pub fn Page() -> impl IntoView {
     }
 }
 
-/// What every document has in its head.
+/// The part of the head that all documents share.
 fn head(title: String, phase: Phase, css: &str, nonce: Option<Nonce>) -> impl IntoView + use<> {
     view! {
         <meta charset="utf-8"/>
@@ -254,21 +256,22 @@ fn head(title: String, phase: Phase, css: &str, nonce: Option<Nonce>) -> impl In
     }
 }
 
-/// The nonce of a document, whose policy is set.
+/// The nonce of a document, after its policy has been set.
 fn nonce_under_policy(frame_ancestors: Option<&str>) -> Option<Nonce> {
     let nonce = use_nonce()?;
     set_content_security_policy(&nonce, frame_ancestors);
     Some(nonce)
 }
 
-/// The document for a person who was turned away: what was asked for is not here, so that there is nothing to keep up to date.
+/// The document for a person who was turned away: the requested resource is not here, so that there is nothing to keep
+/// up to date.
 #[component]
 pub fn TurnedAway(
-    /// What the page would have begun with.
+    /// The context that the page would have had.
     context: PageContext,
-    /// Whether that is for the limits of the server, so that it looks again by itself.
+    /// Whether the server's limits are the cause, so that it loads again by itself.
     is_crowded: bool,
-    /// The way back to the page.
+    /// The link back to the page.
     back: String,
 ) -> impl IntoView {
     let PageContext {
@@ -294,7 +297,7 @@ pub fn TurnedAway(
     } else {
         words.refused
     };
-    // To look again would not send again.
+    // Loading it again would not submit the form again.
     let looks_again = (is_crowded && !lost_post).then(|| {
         let refresh = format!("{CROWDED_SECONDS};url={back}");
         // A reload keeps the fragment of the address.

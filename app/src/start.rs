@@ -1,7 +1,7 @@
-//! What the island starts from, so that server and browser draw the same tree.
+//! The initial state of the island, which makes server and browser render the same tree.
 //!
-//! It travels as the attribute `data-start` of the document's body and not as properties of the island: what leptos needs for
-//! those would weigh a fifth of the module.
+//! It is passed in the attribute `data-start` of the document's body and not as properties of the island: the code that
+//! leptos needs for those would make up a fifth of the module.
 
 use serde::{Deserialize, Serialize};
 use unidler::progress::Progress;
@@ -11,29 +11,29 @@ use crate::{
     words::Language,
 };
 
-/// What the island starts from.
+/// The initial state of the island.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Start {
-    /// Where the app stands.
+    /// The progress of the wake-up.
     pub progress: Progress,
     /// The language of the visitor.
     pub language: Language,
-    /// The time, for people.
+    /// The current time, in a human-readable format.
     pub now: String,
-    /// Where from the page to find what is ours, such as `./x/_unidler`: a relative reference without slash at its end, since
-    /// an ingress may have stripped a part of the page's address.
+    /// The path from the page to unidler's own resources, such as `./x/_unidler`: a relative reference without a
+    /// trailing slash, since an ingress may have stripped a part of the page's address.
     pub reserved: String,
-    /// The page's own address for the forms on it, as `/x?y=z`, for where nothing else says where they come from. In the browser
-    /// it is in the forms already.
+    /// The page's own address for its forms, as `/x?y=z`, in case no header shows where they come from. In the browser
+    /// the forms already have it.
     #[serde(skip)]
     pub way_back: String,
-    /// Whether the app waits for a visitor who presses the button. The loader has that as an attribute.
+    /// Whether the app waits for a visitor to press the button. The loader has this as an attribute.
     #[serde(skip)]
     pub waits: bool,
     /// When the app wakes by itself, if it sleeps and that is known.
     #[serde(skip)]
     pub wakes: Option<String>,
-    /// Whether the visitor has sent something that cannot arrive, since the app is not there: a form, for example.
+    /// Whether the visitor has sent something that cannot arrive because the app is not running, such as a form.
     pub lost_post: bool,
 }
 
@@ -50,17 +50,17 @@ impl Start {
         format!("{}/{FILES}{name}", self.reserved)
     }
 
-    /// The one of this page, on the server.
+    /// The state of this page, on the server.
     #[cfg(not(feature = "hydrate"))]
     pub(crate) fn of_page() -> Self {
         leptos::prelude::expect_context()
     }
 
-    /// The one of this page, in the browser.
+    /// The state of this page, in the browser.
     ///
     /// # Panics
     ///
-    /// If it is not there or of another version. The loader then does without the module.
+    /// If it is absent or belongs to another version. The loader then works without the module.
     #[cfg(feature = "hydrate")]
     pub(crate) fn of_page() -> Self {
         let body = leptos::prelude::document().body();
@@ -70,10 +70,10 @@ impl Start {
     }
 }
 
-/// Reads what the server wrote. The usual parser would weigh ten times as much.
+/// Parses the state that the server wrote. The usual parser would be ten times as large.
 #[cfg(feature = "hydrate")]
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(json: &str) -> Option<T> {
-    // A title may have something in it that JSON escapes.
+    // A title may contain characters that JSON escapes.
     let mut unescaped = [0; 1024];
     serde_json_core::from_str_escaped(json, &mut unescaped)
         .ok()

@@ -1,21 +1,22 @@
-//! Which of the [words](crate::words) the page says when. Pure.
+//! Decides which of the [words](crate::words) the page shows when. Pure.
 //!
-//! Without the module `show` in `loader.js` has to choose by itself, from fewer of them: the spec `without` compares the two.
+//! Without the module, `show` in `loader.js` has to choose by itself, from fewer texts: the spec `without` compares the
+//! two.
 
 use unidler::progress::{Phase, Progress, Reason};
 
 use crate::words::{Named, Words};
 
-/// How handing the visitor over goes, as far as only the browser knows.
+/// The progress of handing the visitor over, as far as only the browser knows it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
     /// The app responds, and the visitor has to send something again.
     pub up: bool,
     /// Opening the app has led back here too often.
     pub held: bool,
-    /// The app, or somebody, has been answering for long, so that the visitor is offered a link.
+    /// Something other than unidler has been answering for so long that the visitor is offered a link.
     pub offers: bool,
-    /// The app's address has been leading here for long although the app is ready.
+    /// The app's address has been routing here for long although the app is ready.
     pub slow: bool,
     /// The visitor has sent something that did not arrive.
     pub lost_post: bool,
@@ -34,7 +35,7 @@ pub(crate) fn title(words: &Words, progress: &Progress) -> String {
     format!("{heading} – {}", progress.host)
 }
 
-/// What the state is called.
+/// The heading for a phase.
 pub(crate) fn heading(words: &Words, phase: Phase) -> Named {
     match phase {
         Phase::Asleep => words.asleep,
@@ -44,7 +45,7 @@ pub(crate) fn heading(words: &Words, phase: Phase) -> Named {
     }
 }
 
-/// What a failure is called, with the name that the loader knows it by.
+/// The heading for a failure, with the name that the loader uses for it.
 pub(crate) fn failure(words: &Words, reason: Reason) -> (&'static str, Named) {
     match reason {
         Reason::NotByVisitors => ("asleep", words.asleep),
@@ -58,7 +59,7 @@ pub(crate) fn may_retry(phase: Phase) -> bool {
     matches!(phase, Phase::Failed { reason } if reason != Reason::NotByVisitors)
 }
 
-/// What happens, or stands in the way.
+/// The text below the heading: what is happening, or what the problem is.
 pub(crate) fn lead(words: &Words, phase: Phase, handover: Handover) -> &'static str {
     match phase {
         Phase::Failed { reason } => (words.reason)(reason).what,
@@ -78,7 +79,7 @@ pub(crate) fn lead(words: &Words, phase: Phase, handover: Handover) -> &'static 
     }
 }
 
-/// What to do about it, and whether waiting helps.
+/// The advice: what to do, and whether waiting helps.
 pub(crate) fn advice(words: &Words, phase: Phase) -> &'static str {
     match phase {
         Phase::Waking {
@@ -90,8 +91,8 @@ pub(crate) fn advice(words: &Words, phase: Phase) -> &'static str {
     }
 }
 
-/// What does not work between the browser and the server. `refused` is the status with which the last request to start the
-/// app was turned away, or 0: it does not matter where the app starts all the same.
+/// Describes a problem between the browser and the server. `refused` is the status that rejected the last request to
+/// start the app, or 0: it is irrelevant if the app starts all the same.
 pub(crate) fn connection(
     words: &Words,
     phase: Phase,
@@ -107,7 +108,7 @@ pub(crate) fn connection(
     }
 }
 
-/// What a screen reader says when the state changes.
+/// The announcement for screen readers when the state changes.
 #[cfg(feature = "hydrate")]
 pub(crate) fn announcement(words: &Words, progress: &Progress, handover: Handover) -> String {
     let (heading, detail) = match progress.phase {
@@ -118,15 +119,15 @@ pub(crate) fn announcement(words: &Words, progress: &Progress, handover: Handove
     format!("{}. {detail}", heading.of(progress.title.as_deref()))
 }
 
-/// How long without history is long, in milliseconds.
+/// The duration from which a wake-up without history counts as long, in milliseconds.
 const LONG_MS: u64 = 60_000;
 
-/// How long it usually takes; and when it takes longer, that.
+/// The usual duration of the wake-up, or the reason why it takes longer.
 pub(crate) fn estimate(words: &Words, progress: &Progress, age_ms: u64) -> String {
     let elapsed_ms = progress.elapsed_ms + age_ms;
     let long_ms = progress.usual_ms.map_or(LONG_MS, |usual| usual + usual / 2);
     match (progress.phase, progress.usual_ms) {
-        // What stands in the way is said already.
+        // The problem has already been named.
         (
             Phase::Waking {
                 reason: Some(_), ..
@@ -143,7 +144,7 @@ pub(crate) fn estimate(words: &Words, progress: &Progress, age_ms: u64) -> Strin
     }
 }
 
-/// Seconds as people say them.
+/// Rounds seconds to a value that people would use.
 fn rounded(seconds: u64) -> u64 {
     match seconds {
         0..10 => seconds.max(1),

@@ -1,8 +1,8 @@
 //! The island: what the visitor watches.
 //!
-//! It starts from the snapshot that the server rendered, so that both draw the same tree. From then on only the
-//! `browser` changes its [`Live`] signals. Without the module `show` in `loader.js` fills in the same
-//! elements, fewer of them: by design, since it has to work where the module does not.
+//! It starts from the snapshot that the server rendered, so that both render the same tree. From then on only `browser`
+//! changes its [`Live`] signals. Without the module, `show` in `loader.js` fills in the same elements, but fewer of
+//! them: by design, since it has to work where the module does not.
 
 mod bar;
 mod details;
@@ -68,7 +68,7 @@ pub fn Wake() -> impl IntoView {
     let bar = Memo::new(move |before| {
         never_back(before, percent(&live.progress.read(), live.age_ms.get()))
     });
-    // There are no steps to an app that cannot be found.
+    // An app that cannot be found has no steps.
     let never_began = move || {
         let progress = live.progress.read();
         matches!(progress.phase, Phase::Failed { .. }) && progress.timeline.is_empty()
@@ -97,7 +97,7 @@ pub fn Wake() -> impl IntoView {
     }
 }
 
-/// What there is to press: plain forms and a link, so that all of it works without scripts.
+/// The controls: plain forms and a link, so that all of them work without scripts.
 #[component]
 fn Buttons(live: Live, words: &'static Words, wake_url: String) -> impl IntoView {
     #[cfg(feature = "hydrate")]

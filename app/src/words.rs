@@ -31,7 +31,7 @@ pub struct Words {
     pub not_reachable_lead: &'static str,
     /// What to do when opening the app led back here too often.
     pub held_lead: &'static str,
-    /// What to do when the app answers, and the page has not been left.
+    /// What to do when the app responds, but the page has not been left.
     pub stayed_lead: &'static str,
     /// The heading after a failure.
     pub failed: Named,
@@ -65,9 +65,9 @@ pub struct Words {
     pub reference: &'static str,
     /// The label of the host.
     pub host: &'static str,
-    /// What is being done.
+    /// The name of a step.
     pub step: fn(Step) -> &'static str,
-    /// What stands in the way.
+    /// The explanation of a problem.
     pub reason: fn(Reason) -> Explanation,
     /// A length of time, in seconds.
     pub duration: fn(u64) -> String,
@@ -115,7 +115,7 @@ impl Named {
     }
 }
 
-/// What stands in the way, in plain words.
+/// A problem, in plain words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// What happened.

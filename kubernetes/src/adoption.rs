@@ -1,20 +1,20 @@
-//! What operators want for apps that something else puts to sleep. The lookup finds it out.
+//! The operators' choice for apps that something else puts to sleep, as determined by the lookup.
 
-/// Whether an app is adopted that something else puts to sleep.
+/// Whether unidler adopts an app that something else puts to sleep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Adoption {
-    /// What its operators want is not known, or is contradictory: nothing is changed.
+    /// The operators' choice is unknown or contradictory: nothing is changed.
     #[default]
     Unknown,
     Off,
-    /// If a mark says how many replicas it had.
+    /// If a mark shows how many replicas it had.
     Marked,
     /// In any case.
     Zero,
 }
 
 impl Adoption {
-    /// Whether something may be adopted.
+    /// Whether apps are adopted at all.
     pub(crate) fn is_on(self) -> bool {
         matches!(self, Self::Marked | Self::Zero)
     }

@@ -1,4 +1,4 @@
-//! All that the commands ask of the cluster.
+//! The requests of the commands to the API server.
 
 use std::{fmt::Debug, time::Duration};
 
@@ -25,9 +25,9 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// How long the API server may be silent: long enough for a list in a large cluster.
+/// How long the API server may take to respond: long enough for a list in a large cluster.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most objects of one answer ([Kubernetes: retrieving large results sets in chunks]).
+/// The maximum number of objects in one response ([Kubernetes: retrieving large results sets in chunks]).
 ///
 /// [Kubernetes: retrieving large results sets in chunks]: https://kubernetes.io/docs/reference/using-api/api-concepts/#retrieving-large-results-sets-in-chunks
 const PAGE: u32 = 500;
@@ -37,7 +37,7 @@ const PAGE: u32 = 500;
 #[derive(Clone)]
 pub struct ApiServer {
     pub(crate) client: Client,
-    /// Whether we run in it.
+    /// Whether this process runs in the cluster.
     pub(crate) in_cluster: bool,
 }
 
@@ -46,7 +46,7 @@ impl ApiServer {
     ///
     /// # Errors
     ///
-    /// If there is none, in words that tell what to do.
+    /// If there is none, with an explanation of what to do.
     pub async fn connect() -> anyhow::Result<Self> {
         let mut config = configuration().await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
@@ -60,7 +60,8 @@ impl ApiServer {
         })
     }
 
-    /// All that apps can be made of, as the server sees it: which objects are an app's is not for the API server to say.
+    /// Lists all objects that apps can consist of, as the server sees them: the API server does not know which objects
+    /// belong to an app.
     ///
     /// # Errors
     ///
@@ -120,7 +121,7 @@ impl ApiServer {
         Ok(Listing(Caches::of(listed, settings)))
     }
 
-    /// All objects of a kind that a cluster may do without.
+    /// All objects of a kind that may be absent from a cluster.
     pub(crate) async fn list_if_any<K>(&self) -> Result<Vec<K>, kube::Error>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug,
@@ -154,7 +155,7 @@ impl ApiServer {
         Ok(self.list_of(&source, params).await?.unwrap_or_default())
     }
 
-    /// All objects of a kind; `None` if the cluster does without it.
+    /// All objects of a kind; `None` if the cluster does not have the kind.
     pub(crate) async fn list_of<K>(
         &self,
         source: &Source<K>,
@@ -183,7 +184,7 @@ impl ApiServer {
         }
     }
 
-    /// The rights that an account does not have; `None` means our own ([Kubernetes: checking API access]).
+    /// The permissions that an account lacks; `None` means the current account ([Kubernetes: checking API access]).
     ///
     /// [Kubernetes: checking API access]: https://kubernetes.io/docs/reference/access-authn-authz/authorization/#checking-api-access
     pub(crate) async fn missing_rights(

@@ -1,4 +1,4 @@
-//! `HorizontalPodAutoscaler`s, as far as they matter to apps that sleep.
+//! `HorizontalPodAutoscaler`s, as far as they affect sleeping apps.
 
 use std::fmt;
 
@@ -12,23 +12,23 @@ use crate::{
     objects::{ScaleTarget, Workload},
 };
 
-/// Who else scales workloads. Those who run a command may ask; unidler's server need not.
+/// The autoscalers of a cluster. Users who run a command may list them; unidler's server need not.
 #[derive(Debug, Default)]
 pub(crate) struct Autoscalers(Vec<Autoscaler>);
 
-/// One of them. It is shown as what it is called.
+/// An autoscaler. It is displayed as its name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Autoscaler {
     pub(crate) namespace: String,
     pub(crate) name: String,
-    /// The `ScaledObject` that it belongs to, if it is one of KEDA's.
+    /// The `ScaledObject` that it belongs to, if KEDA has created it.
     pub(crate) keda: Option<String>,
     min_replicas: i32,
     target: ScaleTarget,
 }
 
 impl Autoscaler {
-    /// Whether it scales a workload to 0 and up again by itself. An ordinary one pauses while there are 0 replicas
+    /// Whether it scales a workload to and from zero by itself. An ordinary one is inactive while there are no replicas
     /// ([Kubernetes: implicit maintenance mode]).
     ///
     /// [Kubernetes: implicit maintenance mode]: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#implicit-maintenance-mode-deactivation
@@ -78,7 +78,7 @@ impl Autoscalers {
 }
 
 impl ApiServer {
-    /// Those of the cluster.
+    /// Lists the autoscalers of the cluster.
     ///
     /// # Errors
     ///

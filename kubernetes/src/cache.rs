@@ -1,6 +1,6 @@
 //! A shared watch cache of one kind of object, filled by one watch for the whole process.
 //!
-//! Look-ups are from memory: by name, or by whatever a kind is [indexed](Kept) by.
+//! Lookups are from memory: by name, or by the terms that a kind is [indexed](Kept) by.
 
 use std::{
     collections::HashMap,
@@ -28,33 +28,33 @@ use crate::{
     retry_after::retry_after,
 };
 
-/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed this much later.
+/// The duration of one watch request, in seconds. A connection that is silently dead is noticed with this delay.
 const WATCH_SECONDS: u32 = 30;
-/// How many objects come at once of a list. A page of Deployments is parsed as a whole, with all that is not kept of them.
+/// The page size of a list. A page of Deployments is parsed as a whole, including everything that is not kept of them.
 const PAGE: u32 = 250;
 /// How long to wait before a failed watch is begun again: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(5);
-/// The longest that an API server can ask to be left alone by a list.
+/// The maximum time for which an API server can ask to delay a list.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
-/// After how long a first refusal is doubted: longer than an API server takes to know its roles, and short enough for
-/// visitors to be told within five seconds.
+/// How long to wait after a first rejection before the request is repeated: longer than an API server takes to load its
+/// roles, and short enough to inform visitors within five seconds.
 pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(1_500);
-/// How often it is asked whether a kind that was not there has come.
+/// How often to check whether an absent kind has been installed.
 const ABSENT: Duration = Duration::from_mins(1);
-/// For how long it is known that somebody has deleted an object.
+/// How long a deleted object is remembered.
 const GONE_LATELY: Duration = Duration::from_mins(10);
-/// For how long visitors are better served by an old view than by an error of the ingress.
+/// How long an outdated view serves visitors better than an error of the ingress.
 const MAX_OLD: Duration = Duration::from_mins(5);
 
-/// What is kept of a kind of object.
+/// The trimmed form in which an object of some kind is kept.
 pub(crate) trait Kept: Sized + PartialEq {
-    /// What people call the kind of such an object.
+    /// The human-readable kind of such an object.
     fn kind(&self) -> &str;
 
-    /// What an object is found by, besides its name.
+    /// The terms that an object is found by, besides its name.
     fn terms(object: &Cached<Self>) -> Vec<String>;
 
-    /// Takes over what it can only know from how it was before.
+    /// Takes over facts that only the previous version of the object shows.
     fn follow(&mut self, _before: &Self) {}
 }
 
@@ -63,22 +63,22 @@ pub(crate) trait Contact {
     /// Why it cannot be relied upon: it was never complete, or the contact has been lost for too long.
     fn not_ready(&self, kinds: &str) -> Option<String>;
 
-    /// Whether a list was complete once.
+    /// Whether a list has completed at least once.
     fn is_synced(&self) -> bool;
 
-    /// Whether it is current as far as anybody can know.
+    /// Whether it is current, as far as can be known.
     fn is_connected(&self) -> bool;
 
-    /// Whether it cannot be current, for want of a permission.
+    /// Whether it cannot be current because a permission is missing.
     fn is_forbidden(&self) -> bool;
 
-    /// For how long it has not been current.
+    /// How long it has not been current.
     fn since_contact(&self) -> Duration;
 
-    /// Whether a list is under way, or about to be.
+    /// Whether a list is under way or imminent.
     fn is_listing(&self) -> bool;
 
-    /// Asks for a new list: a watch may lose events without a sign, and then it never brings them any more.
+    /// Requests a relist: a watch can silently drop events and never deliver them again.
     fn doubt(&self);
 }
 
@@ -93,13 +93,13 @@ pub(crate) struct Cached<T> {
 }
 
 impl<T: Kept> Cached<T> {
-    /// Its name, for the engine.
+    /// Its identifier for the engine.
     pub(crate) fn id(&self) -> ObjectId {
         ObjectId::new(&self.to_string())
     }
 }
 
-/// Such as `Deployment team/tool`.
+/// For example `Deployment team/tool`.
 impl<T: Kept> fmt::Display for Cached<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.value.kind(), self.namespace, self.name)
@@ -126,7 +126,7 @@ fn name_of<K: Resource>(object: &K) -> (String, String) {
     (object.namespace().unwrap_or_default(), object.name_any())
 }
 
-/// What is being deleted is as good as gone.
+/// Whether an object is being deleted, and therefore treated as absent.
 fn is_leaving<K: Resource>(object: &K) -> bool {
     object.meta().deletion_timestamp.is_some()
 }
@@ -135,37 +135,37 @@ fn is_leaving<K: Resource>(object: &K) -> bool {
 #[derive(Debug)]
 pub(crate) struct Cache<T> {
     state: RwLock<State<T>>,
-    /// Told after every change.
+    /// Notified after every change.
     changed: watch::Sender<()>,
-    /// Told when somebody wants a new list.
+    /// Notified when a relist is requested.
     doubted: Notify,
 }
 
 #[derive(Debug)]
 struct State<T> {
     objects: Objects<T>,
-    /// What a list that is under way has brought so far.
+    /// The objects so far of a list that is under way.
     listing: Option<Objects<T>>,
-    /// Whether a list was complete once.
+    /// Whether a list has completed at least once.
     synced: bool,
     contact: Health,
-    /// Since when the contact is not good.
+    /// When the contact was lost.
     lost: Instant,
-    /// When the objects went that were deleted not long ago.
+    /// When recently deleted objects disappeared.
     gone: HashMap<(String, String), Instant>,
 }
 
-/// How the API server answers.
+/// The state of the contact with the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Health {
-    /// As it should, as far as anybody can know.
+    /// The API server responds properly, as far as can be known.
     Good,
-    /// Not at all, or not with what was asked for.
+    /// The API server does not respond, or not with the requested objects.
     Lost,
-    /// That the permission is missing, for the first time: an API server that has just started says so, too, until it
-    /// knows its roles.
+    /// The permission is reported as missing for the first time: an API server that has just started reports that, too,
+    /// until it has loaded its roles.
     Refused,
-    /// That the permission is missing.
+    /// The permission is missing.
     Forbidden,
 }
 
@@ -198,8 +198,8 @@ impl<T: Kept> Objects<T> {
         self.by_name.insert(id, object);
     }
 
-    /// The object that follows the one that there is; or that one if it is the same: so a new list of ten thousand apps takes little
-    /// more memory than the view that it replaces.
+    /// The object that follows the existing one, or the existing one if both are equal: so a relist of ten thousand
+    /// apps takes little more memory than the view that it replaces.
     fn following(&self, mut object: Cached<T>) -> Arc<Cached<T>> {
         let id = (object.namespace.clone(), object.name.clone());
         let Some(before) = self.by_name.get(&id) else {
@@ -252,7 +252,7 @@ impl<T: Kept> Cache<T> {
         }
     }
 
-    /// All that was listed once, with what `parse` makes of each object.
+    /// A cache of objects that were listed once, converted by `parse`.
     pub(crate) fn of<K: Resource>(
         objects: impl IntoIterator<Item = K>,
         key_label: &str,
@@ -281,7 +281,7 @@ impl<T: Kept> Cache<T> {
             .unwrap_or_default()
     }
 
-    /// Those of them that are wanted.
+    /// The objects that are found by a term and satisfy a condition.
     pub(crate) fn get_where(
         &self,
         term: &str,
@@ -292,7 +292,7 @@ impl<T: Kept> Cache<T> {
         found.filter(|object| is_wanted(object)).cloned().collect()
     }
 
-    /// The object of a name.
+    /// The object with a name.
     pub(crate) fn named(&self, namespace: &str, name: &str) -> Option<Arc<Cached<T>>> {
         self.read()
             .objects
@@ -301,7 +301,7 @@ impl<T: Kept> Cache<T> {
             .cloned()
     }
 
-    /// Whether somebody has deleted the object of a name [not long ago](GONE_LATELY), as far as this process has seen.
+    /// Whether the object with a name was [recently](GONE_LATELY) deleted, as far as this process has seen.
     pub(crate) fn is_gone_lately(&self, namespace: &str, name: &str) -> bool {
         let state = self.read();
         let gone = state.gone.get(&(namespace.to_owned(), name.to_owned()));
@@ -313,17 +313,17 @@ impl<T: Kept> Cache<T> {
         self.read().objects.by_name.values().cloned().collect()
     }
 
-    /// As if the permission were missing.
+    /// Simulates a missing permission.
     #[cfg(test)]
     pub(crate) fn forbid(&self) {
         self.write().contact = Health::Forbidden;
     }
 
-    /// Watches for ever, and keeps what `parse` makes of each object.
+    /// Watches forever, and keeps each object as converted by `parse`.
     ///
-    /// Every interruption is followed by a new list, so nothing that happened in the meantime is missed. A list that
-    /// somebody has asked for is made beside the watch: what that brings is as current as before.
-    /// Those with other labels are none of ours.
+    /// Every interruption is followed by a relist, so nothing that happened in the meantime is missed. A requested
+    /// relist runs in parallel with the watch, whose objects stay as current as before. `labels` is a label selector:
+    /// objects that it does not match are ignored.
     pub(crate) async fn fill<K>(
         &self,
         source: Source<K>,
@@ -370,7 +370,7 @@ impl<T: Kept> Cache<T> {
                                 events = complete;
                             }
                         }
-                        // The watch that there is goes on.
+                        // The existing watch continues.
                         failed => {
                             if let Some(Err(error)) = failed {
                                 debug!(%kind, %error, "cannot list again");
@@ -386,7 +386,7 @@ impl<T: Kept> Cache<T> {
                 None => {}
                 Some(error) if is_expired(&error) => {
                     debug!(%kind, "watch expired");
-                    // Ordinary once in a while, but not again and again.
+                    // An occasional end is normal, but not repeated ones.
                     if begun.elapsed() < *BACKOFF.start() {
                         sleep(*BACKOFF.start()).await;
                     }
@@ -404,7 +404,7 @@ impl<T: Kept> Cache<T> {
                     if begun.elapsed() > *BACKOFF.end() * 2 {
                         pause = *BACKOFF.start();
                     }
-                    // A watch that breaks once misses nothing: it is news when it cannot be begun again.
+                    // A watch that breaks once misses nothing: only a failure to restart it is logged.
                     if is_forbidden && !was_forbidden {
                         let (group, plural) = (&source.kind.group, &source.kind.plural);
                         warn!(
@@ -426,7 +426,7 @@ impl<T: Kept> Cache<T> {
                     }
                 }
             }
-            // The list that follows is what was asked for.
+            // The following list fulfils the request.
             let _ = self.doubted.notified().now_or_never();
         }
     }
@@ -453,7 +453,7 @@ impl<T: Kept> Cache<T> {
             }
             Event::Delete(object) => state.remove(&name_of(&object)),
         }
-        // Nothing can be seen of a list before it is complete.
+        // The objects of a list become visible when it is complete.
         let is_visible = state.listing.is_none();
         drop(state);
         if is_visible {
@@ -461,7 +461,8 @@ impl<T: Kept> Cache<T> {
         }
     }
 
-    /// That the API server does not have the kind is all that there is to know of it. Returns whether it is news.
+    /// Records that the API server does not have the kind, which makes the empty cache complete. Returns whether this
+    /// is new.
     fn set_absent(&self) -> bool {
         let mut state = self.write();
         let is_news = state.contact != Health::Good || !state.objects.by_name.is_empty();
@@ -487,7 +488,7 @@ impl<T: Kept> Cache<T> {
                     Health::Refused | Health::Forbidden => Health::Forbidden,
                 }
             }
-            // A list every few seconds tells as much.
+            // A list every few seconds provides the same information.
             watcher::Error::WatchStartFailed(kube::Error::Api(status))
                 if is_refusal(status.code) =>
             {
@@ -502,7 +503,7 @@ impl<T: Kept> Cache<T> {
         self.changed.send_replace(());
     }
 
-    /// A panic elsewhere cannot leave the state half changed, so a poisoned lock is as good as any.
+    /// Locks the state. A panic elsewhere cannot leave it half changed, so a poisoned lock is used all the same.
     fn read(&self) -> RwLockReadGuard<'_, State<T>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -561,21 +562,21 @@ impl<T: Kept> Contact for Cache<T> {
     }
 }
 
-/// The label that the platform's chart for `RStudio` writes in the place of the key label.
+/// The label that the platform's chart for `RStudio` sets instead of the key label.
 pub(crate) const RSTUDIO_LABEL: &str = "unidler-key";
 
-/// A time that is not the same for all replicas: at most a quarter shorter, and never longer, since visitors are told of
-/// trouble within five seconds.
+/// Randomizes a time so that it differs between replicas: at most a quarter shorter, and never longer, since visitors
+/// are informed of trouble within five seconds.
 pub(crate) fn jittered(time: Duration) -> Duration {
     time.mul_f64(1.0 - fastrand::f64() / 4.0)
 }
 
-/// Whether an answer says that the permission is missing.
+/// Whether a status code means that the permission is missing.
 fn is_refusal(code: u16) -> bool {
     matches!(code, 401 | 403)
 }
 
-/// How long the API server wants to be left alone.
+/// How long the API server asks to wait.
 fn asked_for(error: &watcher::Error) -> Duration {
     let asked = match error {
         watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) => {
@@ -596,7 +597,7 @@ async fn says_absent<K: Resource + Clone>(source: &Source<K>, error: &watcher::E
     }
 }
 
-/// Whether the history that the watch asked for is gone, which is ordinary: list again, at once.
+/// Whether the history that the watch asked for has expired, which is normal: list again, at once.
 fn is_expired(error: &watcher::Error) -> bool {
     match error {
         watcher::Error::WatchError(status) => status.code == 410,

@@ -1,4 +1,4 @@
-//! The list of the kinds that are watched for the whole process, and what their objects are found by.
+//! The kinds that are watched for the whole process, and the terms by which their objects are found.
 //!
 //! Another kind is another field here, with a line in [`Caches::new`], [`Caches::of`], [`Caches::fill`] and
 //! [`Caches::all`]. Operators name further kinds of custom workloads.
@@ -38,7 +38,7 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// How many workloads may have made one another.
+/// The maximum length of a chain of workloads that own each other.
 const MAX_MAKERS: usize = 4;
 /// Namespaces of the cluster itself, which the admission policies protect as well.
 const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
@@ -46,10 +46,10 @@ const PROTECTED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
 /// The kinds that every app depends on.
 const REQUIRED: [&str; 4] = ["Ingresses", "Deployments", "Services", "EndpointSlices"];
 
-/// All that apps are found in.
+/// All objects that apps are looked up in.
 #[derive(Debug)]
 pub(crate) struct Caches {
-    /// What unidler calls itself.
+    /// The name of unidler as a manager of objects.
     pub(crate) manager: Box<str>,
     /// The namespace of its own Service.
     pub(crate) own_namespace: Box<str>,
@@ -61,15 +61,15 @@ pub(crate) struct Caches {
     pub(crate) stateful_sets: Cache<Workload>,
     pub(crate) custom: Box<[CustomKind]>,
     pub(crate) services: Cache<Service>,
-    /// Those of unidler's own.
+    /// The slices that belong to unidler.
     pub(crate) slices: Cache<Slice>,
-    /// The most replicas that an app is given back.
+    /// The maximum number of replicas to restore for an app.
     pub(crate) max_replicas: u32,
-    /// Whether they are the server's, which adopts apps.
+    /// Whether these are the caches of the server, which adopts apps.
     pub(crate) is_server: bool,
-    /// `None` where nothing depends on them, or they may not be listed.
+    /// `None` if nothing depends on them, or if unidler may not list them.
     pub(crate) namespaces: Option<Cache<Namespace>>,
-    /// Those of KEDA. Only adoption looks at them.
+    /// The `ScaledObject`s of KEDA. Only adoption uses them.
     pub(crate) scaled_objects: Option<Cache<ScaledObject>>,
 }
 
@@ -77,9 +77,9 @@ pub(crate) struct Caches {
 #[derive(Debug)]
 pub(crate) struct CustomKind {
     scalable: Scalable,
-    /// What people call them.
+    /// Their human-readable name.
     name: String,
-    /// Whether the API server had none such when it was asked for a list.
+    /// Whether the API server did not have the kind when it was asked for a list.
     is_absent: bool,
     workloads: Cache<Workload>,
 }
@@ -94,7 +94,7 @@ impl CustomKind {
         }
     }
 
-    /// Reads its objects, which share what they say of their kind.
+    /// Returns the parser of its objects, which share the description of their kind.
     fn parse(scalable: &Scalable) -> impl Fn(DynamicObject) -> Workload {
         let kind = OnceLock::new();
         move |object| {
@@ -114,7 +114,7 @@ pub(crate) struct Listed {
     pub(crate) grants: Vec<gateway_api::ReferenceGrant>,
     pub(crate) deployments: Vec<KubeDeployment>,
     pub(crate) stateful_sets: Vec<KubeStatefulSet>,
-    /// Of each kind, unless the cluster does without it.
+    /// The objects of each custom kind; `None` if the cluster does not have the kind.
     pub(crate) custom: Vec<(Scalable, Option<Vec<DynamicObject>>)>,
     pub(crate) services: Vec<KubeService>,
     pub(crate) slices: Vec<EndpointSlice>,
@@ -122,7 +122,7 @@ pub(crate) struct Listed {
 }
 
 impl Caches {
-    /// Empty ones. Whoever listens is told after every change of one.
+    /// Creates empty caches. `changed` is notified after every change of one.
     pub(crate) fn new(changed: &watch::Sender<()>, settings: &ClusterSettings) -> Self {
         Self {
             manager: settings.manager().into(),
@@ -142,14 +142,14 @@ impl Caches {
             max_replicas: settings.max_replicas,
             is_server: settings.is_server,
             namespaces: settings.is_server.then(|| Cache::new(changed.clone())),
-            // Whoever waits for an app to wake does not wait for these, and KEDA writes their status often.
+            // A wake-up does not depend on these, and KEDA updates their status often.
             scaled_objects: settings
                 .is_server
                 .then(|| Cache::new(watch::Sender::new(()))),
         }
     }
 
-    /// All that was listed once.
+    /// Creates caches of objects that were listed once.
     pub(crate) fn of(listed: Listed, settings: &ClusterSettings) -> Self {
         let Listed {
             ingresses,
@@ -200,7 +200,7 @@ impl Caches {
         }
     }
 
-    /// Keeps them as the API server has them, for ever.
+    /// Keeps the caches in sync with the API server, forever.
     pub(crate) async fn fill(&self, client: &Client, settings: &ClusterSettings) {
         let (key_label, own) = (&settings.key_label, settings.own_service());
         let ours = ours(settings);
@@ -278,7 +278,7 @@ impl Caches {
         );
     }
 
-    /// Each, with what its objects are called.
+    /// Each cache, with the name of its objects.
     pub(crate) fn all(&self) -> Vec<(&str, &dyn Contact)> {
         let custom = self.custom.iter();
         let mut all: Vec<(&str, &dyn Contact)> = vec![
@@ -303,13 +303,13 @@ impl Caches {
             .chain(custom)
     }
 
-    /// The custom kinds that the cluster did without when it was asked.
+    /// The custom kinds that were absent from the cluster when they were listed.
     pub(crate) fn absent_kinds(&self) -> impl Iterator<Item = &Scalable> {
         let absent = self.custom.iter().filter(|kind| kind.is_absent);
         absent.map(|kind| &kind.scalable)
     }
 
-    /// The workload of a name, as a slice has it.
+    /// The workload with a name as it is recorded in a slice.
     pub(crate) fn workload(
         &self,
         namespace: &str,
@@ -319,7 +319,7 @@ impl Caches {
         Some(self.with_pods(workload))
     }
 
-    /// The workload of a name that is the right one: those of several kinds may have the same name.
+    /// The workload with a name that satisfies a condition: workloads of several kinds may have the same name.
     fn named(
         &self,
         namespace: &str,
@@ -338,7 +338,7 @@ impl Caches {
         workloads.map(|workload| self.with_pods(workload)).collect()
     }
 
-    /// The workload that people call so.
+    /// The workload that an annotation refers to.
     pub(crate) fn called(&self, namespace: &str, named: &Named) -> Option<Arc<Cached<Workload>>> {
         let is_it = |workload: &Cached<Workload>| workload.value.is_called(named, &workload.name);
         let workload = self.named(namespace, &named.name, is_it)?;
@@ -350,7 +350,7 @@ impl Caches {
         PROTECTED.contains(&namespace) || *namespace == *self.own_namespace
     }
 
-    /// The workloads whose pods a Service selects. Of what is made by another workload, that one.
+    /// The workloads whose pods a Service selects. A workload that is owned by another one is replaced by its owner.
     pub(crate) fn selected(&self, service: &Cached<Service>) -> Vec<Arc<Cached<Workload>>> {
         if service.value.selector.is_empty() {
             return Vec::new();
@@ -371,8 +371,8 @@ impl Caches {
         selected.into_values().collect()
     }
 
-    /// Some Services of a namespace with the others that routes lead to and that are in front of the same workloads: visitors of
-    /// those would lose the app as well.
+    /// Adds to some Services of a namespace the others that routes point to and that are in front of the same
+    /// workloads: their visitors would lose the app as well.
     pub(crate) fn with_siblings(
         &self,
         namespace: &str,
@@ -396,7 +396,8 @@ impl Caches {
         }
     }
 
-    /// A Service that is not the app's, whose visitors come from outside of the cluster without a route, to pods of the app.
+    /// A Service that does not belong to the app, but that gives visitors from outside of the cluster access to the
+    /// app's pods without a route.
     pub(crate) fn exposed(&self, found: &Found) -> Option<Arc<Cached<Service>>> {
         let workloads: Vec<_> = found.to_idle().into_iter().cloned().collect();
         let namespaces: BTreeSet<_> = workloads.iter().map(|each| &each.namespace).collect();
@@ -423,8 +424,8 @@ impl Caches {
             })
     }
 
-    /// A workload with what its pods are. Of some custom kinds, only a Deployment says so: one that they take their pods from,
-    /// or have made.
+    /// A workload with the description of its pods. For some custom kinds, only a Deployment has that: one whose
+    /// template they use, or that they have created.
     fn with_pods(&self, workload: Arc<Cached<Workload>>) -> Arc<Cached<Workload>> {
         let Cached {
             namespace, value, ..
@@ -452,15 +453,15 @@ impl Caches {
         })
     }
 
-    /// What is scaled instead of a workload: what has made it, if that is a workload as well.
+    /// The workload to scale instead of another one: its owner, if that is a workload as well.
     fn topmost(&self, workload: Arc<Cached<Workload>>) -> Arc<Cached<Workload>> {
-        // Owners are what somebody has written, and may form a circle.
+        // Anybody may write owners, and they may form a cycle.
         let makers = std::iter::successors(Some(workload), |made| self.maker(made));
         let topmost = makers.take(MAX_MAKERS).last();
         self.with_pods(topmost.expect("itself at least"))
     }
 
-    /// The workload that has made a workload.
+    /// The workload that owns another one.
     fn maker(&self, made: &Cached<Workload>) -> Option<Arc<Cached<Workload>>> {
         let Controller {
             api_version,
@@ -472,7 +473,7 @@ impl Caches {
         })
     }
 
-    /// Where slices have to lead, if unidler's own Service is there.
+    /// Where slices have to point, if unidler's own Service exists.
     pub(crate) fn destination(&self, settings: &ClusterSettings) -> Option<Destination> {
         let own = self
             .services
@@ -488,20 +489,20 @@ impl Caches {
         (*slice.value.service == *service).then_some(slice)
     }
 
-    /// Whether the slice of a Service leads its visitors here.
+    /// Whether the slice of a Service diverts its visitors.
     pub(crate) fn is_diverted(&self, namespace: &str, service: &str) -> bool {
         let slice = self.slice_of(namespace, service);
         slice.is_some_and(|slice| slice.value.diverts())
     }
 
-    /// The kinds that may not be read, of those that not every app depends on. What may depend on one is not found, and nothing is
-    /// put to sleep.
+    /// The kinds that unidler may not read, apart from those that every app depends on. An app that may depend on one
+    /// of them is not found, and nothing is put to sleep.
     pub(crate) fn unread(&self) -> Vec<&str> {
         let all = self.all().into_iter();
         all.filter(is_unread).map(|(kinds, _)| kinds).collect()
     }
 
-    /// Those that may be read, or have to be.
+    /// The kinds that unidler may read, or has to be able to read.
     fn readable(&self) -> Vec<(&str, &dyn Contact)> {
         let mut all = self.all();
         all.retain(|each| !is_unread(each));
@@ -518,10 +519,10 @@ impl Caches {
         stateful_sets.into_iter().chain(custom)
     }
 
-    /// Whether a workload that a slice has recorded may not be read.
+    /// Whether unidler may not read a workload that a slice has recorded.
     pub(crate) fn is_unread(&self, recorded: &WorkloadName) -> bool {
         let (group, _) = recorded.api_version.split_once('/').unwrap_or_default();
-        // What the objects of a custom kind call it is not known without them.
+        // Without any objects of a custom kind, the name that they use for their kind is unknown.
         self.unread_workloads()
             .any(|kind| kind.group == group && (group != "apps" || kind.kind == recorded.kind))
     }
@@ -535,13 +536,13 @@ impl Caches {
         })
     }
 
-    /// Whether all that may be read are current as far as anybody can know.
+    /// Whether all readable caches are current, as far as can be known.
     pub(crate) fn are_connected(&self) -> bool {
         let mut readable = self.readable().into_iter();
         readable.all(|(_, cache)| cache.is_connected())
     }
 
-    /// Why nothing can be found in them yet; `None` when it can.
+    /// Why nothing can be looked up yet; `None` once it can.
     pub(crate) fn unusable(&self) -> Option<Reason> {
         let readable = self.readable();
         if readable.iter().any(|(_, cache)| cache.is_forbidden()) {
@@ -553,7 +554,7 @@ impl Caches {
         }
     }
 
-    /// Whether they are good enough to put apps to sleep: what is missing in an old view may be there.
+    /// Whether they are current enough to put apps to sleep: an object that is missing in an outdated view may exist.
     pub(crate) fn may_decide(&self) -> bool {
         let namespaces = self.namespaces.as_ref();
         self.unusable().is_none()
@@ -563,7 +564,7 @@ impl Caches {
                 .is_some_and(|namespaces| namespaces.is_synced() && namespaces.is_connected())
     }
 
-    /// Why they cannot be relied upon; `None` when they can.
+    /// Why they cannot be relied on; `None` if they can.
     pub(crate) fn not_ready(&self) -> Option<String> {
         why_not_ready(&self.readable())
     }
@@ -573,7 +574,7 @@ impl Caches {
         why_not_ready(&self.all())
     }
 
-    /// Asks for new lists of all, unless one is under way. `may_list` is asked only then.
+    /// Requests a relist of all, unless one is under way. `may_list` is only called in that case.
     pub(crate) fn doubt(&self, may_list: impl FnOnce() -> bool) {
         let readable = self.readable();
         if readable.iter().all(|(_, cache)| !cache.is_listing()) && may_list() {
@@ -605,7 +606,7 @@ impl Kept for Route {
         self.kind.name()
     }
 
-    /// The hosts of its rules, the Services that they lead to, and its key.
+    /// The hosts of its rules, the Services that they point to, and its key.
     fn terms(route: &Cached<Self>) -> Vec<String> {
         let hosts = route.value.rules.iter().map(|rule| rule.host.clone());
         let backends = route.value.rules.iter().flat_map(|rule| &rule.backends);
@@ -623,7 +624,7 @@ impl Kept for HttpRoute {
         "HTTPRoute"
     }
 
-    /// The hosts that it names, and the Services that it leads to.
+    /// The hosts that it names, and the Services that it points to.
     fn terms(route: &Cached<Self>) -> Vec<String> {
         let hosts = route.value.hostnames().map(ToOwned::to_owned);
         let backends = route.value.backends.iter();
@@ -659,7 +660,7 @@ impl Kept for Workload {
         &self.kind.name
     }
 
-    /// Remembers how many replicas it had.
+    /// Remembers how many replicas it had before it was scaled to zero.
     fn follow(&mut self, before: &Self) {
         if self.replicas == 0 && self.uid == before.uid {
             self.lost = match before.replicas {
@@ -669,7 +670,7 @@ impl Kept for Workload {
         }
     }
 
-    /// Its namespace, its key, what it needs, and whose worker it is.
+    /// Its namespace, its key, the workloads that it needs, and the workload that it is a worker of.
     fn terms(workload: &Cached<Self>) -> Vec<String> {
         let namespace = &*workload.namespace;
         let keys = [Some(""), workload.key.as_deref()];
@@ -735,22 +736,22 @@ impl Kept for Service {
     }
 }
 
-/// The term of what needs a workload of this name.
+/// The term for workloads that need a workload with this name.
 pub(crate) fn of_need(namespace: &str, name: &str) -> String {
     format!("{namespace}>{name}")
 }
 
-/// The term of the workers of a workload of this name.
+/// The term for workers of a workload with this name.
 pub(crate) fn of_worker(namespace: &str, name: &str) -> String {
     format!("{namespace}<{name}")
 }
 
-/// The term of something in a namespace. No host has a slash.
+/// The term for something in a namespace. No host contains a slash.
 pub(crate) fn of_namespace(namespace: &str, what: &str) -> String {
     format!("{namespace}/{what}")
 }
 
-/// The term of a key. No host has an equals sign.
+/// The term for a key. No host contains an equals sign.
 pub(crate) fn of_key(key: &str) -> String {
     format!("={key}")
 }

@@ -1,4 +1,4 @@
-//! How the API server is reached.
+//! Connects to the API server.
 
 use std::time::Duration;
 
@@ -15,22 +15,22 @@ use crate::{request_metrics::CountRequests, retry_after::KeepRetryAfter};
 
 /// How long a connection to the API server may take.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the API server may be silent while something is watched: longer than a watch request lasts.
+/// How long the API server may be silent during a watch: longer than a watch request lasts.
 const READ_TIMEOUT: Duration = Duration::from_secs(40);
-/// What it means if a client cannot be made.
+/// The context of an error when a client cannot be created.
 pub(crate) const UNUSABLE: &str = "cannot use the configuration of the Kubernetes cluster";
 
-/// The objects of a kind: all, or those of a namespace.
+/// The objects of a kind, in the whole cluster or in one namespace.
 pub(crate) struct Source<K> {
     pub(crate) api: Api<K>,
     pub(crate) kind: ApiResource,
-    /// Whether a cluster may do without the whole kind.
+    /// Whether a cluster may lack the kind.
     pub(crate) may_be_absent: bool,
-    /// What it means if they may not be read.
+    /// The consequence if unidler may not read them.
     pub(crate) without: &'static str,
 }
 
-/// What it means if most kinds may not be read.
+/// The consequence for most kinds if unidler may not read them.
 const WITHOUT: &str = "apps that depend on them are unavailable, and no app is put to sleep";
 
 impl<K: Resource<DynamicType = ()>> Source<K> {
@@ -43,7 +43,7 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
         }
     }
 
-    /// Those of a namespace.
+    /// The objects in a namespace.
     pub(crate) fn in_namespace(client: &Client, namespace: &str) -> Self
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -54,7 +54,7 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
         }
     }
 
-    /// Those of a kind that a cluster may do without.
+    /// The objects of a kind that a cluster may lack.
     pub(crate) fn optional(client: &Client) -> Self {
         Self {
             may_be_absent: true,
@@ -62,14 +62,14 @@ impl<K: Resource<DynamicType = ()>> Source<K> {
         }
     }
 
-    /// With what it means if they may not be read.
+    /// Sets the consequence if unidler may not read them.
     pub(crate) fn without(self, without: &'static str) -> Self {
         Self { without, ..self }
     }
 }
 
 impl Source<DynamicObject> {
-    /// Those of a custom kind.
+    /// The objects of a custom kind.
     pub(crate) fn custom(client: &Client, kind: ApiResource) -> Self {
         Self {
             api: Api::all_with(client.clone(), &kind),
@@ -83,7 +83,7 @@ impl Source<DynamicObject> {
 /// The clients for writes, and for watches, which may be silent.
 pub(crate) fn clients(mut config: Config) -> anyhow::Result<(Client, Client)> {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
-    // The engine has its own idea of patience, and tells the visitors.
+    // The engine has a retry policy of its own, and informs the visitors.
     config.default_retry = false;
     let client = |config| {
         let builder = ClientBuilder::try_from(config).context(UNUSABLE)?;
@@ -103,7 +103,7 @@ pub(crate) fn clients(mut config: Config) -> anyhow::Result<(Client, Client)> {
 ///
 /// # Errors
 ///
-/// If there is neither. Inside a cluster, what is wrong there is the error, unless a kubeconfig names another one.
+/// If there is neither. Inside a cluster, the problem there is the error, unless a kubeconfig names another one.
 pub(crate) async fn configuration() -> anyhow::Result<Config> {
     let in_cluster = match Config::incluster() {
         Ok(config) => return Ok(config),
@@ -122,8 +122,8 @@ pub(crate) async fn configuration() -> anyhow::Result<Config> {
 
 /// Whether the API server does not have a kind that it could not list.
 ///
-/// It asks for the permission before it looks whether there is such a kind, so that a refusal may mean either. Which kinds
-/// there are, it tells everybody ([Kubernetes: discovery]).
+/// The API server checks the permission before it looks up the kind, so a rejection may mean either. Every client may
+/// list the existing kinds ([Kubernetes: discovery]).
 ///
 /// [Kubernetes: discovery]: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles
 pub(crate) async fn is_absent(client: &Client, kind: &ApiResource, error: &kube::Error) -> bool {

@@ -9,9 +9,9 @@ use crate::{
     objects::{Route, RouteKind, gateway_api::GatewayClass},
 };
 
-/// What is known of a controller.
+/// The known behaviour of a controller.
 struct Controller {
-    /// How `spec.controller` of its `IngressClass`, or `spec.controllerName` of its `GatewayClass`, begins.
+    /// The prefixes of `spec.controller` in its `IngressClass`, or of `spec.controllerName` in its `GatewayClass`.
     names: &'static [&'static str],
     slice: Verdict,
     external_name: Verdict,
@@ -20,7 +20,7 @@ struct Controller {
 /// Whether a controller routes the visitors of a sleeping app to unidler, and back.
 pub(crate) enum Verdict {
     Works,
-    /// With a setting, or not in every version.
+    /// With a certain setting, or only in some versions.
     Perhaps(Advice),
     Cannot(Advice),
 }
@@ -36,18 +36,18 @@ const ANOTHER_CONTROLLER: &str =
     "let it lead to an ingress controller in the cluster, and give the apps that one's class";
 const SLICE_INSTEAD: &str = "wake the app, and idle it again without --handover external-name, which leaves its Service as it is";
 
-/// What is known, with where it is said. Gateway API controllers refuse `ExternalName` Services, so that `idle` does not
-/// offer them.
+/// The known controllers, with the sources of the information. Gateway API controllers reject `ExternalName` Services,
+/// so `idle` does not offer them.
 const CONTROLLERS: &[Controller] = &[
     Controller {
-        // As Kubernetes, Azure and others name it.
+        // The names that Kubernetes, Azure and others use.
         names: &[
             "k8s.io/ingress-nginx",
             "k8s.io/internal-nginx",
             "webapprouting.kubernetes.azure.com/nginx",
         ],
         slice: Works,
-        // `backends_with_external_name` in its balancer.lua, seen in its main branch.
+        // According to `backends_with_external_name` in its balancer.lua, on its main branch.
         external_name: Perhaps(Advice {
             why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
                   (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
@@ -166,7 +166,7 @@ const CONTROLLERS: &[Controller] = &[
     },
 ];
 
-/// Stands for the classes `gce` and `gce-internal`, which exist without an object.
+/// The controller of the classes `gce` and `gce-internal`, which exist without an object.
 const GCE: &str = "gce";
 
 /// The classes of a cluster, which name its controllers.
@@ -176,7 +176,7 @@ pub(crate) struct Classes {
     pub(crate) gateway: Vec<GatewayClass>,
 }
 
-/// Which class, and of which controller.
+/// A class with its controller.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Class {
     pub(crate) kind: &'static str,
@@ -185,7 +185,7 @@ pub(crate) struct Class {
 }
 
 impl Class {
-    /// What is known of its controller, if anything: for an app that is idled by its Service, or by a slice.
+    /// The verdict on its controller, if known: for an app that is idled by its Service, or by a slice.
     pub(crate) fn verdict(&self, is_external_name: bool) -> Option<&'static Verdict> {
         let mut known = CONTROLLERS.iter();
         let known = known.find(|known| {
@@ -201,7 +201,7 @@ impl Class {
 }
 
 impl Classes {
-    /// Those that serve a route.
+    /// The classes that serve a route.
     pub(crate) fn of_route(&self, route: &Cached<Route>, caches: &Caches) -> Vec<Class> {
         match &route.value.kind {
             RouteKind::Ingress { class } => self.of_ingress(class.as_deref()).into_iter().collect(),

@@ -1,13 +1,13 @@
-//! What leads the visitors of a Service here: one file for each way that has more to it than a patch.
+//! The ways to divert the visitors of a Service: one file for each way that takes more than a patch.
 
 pub(crate) mod slice;
 
 use crate::target::Target;
 
-/// How the visitors of an app that is put to sleep are led here.
+/// How to divert the visitors of an app that is put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Handover {
-    /// By an `EndpointSlice` of unidler's own, with the Service left as it is.
+    /// With an `EndpointSlice` of unidler's own, which leaves the Service unchanged.
     Slice,
     /// By making the Service an `ExternalName`, as the idler of 2020 does.
     ExternalName(Target),

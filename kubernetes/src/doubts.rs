@@ -1,4 +1,4 @@
-//! How often the caches may be doubted.
+//! Limits how often the caches are relisted on suspicion.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -7,19 +7,19 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The time between two lists that somebody asks for. A list is dear, and there may be hundreds of apps that are slow.
+/// The minimum time between two requested relists. A list is expensive, and there may be hundreds of slow apps.
 const INTERVAL: Duration = Duration::from_secs(66);
-/// How much later it may be, so that replicas do not ask at the same time.
+/// The maximum additional delay, so that replicas do not list at the same time.
 const JITTER: Duration = Duration::from_secs(12);
 
-/// Lets one doubt through at a time, for the whole process.
+/// Admits one doubt at a time, for the whole process.
 #[derive(Debug, Default)]
 pub(crate) struct Doubts {
     next: Mutex<Option<Instant>>,
 }
 
 impl Doubts {
-    /// Whether it is time for a new list. If it is, it will not be for a while.
+    /// Whether it is time for a relist. If so, further ones are refused for a while.
     pub(crate) fn may_list(&self) -> bool {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();

@@ -1,4 +1,4 @@
-//! What the `EndpointSlice`s of the cluster say of the pods of a Service.
+//! The pods of a Service according to the `EndpointSlice`s of the cluster.
 
 use std::net::SocketAddr;
 
@@ -7,10 +7,10 @@ use kube::ResourceExt;
 
 use crate::{diversion::slice::MANAGED_BY, reachable::Ports};
 
-/// Who keeps the endpoints of pods, as the label [`MANAGED_BY`] says.
+/// The manager of pod endpoints, as in the label [`MANAGED_BY`].
 const CONTROLLER: &str = "endpointslice-controller.k8s.io";
 
-/// Whether the cluster itself keeps a slice, for the pods that a Service selects.
+/// Whether a slice is managed by the cluster itself, for the pods that a Service selects.
 pub(crate) fn is_of_controller(slice: &EndpointSlice) -> bool {
     slice
         .labels()
@@ -18,7 +18,7 @@ pub(crate) fn is_of_controller(slice: &EndpointSlice) -> bool {
         .is_some_and(|manager| manager == CONTROLLER)
 }
 
-/// The endpoints of a slice that are pods, with the uids of those.
+/// The endpoints of a slice that are pods, with the UIDs of those.
 pub(crate) fn endpoints_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str, &Endpoint)> {
     slice.endpoints.iter().filter_map(|endpoint| {
         let mut target = endpoint.target_ref.iter();
@@ -27,7 +27,7 @@ pub(crate) fn endpoints_in(slice: &EndpointSlice) -> impl Iterator<Item = (&str,
     })
 }
 
-/// Where an endpoint answers. Its addresses are interchangeable.
+/// The addresses and ports of an endpoint. Its addresses are interchangeable.
 pub(crate) fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ports {
     let address = endpoint.addresses.first();
     let Some(address) = address.and_then(|address| address.parse().ok()) else {
@@ -43,18 +43,18 @@ pub(crate) fn addresses(slice: &EndpointSlice, endpoint: &Endpoint) -> Ports {
     ports.filter(is_tcp).filter_map(at).collect()
 }
 
-/// What the conditions of an endpoint say.
+/// The state of an endpoint according to its conditions.
 pub(crate) enum State {
     Ready,
-    /// Its pod is being deleted, and still serves.
+    /// Its pod is terminating, and still serves.
     Draining,
-    /// Its pod is being deleted, and does not serve any more.
+    /// Its pod is terminating, and no longer serves.
     Gone,
     /// Its pod is not ready.
     Silent,
 }
 
-/// Absent means ready, and not going:
+/// An absent condition means ready, and not terminating:
 /// <https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions>.
 pub(crate) fn state(endpoint: &Endpoint) -> State {
     let EndpointConditions {

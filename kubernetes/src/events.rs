@@ -1,6 +1,6 @@
-//! Notes on the workload how a wake-up went, as a Kubernetes Event: what `kubectl describe` shows.
+//! Records the outcome of a wake-up as a Kubernetes Event on the workload, for `kubectl describe`.
 //!
-//! It needs an optional right. Without it, or if it fails, apps wake just as well.
+//! This needs an optional permission. Without it, or if recording fails, apps wake just as well.
 
 use std::{
     fmt,
@@ -20,13 +20,13 @@ use unidler::{
 
 use crate::{cache::Cached, objects::Workload};
 
-/// The longest note of an Event, in characters: the API server takes 1,024 bytes.
+/// The maximum length of an Event's note, in characters: the API server accepts 1,024 bytes.
 const MAX_NOTE: usize = 250;
 
 /// Writes the Events.
 pub(crate) struct Notes {
     recorder: Recorder,
-    /// Whether somebody has been told that the right is missing: once is enough.
+    /// Whether the missing permission has been logged: once is enough.
     told: AtomicBool,
 }
 
@@ -50,14 +50,14 @@ impl Notes {
         }
     }
 
-    /// Writes how the wake-up of an app went, on one of its workloads.
+    /// Records the outcome of an app's wake-up on one of its workloads.
     pub(crate) async fn write(&self, workload: &Cached<Workload>, outcome: &Progress) {
         if let Some(event) = event(outcome) {
             self.publish(workload, &event).await;
         }
     }
 
-    /// Writes why an app is not put to sleep, although its owner wishes that.
+    /// Records why an app is not put to sleep, although its owner has requested that.
     pub(crate) async fn refusal(&self, workload: &Cached<Workload>, why: &str) {
         let event = Event {
             type_: EventType::Warning,
@@ -69,7 +69,7 @@ impl Notes {
         self.publish(workload, &event).await;
     }
 
-    /// Writes what keeps an app from sleeping.
+    /// Records what keeps an app from staying asleep.
     pub(crate) async fn undone(&self, workload: &Cached<Workload>, undone: &Undone) {
         let (cause, until) = (&undone.cause, undone.until());
         let reason = match cause {

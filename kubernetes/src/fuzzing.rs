@@ -1,4 +1,4 @@
-//! What the fuzz targets check of code that is nobody's business outside of this crate.
+//! The checks of the fuzz targets, for code that is private to this crate.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::{
     pods,
 };
 
-/// What people and programs can write into the objects of an app.
+/// The parts of an app's objects that people and programs can write.
 #[derive(Arbitrary, Debug)]
 struct Written<'a> {
     idled: Option<&'a str>,
@@ -127,13 +127,13 @@ fn own() -> OwnService {
     }
 }
 
-/// Checks that nothing in the objects of an app, whoever wrote it, is more than unidler can live with.
+/// Checks that unidler copes with any content of an app's objects, whoever wrote it.
 ///
 /// # Panics
 ///
-/// If something is.
+/// If it does not.
 pub fn annotations(data: &[u8]) {
-    // As text that is JSON, with fields that nobody thought of.
+    // As JSON text, which may have unexpected fields.
     if let Ok(deployment) = serde_json::from_slice(data) {
         check(
             &Workload::parse(deployment, "unidler"),
@@ -164,7 +164,7 @@ pub fn annotations(data: &[u8]) {
     if let Ok(pod) = serde_json::from_slice(data) {
         pods::read([&pod], Timestamp::UNIX_EPOCH);
     }
-    // As values of the fields that are looked at.
+    // As values of the fields that unidler reads.
     if let Ok(written) = Written::arbitrary(&mut Unstructured::new(data)) {
         let deployment = serde_json::from_value(written.deployment()).expect("a Deployment");
         let service = serde_json::from_value(written.service()).expect("a Service");

@@ -1,4 +1,4 @@
-//! What the workloads of an app have to do with others, as far as that counts.
+//! The relations of an app's workloads to others, as far as they count.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -10,29 +10,29 @@ use unidler::app::{Bonds, ObjectId};
 
 use crate::{cache::Cached, objects::Workload};
 
-/// What some workloads have to do with others.
+/// The relations of some workloads to others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
-    /// What they need, directly or not, with the workers of that.
+    /// The workloads that they need, directly or indirectly, with their workers.
     pub(crate) needs: Vec<Arc<Cached<Workload>>>,
-    /// The bonds of each of them, and of each that is needed.
+    /// The bonds of each of them, and of each workload that they need.
     pub(crate) bonds: HashMap<ObjectId, Bonds>,
-    /// What keeps one of them awake.
+    /// For each of them, what keeps it awake.
     pub(crate) held: HashMap<ObjectId, Holder>,
-    /// What is needed, has its replicas from unidler, and is of no use to anything else, awake or not.
+    /// Needed workloads that have their replicas from unidler, and that nothing else needs, awake or not.
     pub(crate) woken: HashSet<ObjectId>,
 }
 
-/// What keeps a workload awake, beside the app that is looked at.
+/// What keeps a workload awake, apart from the app under consideration.
 #[derive(Clone, Debug)]
 pub(crate) enum Holder {
     /// Another workload that needs it.
     User(Arc<Cached<Workload>>),
-    /// A Service of its own that a route leads to.
+    /// A Service of its own that a route points to.
     Service(String),
-    /// Nothing would say how many replicas it had.
+    /// There would be no record of how many replicas it had.
     Nothing,
-    /// Perhaps something of a kind that may not be read.
+    /// Possibly an object of a kind that unidler may not read.
     Unread(String),
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Holder {
 }
 
 impl Group {
-    /// What the engine knows of a workload's bonds.
+    /// The engine's view of a workload's bonds.
     pub(crate) fn bonds(&self, id: &ObjectId) -> Bonds {
         let bonds = self.bonds.get(id).cloned().unwrap_or_default();
         Bonds {
@@ -71,7 +71,7 @@ impl Group {
         holders.any(|holder| matches!(holder, Holder::Unread(_)))
     }
 
-    /// Keeps all that is needed awake.
+    /// Keeps all needed workloads awake.
     pub(crate) fn hold_needs(&mut self) {
         for need in &self.needs {
             self.held.entry(need.id()).or_insert(Holder::Nothing);

@@ -1,7 +1,7 @@
-//! What to write to idle apps, and when not to.
+//! Decides which writes idle an app, and when not to idle it.
 //!
-//! An app must come back as it was. So whatever a wake-up could not give back is a reason to refuse, and each
-//! refusal says what to do instead.
+//! An app must come back in its original state. So everything that a wake-up could not restore is a reason to refuse,
+//! and each refusal says what to do instead.
 
 mod checks;
 mod external_name;
@@ -35,16 +35,16 @@ const AT_ONCE: usize = 10;
 /// Which apps are to be put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// Those of these hosts, perhaps in this namespace alone.
+    /// The apps of these hosts, optionally only in this namespace.
     Hosts(Vec<Host>, Option<String>),
-    /// All to which routes of a namespace lead in that namespace.
+    /// All apps in a namespace that its routes point to.
     Namespace(String),
 }
 
-/// An app that is to be put to sleep. It is shown as its hosts.
+/// An app that is to be put to sleep. It is displayed as its hosts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct App {
-    /// The hosts by which it was asked for, perhaps wildcards. There is at least one.
+    /// The hosts by which it was requested, possibly wildcards. There is at least one.
     hosts: Vec<String>,
     services: Services,
 }
@@ -52,14 +52,14 @@ pub struct App {
 /// The Services of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Services {
-    /// Those that a host leads to, perhaps in this namespace alone.
+    /// Those that a host routes to, optionally only in this namespace.
     Of(Host, Option<String>),
-    /// These, of a namespace.
+    /// These Services of a namespace.
     These(String, BTreeSet<String>),
 }
 
 impl App {
-    /// Its namespace and the names of its Services, if they are known without a look at the cluster.
+    /// Its namespace and the names of its Services, if they are known without reading from the cluster.
     pub(crate) fn services(&self) -> Option<(&str, &BTreeSet<String>)> {
         match &self.services {
             Services::These(namespace, names) => Some((namespace, names)),
@@ -67,7 +67,7 @@ impl App {
         }
     }
 
-    /// The hosts by which it was found, perhaps wildcards.
+    /// The hosts by which it was found, possibly wildcards.
     pub(crate) fn hosts(&self) -> &[String] {
         &self.hosts
     }
@@ -79,12 +79,12 @@ impl fmt::Display for App {
     }
 }
 
-/// The writes that put an app to sleep, each on the condition of what was seen. It is shown for a dry run.
+/// The writes that put an app to sleep, each on the condition of the observed state. It is displayed for a dry run.
 #[derive(Debug)]
 pub enum Plan {
-    /// By `EndpointSlice`s of unidler's own.
+    /// With `EndpointSlice`s of unidler's own.
     Slice(SlicePlan),
-    /// By a Service that is an `ExternalName`.
+    /// With a Service that is an `ExternalName`.
     ExternalName(ExternalNamePlan),
 }
 
@@ -96,7 +96,7 @@ impl Plan {
         }
     }
 
-    /// What is said when it is carried out.
+    /// The message after it was carried out.
     #[must_use]
     pub fn done(&self) -> String {
         match self {
@@ -105,7 +105,7 @@ impl Plan {
         }
     }
 
-    /// What is said when it could not be carried out.
+    /// The error after it could not be carried out.
     fn explained(&self, why: &NotIdled) -> anyhow::Error {
         match self {
             Self::Slice(plan) => plan.explained(why),
@@ -123,7 +123,7 @@ impl fmt::Display for Plan {
     }
 }
 
-/// What would be written for each app that is asked for.
+/// The writes for each requested app.
 #[must_use]
 pub fn plans(
     asked: &Asked,
@@ -137,10 +137,11 @@ pub fn plans(
 }
 
 impl Operator {
-    /// Puts apps to sleep, or leaves each as it was; and says what was planned at the last moment, or why it is not asleep.
+    /// Puts apps to sleep, or leaves each unchanged. For each it returns the plan at the last moment, or the reason why
+    /// it is not asleep.
     ///
-    /// Killed in between, it leaves an app that runs and whose Services lead to unidler. The server takes that for a
-    /// wake-up that nobody finished, and leads the visitors back.
+    /// If killed in between, it leaves a running app whose Services point to unidler. The server treats that as an
+    /// unfinished wake-up, and routes the visitors back.
     pub fn idle<'a>(
         &'a self,
         asked: &Asked,
@@ -158,7 +159,7 @@ impl Operator {
             if planned.is_err() {
                 return (app, planned);
             }
-            // It may have been a while since.
+            // The initial plan may be outdated by now.
             let now = Timestamp::now();
             let mut plan = match decide(&app, now) {
                 Ok(plan) => plan,
@@ -175,7 +176,7 @@ impl Operator {
     }
 }
 
-/// Each app once, however many hosts it has.
+/// Plans each app once, however many hosts it has.
 fn planned(
     asked: &Asked,
     caches: &Caches,
@@ -229,8 +230,8 @@ pub(crate) fn of_cluster(caches: &Caches) -> Vec<App> {
         .collect()
 }
 
-/// The apps that the routes of a namespace lead to there: those of most Services first, so that what is a part of another
-/// app follows it.
+/// The apps of a namespace that its routes point to: those with the most Services first, so that an app that is a part
+/// of another one follows it.
 fn of_routes(namespace: &str, routes: &[Arc<Cached<Route>>]) -> Vec<App> {
     let mut services = BTreeMap::<&str, BTreeSet<String>>::new();
     for rule in routes.iter().flat_map(|route| &route.value.rules) {

@@ -6,8 +6,8 @@
 //!                records and history of the slices         ─┘              └──> `unidler plan`
 //! ```
 //!
-//! What is remembered from one minute to the next is what the sources have answered, which workloads have changed, and what was
-//! begun lately. A restart may forget that, since nothing is put to sleep for a while after it.
+//! The state that is kept from one minute to the next consists of the answers of the sources, the changes of workloads,
+//! and the recent attempts. A restart may lose it, since nothing is put to sleep for a while after it.
 
 mod attempts;
 mod rules;
@@ -60,10 +60,11 @@ use crate::{
     },
 };
 
-/// How many windows are asked about: each is a query. An app of a window beyond that is judged by a longer one.
+/// The maximum number of windows: each takes a query. An app whose window exceeds this number is judged by a longer
+/// one.
 const MAX_WINDOWS: usize = 16;
 
-/// The metric of how many unused apps stay awake because the brake holds.
+/// The metric of the number of unused apps that stay awake because of the brake.
 pub const HELD_APPS: &str = "unidler_idle_held_apps";
 
 /// Decides which apps sleep.
@@ -72,15 +73,15 @@ pub struct Idler {
     settings: IdlerSettings,
     requests: Option<Requests>,
     activity: Activity,
-    /// How busy apps are, if that is known now and counts.
+    /// The CPU usage of apps, if it is currently known and counts.
     cpu: Option<Cpu>,
-    /// When it began to look: nothing is put to sleep sooner than its window after that.
+    /// When it started to observe: no app is put to sleep until its window has passed since then.
     started: Timestamp,
     attempts: Attempts,
-    /// The generation of each workload, and since when it has had that, if it was seen to change. A change of its replicas leaves no
-    /// time on it.
+    /// The generation of each workload, and when it was observed to change. A workload does not record when its
+    /// replicas changed.
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
-    /// Whether the brake has held the last time.
+    /// Whether the brake applied the last time.
     is_holding: bool,
 }
 
@@ -88,7 +89,7 @@ pub struct Idler {
 struct Candidate {
     app: App,
     namespace: String,
-    /// Of the Services that fall asleep together.
+    /// The names of the Services that fall asleep together.
     services: BTreeSet<String>,
     rules: AppRules,
 }
@@ -113,7 +114,7 @@ impl Candidate {
         caches.of_services(&self.namespace, &services).ok()
     }
 
-    /// How it is asked when it was last used, if it says so itself: at what its first host leads to.
+    /// How to ask when it was last used, if it reports that itself: at the Service that its first host routes to.
     fn asked(&self, caches: &Caches, window: Duration) -> Option<Asked> {
         let url = self.rules.activity.clone()?;
         let found = self.found(caches)?;
@@ -132,7 +133,7 @@ impl Candidate {
     }
 }
 
-/// What is to become of an app.
+/// The decision about an app.
 #[derive(Debug)]
 pub struct Planned {
     app: App,
@@ -141,7 +142,7 @@ pub struct Planned {
     decision: Decision,
 }
 
-/// For which apps it is found out whether they can be put to sleep: that takes longer than all the rest.
+/// The apps for which to find out whether they can be put to sleep: that takes longer than everything else.
 #[derive(Clone, Copy)]
 enum Obstacles<'a> {
     OfAll(&'a Surroundings),
@@ -150,7 +151,8 @@ enum Obstacles<'a> {
 }
 
 impl Idler {
-    /// One that has looked since a time. `requests` are the source for who uses an app, if there is one.
+    /// An idler that has been observing since a given time. `requests` is the source of request counts, if there is
+    /// one.
     #[must_use]
     pub fn new(settings: IdlerSettings, requests: Option<Requests>, started: Timestamp) -> Self {
         Self {
@@ -165,7 +167,8 @@ impl Idler {
         }
     }
 
-    /// Puts apps to sleep and wakes them, as is decided now. To be called each minute. With `is_dry_run`, it only says so.
+    /// Puts apps to sleep and wakes them, as decided now. To be called each minute. With `is_dry_run`, it only logs the
+    /// decisions.
     pub async fn act(
         &mut self,
         api_server: &ApiServer,
@@ -175,7 +178,7 @@ impl Idler {
     ) {
         let caches = &cluster.observer.caches;
         self.ask(caches, api_server, Timestamp::now()).await;
-        // Only now: asking may have taken a while.
+        // Checked only now, since asking the sources may have taken a while.
         if let Some(why) = caches.not_ready() {
             warn!("skipped idle check: {why}");
             return;
@@ -184,7 +187,7 @@ impl Idler {
         self.note_changes(caches, Timestamp::now());
         let settings = cluster.observer.settings();
         let plan = |idler: &Self, obstacles: Obstacles<'_>| {
-            // Thousands of apps are a second of work.
+            // Thousands of apps take a second of computation.
             block_in_place(|| idler.plan(caches, settings, Timestamp::now(), obstacles))
         };
         self.cpu = None;
@@ -239,7 +242,7 @@ impl Idler {
         }
     }
 
-    /// Shows how many apps the brake holds.
+    /// Updates the metric of the number of apps that the brake keeps awake.
     fn note_held(&mut self, planned: &[Planned]) {
         let held = planned.iter().filter_map(|planned| match planned.decision {
             Decision::StayAwake(Stay::Held(hold)) => Some(hold),
@@ -247,14 +250,14 @@ impl Idler {
         });
         let held: Vec<_> = held.collect();
         gauge!(HELD_APPS).set(u32::try_from(held.len()).map_or(f64::MAX, f64::from));
-        // Said once, and not every minute for an hour.
+        // Logged once, and not every minute for an hour.
         if let Some(hold) = held.first().filter(|_| !self.is_holding) {
             warn!(apps = held.len(), "unused apps stay awake: {hold}");
         }
         self.is_holding = !held.is_empty();
     }
 
-    /// What is decided about all apps of a cluster, as it was listed.
+    /// The decisions about all apps of a cluster, as listed.
     pub async fn plan_of(
         &mut self,
         Listing(caches): &Listing,
@@ -281,7 +284,7 @@ impl Idler {
         }
     }
 
-    /// Asks how busy apps are, if that counts.
+    /// Asks for the CPU usage of apps, if that counts.
     async fn look_at_cpu(&mut self, api_server: &ApiServer) {
         if self.settings.busy_cpu.is_some() {
             self.cpu = Some(api_server.cpu().await);
@@ -303,7 +306,7 @@ impl Idler {
         self.generations = generations.collect();
     }
 
-    /// When a workload of an app was changed last.
+    /// When a workload of an app was last changed.
     fn changed(&self, found: &Found) -> Option<Timestamp> {
         let workloads = found.workloads.iter();
         let times = workloads.filter_map(|workload| {
@@ -320,7 +323,7 @@ impl Idler {
             .collect()
     }
 
-    /// Asks the sources.
+    /// Queries the sources.
     async fn ask(&mut self, caches: &Caches, api_server: &ApiServer, now: Timestamp) {
         let (mut windows, mut asked) = (BTreeSet::new(), Vec::new());
         for candidate in self.candidates(caches) {
@@ -329,7 +332,7 @@ impl Idler {
                 asked.extend(candidate.asked(caches, window));
             }
         }
-        // The shortest are left out, since a longer one serves them as well.
+        // The shortest windows are left out, since a longer one serves their apps as well.
         let own = self.settings.idle_after;
         while windows.len() > MAX_WINDOWS {
             let Some(shortest) = windows.iter().copied().find(|window| Some(*window) != own) else {
@@ -343,7 +346,7 @@ impl Idler {
         self.activity.refresh(asked, api_server, now).await;
     }
 
-    /// What the sources say of an app.
+    /// The combined verdict of the sources on an app.
     fn seen(
         &self,
         rules: &AppRules,
@@ -358,7 +361,7 @@ impl Idler {
             Some(found) => self.activity.verdict(&found.id, window, now),
             None => Verdict::Silent(Why::ActivityDown),
         });
-        // An app that has an activity URL is not put to sleep by its requests: they may only keep it awake.
+        // An app with an activity URL is not put to sleep because of its requests: they can only keep it awake.
         let requests =
             requests(window).filter(|said| activity.is_none() || *said != Verdict::Unused);
         let cpu = self
@@ -390,7 +393,7 @@ impl Idler {
         let (mut candidates, mut seen) = (Vec::new(), HashSet::new());
         for candidate in self.candidates(caches) {
             let found = candidate.found(caches);
-            // Several hosts may lead to one app.
+            // Several hosts may route to one app.
             if found
                 .as_ref()
                 .is_none_or(|found| seen.insert(found.id.clone()))
@@ -424,7 +427,7 @@ impl Idler {
                     Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
                 }
             };
-            // Whatever it needs: that may be on its way up for something else.
+            // Without regard to the workloads that it needs: those may be starting for another app.
             let is_asleep = found.as_ref().is_some_and(|found| {
                 let mut services = found.services.iter();
                 services.all(|service| found.leads_here(service))
@@ -457,7 +460,7 @@ impl Idler {
             };
             let id = found.as_ref().map(|found| found.id.clone());
             let nobody = AppId::new("");
-            // Whatever has put it to sleep, or a visitor, wakes it.
+            // It is woken by the program that has put it to sleep, or by a visitor.
             let is_adopted = |found: &Found| found.is_adopted() || !found.adopted.is_empty();
             let is_adopted = found.as_ref().is_some_and(is_adopted);
             let decision = match &rules.rules {
@@ -488,7 +491,7 @@ impl Idler {
         planned
     }
 
-    /// What was put to sleep lately. What has been begun and is not to be seen yet counts as well.
+    /// The apps that were recently put to sleep. An attempt whose effect is not visible yet counts as well.
     fn idled(
         &self,
         caches: &Caches,
@@ -520,7 +523,8 @@ impl Idler {
         idled
     }
 
-    /// What becomes of an app that is to sleep: nothing if that was begun lately, or if there is an `obstacle`.
+    /// The decision about an app that should sleep: to stay awake if that was attempted recently, or if there is an
+    /// `obstacle`.
     fn attempt(
         &self,
         by: By,
@@ -539,7 +543,7 @@ impl Idler {
     }
 }
 
-/// What surrounds the apps of the cluster. It takes both that and a current view of all to put an app to sleep.
+/// The surroundings of the apps in the cluster. Putting an app to sleep takes both these and current caches.
 async fn surroundings(api_server: &ApiServer, caches: &Caches) -> Result<Surroundings, String> {
     let surroundings = api_server.surroundings().await;
     let surroundings = surroundings.map_err(|error| format!("{error:#}"))?;
@@ -554,7 +558,7 @@ async fn surroundings(api_server: &ApiServer, caches: &Caches) -> Result<Surroun
     }
 }
 
-/// A Service whose app unidler has put to sleep by itself, and when, as far as it matters how often that is done.
+/// A Service whose app unidler has put to sleep automatically, and when, as far as that counts for the brake.
 struct Idled {
     namespace: String,
     service: String,
@@ -562,7 +566,7 @@ struct Idled {
 }
 
 impl Idled {
-    /// That of an app, which counts once.
+    /// The entry for an app, which counts once.
     fn of(namespace: &str, services: &BTreeSet<String>, since: Timestamp) -> Option<Self> {
         let service = services.first()?;
         Some(Self {
@@ -572,7 +576,7 @@ impl Idled {
         })
     }
 
-    /// What a slice says of it.
+    /// The entry according to a slice.
     fn by(slice: &Cached<Slice>) -> Option<Self> {
         let by_itself = [By::IdleAfter, By::Schedule, By::Repair].map(By::as_str);
         let (by, since) = match (&slice.value.record, &slice.value.history) {
@@ -615,7 +619,7 @@ fn woken(found: &Found) -> Option<Timestamp> {
     woken.max()
 }
 
-/// What was undone last of its Services.
+/// The most recently undone idling of its Services.
 fn undone(found: &Found) -> Option<Undone> {
     let undone = slices(found).filter_map(|slice| slice.history.as_ref()?.undone.as_ref());
     undone.max_by_key(|undone| undone.last).cloned()
@@ -629,7 +633,7 @@ struct Row<'a> {
     namespace: &'a str,
     decision: &'static str,
     why: String,
-    /// When it falls asleep at the earliest, as far as that is known.
+    /// The earliest time at which it falls asleep, as far as that is known.
     not_before: Option<Timestamp>,
 }
 
@@ -662,14 +666,14 @@ impl Planned {
     }
 }
 
-/// A plan of a time, for machines.
+/// The plan at a given time, for machines.
 #[must_use]
 pub fn rows(planned: &[Planned], now: Timestamp) -> impl Serialize + '_ {
     let row = |planned| Planned::row(planned, now);
     planned.iter().map(row).collect::<Vec<_>>()
 }
 
-/// A plan for people: an app a line.
+/// A plan for people: one line per app.
 #[must_use]
 pub fn table(planned: &[Planned]) -> String {
     if planned.is_empty() {

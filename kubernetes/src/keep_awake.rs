@@ -17,18 +17,18 @@ use crate::{
 /// An app that is kept awake.
 #[derive(Debug)]
 pub struct KeptAwake {
-    /// The Services that say so now, each as `namespace/name`.
+    /// The annotated Services, each as `namespace/name`.
     pub services: Vec<String>,
-    /// Whether it sleeps, so that somebody has to wake it first.
+    /// Whether it is asleep, so that somebody has to wake it first.
     pub is_asleep: bool,
 }
 
 impl ApiServer {
-    /// Has the app of a host stay awake until a time: its Services get an annotation that says so.
+    /// Keeps the app of a host awake until a given time, with an annotation on its Services.
     ///
     /// # Errors
     ///
-    /// If no route leads the host to a Service, or a Service cannot be annotated.
+    /// If no route points from the host to a Service, or if a Service cannot be annotated.
     pub async fn keep_awake(
         &self,
         host: &Host,

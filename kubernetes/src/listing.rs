@@ -1,7 +1,7 @@
-//! The kinds that apps are made of, listed once.
+//! The kinds that apps consist of, listed once.
 
 use crate::caches::Caches;
 
-/// All objects that apps can be made of, as the server would know them.
+/// All objects that apps can consist of, as the server would cache them.
 #[derive(Debug)]
 pub struct Listing(pub(crate) Caches);

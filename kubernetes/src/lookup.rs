@@ -1,14 +1,14 @@
-//! Which app a host names.
+//! Finds the app of a host.
 //!
 //! ```text
 //!  host ──> rules of routes ──> Services ──> what their slices have recorded; else Deployments
 //!           exact before wildcard            with the same key in the same namespace
 //! ```
 //!
-//! Requests reach unidler through a Service that points to it now. So of several candidates the one with such a Service
-//! counts, then any; what leads to no app counts for nothing. Of several namespaces the one whose route is the oldest
-//! counts, as ingress controllers have it: who may create a route cannot block an app, nor get its requests. What is
-//! left could be woken in the place of another app, and then none is.
+//! Requests reach unidler through a Service that currently points to it. So among several candidates one with such a
+//! Service is preferred; candidates without an app do not count. Among several namespaces the one with the oldest route
+//! wins, as in ingress controllers: permission to create a route allows nobody to block an app or to receive its
+//! requests. If several candidates remain, waking one could mean waking the wrong app, so none is woken.
 
 mod adoption;
 mod groups;
@@ -33,10 +33,11 @@ use crate::{
     objects::{Backend, HttpRoute, PointsAt, Route, Service, Workload},
 };
 
-/// The longest value of a label.
+/// The maximum length of a label value.
 const MAX_LABEL: usize = 63;
 
-/// The values that the key label may have for a host: the whole of it, as much of it as a label can hold, or its first part.
+/// The values that the key label may have for a host: the complete host, as much of it as fits into a label, or its
+/// first part.
 pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
     let whole = host.as_str();
     // A host is ASCII.
@@ -46,7 +47,7 @@ pub(crate) fn keys_of(host: &Host) -> Vec<&str> {
     keys
 }
 
-/// What may be an app: a Service, the Deployment behind it, and the routes that lead to it.
+/// A possible app: a Service, the Deployment behind it, and the routes that point to it.
 struct Candidate {
     routes: Vec<Arc<Cached<Route>>>,
     deployment: Arc<Cached<Workload>>,
@@ -54,7 +55,7 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// How likely it is that a visitor who reaches us wants this app: only if its Service points at us.
+    /// How likely it is that a visitor who reaches unidler wants this app: only if its Service points to unidler.
     fn rank(&self) -> (bool, bool) {
         let is_here = self.is_here();
         (is_here, is_here && self.deployment.value.idled)
@@ -64,7 +65,7 @@ impl Candidate {
         self.service.value.points_at == PointsAt::Unidler
     }
 
-    /// When the first of its routes was created. `None` is never.
+    /// When the first of its routes was created. `None` counts as never.
     fn since(&self) -> Option<Timestamp> {
         let routes = self.routes.iter();
         routes.filter_map(|route| route.value.created).min()
@@ -78,20 +79,20 @@ impl Candidate {
     }
 }
 
-/// Why no app was found, and which objects were looked at.
+/// Why no app was found, and which objects were examined.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct NotFound {
     pub(crate) reason: Reason,
     pub(crate) involved: Vec<Involved>,
 }
 
-/// An object that was looked at. The log has it as `Ingress team/tool`.
+/// An object that was examined. It is logged as `Ingress team/tool`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Involved {
     Route(Arc<Cached<Route>>),
     Service(Arc<Cached<Service>>),
     Workload(Arc<Cached<Workload>>),
-    /// One that is not there, in words.
+    /// A missing object, in words.
     Gone(String),
 }
 
@@ -114,7 +115,8 @@ impl fmt::Display for NotFound {
     }
 }
 
-/// The hosts of rules that can serve a host, as controllers take them: itself, then wildcards, the longest first.
+/// The hosts of rules that can serve a host, in the order in which controllers use them: the host itself, then
+/// wildcards, the longest first.
 fn rules_for(host: &Host) -> impl Iterator<Item = String> {
     fn parent(name: &str) -> Option<&str> {
         name.split_once('.').map(|(_, parent)| parent)
@@ -132,7 +134,7 @@ struct Served {
 }
 
 impl Served {
-    /// Where the rule leads, with the route: the oldest first, as Gateway API has it.
+    /// The backends of the rule, each with its route: those of the oldest route first, as in the Gateway API.
     fn backends(&self) -> Vec<(&Cached<Route>, &Backend)> {
         let mut routes: Vec<_> = self.routes.iter().map(|route| &**route).collect();
         routes.sort_by_key(|route| (route.value.created, &route.namespace, &route.name));
@@ -156,7 +158,7 @@ impl Caches {
             .collect()
     }
 
-    /// The routes that lead to a Service.
+    /// The routes that point to a Service.
     pub(crate) fn routes_to(&self, namespace: &str, service: &str) -> Vec<Arc<Cached<Route>>> {
         let mut routes = self.ingresses.get(&of_namespace(namespace, service));
         routes.extend(self.http_routes_to(namespace, service));
@@ -201,8 +203,8 @@ impl Caches {
     pub(crate) fn find(&self, host: &Host) -> Result<Found, NotFound> {
         let rules = self.serving(host);
         let mut error = None;
-        // Controllers take an exact host before a wildcard, if it leads anywhere.
-        // An exact host that leads to no app does not keep away an app that is here: anybody may have created that route.
+        // Controllers prefer an exact host to a wildcard, if it has a backend. An exact host without an app does not
+        // hide an app that points here: anybody may have created that route.
         let mut leads_elsewhere = false;
         for served in &rules {
             let sliced = self.sliced(served, true);
@@ -216,13 +218,13 @@ impl Caches {
             }
             leads_elsewhere |= self.leads_anywhere(served);
         }
-        // An app that is awake again is still one.
+        // An app that is awake again is still found.
         let awake = rules.iter().find_map(|served| self.sliced(served, false));
         awake.unwrap_or_else(|| Err(error.unwrap_or_else(|| self.nobodys(host))))
     }
 
-    /// The app of the Services that a rule leads to and that have slices of unidler's own: those whose visitors land here
-    /// now, or those of which that was the case before. `None` if there are none.
+    /// The app of the Services that a rule points to and that have slices of unidler's own: those whose visitors are
+    /// diverted now, or those whose visitors were diverted before. `None` if there are none.
     fn sliced(&self, served: &Served, is_here: bool) -> Option<Result<Found, NotFound>> {
         let is_wanted = |backend: &Backend| {
             let service = self.services.named(&backend.namespace, &backend.service);
@@ -232,7 +234,7 @@ impl Caches {
         };
         let mut wanted = served.backends();
         wanted.retain(|(_, backend)| is_wanted(backend));
-        // As above: of several namespaces, the oldest claim counts.
+        // As above: among several namespaces, the oldest claim wins.
         let namespace = &wanted.first()?.1.namespace;
         let names: BTreeSet<&str> = wanted
             .iter()
@@ -242,7 +244,7 @@ impl Caches {
         Some(self.of_services(namespace, &names))
     }
 
-    /// The same, if it was woken not long ago: what its ingress still sends here is not another app's.
+    /// The same, if it was woken recently: requests that its ingress still routes here do not belong to another app.
     fn just_woken(&self, served: &Served) -> Option<Result<Found, NotFound>> {
         let now = Timestamp::now();
         self.sliced(served, false).filter(|found| {
@@ -253,8 +255,8 @@ impl Caches {
         })
     }
 
-    /// The app of some Services of a namespace. What runs behind them is what they select by now, and what their slices have
-    /// recorded.
+    /// The app of some Services of a namespace. It consists of the workloads that they select now, and those that their
+    /// slices have recorded.
     pub(crate) fn of_services(
         &self,
         namespace: &str,
@@ -304,8 +306,8 @@ impl Caches {
         let names_of_visited: BTreeSet<_> = visited.keys().cloned().collect();
         let mut workloads = self.with_workers(visited);
         let mut group = self.group(&workloads, &names_of_visited);
-        // What is recorded and belongs to the app in no other way any more counts as long as it sleeps because of that. Whoever
-        // can write a slice may not be allowed to scale.
+        // A recorded workload that no longer belongs to the app in any other way only counts while it sleeps because of
+        // that. Permission to write a slice may not include permission to scale.
         let is_left = |workload: &Arc<Cached<Workload>>| {
             let is_same = |need: &Arc<Cached<Workload>>| need.id() == workload.id();
             workload.value.taken.is_some() && !group.needs.iter().any(is_same)
@@ -374,7 +376,7 @@ impl Caches {
         services.any(|service| service.is_some())
     }
 
-    /// The app of a name.
+    /// The app with an identifier.
     pub(crate) fn app(&self, id: &AppId) -> Result<Found, NotFound> {
         if let Some((namespace, services)) = id.as_str().split_once('/')
             && !services.contains('/')
@@ -405,7 +407,8 @@ impl Caches {
         Ok(self.marked(found))
     }
 
-    /// An app that is idled by marks. They say nothing of what it needs, which is woken with it and otherwise left alone.
+    /// An app that is idled with marks. They do not record the workloads that it needs, which are woken with it and
+    /// otherwise left alone.
     fn marked(&self, candidate: Candidate) -> Found {
         let id = candidate.id();
         let Candidate {
@@ -431,7 +434,7 @@ impl Caches {
         }
     }
 
-    /// The slices that say how many replicas some workloads had until unidler took them.
+    /// The slices that record how many replicas some workloads had until unidler scaled them to zero.
     fn recording<'a>(
         &self,
         workloads: impl Iterator<Item = &'a Arc<Cached<Workload>>>,
@@ -446,7 +449,8 @@ impl Caches {
         slices.collect()
     }
 
-    /// All apps that a host leads to. Other Services of a Deployment do not make it another app while one points at us.
+    /// All apps that a host routes to. While one of its Services points to unidler, other Services of a Deployment do
+    /// not make it another app.
     pub(crate) fn apps(&self) -> Vec<Found> {
         let candidates = self.rules().flat_map(|served| {
             let host = Host::parse(&served.rule).ok();
@@ -470,13 +474,13 @@ impl Caches {
         let labelled = apps
             .into_values()
             .filter(|found| found.is_here() || !here.contains(&id(found)))
-            // What sleeps by a slice follows below, also if it has a key.
+            // Apps that sleep with a slice follow below, even if they have a key.
             .filter(|found| found.is_here() || !self.sleeps_by_slice(found))
             .map(|found| self.marked(found));
         let slices = self.slices.all();
         let diverted = slices.iter().filter(|slice| slice.value.diverts());
         let lost = self.lost();
-        // Each Service by itself: what is half done of one is finished, whichever hosts lead to it.
+        // Each Service by itself: half-done work on one is finished, whichever hosts route to it.
         let diverted = diverted.filter_map(|slice| {
             let names = BTreeSet::from([&*slice.value.service]);
             self.of_services(&slice.namespace, &names).ok()
@@ -491,8 +495,8 @@ impl Caches {
         found.deployment.value.taken.is_some() || self.is_diverted(namespace, name)
     }
 
-    /// The apps that sleep and whose Services lead to nobody: because of unidler, and somebody has deleted the slice, or another
-    /// Service leads to the same workload; or because of something else, and unidler adopts them.
+    /// The sleeping apps whose Services route to nothing: either unidler has put them to sleep, and the slice was
+    /// deleted or another Service routes to the same workload; or something else has, and unidler adopts them.
     fn lost(&self) -> Vec<Found> {
         let (mut taken, mut at_zero) = (HashSet::new(), HashSet::new());
         for workload in self.workloads().flat_map(Cache::all) {
@@ -529,7 +533,8 @@ impl Caches {
         found.collect()
     }
 
-    /// A host that leads to a Service of an app, and to another Service that is awake: it would not work without the first.
+    /// A host that routes to a Service of an app, and to another Service that is awake and would not work without the
+    /// first.
     pub(crate) fn shared(&self, found: &Found) -> Option<String> {
         let hosts = found.hosts();
         let rules = self.rules();
@@ -551,7 +556,7 @@ impl Caches {
         other.map(|served| served.rule)
     }
 
-    /// The hosts of all rules, with where each leads: the oldest claim first.
+    /// The hosts of all rules with their backends: the oldest claim first.
     pub(crate) fn claims(&self) -> Vec<(String, Vec<Backend>)> {
         let claims = self.rules().map(|served| {
             let backends = served.backends().into_iter();
@@ -561,7 +566,7 @@ impl Caches {
         claims.collect()
     }
 
-    /// The hosts of rules that should lead to an app and do not, with why.
+    /// The hosts of rules that should route to an app but do not, with the reason.
     pub(crate) fn not_found(&self) -> Vec<(String, NotFound)> {
         let not_found = |served: Served| {
             let host = Host::parse(&served.rule).ok();
@@ -571,7 +576,7 @@ impl Caches {
         self.rules().filter_map(not_found).collect()
     }
 
-    /// The app that a rule leads to. The error is `None` if it leads to none.
+    /// The app that a rule routes to. The error is `None` if it routes to none.
     fn decided(&self, served: &Served, host: Option<&Host>) -> Result<Candidate, Option<NotFound>> {
         let (apps, others): (Vec<_>, Vec<_>) = self
             .candidates(served, host)
@@ -582,7 +587,8 @@ impl Caches {
             return Err(others.into_iter().find_map(Result::err));
         };
         apps.retain(|app| app.rank() == highest);
-        // Where namespaces claim the same host, ingress controllers follow the oldest claim, and so does Gateway API.
+        // If several namespaces claim the same host, the oldest claim wins in ingress controllers and in the Gateway
+        // API.
         let claims = apps
             .iter()
             .filter_map(|app| Some((app.since()?, app.service.namespace.clone())));
@@ -592,7 +598,8 @@ impl Caches {
         let is_one_namespace = apps
             .iter()
             .all(|other| other.service.namespace == apps[0].service.namespace);
-        // Other paths of the host may lead to other apps. The one that has its key is the one that is named after it.
+        // Other paths of the host may route to other apps. The app with the key of the host is the one that is named
+        // after it.
         let keys = host.map(keys_of).unwrap_or_default();
         let has_key = |app: &Candidate| {
             app.deployment
@@ -608,7 +615,7 @@ impl Caches {
             .iter()
             .all(|other| Arc::ptr_eq(&other.deployment, &apps[0].deployment))
         {
-            // The Service with the Deployment's own key is the one that leads to its pods.
+            // The Service with the Deployment's own key is the one that routes to its pods.
             let is_own = |app: &Candidate| {
                 app.service.key.is_some() && app.service.key == app.deployment.key
             };
@@ -633,7 +640,7 @@ impl Caches {
         }))
     }
 
-    /// What each Service that a rule leads to is part of, if anything says that it is part of an app. By namespace and name.
+    /// The app of each Service that a rule points to, if anything shows that it belongs to one. By namespace and name.
     fn candidates(
         &self,
         served: &Served,
@@ -652,7 +659,7 @@ impl Caches {
         candidates
     }
 
-    /// The app that a Service is part of; `None` if it is of no interest to us.
+    /// The app that a Service belongs to; `None` if the Service is irrelevant to unidler.
     fn behind(
         &self,
         route: &Cached<Route>,
@@ -720,7 +727,7 @@ impl Caches {
         }))
     }
 
-    /// Why a host that leads to no app does not.
+    /// The reason why a host routes to no app.
     fn nobodys(&self, host: &Host) -> NotFound {
         let labelled: Vec<_> = keys_of(host)
             .into_iter()

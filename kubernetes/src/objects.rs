@@ -1,6 +1,6 @@
-//! What is kept of each Kubernetes object: parsed once when it arrives, trimmed to what decisions need.
+//! The trimmed forms of the Kubernetes objects: parsed once when they arrive, and reduced to what decisions need.
 //!
-//! With ten thousand apps in memory this is the difference between megabytes and hundreds of them.
+//! With ten thousand apps in memory, this reduces hundreds of megabytes to a few.
 
 pub(crate) mod activity_url;
 pub(crate) mod bonds;
@@ -48,29 +48,29 @@ pub(crate) use self::{
 
 /// The label of a Deployment that is idled; its value is then `true`.
 pub(crate) const IDLED: &str = "mojanalytics.xyz/idled";
-/// The annotation of an idled Deployment that tells when that was, in ISO 8601.
+/// The annotation of an idled Deployment with the time at which it was idled, in ISO 8601.
 pub(crate) const IDLED_AT: &str = "mojanalytics.xyz/idled-at";
-/// The annotation of an idled Deployment that tells how many replicas it had.
+/// The annotation of an idled Deployment with the number of replicas that it had.
 pub(crate) const REPLICAS_WHEN_UNIDLED: &str = "mojanalytics.xyz/replicas-when-unidled";
-/// The annotation of an idled Service that holds its selector and ports from before, as JSON.
+/// The annotation of an idled Service with its original selector and ports, as JSON.
 pub(crate) const SERVICE_WHEN_UNIDLED: &str = "mojanalytics.xyz/service-when-unidled";
 
-/// The annotation of a Deployment that remembers how long its last wake-ups took: seconds, the latest first, with
-/// commas between.
+/// The annotation of a Deployment with the durations of its last wake-ups: seconds, the latest first, separated by
+/// commas.
 pub(crate) const WAKE_SECONDS: &str = "mojanalytics.xyz/wake-seconds";
 
-/// The annotation of an Ingress, Service or Deployment with what people call the app.
+/// The annotation of an Ingress, Service or Deployment with the human-readable name of the app.
 pub(crate) const TITLE: &str = "unidler/title";
-/// The annotation of a Service with when somebody has wished its app asleep, in RFC 3339.
+/// The annotation of a Service with the time at which somebody requested that its app be put to sleep, in RFC 3339.
 pub(crate) const IDLE_WISH: &str = "unidler/idle";
-/// The longest title that is shown, in characters.
+/// The maximum length of a displayed title, in characters.
 const MAX_TITLE: usize = 80;
 
-/// After how long without a sign of it a component of the cluster counts as not at work. A watch may have been silent for
-/// 40 seconds before anybody notices, and what it has not delivered is no proof that nothing has happened.
+/// How long without a sign of life until a component of the cluster counts as not working. A watch may be silent for 40
+/// seconds before that is noticed, and events that it has not delivered are no proof that nothing has happened.
 pub(crate) const NO_SIGN: SignedDuration = SignedDuration::from_secs(60);
 
-/// The text that a title has for visitors: on one line, without anything that changes how text is shown.
+/// The text of a title for visitors: on one line, without characters that change how text is displayed.
 fn title(annotation: Option<String>) -> Option<String> {
     let is_format = |c: char| matches!(c, '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
     let text: String = annotation?
@@ -94,7 +94,7 @@ pub(crate) fn label(metadata: &ObjectMeta, name: &str) -> Option<String> {
     metadata.labels.as_ref()?.get(name).cloned()
 }
 
-/// The first annotation of a table that has one of its values.
+/// The first annotation of a table whose value is one of those in the table.
 pub(crate) fn annotation_in(
     metadata: &ObjectMeta,
     table: &[(&'static str, &[&str])],

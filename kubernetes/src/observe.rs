@@ -1,4 +1,4 @@
-//! What the caches and the watches of a wake-up say of an app, as the engine has it.
+//! Combines the caches and the watches of a wake-up into the engine's view of an app.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -35,38 +35,40 @@ use crate::{
     status::Asleep,
 };
 
-/// The metric of how long ago the API server was last known to keep us current, in seconds, by `kind`; 0 while it does.
+/// The metric of how long ago the API server was last known to keep the caches current, in seconds, by `kind`; 0 while
+/// it does.
 pub const CONTACT_AGE: &str = "unidler_contact_age_seconds";
 
-/// How often that is brought up to date.
+/// Interval between updates of that metric.
 const CONTACT_UPKEEP: Duration = Duration::from_secs(5);
-/// The metric of how many apps are idled, by `form`, which is `slice` or `external-name`, and `by` what.
+/// The metric of the number of idled apps, by `form`, which is `slice` or `external-name`, and by what put them to
+/// sleep (`by`).
 pub const IDLED_APPS: &str = "unidler_idled_apps";
-/// The metric of the processor time that the pods of idled apps would ask for, in cores.
+/// The metric of the CPU time that the pods of idled apps would request, in cores.
 pub const ASLEEP_CPU: &str = "unidler_asleep_cpu_cores";
-/// The metric of the memory that they would ask for, in bytes.
+/// The metric of the memory that they would request, in bytes.
 pub const ASLEEP_MEMORY: &str = "unidler_asleep_memory_bytes";
-/// How often all of these are brought up to date: that looks at all apps.
+/// Interval between updates of these metrics, which evaluates all apps.
 const COUNT_UPKEEP: Duration = Duration::from_secs(30);
-/// How often the log says the same of a host that names no app.
+/// How often the log repeats a message about a host without an app.
 const SAY_AGAIN: Duration = Duration::from_mins(10);
-/// How many such hosts are remembered: they are hosts of Ingresses, but who knows how many there are.
+/// The maximum number of such hosts to remember: they are hosts of Ingresses, but there may be any number of those.
 const MAX_SAID: usize = 1_000;
 
-/// Sees the cluster.
+/// Observes the cluster.
 pub(crate) struct Observer {
     /// For watches, which are known to end.
     client: Client,
     settings: ClusterSettings,
     pub(crate) caches: Caches,
-    /// What the watches of wake-ups bring.
+    /// The endpoints that the watches of wake-ups have published.
     pub(crate) reachable: Reachable,
-    /// Told after every change of a cache.
+    /// Notified after every change of a cache.
     changed: watch::Sender<()>,
     doubts: Doubts,
-    /// When apps that sleep wake by themselves, as it was decided last.
+    /// When sleeping apps wake by themselves, according to the last decision.
     alarms: RwLock<HashMap<AppId, Moment>>,
-    /// When the log said of which objects why they are no app.
+    /// When the log reported objects without an app, and with which reason.
     said: Mutex<HashMap<String, (Instant, Reason)>>,
 }
 
@@ -93,7 +95,7 @@ impl Observer {
         }
     }
 
-    /// Fills the caches, for ever.
+    /// Fills the caches, forever.
     pub(crate) async fn run(&self) {
         tokio::join!(
             self.caches.fill(&self.client, &self.settings),
@@ -115,11 +117,11 @@ impl Observer {
 
     async fn count_idled(&self) {
         let mut ticks = interval(COUNT_UPKEEP);
-        // Those of which there are none any more are said to be none.
+        // Combinations without any apps left are set to zero.
         let mut counts = BTreeMap::new();
         loop {
             ticks.tick().await;
-            // Not before everything is known, and not for long after.
+            // Not before everything is known, but soon after.
             let mut changes = self.changes();
             while self.caches.unusable().is_some() {
                 if changes.changed().await.is_err() {
@@ -137,12 +139,12 @@ impl Observer {
         }
     }
 
-    /// Told after every change of what is seen of all apps.
+    /// Notified after every change in the view of all apps.
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
-    /// What the idled state looks like.
+    /// The settings that describe the idled state.
     pub(crate) fn settings(&self) -> &ClusterSettings {
         &self.settings
     }
@@ -151,12 +153,13 @@ impl Observer {
         self.caches.not_ready()
     }
 
-    /// Has the caches filled anew, unless that was done not long ago or is being done.
+    /// Has the caches relisted, unless that was done recently or is under way.
     pub(crate) fn doubt(&self) {
         self.caches.doubt(|| self.doubts.may_list());
     }
 
-    /// What is looked for in the caches, if they can tell. What is not in an old one may be there all the same.
+    /// The result of a lookup in the caches, if they can be relied on. An object that is missing in an outdated cache
+    /// may exist all the same.
     fn looked_up<T>(
         &self,
         look: impl FnOnce(&Caches) -> Result<T, NotFound>,
@@ -183,13 +186,13 @@ impl Observer {
         self.looked_up(|caches| caches.app(app))
     }
 
-    /// All apps that a host leads to.
+    /// All apps that a host routes to.
     pub(crate) fn apps(&self) -> Vec<Found> {
         self.looked_up(|caches| Ok(caches.apps()))
             .unwrap_or_default()
     }
 
-    /// Finds the app of a host. The log says why there is none, if there are objects that should be one.
+    /// Finds the app of a host. If there is none although there are objects that should form one, the reason is logged.
     pub(crate) fn app_of(&self, host: &Host) -> Result<Found, Reason> {
         self.looked_up(|caches| caches.find(host)).map_err(|error| {
             if !error.involved.is_empty() && self.is_news(&error) {
@@ -199,7 +202,8 @@ impl Observer {
         })
     }
 
-    /// Whether this was not logged lately. By the objects and not by the host: a wildcard lets strangers make up hosts.
+    /// Whether this was not logged recently. Keyed by the objects and not by the host: a wildcard lets strangers make
+    /// up hosts.
     fn is_news(&self, error: &NotFound) -> bool {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.len() >= MAX_SAID {
@@ -216,7 +220,7 @@ impl Observer {
         is_news
     }
 
-    /// Takes note of when apps wake by themselves.
+    /// Stores when apps wake by themselves.
     pub(crate) fn set_alarms(&self, alarms: HashMap<AppId, Moment>) {
         *self.alarms.write().unwrap_or_else(PoisonError::into_inner) = alarms;
     }
@@ -226,7 +230,7 @@ impl Observer {
         alarms.get(app).cloned()
     }
 
-    /// Where slices have to lead, if that is known.
+    /// Where slices have to point, if that is known.
     pub(crate) fn destination(&self) -> Option<Destination> {
         self.caches.destination(&self.settings)
     }
@@ -260,7 +264,7 @@ impl Observer {
                 record,
                 replicas: workload.replicas,
                 available: match workload.ready {
-                    // Its status counts pods that are going: those of before, if it was put to sleep a moment ago.
+                    // Its status includes terminating pods: old ones, if the app was put to sleep a moment ago.
                     Some(_)
                         if workload.kind.pods == PodsController::Itself
                             && has_ready() == Some(false) =>
@@ -268,7 +272,7 @@ impl Observer {
                         0
                     }
                     Some(ready) => ready,
-                    // Where nobody may see the pods either, endpoints alone decide.
+                    // If unidler may not read the pods either, endpoints alone decide.
                     None => has_ready().map_or(workload.replicas, u32::from),
                 },
                 trouble: workload.trouble(now),
@@ -288,7 +292,7 @@ impl Observer {
                 }
                 (PointsAt::Pods, Some(slice)) => Leads::Here(Diversion {
                     restorable: true,
-                    // As long as our own Service is not known, nothing can be said, nor written.
+                    // As long as unidler's own Service is unknown, nothing can be decided or written.
                     effect: match &destination {
                         _ if found.is_given_up() => Effect::Unwanted,
                         Some(own) if !slice.value.is_current(service, own) => Effect::Astray,
@@ -305,7 +309,7 @@ impl Observer {
                             false => Effect::Gone,
                         },
                         endpoints: Some(match (is_missing, rollout) {
-                            // Whatever it is.
+                            // Any endpoint counts, whatever it belongs to.
                             (true, Some(rollout)) => rollout.anything_behind(&id),
                             _ => endpoints(),
                         }),

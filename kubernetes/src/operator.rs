@@ -1,4 +1,4 @@
-//! The driver of the commands: on a view of the cluster that is kept current, with the rights of whoever runs them.
+//! The driver of the commands: it works on caches that are kept current, with the permissions of the user.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,14 +21,14 @@ use crate::{
 
 /// How long the first view of a large cluster may take.
 const READY: Duration = Duration::from_secs(60);
-/// How long a refusal may take to pass: an API server learns of new roles a moment later.
+/// How long a rejection may last before it counts: an API server learns of new roles with a delay.
 const REFUSED: Duration = Duration::from_secs(5);
-/// How often the view is looked at until it is there.
+/// Interval between checks whether the caches are complete.
 const LOOK: Duration = Duration::from_millis(50);
-/// How long tidying up after a wake-up may take. What is left, unidler's server does.
+/// How long cleaning up after a wake-up may take. unidler's server does the rest.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// What the commands do is done through this: one view of the cluster and one hub, however many apps there are.
+/// Executes the commands: with one set of caches and one hub, however many apps there are.
 #[derive(Debug)]
 pub struct Operator {
     pub(crate) cluster: KubernetesCluster,
@@ -38,8 +38,8 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Connects to the cluster, and waits for the first view of it. `handover` is how apps are put to sleep, if any are, and
-    /// `deadline` how long that or a wake-up may take.
+    /// Connects to the cluster, and waits until the caches are complete. `handover` determines how apps are put to
+    /// sleep, if any are, and `deadline` how long that or a wake-up may take.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Operator {
         if let Some(handover) = handover {
             cluster = cluster.idling(handover);
         }
-        // A view is waited for with patience; whether anybody answers shows at once.
+        // Filling the caches may take long; whether the API server responds shows at once.
         cluster.expect_answer().await?;
         let watched = cluster.clone();
         let watch = AbortOnDropHandle::new(tokio::spawn(async move { watched.run().await }));
@@ -84,17 +84,17 @@ impl Operator {
         })
     }
 
-    /// What there is to see.
+    /// The caches.
     pub(crate) fn caches(&self) -> &Caches {
         &self.cluster.observer.caches
     }
 
-    /// Wakes the app of a host, as a visitor would. The stream ends with the last thing that there is to say.
+    /// Wakes the app of a host, as a visitor would. The stream ends with the final snapshot.
     pub fn wake(&self, host: &Host) -> impl Stream<Item = Progress> + Send + use<> {
         self.hub.start(host)
     }
 
-    /// Whether all that wakes with an app has its replicas.
+    /// Whether all workloads that wake with an app have their replicas.
     #[must_use]
     pub fn has_replicas(&self, host: &Host) -> bool {
         let app = self
@@ -105,7 +105,7 @@ impl Operator {
         app.flatten().is_ok_and(is_up)
     }
 
-    /// Waits for what is left to write after an app is ready.
+    /// Waits for the remaining writes after an app is ready.
     pub async fn tidied(&self, host: &Host) {
         let Ok(app) = self.cluster.find(host) else {
             return;
@@ -120,11 +120,11 @@ impl Operator {
                 sleep(LOOK).await;
             }
         };
-        // Whoever is late finds the server at it.
+        // After the timeout, the server takes over.
         let _ = timeout(TIDY, tidied).await;
     }
 
-    /// Ends whatever is under way.
+    /// Ends all work under way.
     pub async fn stop(self) {
         self.hub.shutdown().await;
     }

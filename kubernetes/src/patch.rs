@@ -1,9 +1,9 @@
-//! Every patch that unidler writes, each on the condition of what was seen.
+//! All patches that unidler writes, each on the condition of the observed state.
 //!
-//! A patch of the Deployment tests what it was decided on (its uid, its generation and the idle marks) and the API
-//! server refuses it with 422 if one of them is different. Its `resourceVersion` would be the wrong condition: the
-//! status of a Deployment that wakes changes many times a second. Nothing but what it means changes a Service, so
-//! its patch carries the `resourceVersion`, and the API server answers 409.
+//! A patch of the Deployment tests the fields that the decision is based on (its UID, its generation and the idle
+//! marks), and the API server rejects it with 422 if one of them differs. Its `resourceVersion` would be the wrong
+//! condition: the status of a waking Deployment changes many times a second. A Service only changes when its meaning
+//! does, so its patch carries the `resourceVersion`, and the API server answers 409.
 
 use std::time::Duration;
 
@@ -44,8 +44,8 @@ pub(crate) fn scale(deployment: &Workload, replicas: u32) -> JsonPatch {
     JsonPatch(operations)
 }
 
-/// The merge patch of `/scale`. A JSON patch could not test for zero: a Scale leaves that out. Its `resourceVersion` is that
-/// of the whole workload, and the only condition that holds for custom resources: those ignore a `uid`.
+/// The merge patch of `/scale`. A JSON patch could not test for zero, which a Scale omits. Its `resourceVersion` is
+/// that of the whole workload, and the only condition that works for custom resources: those ignore a `uid`.
 pub(crate) fn scaled(workload: &Workload, resource_version: &str, replicas: u32) -> Value {
     json!({
         "metadata": { "uid": workload.uid, "resourceVersion": resource_version },
@@ -53,8 +53,8 @@ pub(crate) fn scaled(workload: &Workload, resource_version: &str, replicas: u32)
     })
 }
 
-/// The merge patch of a workload that has kube-downscaler leave it alone until a time. Its mark goes, since the two together mean to it
-/// that it has to keep the workload up.
+/// The merge patch of a workload that makes kube-downscaler ignore it until a given time. The mark of kube-downscaler
+/// is removed, since both together would make it keep the workload running.
 pub(crate) fn excluded(workload: &Workload, until: Timestamp) -> Value {
     json!({ "metadata": {
         "uid": workload.uid, "resourceVersion": workload.resource_version,
@@ -62,8 +62,9 @@ pub(crate) fn excluded(workload: &Workload, until: Timestamp) -> Value {
     } })
 }
 
-/// The patch of a `ScaledObject` that has KEDA keep its workload at some replicas, if it is still paused at 0; without a number, KEDA
-/// scales it again. If kube-downscaler has paused it, that one leaves it alone until a time.
+/// The patch of a `ScaledObject` that makes KEDA keep its workload at some replicas, if it is still paused at 0;
+/// without a number, KEDA scales it again. If kube-downscaler has paused it, kube-downscaler ignores it until a given
+/// time.
 pub(crate) fn resumed(
     scaled_object: &ScaledObject,
     replicas: Option<u32>,
@@ -96,14 +97,14 @@ pub(crate) fn resumed(
     JsonPatch(operations)
 }
 
-/// A time as kube-downscaler reads it, which knows no fractions of seconds.
+/// A time in the format of kube-downscaler, which does not support fractions of seconds.
 fn in_seconds(time: Timestamp) -> String {
     time.round(Unit::Second).unwrap_or(time).to_string()
 }
 
-/// What is written to `/scale` to take the replicas of a workload. Server-side apply leaves the name of unidler on
-/// `spec.replicas`, also at zero. A patch would not, but custom resources take nothing else: that unidler has taken their
-/// replicas, only its slices say.
+/// The patch of `/scale` that scales a workload to zero. Server-side apply records unidler as the manager of
+/// `spec.replicas`, even at zero. A patch would not, but custom resources accept nothing else: only the slices record
+/// that unidler has scaled those to zero.
 pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Patch<Value> {
     let Cached {
         namespace,
@@ -127,7 +128,7 @@ pub(crate) fn scale_to_zero(workload: &Cached<Workload>) -> Patch<Value> {
 
 pub(crate) fn clear_idled(deployment: &Workload, took: Option<Duration>) -> JsonPatch {
     let mut operations = conditions(deployment);
-    // There is a place for an annotation only where there are some already.
+    // An annotation can only be added if there are some already.
     if let Some(took) = took.filter(|_| deployment.idled_at.is_some()) {
         let value = json!(deployment.wake_seconds.with(took));
         operations.push(PatchOperation::Add(AddOperation {
@@ -145,7 +146,7 @@ pub(crate) fn clear_idled(deployment: &Workload, took: Option<Duration>) -> Json
     JsonPatch(operations)
 }
 
-/// What has to be true of a Deployment that is written to.
+/// The conditions for writing to a Deployment.
 fn conditions(deployment: &Workload) -> Vec<PatchOperation> {
     let mut operations = vec![
         test(["metadata", "uid"], json!(deployment.uid)),
@@ -158,7 +159,7 @@ fn conditions(deployment: &Workload) -> Vec<PatchOperation> {
     operations
 }
 
-/// The spec that makes an `ExternalName` lead to pods again.
+/// The spec that makes an `ExternalName` select pods again.
 pub(crate) fn spec_of(restored: &ServiceWhenUnidled) -> Value {
     let mut spec = json!(restored);
     spec["type"] = json!("ClusterIP");
@@ -172,7 +173,8 @@ pub(crate) fn restore_service(service: &Service, restored: &ServiceWhenUnidled) 
         metadata["annotations"] = json!({ SERVICE_WHEN_UNIDLED: null });
     }
     let mut spec = spec_of(restored);
-    // A merge patch merges: with what an idler has left on the `ExternalName` the selector would select less, or nothing.
+    // A merge patch merges: together with the labels that an idler has left on the `ExternalName`, the selector would
+    // select less, or nothing.
     for (label, _) in service
         .selector
         .iter()
@@ -233,7 +235,7 @@ pub(crate) fn idle(deployment: &Workload, now: Timestamp) -> JsonPatch {
         test(["metadata", "generation"], json!(deployment.generation)),
         add(["metadata", "labels", IDLED], "true"),
     ];
-    // The labels have the key at least. Of annotations there may be none, and then there is no place for one.
+    // There is at least the key label. There may be no annotations, and then none can be added.
     if !deployment.has_annotations {
         operations.push(PatchOperation::Add(AddOperation {
             path: pointer(["metadata", "annotations"]),

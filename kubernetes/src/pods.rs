@@ -1,4 +1,4 @@
-//! Reads how far the pods of an app are from their statuses. Pure.
+//! Determines the progress of an app's pods from their statuses. Pure.
 //!
 //! Only a step and a typed reason leave this file, never a name or a text of the cluster.
 //!
@@ -40,17 +40,17 @@ use unidler::{
 
 use crate::objects::NO_SIGN;
 
-/// How long something may take before it counts as what the pod waits for.
+/// How long a state may last before it counts as a problem of the pod.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
-/// After how many restarts a container that is not ready counts as one that keeps stopping.
+/// The number of restarts from which a container that is not ready counts as one that keeps stopping.
 const KEEPS_STOPPING: i32 = 2;
-/// After how many restarts the kubelet's back-off is long enough to say that it does not expect the container to stay
+/// The number of restarts from which the kubelet's back-off is so long that it no longer expects the container to stay
 /// up. Before that, an app may only be waiting for its database.
 const GIVEN_UP: i32 = 3;
-/// How long a pod that its node turned away explains why there is no other. Such pods stay for days.
+/// How long a pod that its node rejected still explains the lack of other pods. Such pods remain for days.
 const RECENT: SignedDuration = SignedDuration::from_mins(1);
 
-/// What the pods of a workload say, taken together: the one that is furthest.
+/// The combined state of a workload's pods: that of the most advanced one.
 ///
 /// The pods must be the workload's own. Of several generations, only the newest counts.
 pub(crate) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) -> Pods {
@@ -59,7 +59,7 @@ pub(crate) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) 
         .into_iter()
         .partition(|pod| has_ended(pod));
     let alive: Vec<_> = alive.into_iter().map(|pod| of_pod(pod, now)).collect();
-    // Of a pod that the scheduler has not looked at yet, nothing is known.
+    // A pod that the scheduler has not processed yet provides no information.
     let is_well = |pods: &Pods| pods.trouble.is_none() && pods.step > Some(Step::Scheduling);
     let is_any_well = alive.iter().any(is_well);
     let hopeful = alive
@@ -72,7 +72,7 @@ pub(crate) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) 
         .filter(|pod| created(pod).is_some_and(|at| now.duration_since(at) < RECENT));
     let turned_away = recent.max_by_key(|pod| created(pod)).and_then(turned_away);
     match furthest {
-        // Its node may turn this one away as well.
+        // The node may reject this pod as well.
         Some(pods) if pods.trouble.is_none() && pods.step < Some(Step::Starting) => Pods {
             trouble: turned_away,
             ..pods
@@ -86,7 +86,7 @@ pub(crate) fn read<'a>(pods: impl IntoIterator<Item = &'a Pod>, now: Timestamp) 
     }
 }
 
-/// Whether a pod is on its way out, or about to be sent out
+/// Whether a pod is terminating, or about to be evicted
 /// ([`DisruptionTarget`](https://kubernetes.io/docs/concepts/workloads/pods/disruptions/#pod-disruption-conditions)).
 fn is_leaving(pod: &Pod) -> bool {
     let is_target = |status: &PodStatus| condition(status, "DisruptionTarget").is_some_and(is_true);
@@ -94,7 +94,7 @@ fn is_leaving(pod: &Pod) -> bool {
         || (!has_ended(pod) && pod.status.as_ref().is_some_and(is_target))
 }
 
-/// Whether it passes its checks.
+/// Whether a pod is ready.
 pub(crate) fn is_ready(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     status.is_some_and(|status| condition(status, "Ready").is_some_and(is_true))
@@ -112,7 +112,7 @@ fn created(pod: &Pod) -> Option<Timestamp> {
     pod.metadata.creation_timestamp.as_ref().map(|time| time.0)
 }
 
-/// Those that belong to what created the latest pod. A rollout leaves pods of the `ReplicaSet` before.
+/// The pods with the same owner as the latest pod. During a rollout, there are also pods of the previous `ReplicaSet`.
 fn newest_generation(mut pods: Vec<&Pod>) -> Vec<&Pod> {
     let latest = pods.iter().max_by_key(|pod| created(pod)).copied();
     pods.retain(|pod| {
@@ -182,7 +182,7 @@ fn of_pod(pod: &Pod, now: Timestamp) -> Pods {
     }
 }
 
-/// Why a pod has no node.
+/// Why a pod has not been assigned to a node.
 fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> Option<Trouble> {
     let message = scheduled
         .and_then(|condition| condition.message.as_deref())
@@ -191,7 +191,7 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
         Some("SchedulingGated") => Reason::HeldBack,
         Some("Unschedulable") => unschedulable(message),
         Some("SchedulerError") if concerns_storage(message) => Reason::VolumePending,
-        // The scheduler tries again at once: one that lost a race, or its connection, is no news.
+        // The scheduler retries at once: a single lost race or connection does not matter.
         Some("SchedulerError") if has_been_false(scheduled, now) => Reason::PlatformNotReady,
         Some("SchedulerError") => return None,
         _ if gives_no_sign(created(pod), now) => Reason::PlatformNotReady,
@@ -200,7 +200,8 @@ fn unscheduled(pod: &Pod, scheduled: Option<&PodCondition>, now: Timestamp) -> O
     Some(Trouble::waiting(reason))
 }
 
-/// What the scheduler lacks. It says so for all nodes in one sentence, and after that why no other pod can make room.
+/// What the scheduler lacks. Its message covers all nodes in one sentence, followed by the reason why preemption does
+/// not help.
 fn unschedulable(message: &str) -> Reason {
     let message = message
         .split("preemption:")
@@ -238,7 +239,7 @@ fn turned_away(pod: &Pod) -> Option<Trouble> {
         reason if reason.starts_with("OutOf") => Reason::NoRoom,
         "AppArmor" | "SysctlForbidden" => Reason::PolicyRefused,
         "DeadlineExceeded" => Reason::CrashLoop,
-        // Such as `NodeAffinity`, `NodeShutdown`, `Terminated`, `UnexpectedAdmissionError`.
+        // For example `NodeAffinity`, `NodeShutdown`, `Terminated`, `UnexpectedAdmissionError`.
         _ => Reason::NoServer,
     };
     Some(Trouble::waiting(reason))
@@ -270,14 +271,14 @@ fn is_slow_to_be_ready(status: &PodStatus, containers: &Containers<'_>, now: Tim
         && (containers.serving().any(|one| is_slow(&one)) || waits_for_gates())
 }
 
-/// The containers of a pod, by what is expected of them.
+/// The containers of a pod, by their expected behaviour.
 struct Containers<'a> {
-    /// Run one after the other, and end.
+    /// They run one after the other, and end.
     init: Vec<&'a ContainerStatus>,
-    /// Are started among those before, and stay up
-    /// ([Kubernetes: sidecar containers](https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/)).
+    /// They start among the init containers, and keep running ([Kubernetes: sidecar
+    /// containers](https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/)).
     sidecars: Vec<&'a ContainerStatus>,
-    /// Come last, and stay up.
+    /// They start last, and keep running.
     main: &'a [ContainerStatus],
 }
 
@@ -309,12 +310,12 @@ impl<'a> Containers<'a> {
         self.init.iter().copied().chain(self.serving())
     }
 
-    /// Those that stay up.
+    /// The containers that keep running.
     fn serving(&self) -> impl Iterator<Item = &'a ContainerStatus> {
         self.sidecars.iter().copied().chain(self.main)
     }
 
-    /// The worst that one of them complains of.
+    /// The worst problem among them.
     fn trouble(&self, now: Timestamp) -> Option<(Step, Trouble)> {
         let stopping = self
             .serving()
@@ -373,19 +374,20 @@ fn held_up(container: &ContainerStatus) -> Option<(Step, Trouble)> {
         "CreateContainerConfigError" if says(&["non-root", "runAsNonRoot"]) => {
             (Step::Starting, Reason::CannotRun, true)
         }
-        // A kubelet that has just started says the same while it does not know the Secrets and Services yet.
+        // A kubelet that has just started reports the same until it has loaded the Secrets and Services.
         "CreateContainerConfigError" => (
             Step::Starting,
             Reason::BadConfiguration,
             says(&["not found", "couldn't find key", "non-existent"]),
         ),
-        // Such as `CreateContainerError`, `RunContainerError`, `PreStartHookError`, `PostStartHookError`, `StartError`.
+        // For example `CreateContainerError`, `RunContainerError`, `PreStartHookError`, `PostStartHookError`,
+        // `StartError`.
         _ => (Step::Starting, Reason::CannotRun, false),
     };
     Some((step, Trouble { reason, given_up }))
 }
 
-/// Whether a container has ended again and again, and nothing yet says that this is over.
+/// Whether a container has ended repeatedly, without a sign that this is over.
 fn keeps_stopping(container: &ContainerStatus, now: Timestamp) -> bool {
     let is_waiting = container
         .state
@@ -406,7 +408,7 @@ fn why_it_stops(container: &ContainerStatus) -> Reason {
     match ends.and_then(|end| end.reason.as_deref()) {
         Some("OOMKilled") => Reason::OutOfMemory,
         Some("StartError" | "ContainerCannotRun") => Reason::CannotRun,
-        // Such as `Error`, `Completed`, `ContainerStatusUnknown`.
+        // For example `Error`, `Completed`, `ContainerStatusUnknown`.
         _ => Reason::CrashLoop,
     }
 }
@@ -418,7 +420,7 @@ fn is_running(container: &ContainerStatus) -> bool {
         .is_some_and(|state| state.running.is_some())
 }
 
-/// Whether a container has been running for long enough to expect more of it.
+/// Whether a container has been running long enough to be expected to be ready.
 fn has_run(container: &ContainerStatus, now: Timestamp) -> bool {
     let running = container
         .state
@@ -459,12 +461,12 @@ fn changed(condition: &PodCondition) -> Option<Timestamp> {
         .map(|Time(time)| *time)
 }
 
-/// Whether something has lasted longer than it should. What has no time has not.
+/// Whether something has lasted longer than it should. Without a start time, it has not.
 fn has_passed(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_some_and(|since| now.duration_since(since) >= PATIENCE)
 }
 
-/// Whether whoever is due since then has not been seen at work.
+/// Whether a component that should have acted since then has shown no activity.
 fn gives_no_sign(since: Option<Timestamp>, now: Timestamp) -> bool {
     since.is_some_and(|since| now.duration_since(since) >= NO_SIGN)
 }

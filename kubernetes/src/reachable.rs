@@ -1,4 +1,4 @@
-//! Where apps can be reached whose endpoints are watched.
+//! Addresses of apps whose endpoints are watched.
 
 use std::{
     collections::HashMap,
@@ -8,23 +8,23 @@ use std::{
 
 use unidler::app::ObjectId;
 
-/// An endpoint of a Service: where it answers, by the name of the port.
+/// An endpoint of a Service: its addresses, by the name of the port.
 pub(crate) type Ports = Box<[(Box<str>, SocketAddr)]>;
 
-/// The endpoints of a Service that answer.
+/// The endpoints of a Service that respond.
 #[derive(Debug, Default)]
 pub(crate) struct Answering {
     pub(crate) ready: Vec<Ports>,
-    /// Those of pods that are being deleted, and finish what they have begun.
+    /// Endpoints of terminating pods, which finish the requests that they have begun.
     pub(crate) draining: Vec<Ports>,
 }
 
-/// The endpoints of those Services that somebody watches. What nobody watches any more is not in it.
+/// The endpoints of the Services that are being watched. Services that are no longer watched are not in it.
 #[derive(Debug, Default)]
 pub(crate) struct Reachable(Mutex<HashMap<ObjectId, Weak<Answering>>>);
 
 impl Reachable {
-    /// Has all see the endpoints of a Service, until what this gives is dropped, or somebody else says what they are.
+    /// Publishes the endpoints of a Service, until the returned value is dropped or replaced by another publication.
     pub(crate) fn publish(&self, service: ObjectId, endpoints: Answering) -> Arc<Answering> {
         let endpoints = Arc::new(endpoints);
         let mut services = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -40,7 +40,7 @@ impl Reachable {
     }
 }
 
-/// One of some endpoints, at a port.
+/// Any of some endpoints, at a port.
 pub(crate) fn any_at(endpoints: &[Ports], port: &str) -> Option<SocketAddr> {
     let at = |(name, address): &(Box<str>, SocketAddr)| (**name == *port).then_some(*address);
     let addresses = endpoints

@@ -59,7 +59,7 @@ where
     }
 }
 
-/// What the request does, as [Kubernetes] calls it.
+/// The verb of the request, as [Kubernetes] names it.
 ///
 /// [Kubernetes]: https://kubernetes.io/docs/reference/using-api/api-concepts/#api-verbs
 fn verb(method: &Method, uri: &Uri) -> &'static str {
@@ -72,7 +72,7 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
     }
 }
 
-/// What it is about: one of the few resources that there are requests for.
+/// The resource of the request: one of the few that unidler uses.
 fn resource(uri: &Uri) -> &'static str {
     let known = [
         "ingresses",
@@ -89,7 +89,7 @@ fn resource(uri: &Uri) -> &'static str {
         "events",
     ];
     let parts: Vec<_> = uri.path().split('/').collect();
-    // After the group and its version, and perhaps after the namespace and its name.
+    // After the group and its version, and possibly after the namespace and its name.
     let about = match parts.as_slice() {
         ["", "api", _, "namespaces", _, about, ..]
         | ["", "apis", _, _, "namespaces", _, about, ..] => about,

@@ -1,7 +1,7 @@
-//! Gives every idled app back, for the day on which unidler goes.
+//! Restores every idled app, for the uninstallation of unidler.
 //!
-//! No slice of unidler's own may be left that leads to a Service that is gone. So visitors are led to their app again once it
-//! answers, and otherwise after a while: what cannot come is not waited for.
+//! No slice of unidler's own may remain that points to a Service that no longer exists. So visitors are routed to their
+//! app once it responds, or otherwise after a while: an app that cannot start is not waited for.
 
 use std::{fmt, time::Duration};
 
@@ -19,24 +19,24 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// How many apps are given back at the same time.
+/// How many apps are restored at the same time.
 const AT_ONCE: usize = 20;
-/// How long an app has until it answers.
+/// How long an app may take to respond.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long all of them have together, so that those who wait for this do not wait in vain.
+/// How long all of them together may take, so that callers of this command do not wait in vain.
 const PATIENCE_WITH_ALL: Duration = Duration::from_secs(90);
 /// How long the effect of a write may take to be observed.
 const EFFECT: Duration = Duration::from_secs(2);
-/// How often a write is tried.
+/// The maximum number of attempts for a write.
 const TRIES: u32 = 4;
 
-/// An idled app, as it was before. It is shown as its hosts, with what it gets back.
+/// An idled app with its former state. It is displayed as its hosts, with the replicas to restore.
 #[derive(Debug)]
 pub struct IdledApp {
     id: AppId,
     name: String,
     gets: Vec<String>,
-    /// Whether it stays asleep, since something else has put it to sleep: only what leads its visitors here goes.
+    /// Whether it stays asleep, since something else has put it to sleep: only its diversion is removed.
     is_left: bool,
 }
 
@@ -46,7 +46,7 @@ impl fmt::Display for IdledApp {
     }
 }
 
-/// The idled apps, and what each gets back.
+/// The idled apps, with the replicas to restore for each.
 #[must_use]
 pub fn idled(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
     idled_in(caches, settings)
@@ -88,7 +88,7 @@ fn idled_app(found: &Found, settings: &ClusterSettings) -> IdledApp {
 }
 
 impl Operator {
-    /// Gives all apps back, and says of each whether it was.
+    /// Restores all apps, and returns for each whether it succeeded.
     pub fn restore(&self) -> impl Stream<Item = (IdledApp, anyhow::Result<()>)> + '_ {
         let end = Instant::now() + PATIENCE_WITH_ALL;
         let apps = idled_in(self.caches(), &self.settings);
@@ -99,11 +99,11 @@ impl Operator {
         stream::iter(apps).map(restore).buffer_unordered(AT_ONCE)
     }
 
-    /// Deletes every slice of unidler's own, whatever it is of.
+    /// Deletes every slice of unidler's own, whatever Service it belongs to.
     ///
     /// # Errors
     ///
-    /// If one is left, and why.
+    /// If one remains, with the reason.
     pub async fn delete_slices(&self) -> anyhow::Result<()> {
         let mut error = None;
         let mut changes = self.cluster.observer.changes();
@@ -111,7 +111,7 @@ impl Operator {
             changes.mark_unchanged();
             for slice in self.caches().slices.all() {
                 match self.cluster.delete_slice(&slice).await {
-                    // It is another one by now, or gone: the view of it is late.
+                    // It was replaced or deleted in the meantime: the cache is outdated.
                     Ok(()) | Err(ApplyError::Conflict) => {}
                     Err(why) => error = Some(anyhow!("cannot delete {slice}: {why}")),
                 }
@@ -128,16 +128,16 @@ impl Operator {
         Err(error.unwrap_or_else(|| anyhow!("{first} is still there, and keeps changing")))
     }
 
-    /// Gives an app its replicas back, and leads its visitors there once it answers. Gives what has failed last.
+    /// Restores the replicas of an app, and routes its visitors there once it responds. Returns the last error.
     async fn scale_up(&self, id: &AppId, end: Instant) -> Option<anyhow::Error> {
         let patience = end.min(Instant::now() + PATIENCE);
         let mut observations = self.cluster.watch(id);
         let mut latest = observations.next().await;
         let (mut tries, mut error) = (0, None);
-        // As any wake-up, as long as there is something to hope for.
+        // Proceed as in any wake-up, as long as there is a chance of success.
         while let Some(observation) = &latest {
             let write = match next_step(observation, Goal::Awake) {
-                // It leads nowhere, and is about to be led to the app.
+                // It routes to nothing, and is about to be routed to the app.
                 Next::Write(Write::Divert { .. }) => scale(observation),
                 Next::Write(write) => Some(write),
                 Next::Wait { .. } => {
@@ -160,8 +160,8 @@ impl Operator {
                 latest = next;
             }
         }
-        // And then in every case: whatever it still waits for. With what leads its visitors away goes what says how many replicas it
-        // had.
+        // Then route its visitors there in any case, whatever it is still waiting for. The record of the replicas
+        // disappears together with the diversion.
         let mut tries = 0;
         while tries < TRIES
             && let Some(write) = scale(&self.cluster.observe(id))
@@ -178,7 +178,7 @@ impl Operator {
         error
     }
 
-    /// Gives an app its replicas back, unless something else has taken them, and leads its visitors there.
+    /// Restores the replicas of an app, unless something else has scaled it to zero, and routes its visitors there.
     async fn give_back(&self, app: &IdledApp, end: Instant) -> anyhow::Result<()> {
         let id = &app.id;
         let mut error = match app.is_left {
@@ -219,7 +219,7 @@ impl Operator {
         }
     }
 
-    /// Does a write of a wake-up; but what leads visitors away goes for good.
+    /// Performs a write of a wake-up, but removes a diversion permanently.
     async fn undo(&self, id: &AppId, write: &Write) -> Result<(), ApplyError> {
         if let Write::Restore { service, .. } = write {
             let found = self.cluster.observer.app(id);
@@ -234,7 +234,7 @@ impl Operator {
     }
 }
 
-/// The next workload that gets its replicas back.
+/// The next workload whose replicas have to be restored.
 fn scale(observation: &Observation) -> Option<Write> {
     let workloads = observation.as_ref().ok()?.workloads.iter();
     let mut asleep = workloads.filter(|workload| workload.replicas == 0);
@@ -247,8 +247,8 @@ fn scale(observation: &Observation) -> Option<Write> {
     })
 }
 
-/// The next thing that has to be as it was, whether anybody answers the visitors or not. What has no replicas keeps its marks:
-/// they say how many it had.
+/// The next object that has to be restored, whether or not the app responds to visitors. A workload without replicas
+/// keeps its marks, since they record how many it had.
 fn take_back(observation: &Observation) -> Option<Write> {
     let app = observation.as_ref().ok()?;
     let is_here = |service: &&Service| match &service.leads {

@@ -1,7 +1,7 @@
-//! How long an API server wants to be left alone.
+//! How long an API server asks clients to wait.
 //!
-//! It says so in a header ([RFC 9110, 10.2.3]), which the client's errors do not have. So the header is written into the
-//! body of the very answer that it belongs to, where a `Status` has a place for it.
+//! It does so with a header ([RFC 9110, 10.2.3]), which the client's errors do not include. So the header is written
+//! into the body of the same response, where a `Status` has a field for it.
 //!
 //! [RFC 9110, 10.2.3]: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
 
@@ -19,13 +19,13 @@ use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
 use serde_json::{Value, json};
 use tower::{BoxError, Layer, Service};
 
-/// The body of an answer, passed through or written anew.
+/// The body of a response, passed through or rewritten.
 type Body = UnsyncBoxBody<Bytes, io::Error>;
 
-/// The longest answer that is an error.
+/// The maximum size of an error response.
 const MAX_ERROR: usize = 1 << 20;
 
-/// How long the API server wants to be left alone, if its answer was an error that says so.
+/// How long the API server asks to wait, if its response was an error that includes this.
 pub(crate) fn retry_after(error: &kube::Error) -> Option<Duration> {
     let kube::Error::Api(status) = error else {
         return None;
@@ -38,7 +38,7 @@ pub(crate) fn retry_after(error: &kube::Error) -> Option<Duration> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct KeepRetryAfter;
 
-/// A client whose errors say when to come again.
+/// A client whose errors include when to retry.
 #[derive(Clone, Debug)]
 pub(crate) struct Keeping<S>(S);
 
@@ -89,7 +89,7 @@ async fn kept(answer: Response<Body>) -> Response<Body> {
     let body = body
         .map(http_body_util::Collected::to_bytes)
         .unwrap_or_default();
-    // A proxy's error is no `Status`.
+    // The error response of a proxy is not a `Status`.
     let mut status: Value = serde_json::from_slice(&body).ok().filter(Value::is_object).unwrap_or_else(
         || json!({ "status": "Failure", "code": parts.status.as_u16(), "message": String::from_utf8_lossy(&body).trim() }),
     );

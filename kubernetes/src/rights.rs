@@ -1,23 +1,23 @@
-//! What the server has to be allowed to do, and as whom it runs.
+//! The permissions that the server needs, and the account that it runs as.
 
 use std::{borrow::Cow, str::FromStr};
 
 use crate::settings::ClusterSettings;
 
-/// Something that the server does in every namespace.
+/// An action that the server performs in every namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Right {
     pub(crate) group: Cow<'static, str>,
     /// With a subresource behind a slash, as in a role.
     pub(crate) resource: Cow<'static, str>,
     pub(crate) verb: &'static str,
-    /// What does not work without it.
+    /// The consequence if it is missing.
     pub(crate) why: &'static str,
     /// Whether apps wake without it.
     pub(crate) optional: bool,
 }
 
-/// What `deploy/rbac.yaml` allows, with the kinds of these settings.
+/// The permissions in `deploy/rbac.yaml`, with the kinds of these settings.
 pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
     const ENDPOINTS: &str = "Visitors are sent on before anybody answers behind the Service.";
     const SLEEP: &str = "No app is put to sleep, and no Namespace can have its apps adopted.";

@@ -1,10 +1,10 @@
-//! What is watched for a single app while it wakes, and only then: its pods and its endpoints.
+//! Watches the pods and endpoints of a single app, only while it wakes.
 //!
-//! Each is one watch that begins with the present objects, so a wake-up costs two reads. Both are optional: without the
-//! permission the page works, with less detail.
+//! Each watch begins with the existing objects, so a wake-up costs two reads. Both are optional: without the permission
+//! the page works, with less detail.
 //!
-//! An endpoint counts only if somebody answers there *now*. The cluster leaves addresses behind: those of pods that are
-//! going, for as long as its controllers take; and those from before a Service was an `ExternalName`, for days.
+//! An endpoint counts only if it responds *now*. The cluster leaves stale addresses behind: those of terminating pods,
+//! until its controllers remove them; and those from before a Service became an `ExternalName`, for days.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -45,25 +45,25 @@ use crate::{
     retry_after::retry_after,
 };
 
-/// How long one watch request lasts, in seconds. A connection that is dead but silent is noticed not much later.
+/// The duration of one watch request, in seconds. A connection that is silently dead is noticed with little more delay.
 const WATCH_SECONDS: u32 = 30;
-/// How long to wait before a watch that failed is begun again: doubled each time.
+/// How long to wait before a failed watch is restarted: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(30);
-/// The longest that an API server can ask to be left alone.
+/// The maximum time for which an API server can ask to wait.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(120);
 /// How long to wait where the permission is missing.
 const FORBIDDEN_PAUSE: Duration = Duration::from_secs(60);
-/// How long a view is believed that cannot be kept current.
+/// How long a view that cannot be kept current is trusted.
 const MAX_OLD: Duration = Duration::from_secs(10);
-/// After how long without an event a watch has brought all that is there, where the API server does not say so; and where it
+/// How long without an event until a watch counts as complete, where the API server does not report that; and where it
 /// might.
 const QUIET: Duration = Duration::from_secs(1);
 const LONG_QUIET: Duration = Duration::from_secs(5);
-/// For how long after an app got its replicas those of its pods do not count that were there before: controllers take
-/// that long at most to say that they are going.
+/// How long after an app got its replicas its previous pods do not count: controllers take at most that long to report
+/// that they are terminating.
 const OLD_PODS: Duration = Duration::from_secs(5);
-/// What says that a watch has brought all that was there when it began
+/// The annotation that reports that a watch has delivered all initial objects
 /// (<https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists>).
 const INITIAL_EVENTS_END: &str = "k8s.io/initial-events-end";
 
@@ -79,12 +79,12 @@ pub(crate) struct Rollout {
 struct PodsOf {
     workload: ObjectId,
     owner: Owner,
-    /// Others whose pods they may be instead.
+    /// Other workloads to which the pods may belong instead.
     others: Vec<Owner>,
     pods: Watched<Pod>,
-    /// The uids of those that were there while it had no replicas.
+    /// The UIDs of the pods that existed while it had no replicas.
     before: HashSet<String>,
-    /// Since when it has some, as far as that was seen.
+    /// Since when it has had replicas, as far as that was observed.
     scaled: Option<Instant>,
 }
 
@@ -93,7 +93,7 @@ struct PodsOf {
 struct EndpointsOf {
     service: ObjectId,
     slices: Watched<EndpointSlice>,
-    /// The versions of those slices that were there before the app was started.
+    /// The versions of the slices that existed before the app was started.
     before: HashSet<(String, String)>,
     /// Whether those are known.
     is_remembered: bool,
@@ -123,7 +123,7 @@ impl Rollout {
             && iter::zip(&self.services, services).all(|(of, service)| of.service == service.id())
     }
 
-    /// Remembers what is there before the app is started, so that it is not taken for the app.
+    /// Records the existing objects before the app is started, so that they are not mistaken for the app's new ones.
     pub(crate) fn remember(&mut self, found: &Found) {
         for (of, workload) in iter::zip(&mut self.workloads, found.parts()) {
             of.remember(&workload.value);
@@ -135,14 +135,14 @@ impl Rollout {
         }
     }
 
-    /// How far the pods of a workload are.
+    /// The progress of a workload's pods.
     pub(crate) fn pods(&self, workload: &ObjectId) -> Pods {
         let mut workloads = self.workloads.iter();
         let of = workloads.find(|of| of.workload == *workload);
         of.map_or_else(Pods::default, PodsOf::pods)
     }
 
-    /// Whether one of the pods of a workload is ready; `None` if they may not be read.
+    /// Whether one of a workload's pods is ready; `None` if unidler may not read them.
     pub(crate) fn has_ready_pod(&self, workload: &ObjectId) -> Option<bool> {
         let mut workloads = self.workloads.iter();
         let of = workloads.find(|of| of.workload == *workload)?;
@@ -164,7 +164,7 @@ impl Rollout {
         })
     }
 
-    /// Whether anything is an endpoint of a Service that is to stay, of this app or not.
+    /// Whether a Service has any endpoint that is there to stay, of this app or not.
     pub(crate) fn anything_behind(&self, service: &ObjectId) -> Endpoints {
         self.endpoints_if(service, |of| {
             of.slices.latest.borrow().map(|slices| {
@@ -175,7 +175,7 @@ impl Rollout {
         })
     }
 
-    /// What is known of the endpoints of a Service, which are ready if `is_ready` says so.
+    /// The state of a Service's endpoints, which are ready if `is_ready` says so.
     fn endpoints_if(
         &self,
         service: &ObjectId,
@@ -190,7 +190,7 @@ impl Rollout {
         }
     }
 
-    /// Has all see which of the app's pods are endpoints, until what this gives is dropped.
+    /// Publishes which of the app's pods are endpoints, until the returned values are dropped.
     pub(crate) fn publish(&self, reachable: &Reachable) -> Vec<Arc<Answering>> {
         let services = self.services.iter();
         let publish = |of: &EndpointsOf| match self.answering(of) {
@@ -200,7 +200,7 @@ impl Rollout {
         services.filter_map(publish).collect()
     }
 
-    /// The endpoints of a Service that answer. Those that are ready count only as pods of the app that was started.
+    /// The endpoints of a Service that respond. Ready ones only count if they are pods of the started app.
     fn answering(&self, of: &EndpointsOf) -> Seen<Answering> {
         let slices = of.slices.latest.borrow();
         let slices: Vec<_> = match &*slices {
@@ -219,8 +219,8 @@ impl Rollout {
         let is_started = self.workloads.iter().any(|of| of.scaled.is_some());
         let mut answering = Answering::default();
         for slice in slices {
-            // Slices alone cannot tell more: after the Service was restored, an old one looks like any other until the
-            // controller has updated it.
+            // Slices alone do not show more: after the Service was restored, a stale slice looks like any other until
+            // the controller has updated it.
             let is_new = version(slice).is_none_or(|version| !of.before.contains(&version));
             for (uid, endpoint) in endpoints_in(slice) {
                 let is_alive = match &pods {
@@ -229,7 +229,7 @@ impl Rollout {
                 };
                 let list = match (state(endpoint), is_alive) {
                     (State::Ready, Some(true)) => &mut answering.ready,
-                    // Its slice follows its pod a moment later.
+                    // A slice reflects the state of its pod with a delay.
                     (State::Ready, Some(false)) | (State::Draining, _) => &mut answering.draining,
                     (State::Ready, None) | (State::Silent | State::Gone, _) => continue,
                 };
@@ -239,8 +239,8 @@ impl Rollout {
         Seen::Known(answering)
     }
 
-    /// The pods of the app by uid, if those of all workloads are known: whether they are of the app that was started, and not
-    /// going.
+    /// The app's pods by UID, if those of all workloads are known: each with whether it belongs to the started app and
+    /// is not terminating.
     fn own_pods(&self) -> Seen<HashMap<String, bool>> {
         let mut own = HashMap::new();
         for of in &self.workloads {
@@ -310,12 +310,12 @@ impl PodsOf {
         }
     }
 
-    /// Whether a pod is of the app that was started, and not of what it was before.
+    /// Whether a pod belongs to the started app, and not to the previous state of the app.
     fn is_alive(&self, pod: &Pod) -> bool {
         self.owns(pod) && self.is_current(pod)
     }
 
-    /// The same for one of its own pods.
+    /// The same for a pod that is known to belong to the workload.
     fn is_current(&self, pod: &Pod) -> bool {
         let was_there = || {
             pod.metadata
@@ -340,8 +340,8 @@ impl EndpointsOf {
         }
     }
 
-    /// Of an app that is on its way up, what is seen first is from before. What comes later may be of the Service that leads to
-    /// it again, though that is not seen yet.
+    /// While an app is waking, the first observed slices are the old ones. Later ones may belong to the Service that
+    /// routes to the app again, even if that change has not been observed yet.
     fn remember(&mut self, is_off: bool) {
         if let Seen::Known(slices) = &*self.slices.latest.borrow()
             && (is_off || !self.is_remembered)
@@ -369,7 +369,7 @@ impl Owner {
         }
     }
 
-    /// Those of an app to whom a pod may belong instead, if nothing on the pod says that it belongs to this one.
+    /// The workloads of an app to which a pod may belong instead, if nothing on the pod identifies its workload.
     fn others(&self, found: &Found) -> Vec<Self> {
         if self.kind.pods != PodsController::Unknown {
             return Vec::new();
@@ -378,13 +378,13 @@ impl Owner {
         workloads.filter(|other| other != self).collect()
     }
 
-    /// Whether a pod is one of its own, and none of the others': workloads may select each other's.
+    /// Whether a pod belongs to this workload, and to none of the others: the selectors of workloads may overlap.
     fn owns(&self, pod: &Pod, others: &[Self]) -> bool {
         let is_others = || others.iter().any(|other| other.controls(pod) == Some(true));
         self.controls(pod).unwrap_or_else(|| !is_others())
     }
 
-    /// Whether it controls a pod; `None` if the pod does not say.
+    /// Whether this controls a pod; `None` if the pod has no such information.
     fn controls(&self, pod: &Pod) -> Option<bool> {
         let mut owners = pod.metadata.owner_references.iter().flatten();
         let controller = owners.find(|owner| owner.controller == Some(true));
@@ -408,7 +408,7 @@ fn version(slice: &Arc<EndpointSlice>) -> Option<(String, String)> {
     Some((slice.uid()?, slice.resource_version()?))
 }
 
-/// The objects of one selector, as a task of its own sees them.
+/// The objects of one selector, as kept by a task of their own.
 #[derive(Debug)]
 struct Watched<K> {
     latest: watch::Receiver<Seen<Objects<K>>>,
@@ -419,7 +419,7 @@ struct Watched<K> {
 enum Seen<T> {
     /// Not yet, or not any more.
     Nothing,
-    /// All of them.
+    /// All objects are known.
     Known(T),
     /// The permission is missing.
     Forbidden,
@@ -463,20 +463,20 @@ where
 
     async fn changed(&mut self) {
         if self.latest.changed().await.is_err() {
-            // The task ends only with this; without it there is nothing to wait for.
+            // The task only ends when this is dropped; without it there is nothing to wait for.
             std::future::pending::<()>().await;
         }
     }
 }
 
-/// What keeps the objects of one selector current.
+/// Keeps the objects of one selector current.
 struct Watch<K> {
     api: Api<K>,
     params: WatchParams,
     sender: watch::Sender<Seen<Objects<K>>>,
-    /// Whether the API server says when a watch has brought all that is there. Before 1.32 it may refuse to.
+    /// Whether the API server reports when a watch has delivered all initial objects. Before 1.32 it may refuse to.
     says_when_complete: bool,
-    /// When what is shown was current.
+    /// When the published objects were last current.
     current: Instant,
 }
 
@@ -490,7 +490,7 @@ where
         let mut was_refused = false;
         loop {
             let error = match self.once().await {
-                // It has ended as it should. One that ends at once is not begun again at once.
+                // The watch has ended normally. One that ends at once is not restarted at once.
                 Ok(()) => {
                     was_refused = false;
                     pause = *BACKOFF.start();
@@ -500,7 +500,7 @@ where
                 Err(error) => error,
             };
             match &error {
-                // An API server that has just started says so too: believed when it says so twice.
+                // An API server that has just started reports that, too: it is trusted the second time.
                 kube::Error::Api(status)
                     if status.code == 403 && !mem::replace(&mut was_refused, true) =>
                 {
@@ -524,7 +524,7 @@ where
                 kube::Error::Api(status) if status.code == 410 => {
                     debug!(%kind, %status, "watch expired");
                 }
-                // A watch that breaks once misses nothing: it is news when it cannot be begun again.
+                // A watch that breaks once misses nothing: only a failure to restart it is logged.
                 error if pause == *BACKOFF.start() => {
                     debug!(%kind, namespace = self.api.namespace(), %error, "watch broken off; beginning another");
                 }
@@ -549,7 +549,7 @@ where
         sleep_until(again).await;
     }
 
-    /// What has not been current for a while is not believed any more.
+    /// Discards objects that have not been current for a while.
     fn forget(&self) {
         self.sender.send_if_modified(|seen| {
             let is_known = matches!(seen, Seen::Known(_));
@@ -560,13 +560,13 @@ where
         });
     }
 
-    /// One watch. What it brings is shown when it is complete, and until then what was known before.
+    /// Runs one watch. Its objects are published when they are complete, and the previous ones until then.
     async fn once(&mut self) -> kube::Result<()> {
         let params = match self.says_when_complete {
             true => self.params.clone().initial_events(),
             false => self.params.clone(),
         };
-        // Without a version a watch begins with what is there at present:
+        // Without a version, a watch begins with the objects that exist:
         // https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-watch
         let events = timeout(MAX_OLD, self.api.watch(&params, "")).await;
         let mut events =
@@ -611,8 +611,8 @@ where
         }
     }
 
-    /// After how long without an event a watch has brought all that is there: an older API server does not say so, and brings
-    /// everything at once.
+    /// How long without an event until a watch counts as complete: an older API server does not report that, and
+    /// delivers all objects at once.
     fn quiet(&self) -> Duration {
         if self.says_when_complete {
             LONG_QUIET

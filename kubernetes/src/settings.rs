@@ -1,17 +1,17 @@
-//! What the idled state looks like in a cluster.
+//! The settings that describe the idled state in a cluster.
 
 use std::time::Duration;
 
 use crate::objects::{OwnService, Scalable};
 
-/// What the idled state looks like in this cluster.
+/// The settings that describe the idled state in this cluster.
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     /// The label whose value is the app's key.
     pub key_label: String,
-    /// The name of unidler's own Service, which idled apps' Services point at.
+    /// The name of unidler's own Service, which the Services of idled apps point to.
     pub service_name: String,
-    /// Its namespace. An `ExternalName` may lead to a Service of its name in any other.
+    /// Its namespace. An `ExternalName` may point to a Service with its name in any other namespace.
     pub service_namespace: String,
     /// The domain of the cluster's DNS names.
     pub cluster_domain: String,
@@ -26,8 +26,8 @@ pub struct ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// What unidler calls itself as the keeper of slices and in `managedFields`: two releases in one cluster have Services of
-    /// two names.
+    /// The name of unidler as the manager of slices and in `managedFields`: two releases in one cluster have Services
+    /// with different names.
     pub(crate) fn manager(&self) -> &str {
         &self.service_name
     }
@@ -47,7 +47,7 @@ impl ClusterSettings {
 
 #[cfg(test)]
 impl ClusterSettings {
-    /// Those that the tests have in common.
+    /// The settings that the tests share.
     pub(crate) fn of_tests() -> Self {
         Self {
             key_label: "host".into(),

@@ -1,4 +1,4 @@
-//! What is idled, as a table or as JSON.
+//! Lists the idled apps, as a table or as JSON.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -19,7 +19,7 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// What is written for what nobody knows.
+/// The placeholder for an unknown value.
 const UNKNOWN: &str = "unknown";
 
 /// An app that is idled.
@@ -33,21 +33,21 @@ pub struct IdledApp {
     since: Option<Timestamp>,
     /// What put it to sleep, if that is recorded: `cli`, `idle-after`, `schedule` or `repair`.
     by: Option<String>,
-    /// What a wake-up gives its replicas back.
+    /// The workloads whose replicas a wake-up restores.
     workloads: Vec<IdledWorkload>,
     /// How many seconds a wake-up usually takes, if there was one.
     wake_seconds: Option<u64>,
-    /// Whether visitors are led to unidler. If not, none of them wakes it: `unidler doctor` says what to do.
+    /// Whether visitors are routed to unidler. If not, none of them wakes it, and `unidler doctor` says what to do.
     wakes: bool,
 }
 
-/// How the visitors of an idled app are led to unidler.
+/// How the visitors of an idled app are routed to unidler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Form {
-    /// By an `EndpointSlice` of unidler's own.
+    /// With an `EndpointSlice` of unidler's own.
     Slice,
-    /// By a Service that is an `ExternalName`.
+    /// With a Service that is an `ExternalName`.
     ExternalName,
 }
 
@@ -56,7 +56,7 @@ enum Form {
 struct IdledWorkload {
     kind: String,
     name: String,
-    /// How many replicas a wake-up gives back.
+    /// How many replicas a wake-up restores.
     replicas: u32,
 }
 
@@ -66,12 +66,12 @@ pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledA
     idled(caches, settings)
 }
 
-/// What sleeps at a time.
+/// The state of sleeping apps at a given time.
 #[derive(Debug)]
 pub(crate) struct Asleep {
-    /// How many apps, by their form and by what put them to sleep: `unknown` if that is not recorded.
+    /// The number of apps, by their form and by what put them to sleep: `unknown` if that is not recorded.
     pub(crate) apps: BTreeMap<(&'static str, String), u32>,
-    /// What their pods would ask for.
+    /// The resources that their pods would request.
     pub(crate) requests: PodRequests,
 }
 
@@ -122,7 +122,7 @@ fn idled(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
         .filter(|deployment| deployment.value.idled)
         .map(|deployment| by_external_name(deployment, &apps, settings))
         .collect();
-    // The Services of one host are one app.
+    // All Services of one host form one app.
     let mut sliced = BTreeMap::<_, IdledApp>::new();
     for found in &apps {
         if let Some(row) = by_slice(found, settings) {
@@ -170,7 +170,7 @@ fn by_external_name(
     }
 }
 
-/// A row for an app that a slice of unidler's own leads the visitors of away from.
+/// A row for an app whose visitors are diverted by a slice of unidler's own.
 fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
     let service = found.services.first()?;
     let slice = &found.diverting(service)?.value;
@@ -195,7 +195,7 @@ fn by_slice(found: &Found, settings: &ClusterSettings) -> Option<IdledApp> {
 }
 
 impl IdledApp {
-    /// Takes in what another of its Services says.
+    /// Merges the row of another Service of the same app.
     fn join(&mut self, other: Self) {
         self.since = self.since.min(other.since);
         self.by = self.by.take().or(other.by);

@@ -5,22 +5,22 @@ use kube::api::ListParams;
 
 use crate::{api_server::ApiServer, autoscalers::Autoscalers, controllers::Classes};
 
-/// What surrounds the apps of a cluster. The commands list it; the server may do so only where it puts apps to
-/// sleep by itself.
+/// The surroundings of the apps in a cluster. The commands list them; the server only has the permission if it puts
+/// apps to sleep by itself.
 #[derive(Debug, Default)]
 pub struct Surroundings {
     pub(crate) autoscalers: Autoscalers,
     pub(crate) classes: Classes,
-    /// Why those are not known.
+    /// Why the classes are not known.
     pub(crate) unseen: Option<String>,
 }
 
 impl ApiServer {
-    /// What surrounds the apps of the cluster.
+    /// Lists the surroundings of the apps in the cluster.
     ///
     /// # Errors
     ///
-    /// If the autoscalers cannot be listed. Classes are for administrators to see: what others do not see is not known.
+    /// If the autoscalers cannot be listed. Only administrators may list classes: for others, they are unknown.
     pub async fn surroundings(&self) -> anyhow::Result<Surroundings> {
         let everything = ListParams::default();
         let classes = try_join(self.list(&everything), self.list_if_any()).await;

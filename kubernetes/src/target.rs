@@ -1,14 +1,14 @@
-//! Where the Service of an idled app leads.
+//! Where the Service of an idled app points.
 
 use anyhow::Context;
 use unidler::host::Host;
 
 use crate::settings::ClusterSettings;
 
-/// The name and the number of the one port that the Service of an idled app has.
+/// The name and the number of the only port of an idled app's Service.
 pub(crate) const PORT: (&str, i32) = ("http", 80);
 
-/// Where the Service of an idled app leads.
+/// Where the Service of an idled app points.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// `<name>.<namespace>.svc.<domain>`.
@@ -18,12 +18,12 @@ pub struct Target {
 }
 
 impl Target {
-    /// Parses an address inside the cluster ([Kubernetes: DNS for Services]), which must be that of unidler's
-    /// Service, or else unidler would not know an app that leads there.
+    /// Parses an address inside the cluster ([Kubernetes: DNS for Services]), which must be that of unidler's Service:
+    /// otherwise unidler would not recognize an app that points there.
     ///
     /// # Errors
     ///
-    /// If it is another address, in words that tell what to write.
+    /// If it is another address, with a description of valid ones.
     ///
     /// [Kubernetes: DNS for Services]: https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#services
     pub fn parse(address: Option<&str>, settings: &ClusterSettings) -> anyhow::Result<Self> {

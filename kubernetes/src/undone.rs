@@ -1,12 +1,12 @@
-//! What undoes the sleep of apps.
+//! Tools that undo the sleep of apps.
 
 /// The metric of how often putting an app to sleep was undone, by the tool that did it.
 pub const UNDONE: &str = "unidler_idlings_undone_total";
 
-/// The tools that are told apart in the metric. Whoever may change an app can call themselves anything.
+/// The tools that the metric distinguishes. Anyone who may change an app can choose any name.
 pub const TOOLS: [&str; 6] = ["argo-cd", "flux", "helm", "kubectl", "autoscaler", "other"];
 
-/// Which of the [`TOOLS`] a field manager is.
+/// The [`TOOLS`] entry for a field manager.
 pub(crate) fn tool(manager: Option<&str>) -> &'static str {
     let manager = manager.unwrap_or_default();
     match manager.split('-').next().unwrap_or_default() {
@@ -15,7 +15,7 @@ pub(crate) fn tool(manager: Option<&str>) -> &'static str {
         "helm" if manager == "helm-controller" => "flux",
         "helm" => "helm",
         "kubectl" => "kubectl",
-        // The controller manager sets replicas for its autoscaler alone.
+        // The controller manager only sets replicas for its autoscaler.
         "kube" | "keda" => "autoscaler",
         _ => "other",
     }

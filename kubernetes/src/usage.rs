@@ -1,5 +1,5 @@
-//! What is known of the use of apps, each source in a file of its own. What follows from it is for
-//! [`unidler::sleep`] to say.
+//! The known facts about the use of apps, each source in a file of its own. [`unidler::sleep`] decides what follows
+//! from them.
 
 pub(crate) mod activity;
 pub mod cpu;

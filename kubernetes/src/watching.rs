@@ -11,10 +11,11 @@ use unidler::app::{AppId, Observation};
 
 use crate::{lookup::NotFound, observe::Observer, reachable::Answering, rollout::Rollout};
 
-/// How often a wake-up looks again without any event: the time a container has been running is news, too.
+/// How often a wake-up is observed again without any event: the time for which a container has been running matters,
+/// too.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
-/// How long a wake-up goes without news before the caches are doubted: doubled each time, since slow apps are more common
-/// than watches that lose something.
+/// How long a wake-up makes no progress before the caches are doubted: doubled each time, since slow apps are more
+/// common than watches that lose events.
 const DOUBT: Duration = Duration::from_secs(20);
 
 /// The state of the stream.
@@ -22,14 +23,15 @@ pub(crate) struct Watching {
     observer: Arc<Observer>,
     app: AppId,
     changes: watch::Receiver<()>,
-    /// From when the app is found, so that what is there before it starts is known.
+    /// Watched from the moment when the app is found, so that pods and endpoints from before its start can be told
+    /// apart.
     rollout: Option<Rollout>,
-    /// What others see of it.
+    /// The part of it that is published for others.
     published: Vec<Arc<Answering>>,
     latest: Option<Observation>,
-    /// When that came.
+    /// When that observation arrived.
     news: Instant,
-    /// How long after that the caches are doubted.
+    /// How long after that to doubt the caches.
     doubt: Duration,
 }
 
@@ -48,7 +50,7 @@ impl Watching {
         }
     }
 
-    /// Waits for an observation that is different from the latest one.
+    /// Waits for an observation that differs from the latest one.
     pub(crate) async fn next(mut self) -> Option<(Observation, Self)> {
         loop {
             let observation = self.observe();
@@ -73,7 +75,7 @@ impl Watching {
                 }
             };
             tokio::select! {
-                // The sender lives as long as the observer, which this has.
+                // The sender lives as long as the observer, to which this has a reference.
                 _ = self.changes.changed() => {}
                 () = of_rollout => {}
                 () = sleep(LOOK_AGAIN) => {}

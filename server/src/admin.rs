@@ -1,7 +1,8 @@
-//! What operators ask, on a port of its own: metrics and probes.
+//! The admin port for operators: metrics and probes.
 //!
-//! The page's port is reached by strangers at the address of every idled app, and how many of those wake is none of their
-//! business, nor why unidler is not ready. And a port that strangers have filled cannot answer probes in time.
+//! Strangers can reach the page's port at the address of every idled app. The number of waking apps is none of their
+//! business, nor is the reason why unidler is not ready. In addition, a port that strangers have saturated cannot
+//! answer probes in time.
 
 use axum::{
     Router,
@@ -14,7 +15,7 @@ use unidler_app::api::{METRICS, READY, RESERVED};
 
 use crate::metrics::Metrics;
 
-/// What `--admin-port` serves.
+/// The routes of `--admin-port`.
 pub fn router(hub: Hub, metrics: Metrics) -> Router {
     let numbers = get({
         let hub = hub.clone();

@@ -8,8 +8,8 @@ use unidler::host::Host;
 
 use crate::problem::Problem;
 
-/// The host that the visitor typed: the `Host` header, or `:authority` on HTTP/2. Nothing else is believed, no
-/// `X-Forwarded-Host` in particular.
+/// The host that the visitor typed: the `Host` header, or `:authority` on HTTP/2. No other header is trusted, in
+/// particular not `X-Forwarded-Host`.
 #[derive(Clone, Debug)]
 pub struct AppHost(pub Host);
 

@@ -1,7 +1,7 @@
-//! The operators' face on the page: name, logo, colour, contact and theme.
+//! The operators' branding of the page: name, logo, colour, contact and theme.
 //!
-//! All of it is checked at the start and becomes part of the HTML: the app may answer for a file before the browser
-//! asks for it.
+//! All of it is validated at startup and becomes part of the HTML: a request of the browser for a separate file may
+//! already reach the app.
 
 use std::{fs, path::Path, str::FromStr, sync::Arc};
 
@@ -51,7 +51,7 @@ pub struct Brand {
 }
 
 impl Brand {
-    /// What of it is part of the page.
+    /// The branding that is part of the HTML.
     #[must_use]
     pub fn on_page(&self) -> page::Brand {
         page::Brand {
@@ -62,7 +62,7 @@ impl Brand {
         }
     }
 
-    /// The style sheet of the page with the looks of the operator.
+    /// The style sheet of the page with the operator's colour and theme.
     #[must_use]
     pub fn style(&self, css: &str) -> String {
         let theme = match self.theme {
@@ -88,18 +88,18 @@ pub enum Theme {
     Plain,
 }
 
-/// A colour on which white text can be read, and which can be read on white.
+/// A colour on which white text is readable, and which is readable on white.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Colour([u8; 3]);
 
 /// The least contrast of text ([WCAG 2.2, 1.4.3](https://www.w3.org/TR/WCAG22/#contrast-minimum)).
 const CONTRAST: f64 = 4.5;
 const WHITE: [u8; 3] = [255; 3];
-/// The surface of the page where it is dark: `--surface` in `style/main.css`.
+/// The background of the page in dark mode: `--surface` in `style/main.css`.
 const DARK: [u8; 3] = [0x1b, 0x1a, 0x27];
 
 impl Colour {
-    /// The same colour, mixed with as much white as it takes to be read on dark ground.
+    /// The same colour, mixed with as much white as it needs to be readable on a dark background.
     fn on_dark(self) -> [u8; 3] {
         let mixed = |percent: u16| self.0.map(|part| mix(part, percent));
         (0..=100)
@@ -150,7 +150,7 @@ fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
     (one.max(other) + 0.05) / (one.min(other) + 0.05)
 }
 
-/// How bright a colour is, from 0 to 1 ([WCAG 2.2](https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)).
+/// The relative luminance of a colour, from 0 to 1 ([WCAG 2.2](https://www.w3.org/TR/WCAG22/#dfn-relative-luminance)).
 fn luminance(colour: [u8; 3]) -> f64 {
     let [red, green, blue] = colour.map(|part| {
         let part = f64::from(part) / 255.0;
@@ -163,10 +163,10 @@ fn luminance(colour: [u8; 3]) -> f64 {
     0.2126 * red + 0.7152 * green + 0.0722 * blue
 }
 
-/// The most bytes of a logo: it is part of every page.
+/// The maximum size of a logo in bytes: it is part of every page.
 const MAX_LOGO: usize = 16 * 1024;
 
-/// Reads a logo into a `data:` URL. In an `<img>` no script of an SVG runs.
+/// Reads a logo into a `data:` URL. An SVG in an `<img>` runs no scripts.
 fn logo(path: &str) -> Result<Arc<str>, String> {
     let path = Path::new(path);
     let media_type = match path.extension().and_then(|extension| extension.to_str()) {
@@ -185,7 +185,7 @@ fn logo(path: &str) -> Result<Arc<str>, String> {
     Ok(format!("data:{media_type};base64,{}", BASE64_STANDARD.encode(bytes)).into())
 }
 
-/// An address that a visitor may be sent to: nothing that runs as a script.
+/// Validates a URL that visitors may be sent to: none that runs as a script.
 fn link(text: &str) -> Result<String, String> {
     let is_mail = text
         .strip_prefix("mailto:")

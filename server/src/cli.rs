@@ -35,7 +35,7 @@ pub enum Command {
 }
 
 impl Cli {
-    /// Reads the command line and the environment of this process. Ends the process if they make no sense.
+    /// Parses the command line and the environment of this process. Exits the process if they are invalid.
     #[must_use]
     pub fn read() -> Self {
         let arguments: Vec<OsString> = env::args_os().collect();
@@ -43,8 +43,8 @@ impl Cli {
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 
-    /// The command line as these arguments need it. A variable that is empty counts as not set. The commands for operators
-    /// have no flags of the server, and none of its variables: those in an operator's shell are meant for something else.
+    /// The command line for these arguments. An empty variable counts as unset. The commands for operators have none of
+    /// the server's flags and variables: those in an operator's shell are meant for something else.
     fn command_for(arguments: &[OsString]) -> clap::Command {
         let command = Self::command().mut_args(|argument| {
             let is_empty = argument

@@ -1,4 +1,4 @@
-//! The commands for those who run the cluster, one file each: its options, and what it does.
+//! The commands for cluster operators, one file each with its options and its implementation.
 
 pub mod doctor;
 mod host;
@@ -45,7 +45,7 @@ pub enum Operate {
     /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
     Restore(restore::Options),
     /// Show which apps would be put to sleep now, and why the others would not. Give it the options of the server, or run it in
-    /// the server's own pod, which has them: kubectl -n unidler exec deploy/unidler -- unidler plan
+    /// the server's own pod, which has them: kubectl -n unidler exec deploy/unidler -- /unidler plan
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
     Plan(plan::Options),
@@ -60,11 +60,11 @@ pub enum Operate {
 }
 
 impl Operate {
-    /// Does what the command says, and writes the result to the standard output.
+    /// Runs the command, and writes the result to standard output.
     ///
     /// # Errors
     ///
-    /// If it cannot be done, in words that tell what to do.
+    /// If the command fails, with an explanation of what to do.
     pub async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         match self {
             Self::Idle(options) => options.run(cluster).await,

@@ -1,6 +1,6 @@
-//! The configuration: two structs, which are the command line and the environment at once.
+//! The configuration: two structs that define the command line and the environment at once.
 //!
-//! Nothing is required. A value that makes no sense is refused at the start, with what would.
+//! Nothing is required. An invalid value is rejected at startup, with a hint at valid ones.
 
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
@@ -83,7 +83,7 @@ pub struct ClusterArgs {
 /// (<https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/>).
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// The name of a Service, perhaps with its namespace.
+/// The name of a Service, optionally with its namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceName {
     namespace: Option<String>,
@@ -92,7 +92,7 @@ pub struct ServiceName {
 }
 
 impl ServiceName {
-    /// Its namespace: that of this pod if it does not say.
+    /// Its namespace: that of this pod if none is given.
     #[must_use]
     pub fn namespace(&self) -> String {
         let own = || std::fs::read_to_string(OWN_NAMESPACE).ok();
@@ -130,7 +130,7 @@ impl FromStr for ServiceName {
 }
 
 impl ClusterArgs {
-    /// What the idled state looks like in the cluster.
+    /// The settings that describe the idled state in the cluster.
     #[must_use]
     pub fn settings(&self) -> ClusterSettings {
         ClusterSettings {
@@ -308,7 +308,7 @@ impl FromStr for FrameAncestors {
     }
 }
 
-/// Whether a text is an origin, perhaps with a wildcard for the first part of its host.
+/// Whether a text is an origin, optionally with a wildcard for the first label of its host.
 fn is_origin(text: &str) -> bool {
     let Some((scheme, authority)) = text.split_once("://") else {
         return false;
@@ -324,7 +324,7 @@ fn is_origin(text: &str) -> bool {
 pub enum Listen {
     /// On all addresses, IPv6 and IPv4.
     Everywhere {
-        /// The port; 0 means any that is free.
+        /// The port; 0 means any free port.
         port: u16,
     },
     /// On one address.
@@ -353,7 +353,7 @@ impl FromStr for Listen {
     }
 }
 
-/// Kept short: a visitor who arrives during the grace is let into the app, and loses it at the end.
+/// Parses the grace period. It is kept short: a visitor who arrives during it reaches the app, and loses it at the end.
 fn grace(text: &str) -> Result<Duration, String> {
     let grace = duration(text)?;
     let is_short = grace <= Duration::from_secs(15);

@@ -1,5 +1,5 @@
-//! The connections: HTTP/1.1 and HTTP/2 without TLS on one port, with the limits that keep a stranger from holding
-//! what belongs to all.
+//! The connections: HTTP/1.1 and HTTP/2 without TLS on one port, with limits that keep a stranger from exhausting
+//! shared resources.
 //!
 //! axum's own `serve` has no limits, so this is hyper's builder. hyper has one limit for the head of a request and for
 //! the pause before it; ingresses keep connections for a minute or more and send the next request without a look, while
@@ -39,46 +39,48 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 use tracing::{debug, warn};
 
-/// How long the head of a request may take: from its first byte, and for the first request from the beginning.
+/// How long the head of a request may take: from its first byte, or for the first request from the start of the
+/// connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection is kept that nobody uses. Longer than ingresses keep theirs, which would otherwise send a request
-/// into a connection that is just being closed: 60 seconds in nginx, 90 in Traefik.
+/// How long an idle connection is kept. Longer than ingresses keep theirs, since they would otherwise send a request
+/// over a connection that is just being closed: 60 seconds in nginx, 90 in Traefik.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(95);
-/// The most bytes of a request's head. A buffer begins with a quarter of that, and grows as needed.
+/// The maximum size of a request's head in bytes. A buffer starts with a quarter of that, and grows as needed.
 const MAX_HEAD: usize = 32 * 1024;
-/// The most requests at the same time over one HTTP/2 connection. Each beyond the first takes a place of its own.
+/// The maximum number of concurrent requests over one HTTP/2 connection. Each beyond the first takes a slot of its own.
 const MAX_STREAMS: u32 = 100;
-/// The most bytes of a request's body, or of an answer, that wait in an HTTP/2 connection.
+/// The maximum number of bytes of a request's or response's body that wait in an HTTP/2 connection.
 const WINDOW: u32 = 32 * 1024;
-/// How often a quiet HTTP/2 connection is asked whether it is still there.
+/// How often a quiet HTTP/2 connection is pinged.
 const PING: Duration = Duration::from_secs(20);
-/// After how much silence the kernel asks whether the other end is still there, and after how long it gives up on an end
-/// that takes nothing.
+/// How long a connection is silent before the kernel probes whether the peer is still there, and how long it waits for
+/// a peer that does not acknowledge data.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// How long to wait when no connection can be accepted, such as for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// How many connections beyond the limit are told so at the same time, and how long that may take: probes are among them.
+/// How many connections beyond the limit are answered with a rejection at the same time, and how long that may take:
+/// probes are among them.
 const TURNED_AWAY: usize = 64;
 const TURNED_AWAY_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The limits of [`serve`].
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The most connections at the same time.
+    /// The maximum number of concurrent connections.
     pub connections: usize,
-    /// How long what is under way may take at the end.
+    /// How long requests under way may take at shutdown.
     pub drain: Duration,
 }
 
-/// What belongs to a connection, for its requests, and for whatever takes the connection over.
+/// The resources of a connection, for its requests, and for any task that takes the connection over.
 #[derive(Clone, Debug)]
 pub(crate) struct Lease {
     place: Arc<OwnedSemaphorePermit>,
-    /// Where further requests of an HTTP/2 connection get theirs.
+    /// The slots for further requests of an HTTP/2 connection.
     places: Arc<Semaphore>,
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// Whether there was no place for this connection, or this request, so that it is only told so.
+    /// Whether there was no slot for this connection or request, so that it is only answered with a rejection.
     pub(crate) is_turned_away: bool,
 }
 
@@ -95,7 +97,7 @@ impl Lease {
     }
 }
 
-/// Serves until `stop` is cancelled, then lets what is under way finish.
+/// Serves until `stop` is cancelled, then lets requests under way finish.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
@@ -148,7 +150,7 @@ pub(crate) async fn serve(
 }
 
 async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
-    // Small events should not wait for more to come.
+    // Small events should be sent without delay.
     drop(stream.set_nodelay(true));
     let socket = SockRef::from(&stream);
     drop(
@@ -228,18 +230,18 @@ async fn serve_one(stream: TcpStream, router: Router, lease: Lease) {
     }
 }
 
-/// Keeps the time of one connection.
+/// Measures the timeouts of one connection.
 #[derive(Clone, Debug)]
 struct Clock(Arc<watch::Sender<State>>);
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// The head of a request comes in, since then.
+    /// It has been receiving the head of a request since then.
     Head(Instant),
-    /// So many requests are being answered.
+    /// It is answering this many requests.
     Busy { requests: usize, version: Version },
-    /// Nothing, since then.
+    /// It has been idle since then.
     Idle { since: Instant, version: Version },
 }
 
@@ -248,17 +250,17 @@ enum State {
 enum Due {
     /// The head of a request takes too long.
     Head,
-    /// Nobody uses it.
+    /// It is not used.
     Idle,
 }
 
 impl Clock {
-    /// hyper waits for the first bytes to know which HTTP it is, so the time of the first head begins at once.
+    /// hyper waits for the first bytes to detect the HTTP version, so the time of the first head starts at once.
     fn new() -> Self {
         Self(Arc::new(watch::Sender::new(State::Head(Instant::now()))))
     }
 
-    /// Some bytes have come. In HTTP/2 they may be anything, also an answer to our own ping.
+    /// Records that bytes were received. In HTTP/2 they may be anything, even the answer to a ping of ours.
     fn heard(&self) {
         self.0.send_if_modified(|state| {
             let begins = matches!(state, State::Idle { version, .. } if *version < Version::HTTP_2);
@@ -269,7 +271,8 @@ impl Clock {
         });
     }
 
-    /// A request is there, as one of so many. It is answered when what this gives is dropped.
+    /// Records the beginning of a request, and returns how many there are now. The request ends when the returned guard
+    /// is dropped.
     fn begin(&self, version: Version) -> (Busy, usize) {
         let mut requests = 1;
         self.0.send_modify(|state| {
@@ -284,7 +287,7 @@ impl Clock {
         (Busy(self.clone()), requests)
     }
 
-    /// Done when the time is over.
+    /// Completes when the time is up.
     async fn due(&self) -> Due {
         let mut states = self.0.subscribe();
         loop {
@@ -301,7 +304,7 @@ impl Clock {
             };
             tokio::select! {
                 () = over => return due,
-                // We have a sender ourselves.
+                // The clock itself holds a sender.
                 _ = states.changed() => {}
             }
         }
@@ -328,7 +331,7 @@ impl Drop for Busy {
     }
 }
 
-/// The body of an answer, which is sent when this is dropped.
+/// The body of a response, which has been sent when this is dropped.
 struct Answer {
     body: Body,
     _busy: Busy,
@@ -355,7 +358,7 @@ impl HttpBody for Answer {
     }
 }
 
-/// A stream that tells the clock when something comes.
+/// A stream that notifies the clock when it receives something.
 struct Watched {
     stream: TcpStream,
     clock: Clock,

@@ -1,4 +1,4 @@
-//! `unidler demo`: stands in for the ingress and the apps in front of the very same router.
+//! `unidler demo`: stands in for the ingress and the apps, in front of the same router as in production.
 //!
 //! It differs from production only in its cluster and in this file.
 
@@ -21,7 +21,7 @@ use unidler_app::demo::{app_page, start_page};
 
 use crate::{app_host::AppHost, state::AppState};
 
-/// What the stand-in needs.
+/// The state of the stand-in.
 #[derive(Clone, Debug)]
 struct Ingress {
     cluster: DemoCluster,
@@ -68,8 +68,8 @@ async fn route(
     }
 }
 
-/// Puts apps to sleep that nobody has visited for a while, until it is aborted: what Prometheus says elsewhere, the stand-in for the
-/// ingress knows itself.
+/// Puts apps to sleep that have not been visited for a while, until it is aborted: the stand-in for the ingress
+/// provides the information that otherwise comes from Prometheus.
 pub(crate) async fn doze(cluster: DemoCluster, hub: Hub) {
     let mut checks = interval(Duration::from_secs(1));
     loop {

@@ -1,7 +1,7 @@
-//! Bodies that nobody needs.
+//! Reads and discards request bodies.
 //!
-//! They are read all the same: of a connection that is closed over them, the client sees a reset instead of the answer. An ingress
-//! makes its own 502 of that.
+//! Unread bodies have to be read all the same: if the connection is closed while one is being sent, the client sees a
+//! reset instead of the response. An ingress turns that into a 502 of its own.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 /// How long a body may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Reads a body of so many bytes at most, and keeps nothing.
+/// Reads a body up to a maximum size, and discards it.
 ///
 /// # Errors
 ///

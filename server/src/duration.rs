@@ -1,10 +1,10 @@
-//! Lengths of time on the command line.
+//! Durations on the command line.
 
 use std::time::Duration;
 
 use k8s_openapi::jiff::SignedDuration;
 
-/// One that is longer than nothing.
+/// Parses a duration greater than zero.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let parsed: Option<SignedDuration> = text.parse().ok();
     let duration = parsed.and_then(|parsed| Duration::try_from(parsed).ok());

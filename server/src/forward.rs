@@ -1,17 +1,17 @@
-//! Requests for an app that is up, which its ingress still sends here.
+//! Forwards requests for a running app that its ingress still routes here.
 //!
-//! Ingress controllers notice with a delay that an app is awake, and some never do. Meanwhile they send some visitors here.
-//! Such a request is forwarded to the app inside the cluster, also of another protocol (a WebSocket), and whoever sent it
-//! cannot tell the difference.
+//! Ingress controllers notice with a delay that an app is awake, and some never do. In the meantime they route some
+//! visitors here. Such a request is forwarded to the app inside the cluster, even if it switches to another protocol (a
+//! WebSocket), and its sender cannot tell the difference.
 //!
 //! ```text
 //! browser ──> ingress ──> visit::answer ─ Hub::forwards: where to? ──> Forwarder::forward ──> the app
 //!                              └── not reached: the page      └── reached, but no answer: 502 or 504
 //! ```
 //!
-//! The address is that of a ready endpoint which the cluster's own controller keeps, or of a Service that selects pods, at
-//! the port that a route shows for this very host. It never comes from the request, and never from an `ExternalName`. It is
-//! the last one known: an API server that does not answer is no reason to turn visitors away from an app that does.
+//! The address is that of a ready endpoint from the cluster's own controller, or of a Service that selects pods, at the
+//! port that a route shows for this very host. It never comes from the request, and never from an `ExternalName`. It is
+//! the last known one: an unreachable API server is no reason to turn visitors away from a reachable app.
 
 use std::{hash::BuildHasher, net::SocketAddr, time::Duration};
 
@@ -49,21 +49,21 @@ use crate::{
 
 /// The metric of requests that were forwarded, by `outcome`: `answered`, `unreachable`, `broken` or `timed_out`.
 pub const FORWARDED: &str = "unidler_forwarded_requests_total";
-/// How long a connection to an app may take; and one that is only tried.
+/// How long connecting to an app may take; and how long a mere connection test may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TRY_TIMEOUT: Duration = Duration::from_millis(500);
-/// How long a connection is kept that nobody uses, and how many of each app: as long as a page takes to ask for its files.
-/// Apps close theirs after two seconds (gunicorn) or five (Node.js, uvicorn), and a POST that meets that is lost.
+/// How long an unused connection is kept, and how many per app: as long as a page takes to request its files. Apps
+/// close theirs after two seconds (gunicorn) or five (Node.js, uvicorn), and a POST that coincides with that is lost.
 const IDLE: (Duration, usize) = (Duration::from_secs(1), 32);
-/// How long an app may take to begin its answer, from the last that was sent of the request.
+/// How long an app may take to begin its response, since the last part of the request was sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
-/// After how much silence it is checked whether the other end of a connection is still there.
+/// How long a connection is silent before the kernel probes whether the peer is still there.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
-/// The only other protocol that a request may change to. Others, such as h2c, would open a way past the path rules of the
-/// ingress.
+/// The only protocol that a request may be upgraded to. Others, such as h2c, would allow clients to bypass the path
+/// rules of the ingress.
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
-/// What concerns one connection and not the request
-/// ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), besides what `Connection` lists.
+/// Hop-by-hop headers ([RFC 9110, 7.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1)), besides those that
+/// `Connection` lists.
 const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -79,16 +79,16 @@ const HOP_BY_HOP: [HeaderName; 7] = [
 pub struct Forwarder {
     client: Client<HttpConnector, Body>,
     answer_timeout: Duration,
-    /// What makes our names of this process those of no other.
+    /// Makes the names in the header `Via` unique to this process.
     process: std::hash::RandomState,
 }
 
-/// Why there is no answer of the app.
+/// Why there is no response from the app.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// It has not seen anything of the request.
+    /// The app has not received anything of the request.
     NothingSent,
-    /// It may have acted on the request: nobody should repeat it unasked.
+    /// The app may have acted on the request, so it must not be repeated automatically.
     Lost(Problem),
 }
 
@@ -99,7 +99,7 @@ impl Default for Forwarder {
 }
 
 impl Forwarder {
-    /// One that waits this long for the beginning of an answer.
+    /// A forwarder that waits this long for the beginning of a response.
     #[must_use]
     pub fn with_answer_timeout(answer_timeout: Duration) -> Self {
         let mut connector = HttpConnector::new();
@@ -118,7 +118,7 @@ impl Forwarder {
         }
     }
 
-    /// Whether something can be reached at an address. A network policy may be in the way.
+    /// Whether an address accepts connections. A network policy may prevent it.
     pub(crate) async fn reaches(&self, address: SocketAddr) -> bool {
         let connected = timeout(TRY_TIMEOUT, TcpStream::connect(address)).await;
         connected.is_ok_and(|connected| connected.is_ok())
@@ -187,14 +187,14 @@ impl Forwarder {
         }
     }
 
-    /// Our name in the header `Via` ([RFC 9110, 7.6.3](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3)), by which a
-    /// request is known that has come back. It is that of one process and one app: an app may well ask another one, and
-    /// pass the header on.
+    /// unidler's name in the header `Via` ([RFC 9110, 7.6.3](https://www.rfc-editor.org/rfc/rfc9110#section-7.6.3)), by
+    /// which it recognizes a request that has come back. The name is specific to one process and one app: an app may
+    /// legitimately call another one, and pass the header on.
     fn via(&self, host: &Host) -> String {
         format!("1.1 unidler-{:016x}", self.process.hash_one(host))
     }
 
-    /// The request for the app; `None` if it cannot be made.
+    /// The request to send to the app; `None` if it cannot be built.
     fn forwarded(
         &self,
         address: SocketAddr,
@@ -203,8 +203,8 @@ impl Forwarder {
         can_upgrade: bool,
     ) -> Option<Request> {
         join_cookies(request.headers_mut());
-        // The host that the app was found by: in HTTP/2 and in the absolute form it is in the URI, whatever the header says
-        // (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
+        // The host by which the app was found: in HTTP/2 and in the absolute form it is in the URI, whatever the header
+        // says (https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2).
         if let Some(authority) = request.uri().authority() {
             let port = authority
                 .port()
@@ -221,7 +221,7 @@ impl Forwarder {
             headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             headers.insert(UPGRADE, WEBSOCKET);
         }
-        // Said for every method: the client would take a GET without it for one without a body.
+        // Set for every method: without it, the client would take a GET to have no body.
         if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
             headers.insert(
                 header::TRANSFER_ENCODING,
@@ -237,7 +237,7 @@ fn count(outcome: &'static str) {
     counter!(FORWARDED, "outcome" => outcome).increment(1);
 }
 
-/// Done when nothing was sent for so long.
+/// Completes when nothing has been sent for this long.
 async fn silence(mut sent: watch::Receiver<Instant>, limit: Duration) {
     loop {
         let last = *sent.borrow_and_update();
@@ -263,8 +263,8 @@ fn at(address: SocketAddr, uri: &Uri) -> Option<Uri> {
         .ok()
 }
 
-/// Makes one header of the cookies, which HTTP/2 may have in several
-/// ([RFC 9113, 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)).
+/// Joins the cookies, which HTTP/2 may send in several headers ([RFC 9113,
+/// 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)), into one.
 fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<&[u8]> = headers
         .get_all(header::COOKIE)
@@ -278,7 +278,7 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// Takes off what concerns one connection. Whether it said that a WebSocket was wanted, or agreed on.
+/// Removes the hop-by-hop headers. Returns whether they requested or accepted a WebSocket.
 fn end_to_end(headers: &mut HeaderMap) -> bool {
     let listed: Vec<HeaderName> = entries(headers, &CONNECTION)
         .filter_map(|name| name.parse().ok())
@@ -289,7 +289,7 @@ fn end_to_end(headers: &mut HeaderMap) -> bool {
                 .as_bytes()
                 .eq_ignore_ascii_case(WEBSOCKET.as_bytes())
         });
-    // Whoever lists the host means no good.
+    // A client that lists the host here is up to no good.
     for name in listed
         .iter()
         .chain(&HOP_BY_HOP)
@@ -300,8 +300,8 @@ fn end_to_end(headers: &mut HeaderMap) -> bool {
     is_upgrade
 }
 
-/// The app's answer for the visitor. If the two agree on a WebSocket, what they say in it goes to and fro, until either of
-/// them or this process ends it.
+/// The app's response for the visitor. If the two have agreed on a WebSocket, its data is copied in both directions,
+/// until either of them or this process ends it.
 fn answered(mut response: Response, of_visitor: Option<(OnUpgrade, Lease)>) -> Response {
     let of_app = response.extensions_mut().remove::<OnUpgrade>();
     let is_upgrade =

@@ -1,7 +1,7 @@
-//! The headers of every answer of ours.
+//! The headers of every response that unidler itself gives.
 //!
-//! We speak on the app's own origin, so nothing may stay behind in the visitor's browser: no cookie, no cached copy,
-//! no HSTS.
+//! unidler responds on the app's own origin, so its responses must leave nothing behind in the visitor's browser: no
+//! cookie, no cached copy, no HSTS.
 
 use axum::{
     extract::Request,
@@ -10,11 +10,11 @@ use axum::{
     response::Response,
 };
 
-/// The mark of our answers. The page asks at its own reserved address until the answer lacks it.
+/// Identifies unidler's own responses. The page polls its reserved address until a response lacks this header.
 pub const X_UNIDLER: HeaderName = HeaderName::from_static("x-unidler");
 
-// No `Cross-Origin-Opener-Policy`: a login in a popup would lose the page that has opened it, and for good, since that is not
-// undone when the app answers.
+// No `Cross-Origin-Opener-Policy`: a login in a popup would lose the page that opened it, and permanently, since this
+// is not undone when the app responds.
 const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     (
         X_UNIDLER,
@@ -38,7 +38,7 @@ const ALWAYS: [(HeaderName, HeaderValue); 5] = [
     ),
 ];
 
-/// Adds them, except to what an app has answered.
+/// Adds the headers, except to responses of an app.
 pub(crate) async fn add(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     if response.extensions().get::<AppsOwn>().is_some() {
@@ -48,7 +48,7 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }
-    // Only the files with a hash in their names may be kept, and they have said so.
+    // Only files with a hash in their names may be cached, and they have set this header.
     let is_immutable = headers
         .get(header::CACHE_CONTROL)
         .is_some_and(|value| *value == IMMUTABLE);
@@ -58,8 +58,8 @@ pub(crate) async fn add(request: Request, next: Next) -> Response {
     response
 }
 
-/// The entries of a header that is a list, which may be several lines
-/// ([RFC 9110, 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
+/// The entries of a header with a list value, which may span several lines ([RFC 9110,
+/// 5.6.1](https://www.rfc-editor.org/rfc/rfc9110#section-5.6.1)).
 pub(crate) fn entries<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -71,10 +71,10 @@ pub(crate) fn entries<'a>(
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }
 
-/// Marks an answer as the app's own.
+/// Marks a response as the app's own.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AppsOwn;
 
-/// Says that a file may be kept for ever.
+/// The `Cache-Control` of a file that may be cached forever.
 pub(crate) const IMMUTABLE: HeaderValue =
     HeaderValue::from_static("public, max-age=31536000, immutable");

@@ -1,7 +1,7 @@
-//! Clients that would rather wait than come again: `Prefer: wait=60` ([RFC 7240, 4.3]).
+//! Clients that prefer to wait instead of retrying: `Prefer: wait=60` ([RFC 7240, 4.3]).
 //!
-//! Such a request wakes the app, is held until the app is up, and is then sent to the very same address again with 307,
-//! which keeps its method and its body. So nothing of it is kept here, however large it is.
+//! Such a request wakes the app, is held until the app is running, and is then redirected to the same address with 307,
+//! which preserves its method and its body. So no part of it is stored here, however large it is.
 //!
 //! [RFC 7240, 4.3]: https://www.rfc-editor.org/rfc/rfc7240#section-4.3
 
@@ -23,16 +23,16 @@ use crate::{
     state::AppState,
 };
 
-/// The longest that a request is held, whatever it prefers: as long as the proxies on its way usually let it.
+/// The maximum time for which a request is held, whatever it prefers: the usual limit of the proxies in front.
 const MAX_WAIT: Duration = Duration::from_secs(60);
-/// How long a request is held once the app is up. Its ingress may not have noticed, and would send it here again: the
-/// few redirects that clients follow have to outlast that.
+/// How long a request is held once the app is running. Its ingress may not have followed yet, and would route it here
+/// again: the few redirects that clients follow have to outlast that.
 const FOLLOWS: Duration = Duration::from_secs(1);
 
-/// The header of preferences.
+/// The header with a client's preferences.
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 
-/// How long a request wants to wait, if it says so.
+/// How long the client prefers to wait, if it has a preference.
 pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
     let preferences = entries(headers, &PREFER).flat_map(|entry| entry.split(';'));
     let seconds = preferences
@@ -45,11 +45,12 @@ pub(crate) fn preferred(headers: &HeaderMap) -> Option<Duration> {
     Some(Duration::from_secs(seconds).min(MAX_WAIT))
 }
 
-/// Wakes the app, if the request may do that, and answers when the app is up or there is no point in waiting any longer.
+/// Wakes the app, if the request may do that, and responds when the app is running or when there is no point in waiting
+/// any longer.
 ///
 /// # Errors
 ///
-/// If the request may not even wait, or there are too many that do.
+/// If the request may not even wait, or if too many requests are waiting.
 pub(crate) async fn hold(
     state: &AppState,
     host: &Host,
@@ -72,7 +73,7 @@ pub(crate) async fn hold(
             }
         }
     };
-    // In either case, where the app stands says what to answer.
+    // In either case, the state of the app determines the response.
     drop(timeout(wait, end).await);
     let progress = state.hub.look(host);
     let mut response = match progress.phase {
@@ -91,8 +92,8 @@ pub(crate) async fn hold(
     Ok(response)
 }
 
-/// To the same address again: by a relative reference, which leads to no other host, and holds where an ingress has taken a
-/// prefix off the path.
+/// Redirects to the same address: with a relative reference, which cannot point to another host, and which also works
+/// where an ingress has stripped a prefix from the path.
 fn again(uri: &Uri, headers: &HeaderMap) -> Response {
     let mut location = same(uri.path(), prefix(headers));
     if let Some(query) = uri.query() {

@@ -15,8 +15,8 @@
 //!                            └── demo                    the stand-in for the ingress, on the played cluster
 //! ```
 //!
-//! [`start_rule`] says who may start a wake-up, [`headers`] what is said with every answer, and [`traces`] sends what the
-//! engine tells of itself to a collector.
+//! [`start_rule`] decides which requests may start a wake-up, [`headers`] has the headers of every response, and
+//! [`traces`] sends the engine's spans to a collector.
 
 pub mod admin;
 pub mod app_host;

@@ -1,7 +1,7 @@
-//! How many event streams there may be: in all, for one app, for one client.
+//! Limits on open event streams: in total, per app and per client.
 //!
-//! A stream costs some kilobytes and a socket, so the limits are far above what people need; they keep one app, or
-//! one client, from taking what belongs to all.
+//! A stream costs some kilobytes and a socket, so the limits are far above normal use; they keep one app or one client
+//! from exhausting shared resources.
 
 use std::{
     collections::HashMap,
@@ -13,21 +13,21 @@ use axum::http::{HeaderMap, HeaderName, header};
 use metrics::gauge;
 use unidler::host::Host;
 
-/// The metric of how many visitors have an event stream open.
+/// The metric of the number of visitors with an open event stream.
 pub const VISITORS: &str = "unidler_visitors";
 
 /// The limits.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Of all streams.
+    /// The limit on all streams.
     pub in_all: usize,
-    /// Of the streams of one app.
+    /// The limit on the streams of one app.
     pub per_app: usize,
-    /// Of the streams of one client.
+    /// The limit on the streams of one client.
     pub per_client: usize,
-    /// The header in which a trusted proxy says who the client is: `Forwarded`, or a list of addresses such as
-    /// `X-Forwarded-For`. Without it nobody's word is taken for that, and there is no limit for one client: all seem to
-    /// come from the proxy.
+    /// The header in which a trusted proxy reports the client: `Forwarded`, or a list of addresses such as
+    /// `X-Forwarded-For`. Without it no header is trusted for that, and there is no limit per client: all requests seem
+    /// to come from the proxy.
     pub client_header: Option<HeaderName>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Limits {
     }
 }
 
-/// The streams that are open. Cheap to clone; all clones count together.
+/// The open streams. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
 pub struct Streams {
     limits: Arc<Limits>,
@@ -56,13 +56,13 @@ enum Counted {
     Client(Client),
 }
 
-/// Who a client is.
+/// Identifies a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Client {
-    /// One IPv4 address, or a network of IPv6, since a client has all addresses of its /64.
+    /// One IPv4 address, or an IPv6 network, since a client has all addresses of its /64.
     At(IpAddr),
-    /// The proxy did not say, or not in a way that is understood. All of these count as one client: a limit that anybody
-    /// could evade with nonsense would be none.
+    /// The proxy did not report it, or not in a known format. All of these count as one client: a limit that anybody
+    /// could evade with nonsense would be useless.
     Unknown,
 }
 
@@ -94,7 +94,7 @@ fn forwarded_for(element: &str) -> Option<&str> {
     Some(node.trim().trim_matches('"'))
 }
 
-/// An address, with or without a port; of IPv6 with or without brackets.
+/// Parses an address with or without a port, and for IPv6 with or without brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = || text.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
@@ -114,7 +114,7 @@ pub struct Permit {
 }
 
 impl Streams {
-    /// None are open yet.
+    /// Starts without open streams.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self {
@@ -160,10 +160,10 @@ impl Streams {
         })
     }
 
-    /// The client as the trusted proxy says.
+    /// The client as reported by the trusted proxy.
     fn client(&self, headers: &HeaderMap) -> Option<Client> {
         let name = self.limits.client_header.as_ref()?;
-        // Of several lines, the last one counts, as of several elements.
+        // The last of several lines counts, as does the last of several elements.
         let value = headers
             .get_all(name)
             .iter()
@@ -174,7 +174,7 @@ impl Streams {
         Some(Client::of(element, *name == header::FORWARDED))
     }
 
-    /// A panic elsewhere cannot leave the counts half changed, so a poisoned lock is as good as any.
+    /// Locks the counts. A panic elsewhere cannot leave them half changed, so a poisoned lock is used all the same.
     fn open(&self) -> MutexGuard<'_, HashMap<Counted, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
         None => false,
         Some(Command::Demo) => true,
         Some(Command::Operate(command)) => {
-            // Their results are their output. The log is for when something is strange.
+            // The output of these commands is their result. The log is only for diagnosing problems.
             start_log(cluster.log_format, "warn,unidler::hub=off", None);
             return command.run(&cluster).await.unwrap_or_else(|error| {
                 eprintln!("unidler: {error:#}");
@@ -47,7 +47,7 @@ async fn main() -> ExitCode {
         }
     };
     start_log(cluster.log_format, "info", traces.as_ref());
-    // Each visitor is a file descriptor, and many systems begin with as few as a thousand.
+    // Each visitor takes a file descriptor, and many systems start with a limit of only a thousand.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         warn!(%error, "cannot raise the limit of open files");
     }
@@ -74,7 +74,7 @@ fn start_log(format: LogFormat, default: &str, traces: Option<&Traces>) {
             .boxed(),
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    // Each line says itself which wake-up it is about, and has no need of spans.
+    // Each line names the wake-up that it is about, and does not need spans.
     let log = log.with_filter(filter.and(filter_fn(|metadata| !metadata.is_span())));
     registry().with(log).with(traces.map(Traces::layer)).init();
 }
@@ -85,7 +85,7 @@ async fn told_to_stop() {
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
     ) else {
-        // Without signals there is no stopping.
+        // Without signal handlers there is no graceful shutdown.
         return std::future::pending().await;
     };
     tokio::select! {

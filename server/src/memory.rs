@@ -1,26 +1,27 @@
-//! How much memory this process may use, and how many clients fit into that.
+//! The memory that this process may use, and the number of clients that fit into it.
 
 use std::{fs, path::Path};
 
-/// Bytes that a connection may take at worst: a head or an answer of the size that is allowed, and what the kernel keeps.
-/// A visitor who waits takes about 23 KiB (`docs/benchmarks.md`).
+/// The maximum number of bytes that a connection takes: a head or a response of the maximum size, and the kernel's
+/// buffers. A waiting visitor takes about 23 KiB (`docs/benchmarks.md`).
 const CONNECTION: u64 = 32 * 1024;
-/// The most connections, however much memory there is.
+/// The maximum number of connections, however much memory there is.
 const MAX_CONNECTIONS: u64 = 25_000;
 
-/// How many clients there may be.
+/// The maximum number of clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
     /// Connections.
     pub connections: usize,
-    /// Event streams, which leave some connections for everything else.
+    /// Event streams, which leave some connections for other requests.
     pub streams: usize,
     /// Event streams of one app.
     pub streams_per_app: usize,
 }
 
 impl Capacity {
-    /// What fits into half of the memory that this process may use. The other half is for what is known of the cluster.
+    /// The number of clients that fits into half of the memory that this process may use. The other half is for the
+    /// caches of the cluster.
     #[must_use]
     pub fn of_process() -> Self {
         Self::of(limit())
@@ -33,7 +34,7 @@ impl Capacity {
         Self::with(usize::try_from(connections).unwrap_or(usize::MAX))
     }
 
-    /// With so many connections.
+    /// The capacity for this many connections.
     #[must_use]
     pub fn with(connections: usize) -> Self {
         let streams = connections.saturating_mul(4).div_ceil(5);
@@ -51,9 +52,9 @@ fn limit() -> Option<u64> {
     limit_in(Path::new("/sys/fs/cgroup"), &groups)
 }
 
-/// The lowest limit of all groups around the process ([cgroups(7)]): version 2 has one line `0::PATH`, version 1 one with
-/// the controller's name, and a number that is beyond any machine's memory where there is no limit. In a container the path
-/// may be that of the host, of which only the root is there.
+/// The lowest limit of all groups that contain the process ([cgroups(7)]): version 2 has one line `0::PATH`, version 1
+/// one with the controller's name, and a number beyond any machine's memory where there is no limit. In a container the
+/// path may be that of the host, of which only the root is visible.
 ///
 /// [cgroups(7)]: https://man7.org/linux/man-pages/man7/cgroups.7.html
 fn limit_in(root: &Path, groups: &str) -> Option<u64> {

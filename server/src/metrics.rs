@@ -1,7 +1,7 @@
-//! What the program counts, for Prometheus: nothing without `--admin-port`.
+//! The program's metrics for Prometheus. There are none without `--admin-port`.
 //!
-//! Names follow <https://prometheus.io/docs/practices/naming/>. No label names a host, a namespace or an app: there
-//! would be as many of them as strangers care to ask for.
+//! Names follow <https://prometheus.io/docs/practices/naming/>. No label names a host, a namespace or an app: strangers
+//! could create any number of time series by asking for hosts.
 
 use std::{
     collections::HashMap,
@@ -27,30 +27,30 @@ use unidler_kubernetes::{
 
 use crate::{forward::FORWARDED, limits::VISITORS, problem::REFUSED};
 
-/// How long the ingress went on to send requests here for an app that was ready, in seconds.
+/// How long the ingress kept routing requests here for an app that was ready, in seconds.
 pub const HANDOVER: &str = "unidler_handover_seconds";
 /// Whether visitors can be served: 1 or 0.
 pub const READY: &str = "unidler_ready";
-/// Always 1; its label `version` says which program this is.
+/// Always 1; its label `version` has the version of the program.
 pub const BUILD: &str = "unidler_build_info";
 
 /// The upper bounds of the buckets of times, in seconds: from a small app on a warm node to the deadline.
 const BUCKETS: [f64; 11] = [
     0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0,
 ];
-/// How often what is counted is brought together, so that nothing grows if nobody asks.
+/// Interval at which recorded values are aggregated, so that memory does not grow when nothing scrapes the metrics.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What is counted.
+/// The recorder of the metrics.
 #[derive(Clone, Debug)]
 pub struct Metrics(PrometheusHandle);
 
 impl Metrics {
-    /// Starts to count.
+    /// Installs the recorder.
     ///
     /// # Errors
     ///
-    /// If something else in the process counts already.
+    /// If the process has another recorder already.
     pub fn start() -> anyhow::Result<Self> {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&BUCKETS)?
@@ -62,7 +62,7 @@ impl Metrics {
         Ok(Self(handle))
     }
 
-    /// The numbers of now, as Prometheus reads them.
+    /// Renders the current values in the Prometheus text format.
     #[must_use]
     pub fn render(&self, hub: &Hub) -> String {
         gauge!(READY).set(if hub.not_ready().is_none() { 1.0 } else { 0.0 });
@@ -79,7 +79,7 @@ async fn upkeep(handle: PrometheusHandle) {
     }
 }
 
-/// What each of them counts.
+/// Describes each of the metrics.
 pub(crate) fn describe() {
     describe_counter!(
         hub::metrics::OUTCOMES,
@@ -133,7 +133,7 @@ pub(crate) fn describe() {
     );
     describe_gauge!(READY, "Whether visitors can be served.");
     describe_gauge!(BUILD, "Which program this is.");
-    // A series that appears with its first event cannot be seen to rise from nothing.
+    // Prometheus cannot see the increase of a series that only appears with its first event.
     for cause in [
         "cross_site",
         "prefetch",
@@ -149,19 +149,19 @@ pub(crate) fn describe() {
     gauge!(VISITORS).set(0.0);
 }
 
-/// After how long without a request the ingress has followed. The page asks several times a second.
+/// How long without a request until the ingress counts as having followed. The page sends several requests a second.
 const FOLLOWED: Duration = Duration::from_secs(10);
-/// After how long an ingress is taken for one that never follows.
+/// How long until an ingress counts as one that never follows.
 const NEVER: Duration = Duration::from_mins(5);
-/// For how long an app that was waking is remembered if nobody asks about it.
+/// How long an app that was waking is remembered without requests for it.
 const FORGOTTEN: Duration = Duration::from_mins(15);
-/// The most handovers that are measured at the same time; more are not.
+/// The maximum number of handovers that are measured at the same time; further ones are not measured.
 const MAX_HANDOVERS: usize = 1_000;
 
 /// Measures how long ingresses take to follow: from the first request for an app that has become ready to the last one.
 ///
-/// Only apps that were seen waking count, each once for a wake-up. A request now and then for an app that has long been
-/// awake, which an ingress sends here that never follows, is no handover.
+/// Only apps that were observed while waking count, each once per wake-up. An occasional request for an app that has
+/// long been awake, from an ingress that never follows, is not a handover.
 #[derive(Clone, Debug, Default)]
 pub struct Handovers {
     under_way: Arc<Mutex<HashMap<Host, Handover>>>,
@@ -171,12 +171,12 @@ pub struct Handovers {
 enum Handover {
     /// The app is not ready yet.
     Waking { seen: Instant },
-    /// It is, and requests still come here.
+    /// The app is ready, and requests still arrive here.
     Late { first: Instant, last: Instant },
 }
 
 impl Handovers {
-    /// Notes that a request has come here, for an app that stands so.
+    /// Records that a request has arrived here while the app was in this state.
     pub fn seen(&self, host: &Host, progress: &Progress) {
         self.request(host, progress.phase, Instant::now());
     }
@@ -210,7 +210,7 @@ impl Handovers {
                 };
                 *handover = Handover::Late { first, last: now };
             }
-            // Of the others there is nothing to measure.
+            // For all others, there is nothing to measure.
             (
                 Phase::Ready { .. } | Phase::Waking { .. } | Phase::Asleep | Phase::Failed { .. },
                 _,

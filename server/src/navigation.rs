@@ -1,9 +1,9 @@
-//! What is asked for: a document to show, or only to read.
+//! Classifies requests: whether they ask for a document to display, and whether they only read.
 
 use axum::http::{HeaderMap, Method};
 
-/// Whether a browser wants to show the answer as a document, whatever the method. An `Accept` that merely allows anything
-/// does not say so.
+/// Whether a browser wants to display the response as a document, whatever the method. An `Accept` that merely allows
+/// any type is no sign of that.
 pub(crate) fn is_navigation(headers: &HeaderMap) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let accepts_html = text("accept").is_some_and(|accept| accept.contains("text/html"));

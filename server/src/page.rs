@@ -28,7 +28,7 @@ use crate::{
     wake::page_of,
 };
 
-/// The page of an app, at whatever path was asked for.
+/// Renders the page of an app, whatever path was requested.
 pub(crate) async fn render(
     state: &AppState,
     host: &Host,
@@ -47,7 +47,7 @@ pub(crate) async fn render(
     context.start.wakes = wakes.map(|moment| moment.in_full());
     let provide = move || provide_context(context.clone());
     let render = leptos_axum::render_app_async_with_context(provide, || view! { <Page/> });
-    // The page depends on no body.
+    // The page does not depend on the body.
     let mut response = render(Request::from_parts(parts.clone(), Body::empty())).await;
     *response.status_mut() = status;
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -58,7 +58,7 @@ pub(crate) async fn render(
     response
 }
 
-/// What a page says, and in which way.
+/// The contents and the appearance of a page.
 fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bool) -> PageContext {
     let text = |name: &str| {
         parts
@@ -84,8 +84,8 @@ fn context_of(state: &AppState, progress: Progress, parts: &Parts, lost_post: bo
     }
 }
 
-/// For a person whose request meets a problem: words, and the way back to the page. `form` is the base of the page if it
-/// was a form of that.
+/// The page for a person whose request meets a problem: an explanation, and the way back to the page of the app. `form`
+/// is the base of that page if the request was one of its forms.
 pub(crate) async fn turned_away(
     state: &AppState,
     mut parts: Parts,

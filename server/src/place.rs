@@ -1,4 +1,4 @@
-//! Whose a path is: ours, or the app's.
+//! Decides whether a path belongs to unidler or to the app.
 //!
 //! ```text
 //!  /reports/x/_unidler/status?a=b
@@ -6,35 +6,35 @@
 //! ```
 //!
 //! An app may own only a part of its host, such as `/reports`, and its ingress may strip that part before it forwards a
-//! request. So nothing of ours has a fixed place: the page asks below its own address.
+//! request. So unidler's resources have no fixed location: the page sends its requests below its own address.
 
 use std::fmt::Write;
 
 use axum::http::HeaderMap;
 use unidler_app::api::{EVENTS, FILES, READY, RESERVED, STATUS, WAKE};
 
-/// Whose a path is.
+/// The owner of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'a> {
-    /// Ours.
+    /// unidler.
     Reserved {
-        /// What comes before: the address of the page, without slashes at its end.
+        /// The part before: the address of the page, without trailing slashes.
         base: &'a str,
-        /// What is there.
+        /// The resource.
         what: Reserved<'a>,
     },
-    /// The app's.
+    /// The app.
     App,
 }
 
-/// What is ours.
+/// A resource of unidler's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reserved<'a> {
     /// The event stream, which joins a wake-up and never starts one.
     Events,
     /// The state of the app as JSON.
     Status,
-    /// What a browser posts to, to start the app.
+    /// The target of the browser's POST that starts the app.
     Wake,
     /// Readiness.
     Ready,
@@ -45,7 +45,7 @@ pub enum Reserved<'a> {
 }
 
 impl<'a> Place<'a> {
-    /// Of a path.
+    /// Classifies a path.
     #[must_use]
     pub fn of(path: &'a str) -> Self {
         let Some((base, rest)) = path.rsplit_once(RESERVED) else {
@@ -64,15 +64,16 @@ impl<'a> Place<'a> {
     }
 }
 
-/// What an ingress says that it has taken off the path.
+/// The prefix that an ingress reports to have stripped from the path.
 pub(crate) fn prefix(headers: &HeaderMap) -> Option<&str> {
     headers.get("x-forwarded-prefix")?.to_str().ok()
 }
 
-/// Where from the page at `path` to find what is ours, as a relative reference: `./x/_unidler` from `/reports/x`.
+/// Where to find unidler's resources from the page at `path`, as a relative reference: `./x/_unidler` from
+/// `/reports/x`.
 ///
-/// Relative, so that it holds where the ingress has stripped a prefix. If that was the whole path, `prefix` is what the
-/// ingress says that it was (`X-Forwarded-Prefix`).
+/// It is relative, so that it still works where the ingress has stripped a prefix. If that was the whole path, `prefix`
+/// is the stripped path as reported by the ingress (`X-Forwarded-Prefix`).
 #[must_use]
 pub fn reserved_from(path: &str, prefix: Option<&str>) -> String {
     let segment = last_segment(visited(path, prefix));
@@ -88,7 +89,7 @@ pub fn same(path: &str, prefix: Option<&str>) -> String {
     }
 }
 
-/// The path whose last segment is that of the visitor's address.
+/// The path that ends with the last segment of the visitor's address.
 fn visited<'a>(path: &'a str, prefix: Option<&'a str>) -> &'a str {
     if path == "/" {
         prefix.unwrap_or_default()
@@ -97,8 +98,8 @@ fn visited<'a>(path: &'a str, prefix: Option<&'a str>) -> &'a str {
     }
 }
 
-/// What the address of a form says of the page that it is on: `/x?y=z` of `/reports/x?y=z`. It goes into the query, from where
-/// [`back_to`] takes it.
+/// What the address of a form records about the page that contains it: `/x?y=z` for `/reports/x?y=z`. It is stored in
+/// the query, from which [`back_to`] takes it.
 #[must_use]
 pub fn way_back(path: &str, prefix: Option<&str>, query: Option<&str>) -> String {
     let way = match last_segment(visited(path, prefix)) {
@@ -111,8 +112,8 @@ pub fn way_back(path: &str, prefix: Option<&str>, query: Option<&str>) -> String
     }
 }
 
-/// Back from `…/_unidler/wake` to the page, as a relative reference. `way` is the query of the request, which counts if it is a
-/// [way back](way_back) to that very page: it leads nowhere else.
+/// The way back from `…/_unidler/wake` to the page, as a relative reference. `way` is the query of the request, which
+/// is used if it is a [way back](way_back) to that very page: it cannot point anywhere else.
 #[must_use]
 pub fn back_to(base: &str, prefix: Option<&str>, way: Option<&str>) -> String {
     let segment = last_segment(base);
@@ -135,8 +136,8 @@ pub fn back_to(base: &str, prefix: Option<&str>, way: Option<&str>) -> String {
     }
 }
 
-/// The last segment of a path with its slash, if it has any. What a browser would not have sent as it is becomes
-/// escaped: a backslash would count as a slash, and a quotation mark would need escaping in JSON.
+/// The last segment of a path with its slash, if it has any. Characters that a browser would not have sent unescaped
+/// are escaped: a backslash would count as a slash, and a quotation mark would need escaping in JSON.
 fn last_segment(path: &str) -> String {
     let segment = path.rsplit_once('/').map_or("", |(_, segment)| segment);
     let mut escaped = String::new();

@@ -1,4 +1,4 @@
-//! Answers for everybody who does not want a page: problem details ([RFC 9457]).
+//! Error responses for clients that do not want a page: problem details ([RFC 9457]).
 //!
 //! [RFC 9457]: https://www.rfc-editor.org/rfc/rfc9457
 
@@ -12,24 +12,24 @@ use unidler::progress::{Phase, Progress};
 
 use crate::start_rule::Refusal;
 
-/// The metric of requests that were refused, by `cause`.
+/// The metric of rejected requests, by `cause`.
 pub const REFUSED: &str = "unidler_refused_total";
 
-/// What is said to whoever should come again: in seconds.
+/// The `Retry-After` for clients that should retry, in seconds.
 pub(crate) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
-/// An answer that is not what was asked for.
+/// An error response.
 #[derive(Clone, Debug, Serialize)]
 pub struct Problem {
     #[serde(skip)]
     status_code: StatusCode,
-    /// The methods of the address, where that is the problem.
+    /// The allowed methods, if the method is the problem.
     #[serde(skip)]
     allowed: Option<&'static str>,
     status: u16,
     title: &'static str,
     detail: &'static str,
-    /// The state of the app, where that is the reason.
+    /// The state of the app, if that is the reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Box<Progress>>,
 }
@@ -56,7 +56,7 @@ impl Problem {
         )
     }
 
-    /// The app is not up, and the request cannot show a page.
+    /// The app is not running, and the request cannot show a page.
     #[must_use]
     pub fn not_up(progress: Progress) -> Self {
         let detail = match progress.phase {
@@ -119,7 +119,7 @@ impl Problem {
         )
     }
 
-    /// The app has ended the connection instead of answering.
+    /// The app has closed the connection instead of responding.
     #[must_use]
     pub fn bad_gateway() -> Self {
         Self::new(
@@ -129,7 +129,7 @@ impl Problem {
         )
     }
 
-    /// The app takes too long.
+    /// The app takes too long to respond.
     #[must_use]
     pub fn gateway_timeout() -> Self {
         Self::new(
@@ -139,7 +139,7 @@ impl Problem {
         )
     }
 
-    /// The same for a person, as plain text.
+    /// The same as plain text, for people.
     pub(crate) fn into_text(self) -> Response {
         let Self {
             status_code,
@@ -150,7 +150,7 @@ impl Problem {
         (status_code, format!("{title}. {detail}")).into_response()
     }
 
-    /// There is nothing that this method could do.
+    /// The method is not supported here.
     #[must_use]
     pub fn method_not_allowed(allowed: &'static str) -> Self {
         let problem = Self::new(
@@ -164,7 +164,7 @@ impl Problem {
         }
     }
 
-    /// The body is larger than anything that belongs here.
+    /// The body exceeds the size limit.
     #[must_use]
     pub fn too_large() -> Self {
         Self::new(
@@ -174,7 +174,7 @@ impl Problem {
         )
     }
 
-    /// The body did not come in time.
+    /// The body was not received in time.
     #[must_use]
     pub fn too_slow() -> Self {
         Self::new(

@@ -1,5 +1,5 @@
-//! The pages of `docs/reference/` that are rendered from the program, and what the chart says of its options. `make docs` writes them;
-//! the tests fail while they differ.
+//! The pages of `docs/reference/` that are generated from the program, and the chart's description of the options.
+//! `make docs` writes them; the tests fail while they differ.
 
 use std::{cell::RefCell, ffi::OsStr, fmt::Write as _};
 
@@ -56,14 +56,14 @@ Nothing is required. Each option of the server is a flag and an environment vari
     expect_file!["../../docs/reference/configuration.md"].assert_eq(&page);
 }
 
-/// The options of the server, with their variables.
+/// The options of the server that have variables.
 fn options(command: &Command) -> impl Iterator<Item = (&Arg, &OsStr)> {
     command
         .get_arguments()
         .filter_map(|argument| Some((argument, argument.get_env()?)))
 }
 
-/// A command, with the options that are its own.
+/// Renders a command with its own options.
 fn render(page: &mut String, command: &Command) {
     let about = command.get_long_about().or(command.get_about());
     _ = writeln!(
@@ -90,7 +90,7 @@ fn render(page: &mut String, command: &Command) {
     }
 }
 
-/// How an argument is written, with what it takes.
+/// The syntax of an argument, with its value.
 fn name(argument: &Arg) -> String {
     let values = argument.get_value_names().unwrap_or_default().join(" ");
     let values = values.replace('|', "\\|");
@@ -112,12 +112,12 @@ fn default(argument: &Arg) -> String {
     values.join(", ")
 }
 
-/// As a cell of a table.
+/// The description of an argument as a table cell.
 fn help(argument: &Arg) -> String {
     words(argument).replace('|', "\\|").replace('<', "&lt;")
 }
 
-/// What an argument is for, in one line.
+/// The purpose of an argument, in one line.
 fn words(argument: &Arg) -> String {
     let text = argument.get_long_help().or(argument.get_help());
     let mut text = sentence(text);
@@ -130,7 +130,7 @@ fn words(argument: &Arg) -> String {
     words.join(" ")
 }
 
-/// The last full stop is left out where clap prints it.
+/// Adds the final full stop that clap omits.
 fn sentence(text: Option<&StyledStr>) -> String {
     let text = text.map(StyledStr::to_string).unwrap_or_default();
     match text.ends_with('.') {

@@ -1,5 +1,5 @@
-//! The whole URL table: what is ours, by the [place](crate::place) of a path; everything else is the app's, and is
-//! answered by [`crate::page`] while the app is not there.
+//! The complete URL table: unidler's own paths, by their [place](crate::place); every other path belongs to the app,
+//! and [`crate::page`] answers it while the app is not running.
 
 use axum::{
     Router,
@@ -32,9 +32,9 @@ use crate::{
     wake::{see, wake},
 };
 
-/// All that unidler answers.
+/// All routes of unidler.
 pub fn router(state: AppState) -> Router {
-    // What leptos spawns goes to tokio. Only the first call does anything; later ones, in tests, may fail.
+    // Runs the tasks that leptos spawns on tokio. Only the first call has an effect; later ones, in tests, may fail.
     drop(any_spawner::Executor::init_tokio());
     Router::new()
         .fallback(answer)
@@ -58,11 +58,11 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
     };
     let is_person = is_navigation(request.headers());
     let (head, body) = request.into_parts();
-    // For a page in words, should it come to that.
+    // Kept for a readable page, in case the request is rejected.
     let turned_away = (is_person && (is_turned_away || form.is_some())).then(|| head.clone());
     let request = Request::from_parts(head, body);
     let answer = match place {
-        // Kubernetes would end a process that is only busy.
+        // Kubernetes would restart a process that is merely busy.
         Place::App if is_turned_away && path == "/healthz" => Ok(visit::healthz()),
         Place::Reserved {
             what: Reserved::Ready,
@@ -76,7 +76,7 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
         Ok(answer) => return answer,
         Err(problem) => problem,
     };
-    // People get words.
+    // People get a readable page.
     match turned_away {
         Some(head) => page::turned_away(&state, head, problem, form).await,
         None if is_person => problem.into_text(),
@@ -94,7 +94,7 @@ async fn reserved(
     match what {
         Reserved::Nothing => return Err(Problem::not_found()),
         Reserved::File(name) => return file(&state.site, name, request).await,
-        // Somebody has reloaded the address that a form was refused at.
+        // Somebody has reloaded the address at which a form was rejected.
         Reserved::Wake if reads && is_navigation(request.headers()) => {
             let prefix = prefix(request.headers());
             return Ok(see(&back_to(base, prefix, request.uri().query())));
@@ -126,7 +126,8 @@ async fn reserved(
     answer.map(|answer| state.let_go(&host, version, answer))
 }
 
-/// Whether visitors can be served. Why not is for the log and for `unidler doctor`: strangers reach this port.
+/// Whether visitors can be served. The reason is only in the log and in `unidler doctor`: strangers can reach this
+/// port.
 fn readyz(hub: &Hub) -> Response {
     match hub.not_ready() {
         None => "ready".into_response(),
@@ -134,16 +135,16 @@ fn readyz(hub: &Hub) -> Response {
     }
 }
 
-/// Where the app stands, as JSON. Starts nothing. This address is never forwarded to the app, so it says what would become
-/// of the others.
+/// The state of the app, as JSON. Starts nothing. This address is never forwarded to the app, so the response includes
+/// what would happen to other requests.
 async fn status(state: &AppState, host: &Host) -> Response {
-    // It may make more known.
+    // This may begin to watch the app, so that more is known about it.
     let _ = state.hub.forwards(host, false).await;
     let progress = state.hub.look(host);
     Json(state.told(host, progress).await).into_response()
 }
 
-/// A file with a hash in its name, which may be kept for ever.
+/// Serves a file with a hash in its name, which may be cached forever.
 async fn file(site: &Site, name: &str, mut request: Request) -> Result<Response, Problem> {
     let Assets { css, loader, .. } = &*site.assets;
     if let Some(TextFile {

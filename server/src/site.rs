@@ -1,4 +1,4 @@
-//! The page's files, as the build left them beside the program.
+//! The page's files, which the build has put next to the program.
 
 use std::{
     collections::HashMap,
@@ -21,22 +21,22 @@ use crate::brand::Brand;
 /// The page's files.
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// The folder that is served at `…/_unidler/pkg/`.
+    /// The directory that is served at `…/_unidler/pkg/`.
     pub files: PathBuf,
-    /// What the page refers to.
+    /// The files that the page refers to.
     pub assets: Arc<Assets>,
-    /// The texts among them, compressed with gzip, by name.
+    /// The text files among them, compressed with gzip, by name.
     pub gzipped: Arc<HashMap<String, Bytes>>,
-    /// What the operator puts on it.
+    /// The operator's customization of the page.
     pub brand: Arc<page::Brand>,
 }
 
 impl Site {
-    /// Looks through a folder, by default the folder `site` beside the program.
+    /// Reads a directory, by default `site` next to the program.
     ///
     /// # Errors
     ///
-    /// If the files are not there.
+    /// If the files do not exist.
     pub fn open(folder: Option<PathBuf>, brand: &Brand) -> anyhow::Result<Self> {
         let folder = match folder {
             Some(folder) => folder,

@@ -1,4 +1,4 @@
-//! How apps are put to sleep: the options for it, which `unidler plan` has as well, and the loop of the server.
+//! Puts apps to sleep: the options, which `unidler plan` shares, and the loop of the server.
 
 use std::time::Duration;
 
@@ -101,11 +101,11 @@ impl SleepArgs {
         self.idle_after.is_some()
     }
 
-    /// What decides. It has looked since `started`.
+    /// Creates the component that decides. It has been observing since `started`.
     ///
     /// # Errors
     ///
-    /// If Prometheus cannot be asked as it is given.
+    /// If the configured Prometheus cannot be used.
     pub fn idler(&self, started: Timestamp) -> anyhow::Result<Idler> {
         let settings = IdlerSettings {
             idle_after: match self.idle_after {
@@ -125,7 +125,7 @@ impl SleepArgs {
     }
 }
 
-/// Decides again and again which apps sleep, until it is aborted.
+/// Decides at regular intervals which apps sleep, until it is aborted.
 pub(crate) async fn run(
     mut idler: Idler,
     args: CheckArgs,
@@ -134,7 +134,7 @@ pub(crate) async fn run(
     hub: Hub,
 ) {
     let mut checks = interval(args.idle_check);
-    // One that took long is not made up for.
+    // A check that took too long is not made up for.
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         checks.tick().await;

@@ -1,7 +1,7 @@
 //! The event stream ([HTML: server-sent events]).
 //!
-//! Each event is a complete snapshot, so whoever comes late or again needs exactly one; a `Last-Event-ID` is
-//! therefore nothing to look at.
+//! Each event is a complete snapshot, so a client that comes late or reconnects needs exactly one; `Last-Event-ID` is
+//! therefore ignored.
 //!
 //! [HTML: server-sent events]: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
@@ -20,15 +20,16 @@ use unidler::{host::Host, hub::Hub, progress::Progress};
 
 use crate::{limits::Permit, start_rule::Leave};
 
-/// How often a quiet stream says that it is alive: proxies cut those that do not, nginx after a minute, and the page
-/// believes no connection that was silent for longer. A comment would do for proxies, but pages cannot see it.
+/// How often a quiet stream sends a sign of life: proxies cut silent connections, nginx after a minute, and the page no
+/// longer trusts a connection that was silent for longer. A comment would be enough for proxies, but pages cannot see
+/// it.
 const ALIVE: Duration = Duration::from_secs(10);
-/// After how many milliseconds a browser reconnects: spread, so that not all come at once.
+/// The delay before a browser reconnects, in milliseconds: randomized, so that not all reconnect at once.
 const RETRY_MS: std::ops::RangeInclusive<u64> = 2_000..=5_000;
-/// After how many milliseconds a browser comes again whose stream ends because this process does.
+/// The delay before a browser reconnects if its stream ends because this process does, in milliseconds.
 const COME_AGAIN_MS: std::ops::RangeInclusive<u64> = 1_000..=5_000;
 
-/// The stream of an app, which is started if the request may do that. Each snapshot is sent as it is `told`.
+/// The stream of an app, which is started if the request may do that. `told` converts each snapshot before it is sent.
 pub(crate) fn stream<T>(
     hub: &Hub,
     host: &Host,
@@ -46,11 +47,11 @@ where
     let events = encode(snapshots.then(told).boxed())
         .chain(farewell(hub.clone()))
         .map(move |event| {
-            // The stream has its permit for as long as it is.
+            // The permit lives as long as the stream.
             let _ = &permit;
             event
         });
-    // nginx would hold the events back until it has a bufferful.
+    // nginx would otherwise hold the events back until its buffer is full.
     (
         [(HeaderName::from_static("x-accel-buffering"), "no")],
         Sse::new(events),
@@ -77,7 +78,7 @@ fn encode(
                 (Err(_), Some((progress, since))) => {
                     (alive(&progress, since), Some((progress, since)))
                 }
-                // There is always a first snapshot at once.
+                // A first snapshot is always available at once.
                 (Err(_), None) => (Ok(Event::default().comment("")), None),
             };
             Some((event, (snapshots, last)))
@@ -85,7 +86,7 @@ fn encode(
     )
 }
 
-/// What was said last, some seconds later.
+/// Repeats the last snapshot, with the time that has passed since.
 fn alive(progress: &Progress, since: Instant) -> Result<Event, axum::Error> {
     let later = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
     let elapsed_ms = progress.elapsed_ms.saturating_add(later);
@@ -98,7 +99,7 @@ fn alive(progress: &Progress, since: Instant) -> Result<Event, axum::Error> {
         })
 }
 
-/// What is said last when this process ends: when to come again, spread so that not all come at once.
+/// The last event when this process ends: when to reconnect, randomized, so that not all reconnect at once.
 fn farewell(hub: Hub) -> impl Stream<Item = Result<Event, axum::Error>> {
     let come_again = || Event::default().retry(Duration::from_millis(fastrand::u64(COME_AGAIN_MS)));
     stream::once(async move { hub.is_draining().then(|| Ok(come_again())) })

@@ -1,9 +1,9 @@
-//! Who may start a wake-up.
+//! Decides which requests may start a wake-up.
 //!
-//! The page is served on the app's own origin, before the app's own login: anybody may wake an app by visiting it. But no
-//! other site may do so through somebody's browser, nor an old tab of the app through its own `EventSource("/events")`, nor
-//! a browser that only looks ahead. So browsers start with a POST of the app's own origin, which nothing but the page sends;
-//! programs start with whatever they ask.
+//! The page is served on the app's own origin, before the app's own login: anybody may wake an app by visiting it. But
+//! another site must not be able to do so through a visitor's browser, nor an old tab of the app through its own
+//! `EventSource("/events")`, nor a browser that only prefetches. So browsers start an app with a POST from the app's
+//! own origin, which only the page sends; programs start it with any request.
 
 use axum::http::{HeaderMap, HeaderName, Method, header};
 use unidler::host::Host;
@@ -11,9 +11,9 @@ use unidler::host::Host;
 /// Why a request may not start anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// Another site asks for it ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)).
+    /// Another site sent it ([Fetch Metadata](https://www.w3.org/TR/fetch-metadata/)).
     CrossSite,
-    /// The browser fetches ahead of a visit that may never come.
+    /// The browser prefetches for a visit that may never come.
     Prefetch,
 }
 
@@ -26,7 +26,7 @@ pub enum Leave {
     Join,
 }
 
-/// The headers with which browsers say that they look ahead.
+/// The headers with which browsers announce a prefetch.
 const PURPOSES: [HeaderName; 3] = [
     HeaderName::from_static("sec-purpose"),
     HeaderName::from_static("purpose"),
@@ -56,13 +56,13 @@ pub fn leave(host: &Host, method: &Method, headers: &HeaderMap) -> Result<Leave,
     }
 }
 
-/// Whether a request to `host` comes from another site, as far as it says.
+/// Whether a request to `host` comes from another site, according to its headers.
 #[must_use]
 pub fn is_cross_site(host: &Host, headers: &HeaderMap) -> bool {
     origin(host, headers) == Origin::Other
 }
 
-/// Whose page a request comes from.
+/// The page that a request comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
     Own,
@@ -73,8 +73,8 @@ enum Origin {
 fn origin(host: &Host, headers: &HeaderMap) -> Origin {
     let site = text(headers, &SEC_FETCH_SITE);
     let names = |name| text(headers, name).map(|url| host_of(url).as_ref() == Some(host));
-    // A page whose referrer policy an ingress has set to `no-referrer` sends `null`, which says nothing about a request
-    // that the browser itself calls one of the same origin.
+    // A page whose referrer policy an ingress has set to `no-referrer` sends `null`, which carries no information if
+    // the browser itself reports the request as same-origin.
     let own_origin = match text(headers, &header::ORIGIN) {
         Some("null") if site == Some("same-origin") => None,
         _ => names(&header::ORIGIN),
@@ -93,7 +93,7 @@ fn origin(host: &Host, headers: &HeaderMap) -> Origin {
     }
 }
 
-/// Whether anything about a request is as only browsers have it.
+/// Whether a request has any header that only browsers send.
 pub(crate) fn is_browser(headers: &HeaderMap) -> bool {
     headers.keys().any(|name| {
         name.as_str().starts_with("sec-fetch-")

@@ -1,4 +1,4 @@
-//! What the handlers share.
+//! The state that the handlers share.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use unidler::{
 
 use crate::{forward::Forwarder, limits::Streams, metrics::Handovers, site::Site};
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, Debug)]
 pub struct AppState {
     /// Starts, joins and looks at wake-ups.
@@ -23,19 +23,19 @@ pub struct AppState {
     pub site: Site,
     /// The status of the page of an app that exists.
     pub page_status: StatusCode,
-    /// Who may show the page in a frame, as sources of a Content-Security-Policy; `None` is nobody.
+    /// The origins that may show the page in a frame, as sources of a Content-Security-Policy; `None` means none.
     pub frame_ancestors: Option<Arc<str>>,
-    /// The event streams that are open.
+    /// The open event streams.
     pub streams: Streams,
     /// The handovers under way, for the metrics.
     pub handovers: Handovers,
-    /// What forwards requests to apps that are up.
+    /// Forwards requests to running apps.
     pub forwarder: Forwarder,
 }
 
 impl AppState {
-    /// What a visitor of a host is told who still reaches unidler: of an app that is ready also whether it would be reached
-    /// through unidler. That has been tried, since a network policy may be in the way.
+    /// Adapts a snapshot for a visitor who still reaches unidler: for a ready app, it adds whether the app can be
+    /// reached through unidler. That is tested, since a network policy may prevent it.
     pub(crate) async fn told(&self, host: &Host, progress: Progress) -> Progress {
         self.handovers.seen(host, &progress);
         let forwarding = match progress.phase {
@@ -56,8 +56,8 @@ impl AppState {
         is_reached.then_some(forwarding)
     }
 
-    /// Has an ingress close its connection after the response, if it was kept since the host's visitors were led here, and
-    /// they are not any more: otherwise it would go on to use it.
+    /// Makes an ingress close its connection after the response, if it was kept since the host's visitors were routed
+    /// here and they no longer are: otherwise the ingress would continue to use it.
     pub(crate) fn let_go(&self, host: &Host, version: Version, mut response: Response) -> Response {
         let is_late = version < Version::HTTP_2
             && response.status() != StatusCode::SWITCHING_PROTOCOLS

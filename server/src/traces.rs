@@ -1,7 +1,7 @@
-//! Traces of the wake-ups for OpenTelemetry, when there is a collector to send them to.
+//! Sends traces of the wake-ups to an OpenTelemetry collector, if one is configured.
 //!
-//! A wake-up is a span with the host and the reference that the log has as well; what happens meanwhile are its events,
-//! and each write is a span of its own in it. They come from the spans that the engine has for everybody who listens.
+//! A wake-up is a span with the host and the reference, which the log has as well; log messages during the wake-up are
+//! its events, and each write is a child span. They come from the spans that the engine creates for any subscriber.
 //!
 //! ```text
 //! hub ── tracing ──┬── the log, without spans
@@ -22,9 +22,9 @@ use tokio::{sync::oneshot, time::timeout};
 use tracing::{Subscriber, level_filters::LevelFilter, warn};
 use tracing_subscriber::{Layer, filter::Targets, registry::LookupSpan};
 
-/// How long the collector may take.
+/// How long the collector may take to respond.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the last batch may take at the end.
+/// How long sending the last batch may take at shutdown.
 const FLUSH: Duration = Duration::from_secs(2);
 
 /// Where traces are sent to: `http://HOST[:PORT]` of an OTLP collector, below which it has `/v1/traces`
@@ -48,18 +48,18 @@ impl FromStr for Collector {
     }
 }
 
-/// What sends traces to a collector.
+/// Sends traces to a collector.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
 }
 
 impl Traces {
-    /// Begins to send, from within tokio. A collector that does not answer is no error: the log tells.
+    /// Starts sending, from within tokio. An unreachable collector is not an error, but is logged.
     ///
     /// # Errors
     ///
-    /// If the environment variables of OpenTelemetry, other than the endpoint, make no sense.
+    /// If the environment variables of OpenTelemetry, other than the endpoint, are invalid.
     pub fn start(collector: &Collector) -> anyhow::Result<Self> {
         let exporter = SpanExporter::builder()
             .with_http()
@@ -81,7 +81,7 @@ impl Traces {
         })
     }
 
-    /// What listens to the spans of the engine.
+    /// The layer that listens to the spans of the engine.
     pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>(&self) -> impl Layer<S> + use<S> {
         let ours = Targets::new().with_target("unidler", LevelFilter::INFO);
         tracing_opentelemetry::layer()
@@ -92,10 +92,10 @@ impl Traces {
             .with_filter(ours)
     }
 
-    /// Sends what is left, if the collector takes it in time.
+    /// Sends the remaining traces, if the collector accepts them in time.
     pub async fn finish(self) {
         let (done, finished) = oneshot::channel();
-        // It blocks, and a thread of tokio's would keep the process for as long.
+        // The call blocks, and a blocked thread of tokio would keep the process alive for as long.
         thread::spawn(move || done.send(self.provider.shutdown()));
         match timeout(FLUSH, finished).await {
             Ok(Ok(Ok(()))) => {}

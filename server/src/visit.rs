@@ -1,5 +1,6 @@
-//! Every path of the app: its own answer, if that is up and its ingress still leads here; else the page for a browser that
-//! navigates, also to `/events` or `/healthz`, which many apps have, too; else what programs ask for, or a problem.
+//! Answers every path of the app: with the app's own response, if the app is running and its ingress still routes here;
+//! otherwise with the page for a browser that navigates, even to `/events` or `/healthz`, which many apps have, too;
+//! otherwise with the response for programs, or a problem.
 
 use axum::{
     body::Body,
@@ -26,23 +27,23 @@ use crate::{
     state::AppState,
 };
 
-/// What the choice between page and problem depends on.
+/// The headers that decide between page and problem.
 const VARY: HeaderValue =
     HeaderValue::from_static("Sec-Fetch-Mode, Accept, Accept-Language, Prefer");
 
-/// How much of a body is read that there is no app for.
+/// The maximum size of a body that is read although there is no app for it.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// The app's own answer, the page, or a problem. Starts nothing, unless a program asks for the events or prefers to wait.
 ///
 /// # Errors
 ///
-/// If the request names no host, or was lost on its way to the app: the answer does not depend on what was asked for.
+/// If the request names no host, or was lost on its way to the app: the response does not depend on the requested path.
 pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let host = match AppHost::from_request_parts(&mut parts, &()).await {
         Ok(AppHost(host)) => host,
-        // Kubernetes asks at our pod's own address, which is nobody's host.
+        // Kubernetes sends its probes to the pod's own address, which is not the host of any app.
         Err(_) if is_healthz(&parts) => return Ok(healthz()),
         Err(problem) => return Err(problem),
     };
@@ -57,14 +58,14 @@ async fn answer_of(
     parts: Parts,
     body: Body,
 ) -> Result<Response, Problem> {
-    // The requests of programs wake an app that is falling asleep.
+    // Requests of programs wake an app that is falling asleep.
     let is_of_page = is_browser(&parts.headers) && !is_navigation(&parts.headers);
     let forwards = state.hub.forwards(host, is_of_page).await;
     let address = forwards.map(|to| match to {
         Forwards::All(address, _) | Forwards::OfPages(address) => address,
     });
     state.handovers.seen(host, &state.hub.look(host));
-    // Whether the app is up is for the app to say: what is known of it may be a moment old.
+    // Whether the app is running is for the app to answer: the observed state may be slightly outdated.
     if let Some(address) = address {
         let request = Request::from_parts(parts.clone(), body);
         match state.forwarder.forward(host, address, request).await {
@@ -73,7 +74,7 @@ async fn answer_of(
             Err(Failure::NothingSent) => {}
         }
     } else {
-        // One that is larger is answered as well, if its client reads that before it has sent all.
+        // A larger one is answered as well, if its client reads the response before it has sent the whole body.
         drop(discard(body, MAX_BODY).await);
     }
     let progress = state.hub.look(host);
@@ -98,8 +99,8 @@ async fn answer_of(
     Ok(response)
 }
 
-/// What a monitor is answered for an app that sleeps or is on its way up, if its operators have said so. What has failed is for
-/// the monitor to know.
+/// The response to a monitor of an app that is asleep or waking, if its operators have configured one. Failures are not
+/// hidden from the monitor.
 fn probe(state: &AppState, progress: &Progress, host: &Host, parts: &Parts) -> Option<StatusCode> {
     match progress.phase {
         Phase::Asleep
@@ -128,8 +129,8 @@ fn is_events(parts: &Parts) -> bool {
     matches!(parts.uri.path(), "/events" | "/events/") && reads(&parts.method)
 }
 
-/// The stream as programs have known it since 2020, which starts the app. A browser only joins: the request may come from
-/// the app itself, in a tab that was left open.
+/// The event stream for programs, in its form of 2020, which starts the app. A browser only joins: the request may come
+/// from the app itself, in a tab that was left open.
 fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Problem> {
     if parts.method == Method::HEAD {
         return Ok(StatusCode::NO_CONTENT.into_response());

@@ -1,7 +1,7 @@
-//! `POST …/_unidler/wake`: the only thing by which a browser starts a wake-up, or tries again after a failure.
+//! `POST …/_unidler/wake`: the only request with which a browser starts a wake-up, or tries again after a failure.
 //!
-//! A script gets 202 and where the app stands. A plain form, from a browser without scripts, gets 303 back to the very
-//! address it came from.
+//! A script gets 202 and the state of the app. A plain form, from a browser without scripts, gets 303 back to the
+//! address that it came from.
 
 use axum::{
     extract::Request,
@@ -19,7 +19,7 @@ use crate::{
     state::AppState,
 };
 
-/// The most bytes that a form may post. It has no fields.
+/// The maximum size of a posted form in bytes. It has no fields.
 const MAX_BODY: usize = 4 * 1024;
 
 pub(crate) async fn wake(
@@ -40,7 +40,7 @@ pub(crate) async fn wake(
     Ok((StatusCode::ACCEPTED, Json(progress)).into_response())
 }
 
-/// Leads to a page.
+/// Redirects to a page.
 pub(crate) fn see(page: &str) -> Response {
     match HeaderValue::from_str(page) {
         Ok(page) => (StatusCode::SEE_OTHER, [(header::LOCATION, page)]).into_response(),
@@ -48,15 +48,15 @@ pub(crate) fn see(page: &str) -> Response {
     }
 }
 
-/// The page that a form was on, or the one that it should have been on.
+/// The page that contained a form, or the page that should have contained it.
 pub(crate) fn page_of(host: &Host, base: &str, parts: &Parts) -> String {
     referer(host, base, &parts.headers)
         .unwrap_or_else(|| back_to(base, prefix(&parts.headers), parts.uri.query()))
 }
 
-/// The page that a form was on, byte for byte. An absolute address, since a path may begin with two slashes. Under a stricter
-/// `Referrer-Policy` the header has only the origin, which is not that page unless `base` says so. An ingress may have taken a
-/// prefix off `base`.
+/// The page that contained a form, byte for byte. The address is absolute, since a path may begin with two slashes.
+/// Under a stricter `Referrer-Policy` the header has only the origin, which is not that page unless `base` says so. An
+/// ingress may have stripped a prefix from `base`.
 fn referer(host: &Host, base: &str, headers: &HeaderMap) -> Option<String> {
     let page = headers.get(header::REFERER)?.to_str().ok()?;
     let rest = page

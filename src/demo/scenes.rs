@@ -1,4 +1,4 @@
-//! The scenes of the demo: each shows one thing that a visitor may be told.
+//! The scenes of the demo: each shows one situation that a visitor may meet.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use crate::{
     start::Start,
 };
 
-/// An app of the demo and how its wake-up goes.
+/// An app of the demo and the course of its wake-up.
 #[derive(Debug)]
 pub struct Scene {
     /// The first label of its host: `<name>.localhost`.
     pub name: &'static str,
-    /// One sentence on what is to be seen.
+    /// One sentence on what it demonstrates.
     pub summary: &'static str,
     pub(super) plot: Plot,
     /// How long its last wake-ups took.
@@ -21,7 +21,7 @@ pub struct Scene {
     pub(super) ingress_lag: Duration,
     /// What its team calls it.
     pub(super) title: Option<&'static str>,
-    /// How many workloads it has. Each is some seconds later than the one before.
+    /// The number of its workloads. Each starts some seconds after the one before.
     pub(super) parts: usize,
     /// What a visitor has to do to wake it.
     pub(super) start: Start,
@@ -32,15 +32,15 @@ pub struct Scene {
 /// What happens in a scene.
 #[derive(Debug)]
 pub(super) enum Plot {
-    /// It cannot be told which app the host names; or whatever else ends it before it begins.
+    /// The app of the host cannot be identified, or the wake-up fails for another reason before it begins.
     Lost(Reason),
     /// It has no replicas, and is not marked as idled.
     SwitchedOff,
-    /// What its pods do, by time since they were asked for.
+    /// What its pods do, by the time since their replicas were requested.
     Wakes(&'static [(Duration, Act)]),
     /// Something else takes its replicas away again.
     Undone,
-    /// The cluster lets nobody write.
+    /// The cluster forbids every write.
     Forbidden,
     /// The cluster does not answer.
     Unreachable,
@@ -50,11 +50,11 @@ pub(super) enum Plot {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Act {
     Step(Step),
-    /// What stands in the way. If it does not pass by itself, the cluster has given up.
+    /// A problem. If its reason is not one that may pass by itself, the cluster has given up.
     Trouble(Step, Reason),
     /// The same, but the cluster is still trying.
     Stumbles(Step, Reason),
-    /// As often as this.
+    /// The number of container restarts so far.
     Crashes(u32),
     Available,
 }
@@ -137,7 +137,7 @@ impl Scene {
     }
 }
 
-/// The scenes, in the order of the start page and by its headings.
+/// The scenes in the order of the start page, grouped under its headings.
 pub const CHAPTERS: &[(&str, &[Scene])] = &[
     ("Apps that wake", WAKING),
     ("Apps that wait", WAITING),

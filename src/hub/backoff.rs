@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long the sweep leaves an app alone after it has done something for it: doubled each time.
+/// The time for which the sweep leaves an app alone after it has acted on it: doubled each time.
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_mins(1)..=Duration::from_hours(1);
 
-/// The same for what is ordinary.
+/// The same after work that is part of normal operation.
 const SHORT: Duration = Duration::from_secs(15);
 
 /// When the sweep may act for an app again, and how long it leaves it alone after that.
@@ -19,7 +19,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Of an app for which nothing was done yet.
+    /// For an app that the sweep has not acted on yet.
     pub(super) fn new(now: Instant) -> Self {
         Self {
             until: now,
@@ -27,7 +27,7 @@ impl Backoff {
         }
     }
 
-    /// The same of an app that may need it again soon, through no fault of anybody's.
+    /// The same, for an app that may soon need another write although nothing is wrong with it.
     pub(super) fn ordinary(now: Instant) -> Self {
         Self {
             until: now,

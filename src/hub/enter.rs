@@ -1,4 +1,4 @@
-//! How a visitor, or the sweep, comes to a wake-up: to the one under way, or to a new one with its driver.
+//! How a visitor or the sweep enters a wake-up: the one under way, or a new one with its own driver.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use super::{
 use crate::{app::AppId, host::Host, progress::Reason, sleep::decide::By, start::Start, step};
 
 impl Inner {
-    /// The wake-up of the app that a host leads to, for a visitor who listens.
+    /// Enters the wake-up of a host's app, for a visitor who listens.
     pub(super) fn attach(
         self: &Arc<Self>,
         host: &Host,
         mandate: Mandate,
     ) -> Result<Listener, Reason> {
         let app = self.cluster.find(host)?;
-        // Those who only watch do so for as long as they like.
+        // Visitors who only watch may do so without a time limit.
         let (mandate, ends) = match mandate {
             Mandate::Wake if !self.may_start(&app) => (
                 Mandate::Watch,
@@ -31,7 +31,7 @@ impl Inner {
         };
         let mut wakes = self.wakes();
         let wake = self.enter(&mut wakes, &app, Some(host), mandate);
-        // While the wake-ups are locked: a driver whose wake-up has no listeners ends.
+        // Still under the lock of the wake-ups: a driver whose wake-up has no listeners ends.
         Ok(Listener::new(wake, host.clone(), ends))
     }
 
@@ -41,7 +41,7 @@ impl Inner {
         !observation.is_ok_and(|app| app.start == Start::Never)
     }
 
-    /// The wake-up of an app, with at least this mandate.
+    /// Enters the wake-up of an app, with at least this mandate.
     pub(super) fn enter(
         self: &Arc<Self>,
         wakes: &mut Wakes,
@@ -55,7 +55,7 @@ impl Inner {
         }
     }
 
-    /// A new wake-up, in the place of any other.
+    /// Begins a new wake-up, which replaces any other.
     pub(super) fn begin(
         self: &Arc<Self>,
         wakes: &mut Wakes,
@@ -69,7 +69,8 @@ impl Inner {
         wake
     }
 
-    /// An attempt to put an app to sleep, in the place of anything else that is under way, and how it ends.
+    /// Begins an attempt to put an app to sleep, which replaces everything else that is under way. Returns how to learn
+    /// its outcome.
     pub(super) fn begin_idling(
         self: &Arc<Self>,
         wakes: &mut Wakes,

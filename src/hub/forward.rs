@@ -1,7 +1,8 @@
-//! Where requests go that still reach unidler for an app that is up.
+//! Decides whether requests that still reach unidler for a running app are forwarded, and where to.
 //!
-//! For some seconds around a wake-up, and while an app is put to sleep, its ingress leads some of its visitors here and some
-//! to the app. A visitor who has opened the app must not land on the page again, nor get its files from here.
+//! For some seconds around a wake-up, and while an app is put to sleep, its ingress routes some of its visitors here
+//! and some to the app. A visitor who has opened the app must neither land on the page again nor get the app's files
+//! from here.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -10,7 +11,7 @@ use tokio::time::sleep;
 use super::{Forward, Hub, wake::Mandate};
 use crate::{app::Leads, cluster::Way, host::Host, progress::Forwarding};
 
-/// How often it is looked whether the endpoints of an app are known that have just begun to be watched.
+/// Interval between checks whether the endpoints of an app are known, after their watch has begun.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Which requests for a host are forwarded, and the address that they are forwarded to.
@@ -18,13 +19,14 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub enum Forwards {
     /// All of them: the app is ready.
     All(SocketAddr, Forwarding),
-    /// The files of its pages, and what else those ask for: the app is falling asleep, and its last pods still answer.
+    /// Only the files of its pages, and other requests that those pages send: the app is falling asleep, and its last
+    /// pods still respond.
     OfPages(SocketAddr),
 }
 
 impl Hub {
-    /// Whether a request for a host is forwarded. `is_of_page` says whether a page of the app sends it, such as for a file. Of an
-    /// app whose endpoints are not watched yet, that takes a moment.
+    /// Whether and where to forward a request for a host. `is_of_page` says that a page of the app sends it, such as
+    /// for a file. If the endpoints of the app are not watched yet, this takes a moment.
     pub async fn forwards(&self, host: &Host, is_of_page: bool) -> Option<Forwards> {
         let inner = &self.inner;
         let forward = inner.settings.forward;
@@ -36,9 +38,9 @@ impl Hub {
         let mut way = inner.cluster.way(host)?;
         if is_unknown(way) {
             let wake = inner.enter(&mut inner.wakes(), &app, Some(host), Mandate::Watch);
-            // Its driver stays for as long as somebody asks.
+            // Keeps the driver alive for as long as requests come.
             wake.look();
-            // Not for ever: perhaps they cannot be watched.
+            // Not for long: it may be impossible to watch them.
             while is_unknown(way) && wake.is_young() {
                 sleep(LOOK_AGAIN).await;
                 way = inner.cluster.way(host)?;
@@ -56,7 +58,7 @@ impl Hub {
         }
     }
 
-    /// Whether the visitors of a host are led to its app, so that whatever still reaches unidler is late.
+    /// Whether the visitors of a host are routed to its app, so that any request that still reaches unidler is late.
     #[must_use]
     pub fn leads_to_app(&self, host: &Host) -> bool {
         let cluster = &self.inner.cluster;

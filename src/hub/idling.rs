@@ -1,4 +1,4 @@
-//! How an attempt to put an app to sleep ends.
+//! The outcome of an attempt to put an app to sleep.
 
 use std::{fmt, time::Duration};
 
@@ -11,33 +11,33 @@ use crate::{
     sleep::decide::By,
 };
 
-/// How long the first write may take for what was decided by the use of an app, or by the time.
+/// How long after a decision that is based on the use of an app, or on the time, the first write may still be made.
 const BEGIN: Duration = Duration::from_secs(30);
 
 /// Why an app is not asleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotIdled {
-    /// What came in between.
+    /// What prevented it.
     pub cause: Cause,
-    /// Whether nothing is left of the attempt. If something is, the app's visitors may land here until a server's
-    /// [sweep](super::Hub::sweep) leads them back.
+    /// Whether the attempt has been undone completely. If not, the app's visitors may land here until a server's
+    /// [sweep](super::Hub::sweep) routes them back.
     pub is_undone: bool,
 }
 
-/// What keeps an app from being put to sleep.
+/// What prevents an app from being put to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
     /// Somebody wakes it, or has woken it in between.
     Woken,
-    /// This workload of it has to stay awake, for something that is.
+    /// This workload of the app has to stay awake for something else that is awake.
     InUse(ObjectId),
     /// A write does not succeed.
     Write(Write, ApplyError),
-    /// It cannot be idled as it is now.
+    /// The app cannot be idled in its present state.
     App(Reason),
-    /// It could not begin soon enough: what was known of its use is too old by now.
+    /// The attempt did not begin soon enough: the observed use of the app is outdated by now.
     Late,
-    /// This process ends.
+    /// This process is shutting down.
     Shutdown,
 }
 
@@ -65,11 +65,11 @@ impl fmt::Display for Cause {
 /// An attempt that is under way.
 pub(super) struct Idling {
     reply: oneshot::Sender<Result<(), NotIdled>>,
-    /// What it is for.
+    /// What puts the app to sleep.
     pub(super) by: By,
     /// When that was decided.
     since: Instant,
-    /// What has ended it. What it has done is then undone.
+    /// What has ended the attempt. Its writes are then undone.
     pub(super) failed: Option<Cause>,
     /// The last write that failed, though it may still succeed.
     pub(super) last_error: Option<Cause>,
@@ -88,7 +88,7 @@ impl Idling {
         (idling, outcome)
     }
 
-    /// Whether it is too late to lead visitors away.
+    /// Whether it is too late to divert visitors.
     pub(super) fn is_late(&self) -> bool {
         match self.by {
             By::IdleAfter | By::Schedule => self.since.elapsed() > BEGIN,
@@ -96,12 +96,13 @@ impl Idling {
         }
     }
 
-    /// The app is asleep. Nobody may be left who wants to know.
+    /// Reports that the app is asleep. The caller may no longer be waiting.
     pub(super) fn succeed(self) {
         let _ = self.reply.send(Ok(()));
     }
 
-    /// The attempt is over, and the app is not asleep. What ends it without a cause is another driver, for a visitor.
+    /// Reports that the attempt is over and the app is not asleep. Without a recorded cause, a driver for a visitor has
+    /// replaced it.
     pub(super) fn fail(self, is_undone: bool) {
         let cause = self.failed.unwrap_or(Cause::Woken);
         let _ = self.reply.send(Err(NotIdled { cause, is_undone }));

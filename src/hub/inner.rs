@@ -1,4 +1,4 @@
-//! What all visits, drivers and the sweep of a hub share.
+//! The state that all visits, drivers and the sweep of a hub share.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,7 @@ use crate::{app::AppId, cluster::Cluster};
 /// When requests are forwarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Forward {
-    /// From the wake-up of an app until a minute after its visitors were led to it, and while it is put to sleep.
+    /// From the wake-up of an app until a minute after its visitors were routed to it, and while it is put to sleep.
     Handover,
     /// Whenever the app is up: for an ingress that never notices.
     Always,
@@ -36,7 +36,7 @@ pub struct Settings {
     /// How long an app keeps its replicas after its visitors have been diverted: longer than it takes until its ingress
     /// follows.
     pub idle_grace: Duration,
-    /// When what reaches unidler for an app that is up is forwarded to it.
+    /// When to forward requests that reach unidler for a running app.
     pub forward: Forward,
 }
 
@@ -57,11 +57,11 @@ impl Default for Settings {
 
 pub(super) type Wakes = HashMap<AppId, Arc<Wake>>;
 
-/// One hub, however many clones there are of it.
+/// The state of a hub, shared by all of its clones.
 pub(super) struct Inner {
     pub(super) cluster: Arc<dyn Cluster>,
     pub(super) settings: Settings,
-    /// What is under way. A std mutex: it is never held across an await.
+    /// The wake-ups under way. A std mutex: it is never held across an await.
     wakes: Mutex<Wakes>,
     /// One for each app that may be starting at the same time. First come, first served.
     pub(super) slots: Arc<Semaphore>,
@@ -94,7 +94,8 @@ impl Inner {
         }
     }
 
-    /// A panic elsewhere cannot leave the map half changed, so a poisoned lock is as good as any.
+    /// Locks the wake-ups. A panic elsewhere cannot leave the map half changed, so a poisoned lock is used all the
+    /// same.
     pub(super) fn wakes(&self) -> MutexGuard<'_, Wakes> {
         self.wakes.lock().unwrap_or_else(PoisonError::into_inner)
     }

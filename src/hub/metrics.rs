@@ -1,6 +1,6 @@
-//! What the hub counts. Whoever wants the numbers installs a recorder of [`metrics`]; without one this costs nothing.
+//! The metrics of the hub. They go to a recorder of [`metrics`], if one is installed, and cost nothing otherwise.
 //!
-//! No label names an app: there would be as many of them as strangers care to ask for.
+//! No label names an app: strangers could create any number of time series by asking for hosts.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub const STEPS: &str = "unidler_step_seconds";
 /// How many apps are waking.
 pub const WAKING: &str = "unidler_waking";
 
-/// A wake-up that a visitor started has ended; `is_theirs` if nothing had to be written for it.
+/// Counts the end of a wake-up that a visitor started; `is_theirs` if nothing had to be written for it.
 pub(super) fn ended(outcome: &Progress, is_theirs: bool) {
     let elapsed = Duration::from_millis(outcome.elapsed_ms);
     let name = match outcome.phase {
@@ -38,18 +38,18 @@ pub(super) fn ended(outcome: &Progress, is_theirs: bool) {
     counter!(OUTCOMES, "outcome" => name).increment(1);
 }
 
-/// A step is done.
+/// Records the duration of a step that has ended.
 pub(super) fn step_took(step: Step, duration: Duration) {
     histogram!(STEPS, "step" => snake_case(&format!("{step:?}"))).record(duration);
 }
 
-/// So many apps are waking.
+/// Records the number of waking apps.
 pub(super) fn waking(count: usize) {
-    // Exact far beyond any cluster.
+    // The conversion is exact for every realistic number.
     gauge!(WAKING).set(u32::try_from(count).map_or(f64::MAX, f64::from));
 }
 
-/// As the wire writes it.
+/// Converts a name to the spelling that JSON uses.
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for (index, letter) in name.char_indices() {

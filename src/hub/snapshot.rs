@@ -1,4 +1,4 @@
-//! Snapshots that belong to no wake-up, and what every snapshot is made of.
+//! Snapshots that belong to no wake-up, and helpers for every snapshot.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::{
     step,
 };
 
-/// What a visitor who starts an app sees at first.
+/// The first phase that a visitor who starts an app sees.
 pub(super) const FIRST: Phase = Phase::Waking {
     step: Step::Finding,
     reason: None,
 };
 
-/// What is shown of a host that leads to no app, or not to one that is known.
+/// The snapshot for a host whose app does not exist or cannot be identified.
 pub(super) fn nowhere(host: &Host, reason: Reason) -> Progress {
     let phase = step::phase(&Err(reason));
     let timeline = if let Phase::Waking { step, .. } = phase {
@@ -45,7 +45,7 @@ pub(super) fn unstarted(host: &Host, phase: Phase) -> Progress {
     }
 }
 
-/// What is said when the time of a wake-up is over: what stood in its way last is the reason, if anything did.
+/// The phase after the deadline of a wake-up: the reason is the last known problem, if there was one.
 pub(super) fn given_up(phase: Phase) -> Phase {
     match phase {
         Phase::Waking { reason, .. } => Phase::Failed {
@@ -59,8 +59,8 @@ pub(super) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Eight characters that are easy to read out: no vowels, nothing that looks like something else. Random enough
-/// to find a line in a log, which is all it is for.
+/// Eight characters that are easy to read out: no vowels, and none that look alike. Random enough to find a line in a
+/// log, which is its only purpose.
 pub(super) fn new_reference() -> String {
     const ALPHABET: [char; 27] = [
         '2', '3', '4', '5', '6', '7', '8', '9', 'b', 'c', 'd', 'f', 'g', 'h', 'j', 'k', 'm', 'n',

@@ -1,4 +1,4 @@
-//! Apps that are left between awake and asleep, with nobody there.
+//! Finishes apps that were left between awake and asleep, without a visitor.
 
 use std::{collections::HashSet, sync::PoisonError};
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Hub {
-    /// Has finished what is half done and waits for nothing but a write: to be called several times a minute.
+    /// Finishes half-done work that only needs a write. To be called several times a minute.
     ///
-    /// It takes no slot, counts no outcome, and leaves alone what cannot be helped with a write, such as an app
-    /// that never becomes ready. An app that needs it again and again gets it ever more seldom.
+    /// It takes no slot, counts no outcome, and ignores problems that no write can solve, such as an app that never
+    /// becomes ready. An app that needs it repeatedly is retried with increasing backoff.
     pub fn sweep(&self) {
         let (now, inner) = (Instant::now(), &*self.inner);
         let mut backoffs = inner
@@ -46,13 +46,13 @@ impl Hub {
                 self.inner.enter(&mut wakes, &app, None, Mandate::Finish);
             }
         }
-        // An app that is left so again soon after it was finished is not a new one.
+        // Keep the backoff of an app that is left unfinished again soon after it was finished.
         backoffs
             .retain(|app, backoff| unfinished.contains(app) || backoff.until + backoff.pause > now);
     }
 }
 
-/// Whether a write is due, or is as soon as somebody looks at the endpoints.
+/// Whether a write is due, or will be as soon as the endpoints have been observed.
 fn needs_a_write(observation: &Observation) -> bool {
     match next_step(observation, Goal::Awake) {
         Next::Write(_) => true,

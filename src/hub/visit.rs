@@ -1,4 +1,4 @@
-//! What one visitor is shown, from the host to the end.
+//! The snapshots that one visitor sees, from the lookup of the host to the end.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,14 +14,14 @@ use crate::{
     progress::{Phase, Progress, Reason},
 };
 
-/// How often a host is tried again while the cluster cannot say to which app it leads.
+/// Interval between lookups of a host while the cluster cannot say which app it belongs to.
 const FIND_AGAIN: Duration = Duration::from_millis(500);
 
 /// The snapshots of one visitor, as a stream.
 pub(super) enum Visit {
     /// The app is known.
     Listening(Listener),
-    /// It is not. Such a visit costs no driver: anybody may ask for any host.
+    /// The app is not known. Such a visit costs no driver: anybody may ask for any host.
     Finding(Finding),
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Finding {
     mandate: Mandate,
     reference: String,
     since: Instant,
-    /// How many snapshots there were, and why there was no app in the last one.
+    /// The number of snapshots so far, and why the last one had no app.
     told: (u64, Option<Reason>),
 }
 
@@ -76,7 +76,7 @@ enum Found {
 }
 
 impl Finding {
-    /// Waits until the app is found, or there is something else to say about the host.
+    /// Waits until the app is found, or the reason for not finding it changes.
     async fn next(mut self) -> Found {
         loop {
             let reason = match self.inner.attach(&self.host, self.mandate) {

@@ -1,4 +1,4 @@
-//! One wake-up: what its visitors see of it, and what they want of its driver.
+//! One wake-up: the state that its visitors see, and what they request of its driver.
 
 use std::{
     future,
@@ -24,28 +24,28 @@ use crate::{
     step::Goal,
 };
 
-/// For how long a wake-up counts as one that somebody waits for after the last sign of it. Longer than a page takes
-/// to come again, whose stream was cut.
+/// How long after the last sign of interest a wake-up still counts as one that somebody waits for. Longer than a page
+/// takes to reconnect after its stream was cut.
 const INTEREST: Duration = Duration::from_secs(60);
-/// How old a wake-up that has ended is at least when another one begins in its place.
+/// The minimum age of a wake-up that has ended before another one replaces it.
 const AGAIN: Duration = Duration::from_secs(2);
 
 /// How much a driver does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Mandate {
-    /// It only watches; and finishes for those who listen what somebody else has started and left.
+    /// It only watches, but finishes for its listeners what another driver has started and left unfinished.
     Watch,
-    /// It finishes what somebody else left half done. No visitor waits for that, so it costs no slot, is counted
-    /// nowhere, and ends with the first write that fails.
+    /// It finishes what something else left half done. No visitor waits for that, so it takes no slot, is not counted,
+    /// and ends with the first write that fails.
     Finish,
     /// It puts the app to sleep.
     Idle,
-    /// It wakes the app for a visitor, whatever else it was to do.
+    /// It wakes the app for a visitor, which takes precedence over everything else.
     Wake,
 }
 
 impl Mandate {
-    /// What the app is to become.
+    /// The state that the app is to reach.
     pub(super) fn goal(self) -> Goal {
         match self {
             Self::Idle => Goal::Asleep,
@@ -54,17 +54,17 @@ impl Mandate {
     }
 }
 
-/// What is under way about one app.
+/// The work under way for one app.
 pub(super) struct Wake {
     pub(super) app: AppId,
     pub(super) reference: String,
-    /// What its visitors see. The sender lives here, so that a snapshot outlives the driver.
+    /// The state that its visitors see. The sender lives here, so that a snapshot outlives the driver.
     state: watch::Sender<State>,
-    /// What they want. A std mutex: it is never held across an await.
+    /// What visitors and the sweep request. A std mutex: it is never held across an await.
     demand: Mutex<Demand>,
     /// Has its driver look at the demand again.
     pub(super) nudge: Notify,
-    /// Ends its driver: at shutdown, or when it is replaced.
+    /// Cancelled to end its driver: at shutdown, or when the wake-up is replaced.
     pub(super) cancelled: CancellationToken,
 }
 
@@ -72,19 +72,19 @@ struct Demand {
     mandate: Mandate,
     /// The host of the visitor who started it.
     host: Option<Host>,
-    /// The last sign of somebody who waits and has no stream open.
+    /// The last sign of interest from a visitor without an open stream.
     asked: Instant,
-    /// The last look at it.
+    /// When it was last looked at.
     looked: Option<Instant>,
-    /// Whether it was also started for no visitor, so that nobody has to wait for it.
+    /// Whether it was also started without a visitor, so that nobody has to wait for it.
     is_scheduled: bool,
 }
 
-/// A [`Progress`] without what is the same for the whole wake-up.
+/// A [`Progress`] without the fields that are the same for the whole wake-up.
 #[derive(Clone, Debug)]
 struct State {
     revision: u64,
-    /// When the wake-up began; or, of an app that sleeps, when somebody first looked.
+    /// When the wake-up began; or, for a sleeping app, when it was first looked at.
     began: Instant,
     /// How long it took, if it has come to an end.
     took_ms: Option<u64>,
@@ -104,7 +104,7 @@ impl State {
         self.mark();
     }
 
-    /// Marks the step if it is new, and answers the one before it.
+    /// Records the step in the timeline if it is new, and returns the previous one.
     fn mark(&mut self) -> Option<Mark> {
         let Phase::Waking { step, .. } = self.phase else {
             return None;
@@ -190,7 +190,8 @@ impl Wake {
         self.state.borrow().began.elapsed() < AGAIN
     }
 
-    /// Whether its driver can do what is asked now. What is over cannot be started again: that is another wake-up.
+    /// Whether its driver can still do what is requested. A wake-up that is over cannot be restarted: a new one
+    /// replaces it.
     pub(super) fn accepts(&self, host: Option<&Host>, mandate: Mandate) -> bool {
         let mut demand = self.demand();
         let phase = self.phase();
@@ -220,19 +221,19 @@ impl Wake {
         true
     }
 
-    /// Has its driver do no more than this.
+    /// Lowers the mandate of its driver to at most this one.
     pub(super) fn limit(&self, mandate: Mandate) {
         let mut demand = self.demand();
         demand.mandate = demand.mandate.min(mandate);
     }
 
-    /// Has its driver do at least this.
+    /// Raises the mandate of its driver to at least this one.
     pub(super) fn raise(&self, mandate: Mandate) {
         let mut demand = self.demand();
         demand.mandate = demand.mandate.max(mandate);
     }
 
-    /// There is nothing left to finish.
+    /// Ends the mandate to finish: nothing is left to do.
     pub(super) fn end_finish(&self) {
         let mut demand = self.demand();
         if demand.mandate == Mandate::Finish {
@@ -240,7 +241,7 @@ impl Wake {
         }
     }
 
-    /// It is not to be put to sleep any more: what was done for that is to be undone.
+    /// Ends the mandate to put the app to sleep. The driver undoes its writes so far.
     pub(super) fn end_idling(&self, then: Mandate) {
         let mut demand = self.demand();
         if demand.mandate == Mandate::Idle {
@@ -248,17 +249,18 @@ impl Wake {
         }
     }
 
-    /// Its turn in the line has come: from now on somebody has to wait for it again.
+    /// Its slot has been granted: from now on it needs a waiting visitor again.
     pub(super) fn start(&self) {
         self.demand().asked = Instant::now();
     }
 
-    /// Whether it keeps its place in the line though nobody waits for it.
+    /// Whether it keeps its place in the queue even without a waiting visitor.
     pub(super) fn is_scheduled(&self) -> bool {
         self.demand().is_scheduled
     }
 
-    /// Has its driver only watch, unless somebody has asked for it meanwhile. Whether it does.
+    /// Lowers the mandate of its driver to watching, unless somebody has asked for the app in the meantime. Returns
+    /// whether it did.
     pub(super) fn end_unasked(&self) -> bool {
         let mut demand = self.demand();
         let is_unasked = !self.has_listeners() && demand.asked + INTEREST <= Instant::now();
@@ -268,13 +270,13 @@ impl Wake {
         is_unasked
     }
 
-    /// Somebody looks at it.
+    /// Records that somebody looks at it.
     pub(super) fn look(&self) {
         let (now, mut demand) = (Instant::now(), self.demand());
         (demand.asked, demand.looked) = (now, Some(now));
     }
 
-    /// Whether somebody listens or looks, and so will once more after the end.
+    /// Whether somebody listens or has looked recently, and so will once more after the end.
     pub(super) fn has_audience(&self) -> bool {
         self.has_listeners()
             || self
@@ -288,7 +290,7 @@ impl Wake {
         self.state.receiver_count() > 0
     }
 
-    /// Until when somebody waits for it, as far as there has been a sign of it; `None` while somebody listens.
+    /// When the interest of visitors ends, judging by the last sign of it; `None` while somebody listens.
     pub(super) fn interest_ends(&self) -> Option<Instant> {
         (!self.has_listeners()).then(|| self.demand().asked + INTEREST)
     }
@@ -332,12 +334,12 @@ impl Wake {
         }
     }
 
-    /// Whether visitors are being shown something that stands in the way.
+    /// Whether visitors are being shown a problem.
     pub(super) fn is_troubled(&self) -> bool {
         !matches!(self.phase(), Phase::Waking { reason: None, .. })
     }
 
-    /// Publishes what is known of the app besides its phase, if that is news.
+    /// Publishes everything known about the app apart from its phase, if it has changed.
     pub(super) fn publish_facts(&self, app: &App) {
         let App { title, .. } = app;
         let parts = app.progress();
@@ -358,8 +360,8 @@ impl Wake {
         });
     }
 
-    /// Publishes a phase if it is news, and answers whether it is. Steps are marked when they are first reached, and
-    /// never go back: a pod that is replaced does not undo what the visitor has seen.
+    /// Publishes a phase if it has changed, and returns whether it has. Steps are recorded when they are first reached,
+    /// and never go back: a pod that is replaced does not undo what the visitor has seen.
     pub(super) fn publish(&self, phase: Phase) -> bool {
         let is_wanted = self.mandate() == Mandate::Wake;
         let is_news = self.state.send_if_modified(|state| {
@@ -417,7 +419,7 @@ pub(super) struct Listener {
     wake: Arc<Wake>,
     states: watch::Receiver<State>,
     host: Host,
-    /// When this one gives up; `None` for somebody who stays until the driver does.
+    /// When this listener gives up; `None` if it stays as long as the driver.
     ends: Option<Instant>,
 }
 
@@ -433,7 +435,7 @@ impl Listener {
         }
     }
 
-    /// The current snapshot at first, then each later one; `None` where something else has taken the place of this wake-up.
+    /// Returns the current snapshot first, then each later one; `None` if something else has replaced this wake-up.
     pub(super) async fn next(&mut self) -> Option<Progress> {
         let is_over = tokio::select! {
             biased;
@@ -459,14 +461,14 @@ impl Listener {
 }
 
 impl Drop for Listener {
-    /// Has the driver notice that there is one less.
+    /// Lets the driver notice that it has one listener less.
     fn drop(&mut self) {
         self.wake.demand().asked = Instant::now();
         self.wake.nudge.notify_one();
     }
 }
 
-/// Waits until a moment, or for ever.
+/// Waits until a point in time, or forever.
 pub(super) async fn at(time: Option<Instant>) {
     match time {
         Some(time) => sleep_until(time).await,

@@ -1,4 +1,4 @@
-//! How long something took or is ago, in words.
+//! How long something took or how long ago it was, in words.
 
 use std::{fmt, time::Duration};
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 pub struct Age(pub Duration);
 
 impl Age {
-    /// How long ago a time is. One in the future, of a clock that differs from ours, is as good as now.
+    /// The age of a time. A time in the future, from a clock that differs from ours, counts as now.
     #[must_use]
     pub fn of(time: Timestamp, now: Timestamp) -> Self {
         Self(Duration::try_from(now.duration_since(time)).unwrap_or_default())

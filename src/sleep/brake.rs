@@ -1,7 +1,8 @@
-//! How many apps may be put to sleep at a time, and how long one is left alone that somebody has woken against us.
+//! Limits how many apps are put to sleep at a time, and how long an app is left alone after something has woken it
+//! against unidler.
 //!
-//! Both are counted from what the cluster has recorded, so that replicas share it and a restart forgets nothing. A time
-//! in the future, of a clock that differs from ours, is as good as now: it never counts as past.
+//! Both are derived from what is recorded in the cluster, so that replicas share it and a restart forgets nothing. A
+//! time in the future, from a clock that differs from ours, counts as now, and never as past.
 
 use std::{fmt, num::NonZeroU32, str::FromStr, time::Duration};
 
@@ -12,10 +13,10 @@ use super::age::Age;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
-/// At most so many apps in a minute.
+/// The maximum number of apps in a minute.
 const PER_MINUTE: usize = 20;
 
-/// At most this part of all apps is put to sleep within an hour, but always one.
+/// The maximum share of all apps that is put to sleep within an hour, but always at least one app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brake {
     percent: u8,
@@ -50,23 +51,23 @@ impl fmt::Display for Brake {
     }
 }
 
-/// Which of the limits is reached.
+/// The limit that is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Limit {
-    /// That of a minute.
+    /// The limit per minute.
     Minute,
-    /// That of an hour.
+    /// The limit per hour.
     Hour,
 }
 
-/// No more apps are put to sleep for now.
+/// Reports that no more apps are put to sleep for now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// The limit that holds longest.
+    /// The limit that applies for longest.
     pub limit: Limit,
-    /// How many apps it allows.
+    /// The number of apps that it allows.
     pub allowed: usize,
-    /// For how long it holds.
+    /// For how long it still applies.
     pub remaining: Duration,
 }
 
@@ -87,7 +88,8 @@ impl fmt::Display for Hold {
 }
 
 impl Brake {
-    /// Whether the next app has to wait: of `apps` in all, some were put to sleep at the times `idled`, in any order.
+    /// Whether the next app has to wait: `apps` is their total number, and `idled` has the times at which some were put
+    /// to sleep, in any order.
     #[must_use]
     pub fn hold(
         self,
@@ -121,14 +123,15 @@ impl Brake {
     }
 }
 
-/// How often putting an app to sleep was undone soon, or could not be completed, and when last.
+/// How often in a row an app did not stay asleep, because it was soon undone or could not be completed, and when that
+/// last happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undone {
-    /// How often in a row.
+    /// The number of times in a row.
     pub times: NonZeroU32,
-    /// When the last time was.
+    /// When it last happened.
     pub last: Timestamp,
-    /// What came in between the last time.
+    /// The cause of the last time.
     #[serde(flatten)]
     pub cause: Cause,
 }
@@ -137,14 +140,14 @@ pub struct Undone {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
-    /// Something else gave back its replicas: as it calls itself, if that is known.
+    /// Something else restored its replicas: the name that it goes by, if known.
     Returned(Option<String>),
-    /// A write was refused.
+    /// A write was rejected.
     Refused,
 }
 
 impl Undone {
-    /// Until when the app is left alone: for an hour, and for twice as long each further time.
+    /// Until when the app is left alone: an hour, doubled with each further time.
     #[must_use]
     pub fn until(&self) -> Timestamp {
         let doublings = self.times.get() - 1;

@@ -1,4 +1,4 @@
-//! Decides about one app, from all that is known of it at a time.
+//! Decides about one app, from everything known about it at a given time.
 
 use std::{
     fmt,
@@ -18,33 +18,33 @@ use super::{
 };
 use crate::app::AppId;
 
-/// How long an app that sleeps at once outside its hours is left alone after a wake-up, so that a visitor who wakes it
-/// then can use it. An app that sleeps sooner without use is left alone for that time only.
+/// How long an app that falls asleep at once outside its hours is left alone after a wake-up, so that a visitor who
+/// wakes it then can use it. An app with a shorter time without use is left alone only for that time.
 const AT_ONCE_PAUSE: Duration = Duration::from_mins(30);
 
 /// What is known of an app.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// Which one.
+    /// Its identifier.
     pub app: &'a AppId,
     /// The time.
     pub now: Timestamp,
-    /// What its operators want.
+    /// What its operators have configured.
     pub rules: &'a Rules,
     /// The time over which wake-ups of apps with the same hours are spread.
     pub wake_spread: Duration,
-    /// What it is now.
+    /// Its current state.
     pub state: State,
 }
 
-/// What the operators of an app want.
+/// What the operators of an app have configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules {
-    /// After how long without use it sleeps; `None` if nothing is set.
+    /// The time without use after which it sleeps; `None` if nothing is configured.
     pub idle_after: Option<IdleAfter>,
     /// The hours in which it is awake, used or not; `None` if it has none.
     pub hours: Option<Awake>,
-    /// Until when it stays awake as a single exception.
+    /// The time until which it stays awake as a one-time exception.
     pub keep_awake_until: Option<Timestamp>,
 }
 
@@ -65,7 +65,7 @@ impl Rules {
     }
 }
 
-/// After how long without use an app sleeps.
+/// The time without use after which an app sleeps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdleAfter {
     /// Never, and its hours do not put it to sleep either.
@@ -74,7 +74,7 @@ pub enum IdleAfter {
     Unused(Duration),
 }
 
-/// A text that says neither a time nor `never`.
+/// The text is neither a time nor `never`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is not a duration: expected one such as 2h or 90m, or never")]
 pub struct InvalidIdleAfter(String);
@@ -98,7 +98,7 @@ impl FromStr for IdleAfter {
 /// The hours of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Awake {
-    /// When they are.
+    /// The schedule.
     pub schedule: Schedule,
     /// What happens outside of them.
     pub asleep: Asleep,
@@ -114,7 +114,7 @@ pub enum Asleep {
     AtOnce,
 }
 
-/// A text that is no way to fall asleep.
+/// The text does not name a way to fall asleep.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("\"{0}\" is unknown: expected at-once or unused")]
 pub struct InvalidAsleep(String);
@@ -131,12 +131,12 @@ impl FromStr for Asleep {
     }
 }
 
-/// What an app is now.
+/// The current state of an app.
 #[derive(Clone, Debug)]
 pub enum State {
     /// It is awake.
     Awake(Observed),
-    /// It sleeps, and has a record of it.
+    /// It sleeps, and its sleep is recorded.
     Asleep {
         /// When it was put to sleep.
         since: Timestamp,
@@ -154,11 +154,11 @@ pub struct Observed {
     pub woken: Option<Timestamp>,
     /// When its workloads last changed: a roll-out, or other replicas.
     pub changed: Option<Timestamp>,
-    /// When this process began to look at it.
+    /// When this process began to observe it.
     pub started: Timestamp,
-    /// What the sources say of its use, within the window of [`Rules::idle_after`].
+    /// What the sources report about its use, within the window of [`Rules::idle_after`].
     pub seen: Use,
-    /// Whether the brake holds.
+    /// The limit that the brake applies, if any.
     pub hold: Option<Hold>,
 }
 
@@ -181,9 +181,9 @@ pub enum Decision {
 /// What puts an app to sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum By {
-    /// Somebody who has asked for it.
+    /// An explicit command.
     Command,
-    /// It sleeps already, and what was known of that is lost.
+    /// It sleeps already, and its record was lost.
     Repair,
     /// It sleeps already, because of something else.
     Adopt,
@@ -207,7 +207,7 @@ impl By {
     }
 }
 
-/// Why an app stays awake. The times are those that are left.
+/// Why an app stays awake. The durations are the remaining ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stay {
     /// It never sleeps.
@@ -241,9 +241,9 @@ pub enum Stay {
     },
     /// It was used.
     Used {
-        /// The last time.
+        /// The last use.
         last: LastUse,
-        /// How long the app stays awake if nobody uses it again, where the source knows when it was used.
+        /// How long the app stays awake without further use, if the source knows when it was used.
         remaining: Option<Duration>,
     },
     /// No source knows whether it was used.
@@ -277,7 +277,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     }
 }
 
-/// What puts an app to sleep, or the first reason against it. Reasons that last come before those that pass.
+/// Returns what puts the app to sleep, or the first reason against it. Permanent reasons come before temporary ones.
 fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     let Facts { now, rules, .. } = *facts;
     let until = |time: Timestamp| {
@@ -329,7 +329,7 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     if by == By::IdleAfter {
         match &observed.seen {
             Use::Used(last) => {
-                // Busy pods keep an app awake only as long as they are.
+                // Busy pods keep an app awake only while they are busy.
                 let ago = last.ago.filter(|_| last.by != Source::Cpu);
                 let remaining = ago.map(|ago| pause.saturating_sub(ago));
                 return Err(Stay::Used {
@@ -356,7 +356,7 @@ fn asleep(facts: &Facts<'_>, since: Timestamp) -> Decision {
         Hours::Inside {
             since: Some(start), ..
         } if since < start => Some(start),
-        // It was put to sleep within these hours, on purpose: the next ones wake it.
+        // It was put to sleep on purpose within these hours: the next ones wake it.
         Hours::Inside {
             until: Some(until), ..
         } => match schedule.at(until) {
@@ -374,7 +374,7 @@ fn asleep(facts: &Facts<'_>, since: Timestamp) -> Decision {
     }
 }
 
-/// When a span that begins at `start` wakes this app: always within the span, however short it is.
+/// When a span that begins at `start` wakes this app. The time is always within the span, however short that is.
 fn wakes_at(facts: &Facts<'_>, schedule: &Schedule, start: Timestamp) -> Timestamp {
     let length = match schedule.at(start) {
         Hours::Inside {
@@ -383,7 +383,7 @@ fn wakes_at(facts: &Facts<'_>, schedule: &Schedule, start: Timestamp) -> Timesta
         Hours::Inside { until: None, .. } | Hours::Outside { .. } => Duration::MAX,
     };
     let spread = facts.wake_spread.min(length).as_secs().max(1);
-    // The same in each replica of unidler: the hasher has no keys of its own.
+    // All replicas of unidler get the same result: the hasher is not keyed.
     let mut hasher = DefaultHasher::new();
     facts.app.hash(&mut hasher);
     let offset = Duration::from_secs(hasher.finish() % spread);
@@ -391,7 +391,7 @@ fn wakes_at(facts: &Facts<'_>, schedule: &Schedule, start: Timestamp) -> Timesta
 }
 
 impl Decision {
-    /// The earliest time at which the app falls asleep, as far as that is known.
+    /// The earliest time at which the app falls asleep, as far as it is known.
     #[must_use]
     pub fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
         let stay = match self {

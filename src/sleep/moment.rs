@@ -1,10 +1,10 @@
-//! When something will be, in words.
+//! A future time, in words.
 
 use std::fmt;
 
 use jiff::{Timestamp, Zoned, tz::TimeZone};
 
-/// A time to come, displayed as shortly as can be understood now: `19:00`, `Mon 07:30` or `2026-12-24 07:30`.
+/// A future time, displayed as briefly as is unambiguous now: `19:00`, `Mon 07:30` or `2026-12-24 07:30`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moment {
     at: Zoned,
@@ -21,7 +21,8 @@ impl Moment {
         }
     }
 
-    /// The time with its date and time zone, such as `2026-12-24 07:30 (Europe/London)`: for whoever may be anywhere.
+    /// The time with its date and time zone, such as `2026-12-24 07:30 (Europe/London)`: for readers who may be
+    /// anywhere.
     #[must_use]
     pub fn in_full(&self) -> String {
         self.at.strftime("%Y-%m-%d %H:%M (%Q)").to_string()
@@ -43,7 +44,7 @@ impl fmt::Display for Moment {
             _ => "%Y-%m-%d %H:%M",
         };
         write!(f, "{}", self.at.strftime(format))?;
-        // What is not in UTC is in a zone that an operator has chosen, and knows.
+        // Any other time zone was chosen by an operator, who knows it.
         if self.at.time_zone() == &TimeZone::UTC {
             f.write_str(" UTC")?;
         }

@@ -1,4 +1,4 @@
-//! The hours in which an app is awake, as its annotation says them.
+//! The hours in which an app is awake, as its annotation specifies them.
 //!
 //! ```text
 //! schedule = entry *("," entry)                   at most 50
@@ -14,8 +14,9 @@
 //! which take days, zone or end from its own configuration, are refused. Times that end before they begin are those of a
 //! night, which belongs to the day on which it begins: `Fri 22:00-06:00` ends on Saturday.
 //!
-//! Where clocks are put forward, a time that is left out stands for the moment of the change. Where they are put back, a
-//! time that comes twice begins a span the first time and ends it the second time: an app is rather awake too long.
+//! Where clocks are put forward, a skipped time stands for the moment of the change. Where they are put back, a time
+//! that occurs twice begins a span the first time and ends it the second time: if in doubt, an app is awake for too
+//! long.
 
 use std::{ops::Range, str::FromStr};
 
@@ -25,12 +26,12 @@ use jiff::{
     tz::{AmbiguousOffset, TimeZone},
 };
 
-/// Enough for anybody, and little enough to be looked at every minute for every app.
+/// Enough for every use, and few enough to be evaluated every minute for every app.
 const MAX_ENTRIES: usize = 50;
-/// How many spans that touch each other are followed: those of the days of more than a year.
+/// The maximum number of adjoining spans to follow: those of the days of more than a year.
 const MAX_CHAIN: usize = 400;
-/// How many days ahead the next occurrence of a weekly span is looked for: twice it may be left out with the hour or
-/// the day that a change of the clocks leaves out.
+/// How many days ahead to look for the next occurrence of a weekly span: up to two in a row may be skipped because of a
+/// clock change that leaves out the hour or the day.
 const AHEAD: i64 = 22;
 
 /// When an app is to be awake.
@@ -70,12 +71,12 @@ impl TimeOfDay {
     const END: Self = Self(24 * 60);
 }
 
-/// How a time lies to a schedule. Spans that overlap or touch are one.
+/// How a time relates to a schedule. Spans that overlap or touch count as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hours {
     /// Within a span.
     Inside {
-        /// When it began; `None` if that is more than a year ago, or never was.
+        /// When it began; `None` if that is more than a year ago, or if it has no beginning.
         since: Option<Timestamp>,
         /// When it ends; `None` if that is in more than a year, or never.
         until: Option<Timestamp>,
@@ -88,7 +89,7 @@ pub enum Hours {
 }
 
 impl Schedule {
-    /// How a time lies to this schedule.
+    /// How a time relates to this schedule.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> Hours {
         let spans = match self {
@@ -120,7 +121,7 @@ impl Schedule {
         Hours::Inside { since, until }
     }
 
-    /// The time zone to show its times in: the one in which its first weekly span is written, else UTC.
+    /// The time zone to show its times in: that of its first weekly span, otherwise UTC.
     #[must_use]
     pub fn zone(&self) -> TimeZone {
         let zone = match self {
@@ -134,7 +135,7 @@ impl Schedule {
     }
 }
 
-/// Follows spans from one to the next, up to where there is none; `None` where they do not come to an end.
+/// Follows spans from one to the next until the last; `None` if there are too many of them.
 fn chain(from: Timestamp, next: impl Fn(Timestamp) -> Option<Timestamp>) -> Option<Timestamp> {
     let mut time = from;
     for _ in 0..MAX_CHAIN {
@@ -149,8 +150,8 @@ fn chain(from: Timestamp, next: impl Fn(Timestamp) -> Option<Timestamp>) -> Opti
 impl Span {
     /// Its occurrences that may contain or touch a time.
     fn near(&self, time: Timestamp) -> impl Iterator<Item = Range<Timestamp>> + use<'_> {
-        // The span of yesterday may reach into today, and that of the day before to its end where a whole day was left
-        // out. Where clocks are put back at midnight, that of tomorrow may have begun.
+        // Yesterday's span may reach into today, and that of the day before may do so up to its end if a whole day was
+        // skipped. Where clocks are put back at midnight, tomorrow's span may have begun.
         self.occurrences(time, -2..=1)
     }
 
@@ -201,7 +202,7 @@ impl Weekly {
     fn instant(&self, time: DateTime, twice: Twice) -> Option<Timestamp> {
         let instant = self.zone.to_ambiguous_timestamp(time);
         match (instant.offset(), twice) {
-            // Clocks are put forward: the time does not exist, the change of the clocks stands for it.
+            // Clocks are put forward: the time does not exist, so the moment of the change stands for it.
             (AmbiguousOffset::Gap { .. }, _) => {
                 let before = instant.earlier().ok()?;
                 Some(self.zone.following(before).next()?.timestamp())
@@ -212,7 +213,7 @@ impl Weekly {
     }
 }
 
-/// Which of two is meant where clocks are put back.
+/// Which of two equal times is meant where clocks are put back.
 #[derive(Clone, Copy)]
 enum Twice {
     First,
@@ -232,62 +233,62 @@ fn at(day: Date, time: TimeOfDay) -> Option<DateTime> {
 /// Why a text is not a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidSchedule {
-    /// Nothing in it.
+    /// It is empty.
     #[error("the schedule is empty: write `never` for an app without hours")]
     Empty,
-    /// Too much in it.
+    /// It has too many entries.
     #[error("the schedule has {0} entries: {MAX_ENTRIES} at most")]
     TooLong(usize),
-    /// Neither days nor a date at its beginning.
+    /// An entry begins with neither days nor a date.
     #[error(
         "\"{0}\" is not an entry of a schedule: write days, times and a time zone, such as \
          \"Mon-Fri 07:30-19:00 Europe/London\", or `always` or `never`"
     )]
     Entry(String),
-    /// Not days.
+    /// The days cannot be parsed.
     #[error("\"{part}\" in \"{entry}\" is not a day or days such as Sat or Mon-Fri")]
     Days {
-        /// What is there instead.
+        /// The text in their place.
         part: String,
-        /// In which entry.
+        /// The entry.
         entry: String,
     },
-    /// No times of day.
+    /// The times of day cannot be parsed.
     #[error("\"{part}\" in \"{entry}\" is not a span of times such as 07:30-19:00")]
     Times {
-        /// What is there instead.
+        /// The text in their place.
         part: String,
-        /// In which entry.
+        /// The entry.
         entry: String,
     },
-    /// An end that is the beginning.
+    /// A span ends when it begins.
     #[error(
         "\"{part}\" in \"{entry}\" begins and ends at the same time: write 00:00-24:00 for the whole day"
     )]
     NoTime {
         /// The times.
         part: String,
-        /// In which entry.
+        /// The entry.
         entry: String,
     },
-    /// No time zone.
+    /// An entry has no time zone.
     #[error("\"{0}\" has no time zone: add one such as Europe/London or UTC")]
     NoZone(String),
-    /// A time zone that nobody knows.
+    /// The time zone is unknown.
     #[error("\"{part}\" in \"{entry}\" is not a time zone such as Europe/London or UTC")]
     Zone {
-        /// What is there instead.
+        /// The text in its place.
         part: String,
-        /// In which entry.
+        /// The entry.
         entry: String,
     },
-    /// Begins with a date, but is not two instants.
+    /// An entry begins with a date, but is not a pair of instants.
     #[error(
         "\"{0}\" is not a span of two times with their offsets from UTC, such as \
          2026-12-01T00:00:00Z/2026-12-02T00:00:00Z"
     )]
     Instants(String),
-    /// Two instants in the wrong order.
+    /// The two instants are in the wrong order.
     #[error("\"{0}\" does not end after it begins")]
     Backwards(String),
 }
@@ -303,7 +304,7 @@ impl FromStr for Schedule {
         if count > MAX_ENTRIES {
             return Err(InvalidSchedule::TooLong(count));
         }
-        // Each entry is read, also those after one that says it all: a mistake in any of them is a mistake.
+        // Every entry is parsed, even after one that already decides the result: a mistake in any of them is reported.
         text.split(',')
             .map(|entry| parse_entry(entry.trim()))
             .try_fold(Self::Spans(Vec::new()), |so_far, entry| {
@@ -340,7 +341,7 @@ fn parse_entry(entry: &str) -> Result<Schedule, InvalidSchedule> {
 
 fn parse_once(entry: &str) -> Result<Range<Timestamp>, InvalidSchedule> {
     let instant = |text: &str| text.trim().parse::<Timestamp>().ok();
-    // Dates and offsets have dashes as well, but only one of them has a whole instant on each side.
+    // Dates and offsets contain dashes as well, but only one dash has a complete instant on each side.
     let (start, end) = entry
         .match_indices(['/', '-'])
         .find_map(|(at, _)| Some((instant(&entry[..at])?, instant(&entry[at + 1..])?)))

@@ -1,5 +1,5 @@
-//! What is around the island and follows its state: the title, the icon, what a screen reader is told, the clipboard, the
-//! notification.
+//! The parts around the island that follow its state: the title, the icon, announcements for screen readers, the
+//! clipboard, the notification.
 
 use leptos::{ev::MouseEvent, prelude::*, task::spawn_local};
 use unidler::progress::Phase;
@@ -8,12 +8,12 @@ use web_sys::{Notification, NotificationPermission};
 use super::clock::now_ms;
 use crate::{icon::icon, live::Live, text, words::Words};
 
-/// The least time between two announcements, except for the last.
+/// The minimum time between two announcements, except before the last one.
 const QUIET_MS: u64 = 5_000;
-/// How long the button says that it has copied.
+/// How long the button confirms that it has copied.
 const COPIED_MS: u32 = 2_000;
 
-/// Keeps title, icon and announcements up with the state.
+/// Keeps the title, the icon and the announcements in sync with the state.
 pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<String>) {
     let phase = Memo::new(move |_| live.phase());
     Effect::new(move || {
@@ -26,12 +26,12 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
         }
     });
     let announcement = move || text::announcement(words, &live.progress.read(), live.handover());
-    // What is rendered at first is read out anyway.
+    // Screen readers read out the initially rendered text anyway.
     let said_at = StoredValue::new(now_ms());
     let said = StoredValue::new(untrack(announcement));
     Effect::new(move || {
         let phase = phase.get();
-        // Whatever became due meanwhile is said with a tick of the clock.
+        // An announcement that became due in the meantime is made at a tick of the clock.
         live.age_ms.track();
         let text = announcement();
         let is_due = phase.is_terminal() || now_ms() - said_at.get_value() >= QUIET_MS;
@@ -43,7 +43,7 @@ pub(crate) fn keep_up(live: Live, words: &'static Words, announced: RwSignal<Str
     });
 }
 
-/// Makes the button for the clipboard work, where there is one: only in a secure context.
+/// Makes the copy button work where there is a clipboard: only in a secure context.
 pub(crate) fn copies(
     live: Live,
     time: RwSignal<String>,
@@ -54,7 +54,7 @@ pub(crate) fn copies(
     Effect::new(move || {
         can_copy.set(window().is_secure_context());
         if let Phase::Failed { .. } = phase.get() {
-            // As the server writes it.
+            // In the format that the server uses.
             let iso = String::from(js_sys::Date::new_0().to_iso_string());
             time.set(format!(
                 "{} UTC",
@@ -82,7 +82,7 @@ pub(crate) fn copies(
     }
 }
 
-/// Makes the button for a notification work, where there are notifications and the visitor has not refused them.
+/// Makes the notification button work where there are notifications and the visitor has not refused them.
 pub(crate) fn tells(
     live: Live,
     words: &'static Words,
@@ -106,7 +106,7 @@ pub(crate) fn tells(
         };
         if will_tell.get_untracked() {
             will_tell.set(false);
-            // Some browsers let only a service worker do it. Then there is none.
+            // Some browsers only allow this from a service worker. Then there is no notification.
             drop(Notification::new(&format!("{text} – {}", progress.host)));
         }
     });

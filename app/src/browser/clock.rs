@@ -2,7 +2,7 @@
 
 use leptos::prelude::window;
 
-/// Milliseconds on a clock that only goes forward.
+/// Milliseconds on a monotonic clock.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

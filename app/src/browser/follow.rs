@@ -1,4 +1,4 @@
-//! How the page follows a wake-up: the event stream, polling where that fails, and when the app is started.
+//! Follows a wake-up: the event stream, polling where that fails, and when to start the app.
 //!
 //! ```text
 //!   each second, or with each event: what is known now?
@@ -8,8 +8,8 @@
 //!     ready            ask several times a second until somebody else answers
 //! ```
 //!
-//! Who answers, the handover, and how soon an app is asked to start again are matters of `loader.js`: whatever the phase,
-//! asking hands the visitor over as soon as the app answers.
+//! Deciding who answers, handing over, and limiting how soon an app is asked to start again are up to `loader.js`:
+//! whatever the phase, asking hands the visitor over as soon as the app responds.
 
 use std::pin::Pin;
 
@@ -27,19 +27,19 @@ use wasm_bindgen::JsValue;
 use super::{clock::now_ms, loader};
 use crate::{live::Live, start::from_json};
 
-/// How often the page looks at the clock, and at the state of its connection.
+/// Interval between looks at the clock and at the state of the connection.
 const TICK_MS: u32 = 1_000;
-/// How often a page that polls does so.
+/// Interval between polls.
 const POLL_MS: u64 = 2_000;
-/// How often a page asks that waits for the app to respond.
+/// Interval between requests of a page that waits for the app to respond.
 const PROBE_MS: u32 = 300;
-/// How long a new stream may take to say something before the page polls as well: a proxy may be swallowing it.
+/// How long a new stream may stay silent before the page polls as well: a proxy may be swallowing the events.
 const OPENS_MS: u64 = 5_000;
-/// For how long a stream may be silent before the page trusts it no more: the server says something every 10 seconds.
+/// How long a stream may be silent before the page no longer trusts it: the server sends something every 10 seconds.
 const SILENCE_MS: u64 = 25_000;
-/// How long to wait before a dead stream is created anew: doubled each time.
+/// How long to wait before a dead stream is opened again: doubled each time.
 const BACKOFF_MS: std::ops::RangeInclusive<u64> = 1_000..=30_000;
-/// For how long nothing may get through before the page says so: an ordinary reconnection is not worth a word.
+/// How long the connection may be lost before the page reports it: a short reconnection is not worth mentioning.
 const GRACE_MS: f64 = 8_000.0;
 
 /// Starts to follow the wake-up, until the app is there.
@@ -66,7 +66,7 @@ pub(crate) fn follow(live: Live) {
         let mut asked_ms = 0;
         loop {
             let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
-            // An open stream would keep the app awake, and opening it is up to the visitor by now.
+            // An open stream would keep the app awake, and from now on opening the app is up to the visitor.
             if live.known_phase().is_terminal() || loader::flag("settled") {
                 ear.close();
             } else {
@@ -81,7 +81,7 @@ pub(crate) fn follow(live: Live) {
             }
             let is_trusted = ear.is_trusted(now_ms());
             live.trusted.set_value(is_trusted && ear.heard_ms.is_some());
-            // One that is ready only now is not waited for any longer.
+            // An app that has just become ready is no longer waited for.
             let is_ready = matches!(live.known_phase(), Phase::Ready { .. });
             let is_due = is_ready || is_roused || (!is_trusted && now_ms() - asked_ms >= POLL_MS);
             if is_due && !live.retrying.get_value() {
@@ -120,19 +120,20 @@ pub(crate) fn retry(live: Live, form: JsValue) {
 }
 
 impl Live {
-    /// Where the app stood last, for what only runs now and then.
+    /// The last known phase, for code that only runs now and then.
     fn known_phase(self) -> Phase {
         self.progress.read_untracked().phase
     }
 
-    /// Whether there is a reason to ask at once, since this was asked last.
+    /// Whether there has been a reason to ask at once since the last call.
     fn take_roused(self) -> bool {
         self.roused
             .try_update_value(std::mem::take)
             .unwrap_or_default()
     }
 
-    /// Shows what changes without news. From the clock and not from the number of ticks: a hidden tab gets few of them.
+    /// Updates everything that changes without an event. It uses the clock and not the number of ticks: a hidden tab
+    /// gets few of them.
     fn tick(self) {
         let now = now_ms();
         self.age_ms.set(now - self.arrived_ms.get_value());
@@ -166,7 +167,7 @@ impl Live {
         if let (Phase::Failed { reason }, Phase::Asleep) = (self.known_phase(), phase)
             && !reason.is_discovery()
         {
-            // Given up. To try again is the visitor's choice.
+            // The wake-up has failed. Trying again is up to the visitor.
             return;
         }
         let is_ready = matches!(phase, Phase::Ready { .. });
@@ -179,20 +180,20 @@ impl Live {
     }
 }
 
-/// Listens to the stream, which starts nothing.
+/// Listens to the stream, which never starts the app.
 #[derive(Default)]
 struct Ear {
     stream: Option<(EventSource, Events)>,
     /// When the stream was opened.
     opened_ms: u64,
-    /// When it has said something last.
+    /// When it last received something.
     heard_ms: Option<u64>,
     /// When to open it again.
     due_ms: u64,
     backoff_ms: u64,
 }
 
-/// What the stream says: a snapshot, or that it is dead.
+/// An event of the stream: a snapshot, or `None` if the stream is dead.
 type Event = Option<Progress>;
 type Events = Pin<Box<dyn Stream<Item = Event>>>;
 
@@ -204,7 +205,7 @@ impl Ear {
         self.backoff_ms = *BACKOFF_MS.start();
     }
 
-    /// Opens the stream if there is none, and opens another one if it is dead without saying so.
+    /// Opens the stream if there is none, and replaces one that has died silently.
     fn open_when_due(&mut self, now: u64) {
         if self.stream.is_some() && now - self.heard_ms.unwrap_or(self.opened_ms) >= SILENCE_MS {
             self.lose(now);
@@ -235,7 +236,7 @@ impl Ear {
         self.backoff_ms = (self.backoff_ms * 2).clamp(*BACKOFF_MS.start(), *BACKOFF_MS.end());
     }
 
-    /// Waits for a snapshot, but not for long.
+    /// Waits for a snapshot, for a limited time.
     async fn hear(&mut self, wait_ms: u32) -> Option<Progress> {
         let wait = TimeoutFuture::new(wait_ms);
         let Some((source, events)) = &mut self.stream else {
@@ -248,7 +249,7 @@ impl Ear {
                 self.backoff_ms = *BACKOFF_MS.start();
                 Some(progress)
             }
-            // The browser reconnects by itself, unless what has answered was no stream.
+            // The browser reconnects by itself, unless the response was not an event stream.
             Either::Left((_, wait)) => {
                 if source.state() == State::Closed {
                     self.lose(now_ms());
@@ -260,7 +261,7 @@ impl Ear {
         }
     }
 
-    /// Whether what the stream says, or does not say, is to be believed.
+    /// Whether the events of the stream, or its silence, can be trusted.
     fn is_trusted(&self, now: u64) -> bool {
         let Some((source, _)) = &self.stream else {
             return false;

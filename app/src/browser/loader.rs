@@ -1,4 +1,4 @@
-//! The way to `loader.js`, which asks, starts and hands over for the module as well.
+//! The interface to `loader.js`, which asks, starts and hands over on behalf of the module as well.
 
 use js_sys::{Function, Promise, Reflect};
 use leptos::prelude::window;
@@ -8,7 +8,7 @@ use wasm_bindgen_futures::JsFuture;
 
 use crate::api::EVENTS;
 
-/// What the loader has put on the window.
+/// The object that the loader has put on the window.
 fn loader() -> JsValue {
     get(&window(), "unidler")
 }
@@ -25,18 +25,19 @@ async fn call(name: &str, argument: &JsValue) -> Option<JsValue> {
     JsFuture::from(promise).await.ok()
 }
 
-/// Asks where the app stands: the JSON, which is empty if the answer is ours and no status; or nothing. Hands the visitor
-/// over when the app answers.
+/// Asks for the state of the app: returns the JSON, which is empty if unidler answered without a status, or nothing.
+/// Hands the visitor over if the app answers.
 pub(crate) async fn ask() -> Option<String> {
     call("ask", &JsValue::UNDEFINED).await?.as_string()
 }
 
-/// Starts the app, which is asleep: again if it still is some seconds later, since the first request may have been lost.
+/// Starts the sleeping app, and again if it still sleeps some seconds later, since the first request may have been
+/// lost.
 pub(crate) async fn start_when_due() {
     call("startWhenDue", &JsValue::UNDEFINED).await;
 }
 
-/// Does what the visitor asks for with a form: starts the app, or tries again after a failure. Tells whether that was accepted.
+/// Submits a form for the visitor: starts the app, or tries again after a failure. Returns whether that was accepted.
 pub(crate) async fn press(form: JsValue) -> bool {
     let status = call("press", &form)
         .await
@@ -54,7 +55,8 @@ pub(crate) fn flag(name: &str) -> bool {
     get(&loader(), name).is_truthy()
 }
 
-/// Notes that the server has said whether the app is ready, and what becomes of requests that still reach it.
+/// Records what the server has reported: whether the app is ready, and what happens to requests that still reach
+/// unidler.
 pub(crate) fn note_ready(ready: bool, forwarding: Option<Forwarding>) {
     let forwarding = forwarding.map_or(JsValue::UNDEFINED, |forwarding| forwarding.name().into());
     let loader = loader();
@@ -63,7 +65,7 @@ pub(crate) fn note_ready(ready: bool, forwarding: Option<Forwarding>) {
     }
 }
 
-/// Notes that something comes through from the server.
+/// Records that something was received from the server.
 pub(crate) fn note_heard(now: f64) {
     drop(Reflect::set(&loader(), &"heard".into(), &now.into()));
 }

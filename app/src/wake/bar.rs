@@ -4,8 +4,8 @@ use unidler::progress::{Phase, Progress, Step};
 
 use super::steps::spent_ms;
 
-/// How full the bar is: within the part that belongs to the present step it moves with the time. Only the app's own
-/// answer fills it, and then the page is gone.
+/// How full the bar is: within the range of the current step it moves with the time. Only the app's own response fills
+/// it, and then the page is gone.
 pub(super) fn percent(progress: &Progress, age_ms: u64) -> u8 {
     let step = match progress.phase {
         Phase::Asleep | Phase::Failed { .. } => return 0,
@@ -27,7 +27,7 @@ pub(super) fn percent(progress: &Progress, age_ms: u64) -> u8 {
     u8::try_from(percent).unwrap_or_default()
 }
 
-/// A snapshot that was long on its way knows less than the clock of the page has said meanwhile.
+/// Keeps the bar from moving back: a snapshot that was delayed may be behind the clock of the page.
 pub(super) fn never_back(before: Option<&u8>, percent: u8) -> u8 {
     match (before, percent) {
         (_, 0) | (None, _) => percent,
@@ -35,7 +35,7 @@ pub(super) fn never_back(before: Option<&u8>, percent: u8) -> u8 {
     }
 }
 
-/// From where to where the bar may be in a step. They overlap, since an app may be quicker in one than in another.
+/// The range of the bar for a step. The ranges overlap, since an app may be quicker in one step than in another.
 fn part_of(step: Step) -> (u64, u64) {
     match step {
         Step::Finding => (2, 5),

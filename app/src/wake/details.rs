@@ -1,4 +1,4 @@
-//! What the visitor can take along: the reference, and the news that the app is up.
+//! What the visitor can take away: the reference, and a notification when the app is running.
 
 #![expect(unreachable_pub, reason = "the builders that `#[component]` derives")]
 
@@ -8,7 +8,7 @@ use unidler::progress::Phase;
 use super::says::says;
 use crate::{live::Live, words::Words};
 
-/// What to tell whoever runs the app. The button is there only where it works.
+/// The information to give to the operators of the app. The button is only shown where it works.
 #[component]
 pub(super) fn Details(live: Live, words: &'static Words, now: String) -> impl IntoView {
     let time = RwSignal::new(now);
@@ -41,8 +41,8 @@ pub(super) fn Details(live: Live, words: &'static Words, now: String) -> impl In
     }
 }
 
-/// The button for whoever does not want to look at the page until then. It is there only where it works; the browser
-/// asks the visitor at their click, and not before.
+/// The button for visitors who do not want to watch the page until then. It is only shown where it works; the browser
+/// asks for permission when it is clicked, and not before.
 #[component]
 pub(super) fn Tell(live: Live, words: &'static Words) -> impl IntoView {
     let (can_tell, will_tell) = (RwSignal::new(false), RwSignal::new(false));

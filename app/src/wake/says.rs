@@ -1,4 +1,4 @@
-//! Texts that change.
+//! Texts that change over time.
 
 use leptos::{prelude::*, tachys::renderer::types::Element};
 
@@ -6,7 +6,7 @@ use leptos::{prelude::*, tachys::renderer::types::Element};
 pub(super) fn says(element: Element, text: Signal<String>) {
     Effect::new(move |before: Option<String>| {
         let text = text.get();
-        // Not again what it says already: that may be translated by now.
+        // Skip a text that is already shown: the browser may have translated it by now.
         if before.as_ref() != Some(&text) {
             element.set_text_content(Some(&text));
         }

@@ -1,4 +1,4 @@
-//! The list of steps: where each stands, and how long it took.
+//! The list of steps: the state of each, and how long it took.
 
 #![expect(unreachable_pub, reason = "the builders that `#[component]` derives")]
 
@@ -8,7 +8,7 @@ use unidler::progress::{Phase, Progress, Step};
 use super::says::says;
 use crate::{live::Live, words::Words};
 
-/// Where a step stands, as seen from the present one.
+/// The state of a step relative to the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum StepState {
     Waiting,

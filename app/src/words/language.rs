@@ -1,4 +1,4 @@
-//! The languages that the page speaks, and which of them a visitor likes best.
+//! The languages of the page, and the choice of the one that a visitor prefers.
 
 use serde::{Deserialize, Serialize};
 
@@ -36,8 +36,8 @@ impl Language {
         }
     }
 
-    /// The one of ours that an `Accept-Language` header likes best
-    /// ([RFC 9110, 12.5.4](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4)).
+    /// The language that an `Accept-Language` header prefers among those of the page ([RFC 9110,
+    /// 12.5.4](https://www.rfc-editor.org/rfc/rfc9110#section-12.5.4)).
     #[cfg(feature = "ssr")]
     #[must_use]
     pub fn accepted(header: &str) -> Self {
@@ -55,7 +55,7 @@ impl Language {
         };
         let mut best = None;
         for (language, quality) in header.split(',').filter_map(liking) {
-            // Of two that are liked as much, the first.
+            // Of two with the same quality, the first.
             if best.is_none_or(|(_, best)| quality > best) {
                 best = Some((language, quality));
             }

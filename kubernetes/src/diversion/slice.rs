@@ -1,8 +1,8 @@
-//! A Service whose visitors land here because of an `EndpointSlice` of unidler's own.
+//! A Service whose visitors are diverted by an `EndpointSlice` of unidler's own.
 //!
-//! The Service is not touched. While its app sleeps, the slice has one endpoint: the address of unidler's own Service, which
-//! ingress controllers dial like that of any pod. While the app is awake the slice stays, without endpoints. What the app
-//! was before it was idled is recorded on the slice.
+//! The Service is not touched. While its app sleeps, the slice has one endpoint: the address of unidler's own Service,
+//! to which ingress controllers connect as they do to any pod. While the app is awake, the slice stays, without
+//! endpoints. The state of the app before it was idled is recorded on the slice.
 
 use std::{net::IpAddr, num::NonZeroU32};
 
@@ -27,34 +27,34 @@ use crate::{
     objects::{Destination, Service, WakeSeconds, Workload, annotation, label},
 };
 
-/// The label that says who keeps a slice.
+/// The label with the manager of a slice.
 pub(crate) const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
-/// The label that says of which Service a slice is.
+/// The label with the Service that a slice belongs to.
 pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
-/// The annotation with a [`Record`].
+/// The annotation that contains a [`Record`].
 const RECORD: &str = "unidler/record";
-/// The annotation with a [`History`].
+/// The annotation that contains a [`History`].
 const HISTORY: &str = "unidler/history";
-/// The annotation with the seconds that the last wake-ups took, the latest first.
+/// The annotation that contains the durations of the last wake-ups in seconds, the latest first.
 const WAKE_SECONDS: &str = "unidler/wake-seconds";
 
-/// The longest annotation that the admission policies allow.
+/// The maximum length of an annotation according to the admission policies.
 const MAX_ANNOTATION: usize = 4096;
-/// By how much a [`History`] may be longer than the [`Record`] that it is made of, or that is made of it.
+/// By how much a [`History`] may be longer than the [`Record`] from which it is created, or vice versa.
 const HISTORY_ADDS: usize = 320;
-/// The longest name of a field manager, as the API server takes it.
+/// The maximum length of a field manager's name according to the API server.
 const MAX_NAME: usize = 128;
 
-/// Within which time somebody undoes an idling, from the slice on. The grace of the app is in it, and how long it takes until the app
-/// is up again and its visitors are led back.
+/// How soon after the slice was written the end of the sleep counts as undoing it. This includes the grace period of
+/// the app, and the time until the app is running again and its visitors are routed back.
 const UNDONE: SignedDuration = SignedDuration::from_mins(5);
 
-/// How soon after a wake-up an app is put to sleep again by something else that does not care for visitors.
+/// How soon after a wake-up a sleep that is caused by something else counts as one that ignores visitors.
 const SOON: SignedDuration = SignedDuration::from_mins(10);
-/// After how many such wake-ups in a row another one is for the visitor to ask for.
+/// After how many such wake-ups in a row the visitor has to request another one explicitly.
 const IN_VAIN: u32 = 3;
 
-/// For how long after a wake-up an ingress may go on to send an app's visitors here.
+/// How long after a wake-up an ingress may continue to route an app's visitors here.
 const LATE: SignedDuration = SignedDuration::from_mins(1);
 
 /// A slice of unidler's own.
@@ -62,38 +62,38 @@ const LATE: SignedDuration = SignedDuration::from_mins(1);
 pub(crate) struct Slice {
     uid: Box<str>,
     resource_version: Box<str>,
-    /// The family of its addresses, which cannot be changed.
+    /// The family of its addresses, which is immutable.
     is_ipv6: bool,
     /// The Service that it belongs to.
     pub(crate) service: Box<str>,
-    /// Where it leads; `None` while the app is awake.
+    /// Where it points; `None` while the app is awake.
     address: Option<IpAddr>,
     /// The names of its ports, and their numbers.
     ports: Box<[(Box<str>, i32)]>,
-    /// What the app was. It is there as long as the slice leads here.
+    /// The state of the app before it was idled. It exists as long as the slice diverts.
     pub(crate) record: Option<Box<Record>>,
-    /// When it was idled and woken last, while it is awake.
+    /// When the app was last idled and woken, while it is awake.
     pub(crate) history: Option<Box<History>>,
     pub(crate) wake_seconds: WakeSeconds,
 }
 
-/// What an app was before it was idled.
+/// The state of an app before it was idled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record {
     /// The version of this format.
     v: u8,
-    /// What runs behind the Service, each with the replicas that it had: never 0.
+    /// The workloads behind the Service, each with the replicas that it had: never 0.
     pub(crate) workloads: Vec<Recorded>,
     phase: RecordPhase,
     /// When it was idled.
     pub(crate) since: Timestamp,
-    /// What had it idled, such as `cli`.
+    /// What put it to sleep, such as `cli`.
     pub(crate) by: String,
-    /// How many wake-ups there were before, each soon after the one before it.
+    /// The number of consecutive wake-ups before, each soon after the previous one.
     #[serde(default, skip_serializing_if = "is_zero")]
     wakes: u32,
-    /// How often that was undone before.
+    /// How often its sleep was undone before.
     #[serde(
         default,
         deserialize_with = "plain_undone",
@@ -105,27 +105,27 @@ pub(crate) struct Record {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum RecordPhase {
-    /// The replicas are about to be taken.
+    /// The workloads are about to be scaled to zero.
     Idling,
-    /// They had been taken before.
+    /// The workloads had already been scaled to zero.
     Asleep,
 }
 
-/// A workload as it was.
+/// A workload in its former state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Recorded {
     #[serde(flatten)]
     pub(crate) workload: WorkloadName,
-    /// Of the very object.
+    /// The UID of the object.
     pub(crate) uid: String,
-    /// How many it had.
+    /// The number of replicas that it had.
     pub(crate) replicas: u32,
-    /// Its `metadata.generation` then. A later one, with replicas, says that somebody has woken it.
+    /// Its `metadata.generation` at that time. A later one, with replicas, means that something has woken it.
     pub(crate) generation: i64,
 }
 
-/// Which workload, in the namespace of the Service.
+/// Identifies a workload in the namespace of the Service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WorkloadName {
@@ -134,21 +134,22 @@ pub(crate) struct WorkloadName {
     pub(crate) name: String,
 }
 
-/// What became of an app that is awake.
+/// The last sleep of an app that is awake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct History {
-    /// When it was idled last.
+    /// When it was last idled.
     pub(crate) idled: Timestamp,
     /// When it was woken after that.
     pub(crate) woken: Timestamp,
-    /// What had it idled.
+    /// What put it to sleep.
     pub(crate) by: String,
-    /// What runs behind the Service, as it was recorded last.
+    /// The workloads behind the Service, as last recorded.
     pub(crate) workloads: Vec<Recorded>,
-    /// How many wake-ups there were by then, each soon after the one before it, if something else puts the app to sleep.
+    /// The number of consecutive wake-ups by then, each soon after the previous one, if something else puts the app to
+    /// sleep.
     #[serde(default, skip_serializing_if = "is_zero")]
     wakes: u32,
-    /// How often putting it to sleep was undone.
+    /// How often its sleep was undone.
     #[serde(
         default,
         deserialize_with = "plain_undone",
@@ -170,7 +171,7 @@ impl Record {
         }
     }
 
-    /// The same, of an app with this history.
+    /// The same record for an app with this history.
     pub(crate) fn after(self, history: Option<&History>) -> Self {
         let is_soon = |history: &&History| self.since.duration_since(history.woken) < SOON;
         Self {
@@ -184,7 +185,7 @@ impl Record {
         self.by == By::Adopt.as_str()
     }
 
-    /// How often the app did not stay asleep in a row, if this comes in between now.
+    /// How often in a row the app did not stay asleep, if this ends its sleep now.
     pub(crate) fn undone(&self, cause: Cause, now: Timestamp) -> Option<Undone> {
         let is_soon = now.duration_since(self.since) < UNDONE;
         let before = self.undone.as_ref();
@@ -197,14 +198,14 @@ impl Record {
         (is_soon || undone.cause == Cause::Refused).then_some(undone)
     }
 
-    /// Whether it may be written, and what will become of it as well: the admission policies limit annotations.
+    /// Whether it and the history that it will become may be written: the admission policies limit annotations.
     pub(crate) fn fits(&self) -> bool {
         json!(self).to_string().len() <= MAX_ANNOTATION - HISTORY_ADDS
     }
 }
 
 impl Recorded {
-    /// `replicas` are those that it has, or had until unidler took them.
+    /// `replicas` are its current ones, or those that it had until unidler scaled it to zero.
     pub(crate) fn new(workload: &Cached<Workload>, replicas: u32) -> Self {
         let Cached { name, value, .. } = workload;
         Self {
@@ -221,7 +222,7 @@ impl Recorded {
 }
 
 impl WorkloadName {
-    /// Whether it is that of a workload of the same namespace.
+    /// Whether it belongs to a workload of the same namespace.
     pub(crate) fn is_of(&self, workload: &Cached<Workload>) -> bool {
         workload.value.kind.is(&self.api_version, &self.kind) && self.name == workload.name
     }
@@ -254,12 +255,12 @@ impl Slice {
         }
     }
 
-    /// Whether it leads visitors here, or at least away from the app.
+    /// Whether it routes visitors here, or at least away from the app.
     pub(crate) fn diverts(&self) -> bool {
         self.address.is_some()
     }
 
-    /// Whether its app was adopted, which something else has put to sleep.
+    /// Whether its app was adopted after something else had put it to sleep.
     pub(crate) fn is_adopted(&self) -> bool {
         self.record
             .as_ref()
@@ -272,9 +273,9 @@ impl Slice {
         record.is_some_and(|record| record.wakes >= IN_VAIN)
     }
 
-    /// Whether it leads here: to the present address of unidler's Service, at every port of its own Service.
+    /// Whether it points here: to the current address of unidler's Service, at every port of its own Service.
     pub(crate) fn is_current(&self, service: &Service, destination: &Destination) -> bool {
-        // Where unidler has no address of this family any more, it can do nothing.
+        // If unidler no longer has an address of this family, it cannot update the slice.
         let Some(address) = destination.of_family(self.is_ipv6) else {
             return true;
         };
@@ -287,14 +288,14 @@ impl Slice {
             })
     }
 
-    /// Whether it led here until a moment ago, so that an ingress may still send the app's visitors here.
+    /// Whether it pointed here until a moment ago, so that an ingress may still route the app's visitors here.
     pub(crate) fn was_here_lately(&self, now: Timestamp) -> bool {
         let history = self.history.as_ref();
         history.is_some_and(|history| now.duration_since(history.woken) < LATE)
     }
 
-    /// Whether an ingress may still lead some visitors here and others to the app: one that is up and was not a moment ago, or
-    /// the other way round.
+    /// Whether an ingress may still route some visitors here and others to the app: one that is running and was not a moment
+    /// ago, or the other way round.
     pub(crate) fn is_handover(&self, is_up: bool, now: Timestamp) -> bool {
         let mut records = self.record.iter();
         if self.diverts() {
@@ -304,12 +305,12 @@ impl Slice {
         }
     }
 
-    /// Nobody but unidler changes it, so that this is the version of what it means.
+    /// Only unidler changes the slice, so this is the version of its meaning.
     pub(crate) fn version(&self) -> String {
         format!("{}/{}", self.uid, self.resource_version)
     }
 
-    /// What has to be true of it when it is deleted.
+    /// The preconditions for deleting it.
     pub(crate) fn preconditions(&self) -> Preconditions {
         Preconditions {
             uid: Some(self.uid.to_string()),
@@ -317,7 +318,7 @@ impl Slice {
         }
     }
 
-    /// The workloads behind its Service, as far as it says: as they are recorded, or were last.
+    /// The workloads behind its Service, as far as it has recorded them: in its record, or in its history.
     pub(crate) fn recorded(&self) -> &[Recorded] {
         match (&self.record, &self.history) {
             (Some(record), _) => &record.workloads,
@@ -326,12 +327,12 @@ impl Slice {
         }
     }
 
-    /// The name of the slice of a Service, which ends in that of its keeper.
+    /// The name of the slice of a Service, which ends with the name of its manager.
     pub(crate) fn name_of(service: &str, manager: &str) -> String {
         format!("{service}-{manager}")
     }
 
-    /// The merge patch that leads the visitors to the app again.
+    /// The merge patch that routes the visitors to the app again.
     pub(crate) fn restored(&self, ended: Ended, undone: Option<Undone>, now: Timestamp) -> Value {
         let mut annotations = json!({ RECORD: null });
         if let Some(record) = &self.record {
@@ -349,7 +350,7 @@ impl Slice {
                     false => undone,
                 },
             };
-            // Of a record that an older version wrote.
+            // This can happen with a record that an older version wrote.
             if json!(history).to_string().len() > MAX_ANNOTATION {
                 history.undone = None;
             }
@@ -369,7 +370,7 @@ impl Slice {
         })
     }
 
-    /// The merge patch that leads the visitors here. The record is that of before, if there is one.
+    /// The merge patch that diverts the visitors. It keeps the existing record, if there is one.
     pub(crate) fn diverted(
         &self,
         service: &Service,
@@ -398,7 +399,7 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
-/// The first slice of a Service, which leads its visitors here; `None` if there is no address for it.
+/// The first slice of a Service, which diverts its visitors; `None` if there is no address for it.
 pub(crate) fn first(
     service: &Cached<Service>,
     destination: &Destination,
@@ -422,13 +423,13 @@ pub(crate) fn first(
     serde_json::from_value(slice).ok()
 }
 
-/// The endpoint and the ports of a slice that leads here.
+/// The endpoint and the ports of a slice that diverts.
 fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> Value {
     let ports: Vec<_> = service
         .tcp_ports()
         .map(|name| json!({ "name": name, "port": destination.port, "protocol": "TCP" }))
         .collect();
-    // Written out: a controller that does not know better takes what is absent for what it likes.
+    // These are explicit, since a controller might interpret missing values as it likes.
     let conditions = json!({ "ready": true, "serving": true, "terminating": false });
     json!({
         "endpoints": [{ "addresses": [address], "conditions": conditions }],
@@ -436,7 +437,8 @@ fn diverting(service: &Service, address: IpAddr, destination: &Destination) -> V
     })
 }
 
-/// The same without what could make the name of a field manager long or hard to read, in JSON or on a terminal.
+/// Limits the length and the characters of a cause, which could otherwise make the name of a field manager long or hard
+/// to read, in JSON or on a terminal.
 fn plain(cause: Cause) -> Cause {
     let is_plain = |c: &char| c.is_ascii_graphic() && !matches!(c, '"' | '\\');
     match cause {
@@ -447,7 +449,7 @@ fn plain(cause: Cause) -> Cause {
     }
 }
 
-/// The same of what is read: anyone with permission to patch slices can put any text there.
+/// Does the same for a cause that is read: anyone with permission to patch slices can put any text there.
 fn plain_undone<'de, D: Deserializer<'de>>(undone: D) -> Result<Option<Undone>, D::Error> {
     let undone = Option::<Undone>::deserialize(undone)?;
     Ok(undone.map(|undone| Undone {
@@ -456,7 +458,7 @@ fn plain_undone<'de, D: Deserializer<'de>>(undone: D) -> Result<Option<Undone>, 
     }))
 }
 
-/// What cannot be read is not there.
+/// Parses an annotation. One that cannot be parsed counts as absent.
 fn json_in<T: for<'de> Deserialize<'de>>(metadata: &ObjectMeta, name: &str) -> Option<Box<T>> {
     serde_json::from_str(&annotation(metadata, name)?).ok()
 }

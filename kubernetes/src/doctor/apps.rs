@@ -1,4 +1,4 @@
-//! Whether an app that is found can be idled and woken.
+//! Checks whether an app that was found can be idled and woken.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{
     objects::{IDLED, PointsAt, Route, SERVICE_WHEN_UNIDLED, Service, Uncertain, Workload},
 };
 
-/// What is wrong with an app.
+/// The problems of an app.
 pub(crate) fn findings(snapshot: &Snapshot, found: &Found) -> Vec<Finding> {
     let mut findings = Vec::new();
     for service in &found.services {
@@ -52,7 +52,7 @@ fn misspelt(snapshot: &Snapshot, workload: &Cached<Workload>) -> Option<Finding>
     })
 }
 
-/// Whether the Service of an idled app leads to somebody, and back.
+/// Whether the Service of an idled app points to an existing Service, and can be restored.
 fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) -> Option<Finding> {
     if service.value.points_at != PointsAt::Unidler {
         return None;
@@ -114,7 +114,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
                     .collect::<Vec<_>>()
                     .join(", ")
             ),
-            // 3000 is the login's, wherever there is one.
+            // If there is a login, it listens on port 3000.
             format!(
                 "{} with the app's own port, or that of its login, in the place of 3000",
                 annotate(&json!(likely).to_string())
@@ -130,7 +130,8 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
     })
 }
 
-/// Whether the Deployment and the Service of an app tell the same. An app that has replicas and is marked is just waking.
+/// Whether the Deployment and the Service of an app are in the same state. An app with replicas and marks is just
+/// waking.
 fn half_idled(
     snapshot: &Snapshot,
     deployment: &Cached<Workload>,
@@ -178,7 +179,7 @@ fn half_idled(
     })
 }
 
-/// Whether visitors come to unidler while the app is idled: through each route that leads to it.
+/// Whether visitors reach unidler while the app is idled: through each route that points to it.
 fn lost_ports(found: &Found, service: &Cached<Service>) -> Vec<Finding> {
     let is_idled = found.is_idled() || service.value.points_at == PointsAt::Unidler;
     let finding = |route: &Arc<Cached<Route>>| {

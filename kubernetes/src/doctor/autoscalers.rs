@@ -1,4 +1,4 @@
-//! Others who scale apps.
+//! Other programs that scale apps.
 
 use super::{
     finding::{Finding, Severity},

@@ -1,4 +1,4 @@
-//! Apps behind controllers that do not route the visitors of a sleeping app to unidler, or not with every setting.
+//! Apps behind controllers that do not route the visitors of a sleeping app to unidler, or only with some settings.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,10 +11,10 @@ use crate::{
     found::Found,
 };
 
-/// How many hosts a finding names.
+/// The maximum number of hosts that a finding lists.
 const MAX_HOSTS: usize = 3;
 
-/// One finding for each class that an app uses and whose controller is known for something.
+/// One finding for each class that an app uses and whose controller is known to have limitations.
 pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     let mut used = BTreeMap::<(Class, bool), BTreeSet<&str>>::new();
     for app in apps {

@@ -1,30 +1,30 @@
-//! One thing that is not as it should be.
+//! A problem that `unidler doctor` reports.
 
 use serde::Serialize;
 
-/// How bad a finding is, the worst first.
+/// The severity of a finding, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
     /// Visitors of an app do not reach it.
     Error,
-    /// They may not, or somebody will undo the idling.
+    /// Visitors may not reach it, or something will undo the idling.
     Warning,
     /// Good to know.
     Note,
 }
 
-/// One thing that is not as it should be.
+/// A problem that `unidler doctor` reports.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Finding {
-    /// How bad it is.
+    /// Its severity.
     pub severity: Severity,
-    /// The name of the check, which does not change.
+    /// The stable name of the check.
     pub check: &'static str,
-    /// What is found, and of which object.
+    /// The problem, and the object that has it.
     pub what: String,
     /// Why it matters.
     pub why: String,
-    /// What fixes it: a command where there is one.
+    /// How to fix it: a command where there is one.
     pub fix: String,
 }

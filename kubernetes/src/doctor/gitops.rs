@@ -1,4 +1,4 @@
-//! Who keeps objects of apps as they are in Git.
+//! Tools that keep objects of apps as they are in Git.
 
 use super::finding::{Finding, Severity};
 use crate::{
@@ -13,7 +13,7 @@ pub(crate) fn findings(apps: &[Found]) -> Vec<Finding> {
         let keeper = workload.value.keeper.as_deref();
         owner(workload, keeper, "/spec/replicas")
     });
-    // Only that form of idling changes the Service.
+    // Only idling in the 2020 form changes the Service.
     let services = apps.iter().filter(|app| app.is_of_2020());
     let services = services.flat_map(|app| &app.services);
     let services = services.filter_map(|service| {
@@ -34,7 +34,8 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
     })
 }
 
-/// Which tool keeps an object, what it calls the set that the object is in, and how it leaves a field alone.
+/// The tool that manages an object, its name for the set that the object belongs to, and how to exclude a field from
+/// it.
 pub(super) fn exception<'a, T: Kept>(
     object: &Cached<T>,
     keeper: &'a Keeper,

@@ -1,4 +1,4 @@
-//! Whether workloads that need others, or are workers of others, would get what they ask for.
+//! Checks whether workloads that need others, or are workers of others, get what their annotations ask for.
 
 use super::finding::{Finding, Severity};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// What is wrong with the annotations of all workloads.
+/// The problems in the annotations of all workloads.
 pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
     let mut findings = Vec::new();
     for workload in caches.workloads().flat_map(Cache::all) {
@@ -46,7 +46,7 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
     findings
 }
 
-/// What is wrong with a need.
+/// The problem with a need.
 fn unmet(caches: &Caches, user: &Cached<Workload>, need: &Need) -> Option<Finding> {
     let (check, what, why, fix) = match caches.need(user, need) {
         Err(Unmet::Missing) => (
@@ -122,7 +122,7 @@ fn scale(workload: &Cached<Workload>) -> String {
     format!("kubectl -n {namespace} scale {kind} {name} --replicas=1")
 }
 
-/// Its kind, as kubectl takes it.
+/// The name of its kind for kubectl.
 fn called(workload: &Cached<Workload>) -> String {
     workload.value.kind.name.to_lowercase()
 }

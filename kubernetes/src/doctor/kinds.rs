@@ -1,4 +1,4 @@
-//! Kinds of custom workloads that are named, and not there.
+//! Kinds of custom workloads that are configured, but do not exist.
 
 use super::{
     finding::{Finding, Severity},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::objects::Scalable;
 
-/// That there are no Rollouts is ordinary, unless somebody has named them.
+/// The absence of Rollouts is normal, unless they are configured explicitly.
 pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     let absent = snapshot.listing.0.absent_kinds();
     let named = absent.filter(|kind| snapshot.settings.scalable.contains(kind));

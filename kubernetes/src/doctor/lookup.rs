@@ -1,4 +1,4 @@
-//! Whether each app is found.
+//! Checks whether each app is found.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     settings::ClusterSettings,
 };
 
-/// Looks at every app that is found, then for rules of Ingresses that should lead to one, and then for idled objects that
+/// Checks every app that is found, then the rules of Ingresses that should point to one, and then idled objects that
 /// belong to none.
 pub(crate) fn findings(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
     let mut findings: Vec<_> = found
@@ -31,7 +31,7 @@ pub(crate) fn findings(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
     findings
 }
 
-/// A host whose app is not found, because something is missing or there twice.
+/// A host whose app is not found, because something is missing or exists twice.
 fn not_found(
     Snapshot {
         settings, listing, ..
@@ -121,7 +121,7 @@ fn not_found(
             "unidler does not know which one a visitor wants, so none can be idled or woken there.",
             "give each app a host of its own".to_owned(),
         ),
-        // The host is one that an Ingress serves.
+        // An Ingress serves the host.
         _ => return None,
     };
     let severity = if is_idled {
@@ -138,7 +138,7 @@ fn not_found(
     })
 }
 
-/// Idled objects that no Ingress leads to.
+/// Idled objects that no Ingress points to.
 fn unserved(snapshot: &Snapshot, found: &[Found]) -> Vec<Finding> {
     let caches = &snapshot.listing.0;
     let (deployments, services) = (caches.deployments.all(), caches.services.all());
@@ -199,7 +199,7 @@ impl<'a> Idled<'a> {
                 has(&found.workloads, namespace, name)
             }
         };
-        // A route that leads to the app, or should, is told of already where it is looked at.
+        // A route that points to the app, or should, is already reported elsewhere.
         let is_of_route = listing.0.routes().iter().any(|route| {
             let mut ports = route.value.ports(namespace, name);
             let has_key = key.is_some() && route.key.as_deref() == key;
@@ -235,7 +235,7 @@ impl<'a> Idled<'a> {
     }
 }
 
-/// The Deployment whose pods a Service selects, if it is one.
+/// The Deployment whose pods a Service selects, if there is exactly one.
 fn selected(deployments: &[Arc<Cached<Workload>>], service: &Cached<Service>) -> Option<String> {
     let selector = &service.value.selector;
     let selected = deployments.iter().filter(|deployment| {

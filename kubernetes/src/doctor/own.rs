@@ -12,7 +12,7 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
     findings
 }
 
-/// Whether nobody is there for the visitors of sleeping apps.
+/// Whether unidler has no endpoints to serve the visitors of sleeping apps.
 fn absent(snapshot: &Snapshot) -> Option<Finding> {
     let caches = &snapshot.listing.0;
     let settings = &snapshot.settings;
@@ -40,7 +40,8 @@ fn absent(snapshot: &Snapshot) -> Option<Finding> {
     })
 }
 
-/// Whether the permissions for apps in the 2020 form could go. Where no app sleeps yet, nothing says which form there will be.
+/// Whether the permissions for apps in the 2020 form could be removed. As long as no app sleeps, it is unknown which
+/// form will be used.
 fn unneeded(snapshot: &Snapshot, apps: &[Found]) -> Option<Finding> {
     let caches = &snapshot.listing.0;
     let mut services = caches.services.all().into_iter();

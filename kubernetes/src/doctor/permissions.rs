@@ -1,4 +1,4 @@
-//! What unidler may not do, and what could not be looked at.
+//! Missing permissions of unidler, and objects that could not be read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-/// What unidler may not do: one finding for each kind of object.
+/// The missing permissions: one finding for each kind of object.
 fn missing(
     Snapshot {
         account,

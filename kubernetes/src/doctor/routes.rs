@@ -1,4 +1,4 @@
-//! Routes that do not serve what they say, or not alone.
+//! Routes that do not serve what they specify, or are not the only ones that do.
 
 use unidler::progress::Reason;
 
@@ -27,7 +27,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
     findings
 }
 
-/// An `HTTPRoute` whose visitors do not come to the app, nor to unidler.
+/// An `HTTPRoute` whose visitors reach neither the app nor unidler.
 fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Finding {
     let is_idled = |backend: &Backend| leads_here(caches, &backend.namespace, &backend.service);
     let (concerned, what, fix) = match defect {
@@ -70,8 +70,8 @@ fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Fin
     }
 }
 
-/// Hosts that several namespaces claim, and at which an app sleeps: which of them a visitor reaches is for the controller to
-/// decide.
+/// Hosts that several namespaces claim and at which an app sleeps: the controller decides which of them a visitor
+/// reaches.
 fn contested(caches: &Caches) -> Vec<Finding> {
     let not_found = caches.not_found();
     let is_duplicate = |host: &str| {

@@ -1,4 +1,4 @@
-//! Whether what objects say of the sleep of their apps can be read, and whether apps sleep as they are to.
+//! Checks whether the sleep settings of objects can be parsed, and whether apps sleep as configured.
 
 use std::fmt::Display;
 
@@ -24,7 +24,7 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
     findings
 }
 
-/// An app that is left alone, because it does not stay asleep.
+/// An app that is left alone because it does not stay asleep.
 fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
     let undone = slice.value.history.as_ref()?.undone.as_ref()?;
     let until = undone.until();
@@ -42,7 +42,7 @@ fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
     let (check, what, fix) = match &undone.cause {
         Cause::Returned(by) => {
             let workloads = caches.selected(&service);
-            // Who calls itself otherwise has done it by itself.
+            // A manager with another name has acted on its own.
             let is_keepers = by
                 .as_deref()
                 .is_none_or(|by| matches!(tool(Some(by)), "argo-cd" | "flux" | "helm"));
@@ -79,7 +79,7 @@ fn undone(caches: &Caches, slice: &Cached<Slice>) -> Option<Finding> {
     })
 }
 
-/// What cannot be read.
+/// Settings that cannot be parsed.
 fn unreadable(caches: &Caches) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut read = |object: &dyn Display, rules: &Option<Box<SleepRules>>| {

@@ -1,4 +1,4 @@
-//! Apps that sleep by an `EndpointSlice`.
+//! Apps that sleep with an `EndpointSlice`.
 
 use super::{
     finding::{Finding, Severity},

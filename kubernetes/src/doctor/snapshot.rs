@@ -1,4 +1,4 @@
-//! What `doctor` looks at, taken from the cluster at once.
+//! The state of the cluster that `doctor` checks, taken at once.
 
 use k8s_openapi::api::{
     autoscaling::v2::HorizontalPodAutoscaler,
@@ -19,27 +19,28 @@ use crate::{
     surroundings::Surroundings,
 };
 
-/// What is looked at.
+/// The state that is checked.
 #[derive(Debug)]
 pub struct Snapshot {
     pub(crate) settings: ClusterSettings,
-    /// Whose rights were looked at; `None` if our own.
+    /// The account whose permissions were checked; `None` if it is the current one.
     pub(crate) account: Option<ServiceAccount>,
     pub(crate) listing: Listing,
     pub(crate) surroundings: Surroundings,
-    /// Those [rights](crate::rights::rights) that unidler does not have.
+    /// The [permissions](crate::rights::rights) that unidler lacks.
     pub(crate) missing_rights: Vec<Right>,
-    /// How many endpoints of unidler's own Service are ready, if that was seen.
+    /// The number of ready endpoints of unidler's own Service, if it could be read.
     pub(crate) own_endpoints: Option<usize>,
     pub(crate) unseen: Vec<Unseen>,
 }
 
 impl Snapshot {
-    /// Looks at everything. What may not be read besides the kinds that apps are made of is left out, and noted.
+    /// Reads everything. Objects that may not be read, other than the kinds that apps consist of, are left out and
+    /// noted.
     ///
     /// # Errors
     ///
-    /// If those cannot be listed.
+    /// If the kinds that apps consist of cannot be listed.
     pub async fn take(
         api_server: &ApiServer,
         settings: ClusterSettings,
@@ -115,14 +116,14 @@ fn is_ready(endpoint: &&Endpoint) -> bool {
     conditions.and_then(|conditions| conditions.ready) != Some(false)
 }
 
-/// Something that could not be looked at.
+/// Something that could not be read.
 #[derive(Debug)]
 pub(crate) struct Unseen {
     pub(crate) what: &'static str,
     pub(crate) error: String,
 }
 
-/// The command that gives an object the key, or tells how if it is not clear which one.
+/// The command that labels an object with the key, or a description if it is not clear which object.
 pub(crate) fn label_command(
     ClusterSettings { key_label, .. }: &ClusterSettings,
     namespace: &str,

@@ -1,4 +1,4 @@
-//! Which apps are not idled, and what to do about it.
+//! Checks whether an app may be idled, and explains what to do if not.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ use crate::{
 pub enum NotPlanned {
     /// It is idled already.
     Already,
-    /// It must not be idled, in words that say what to do.
+    /// It must not be idled, with an explanation of what to do.
     Refused(anyhow::Error),
 }
 
@@ -42,7 +42,7 @@ impl From<anyhow::Error> for NotPlanned {
     }
 }
 
-/// What a Service has to keep, if that is all that it loses.
+/// The fields of a Service to keep, if nothing else is lost.
 pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidled> {
     let instead = "Let the Ingress lead to an ordinary Service (type ClusterIP, with a selector) that has the key label instead";
     service.value.to_keep().map_err(|why| match why {
@@ -64,7 +64,7 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
     })
 }
 
-/// Whether a workload can get back what it had.
+/// Checks that the replicas of a workload can be restored.
 pub(crate) fn expect_counted(workload: &Cached<Workload>) -> anyhow::Result<()> {
     ensure!(
         !workload.value.is_uncounted,
@@ -73,7 +73,7 @@ pub(crate) fn expect_counted(workload: &Cached<Workload>) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Whether a workload stays at 0 replicas until somebody wakes it.
+/// Checks that a workload stays at 0 replicas until it is woken.
 pub(crate) fn expect_scalable(
     workload: &Cached<Workload>,
     autoscalers: &Autoscalers,
@@ -104,7 +104,7 @@ pub(crate) fn expect_scalable(
     }
 }
 
-/// Whether the controllers that serve a route can lead its visitors to unidler.
+/// Checks that the controllers that serve a route can route its visitors to unidler.
 pub(crate) fn expect_controller(
     route: &Cached<Route>,
     is_external_name: bool,
@@ -126,7 +126,7 @@ pub(crate) fn expect_controller(
     Ok(())
 }
 
-/// Whether visitors who come through a route ask for a port that the Service has while the app is idled.
+/// Checks that a route refers to a port that the Service still has while the app is idled.
 pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> anyhow::Result<()> {
     ensure!(
         route.value.kind != RouteKind::HttpRoute,
@@ -143,9 +143,9 @@ pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> 
     Ok(())
 }
 
-/// The port of a Service that a route asks for, if the Service does not have it while the app is idled.
+/// The port of a Service that a route refers to, if the Service lacks it while the app is idled.
 ///
-/// Of an `HTTPRoute` another thing is wrong: it cannot lead to such a Service at all.
+/// An `HTTPRoute` has another problem: it cannot refer to such a Service at all.
 pub(crate) fn lost_port(route: &Route, service: &Cached<Service>) -> Option<String> {
     if route.kind == RouteKind::HttpRoute {
         return None;
@@ -167,7 +167,7 @@ pub(crate) fn expect_pods(deployment: &Workload, service: &Service) -> anyhow::R
     }
 }
 
-/// Why no route leads a host to a Service.
+/// Explains why no route points from a host to a Service.
 pub(crate) fn unserved(host: &Host, caches: &Caches) -> String {
     let why = caches.naming(host).into_iter().find_map(|route| {
         let defect = caches.defects(&route).into_iter().next()?;
@@ -190,7 +190,7 @@ pub(crate) fn unserved(host: &Host, caches: &Caches) -> String {
     })
 }
 
-/// Why no app was found, and what to do.
+/// Explains why no app was found, and what to do.
 pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::Error {
     let key = keys_of(host)
         .first()
@@ -225,7 +225,7 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
     anyhow!(text)
 }
 
-/// What is said of an attempt that has failed and of which nothing is left.
+/// The error after a failed attempt that was undone completely.
 pub(crate) fn undone(cause: &Cause) -> anyhow::Error {
     match cause {
         Cause::Woken => anyhow!(

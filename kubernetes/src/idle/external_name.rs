@@ -1,4 +1,4 @@
-//! Whether an app can be put to sleep as the idler of 2020 does it, and what that would write.
+//! Decides whether an app can be put to sleep in the 2020 form, and with which writes.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ use crate::{
     target::Target,
 };
 
-/// Two patches that idle an app, each on the condition of what was seen.
+/// Two patches that idle an app, each on the condition of the observed state.
 #[derive(Debug)]
 pub struct ExternalNamePlan {
     pub(crate) app: AppId,
@@ -33,7 +33,7 @@ pub struct ExternalNamePlan {
     pub(crate) service: String,
     /// A merge patch, written first: while the app still runs, its visitors already reach unidler.
     pub(crate) divert: Value,
-    /// What the Service keeps, to be given back.
+    /// The original fields of the Service, to be restored later.
     pub(crate) kept: ServiceWhenUnidled,
     pub(crate) deployment: String,
     pub(crate) scale: JsonPatch,
@@ -41,7 +41,7 @@ pub struct ExternalNamePlan {
 }
 
 impl ExternalNamePlan {
-    /// What is said when it is carried out.
+    /// The message after it was carried out.
     pub(super) fn done(&self) -> String {
         let Self {
             namespace,
@@ -54,7 +54,7 @@ impl ExternalNamePlan {
         )
     }
 
-    /// What is said when it could not be carried out.
+    /// The error after it could not be carried out.
     pub(super) fn explained(&self, NotIdled { cause, is_undone }: &NotIdled) -> anyhow::Error {
         let Self {
             namespace,
@@ -144,7 +144,7 @@ pub(super) fn decide(
         return Err(anyhow!("it is unidler's own: it cannot wake itself").into());
     }
     let kept = kept(service)?;
-    // Also those of other hosts, whose visitors would be cut off.
+    // Including those of other hosts, whose visitors would be cut off.
     for route in &found.routes {
         expect_route(route, service)?;
         expect_controller(route, true, caches, surroundings)?;

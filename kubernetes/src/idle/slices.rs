@@ -1,4 +1,4 @@
-//! Whether an app can be put to sleep with its Services left as they are, and what that would write.
+//! Decides whether an app can be put to sleep without changing its Services, and with which writes.
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -20,19 +20,20 @@ use crate::{
     surroundings::Surroundings,
 };
 
-/// What puts an app to sleep: an `EndpointSlice` for each of its Services, and then no replicas for its workloads.
+/// The writes that put an app to sleep: an `EndpointSlice` for each of its Services, and then scaling its workloads to
+/// zero.
 #[derive(Debug)]
 pub struct SlicePlan {
     pub(super) found: Found,
     slices: Vec<EndpointSlice>,
-    /// What loses its replicas, and how many each has.
+    /// The workloads to scale to zero, each with its current replicas.
     idled: Vec<(Arc<Cached<Workload>>, u32)>,
-    /// What it needs that keeps its replicas, and why.
+    /// The needed workloads that keep their replicas, and why.
     held: Vec<String>,
 }
 
-/// Decides whether some Services of a namespace can be put to sleep in this way. Nothing needs a label: the app is what its
-/// routes lead to.
+/// Decides whether some Services of a namespace can be put to sleep in this way. Nothing needs a label: the app
+/// consists of what its routes point to.
 pub(super) fn decide(
     (namespace, names): &(String, BTreeSet<String>),
     caches: &Caches,
@@ -55,11 +56,11 @@ pub(super) fn decide(
     if awake.is_empty() && !found.has_needs_to_idle() {
         return Err(NotPlanned::Already);
     }
-    // The sweep leads its visitors here.
+    // The sweep diverts its visitors.
     if awake.iter().any(|service| found.is_to_adopt(service)) {
         return Err(NotPlanned::Already);
     }
-    // What has the marks of 2020 is woken by them.
+    // An app with the marks of 2020 is woken by means of them.
     if let Some(marked) = asleep
         .iter()
         .find(|service| service.value.points_at == PointsAt::Unidler)
@@ -119,7 +120,7 @@ pub(super) fn decide(
     })
 }
 
-/// What an app needs that is awake and stays so, and why.
+/// The needed workloads that are awake and stay so, and why.
 fn held(found: &Found) -> Vec<String> {
     let needs = found.group.needs.iter();
     let held = needs.filter_map(|need| {
@@ -132,7 +133,7 @@ fn held(found: &Found) -> Vec<String> {
 /// The Service of the API server.
 const KUBERNETES: (&str, &str) = ("default", "kubernetes");
 
-/// The slices of the Services that do not lead to unidler yet.
+/// The slices for the Services that do not route to unidler yet.
 fn slices(
     found: &Found,
     services: &[&Arc<Cached<Service>>],
@@ -181,7 +182,7 @@ fn slices(
     services.iter().map(slice).collect()
 }
 
-/// Why the visitors of a Service would not reach unidler through an `EndpointSlice`, if they would not.
+/// Why the visitors of a Service would not reach unidler through an `EndpointSlice`, if that is the case.
 pub(crate) fn unfit(
     service: &Cached<Service>,
     routes: &[Arc<Cached<Route>>],
@@ -229,7 +230,7 @@ pub(crate) fn unfit(
 }
 
 impl SlicePlan {
-    /// What is said when it could not be carried out.
+    /// The error after it could not be carried out.
     pub(super) fn explained(&self, NotIdled { cause, is_undone }: &NotIdled) -> anyhow::Error {
         if *is_undone {
             return undone(cause);
@@ -241,7 +242,7 @@ impl SlicePlan {
         )
     }
 
-    /// The command that takes the slices away.
+    /// The command that deletes the slices.
     fn removal(&self) -> String {
         let metadata = self.slices.iter().map(|slice| &slice.metadata);
         let namespace = metadata.clone().find_map(|each| each.namespace.as_deref());
@@ -253,7 +254,7 @@ impl SlicePlan {
         )
     }
 
-    /// What is said when it is carried out.
+    /// The message after it was carried out.
     pub(super) fn done(&self) -> String {
         let idled = self.idled.iter();
         let idled = idled.map(|(workload, replicas)| {
@@ -264,7 +265,8 @@ impl SlicePlan {
         format!("{} when somebody visits it.{held}", idled.join(", "))
     }
 
-    /// What became of it. What it needs may have been put to sleep by now with something else that needs it, or with this.
+    /// Updates the plan to its outcome. Needed workloads may have been put to sleep in the meantime, with this app or
+    /// with another one that needs them.
     pub(super) fn look_again(&mut self, caches: &Caches) {
         let Ok(after) = caches.app(&self.found.id) else {
             return;

@@ -1,5 +1,5 @@
-//! Idling for those who may not write `EndpointSlice`s, such as users with the role `edit`: they leave a wish on the Service,
-//! and unidler's server does the rest, if it would do that for anybody.
+//! Idling for users who may not write `EndpointSlice`s, such as those with the role `edit`: they leave a wish on the
+//! Service, and unidler's server does the rest, if it would do that for anybody.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -34,13 +34,13 @@ use crate::{
     surroundings::Surroundings,
 };
 
-/// For how long a wish counts: an app that somebody has woken is not to be put to sleep by an old one.
+/// How long a wish is valid: an app that was woken must not be put to sleep by an old one.
 const FRESH: SignedDuration = SignedDuration::from_mins(5);
-/// How much later than here it may be where a wish comes from.
+/// By how much the clock at the origin of a wish may be ahead.
 const SKEW: SignedDuration = SignedDuration::from_mins(1);
-/// How long the server may take to fulfil a wish: it looks for them every 15 seconds.
+/// How long the server may take to fulfil a wish: it checks for them every 15 seconds.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// How often it is looked whether it has.
+/// Interval between checks whether the server has fulfilled it.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The wishes that the server is asked to fulfil.
@@ -48,12 +48,12 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Wishes {
     cluster: KubernetesCluster,
     api_server: ApiServer,
-    /// Those that were refused, so that it is said once.
+    /// The wishes that were refused, so that each refusal is reported only once.
     refused: HashSet<(String, String, Timestamp)>,
 }
 
 impl Wishes {
-    /// Those of a cluster.
+    /// The wishes in a cluster.
     #[must_use]
     pub fn new(cluster: KubernetesCluster, api_server: ApiServer) -> Self {
         Self {
@@ -63,14 +63,14 @@ impl Wishes {
         }
     }
 
-    /// Has the apps put to sleep whose owners wish that, each in a task of its own. To be called several times a minute.
+    /// Starts to put the apps with a wish to sleep, each in a task of its own. To be called several times a minute.
     pub async fn fulfil(&mut self, hub: &Hub) {
         let now = Timestamp::now();
         self.refused
             .retain(|(_, _, wished)| now.duration_since(*wished) < FRESH);
         let mut due = self.due(now, &Surroundings::default());
         if due.iter().any(|(_, planned)| planned.is_ok()) {
-            // The server may only look at them where it puts apps to sleep by itself.
+            // The server only has permission to list them if it puts apps to sleep by itself.
             let surroundings = self.api_server.surroundings().await;
             due = self.due(now, &surroundings.unwrap_or_default());
         }
@@ -90,7 +90,7 @@ impl Wishes {
         }
     }
 
-    /// The apps of which each Service that is awake carries a fresh wish.
+    /// The apps whose awake Services all carry a fresh wish.
     fn due(
         &self,
         now: Timestamp,
@@ -137,7 +137,7 @@ impl Wishes {
         planned.collect()
     }
 
-    /// Says once why a wish is refused: in the log, and on the workloads.
+    /// Reports once why a wish is refused: in the log, and on the workloads.
     async fn refuse(&mut self, app: &App, why: &str) {
         let Services::These(namespace, names) = &app.services else {
             return;
@@ -161,11 +161,11 @@ impl Wishes {
 }
 
 impl ApiServer {
-    /// Whether one may write `EndpointSlice`s in all namespaces, as idling needs.
+    /// Whether the current user may write `EndpointSlice`s in all namespaces, as idling requires.
     ///
     /// # Errors
     ///
-    /// If the API server does not say.
+    /// If the API server does not answer that.
     pub async fn may_divert(&self) -> anyhow::Result<bool> {
         let create = Right {
             group: "discovery.k8s.io".into(),
@@ -178,11 +178,11 @@ impl ApiServer {
         may.context("cannot ask what you may do in the cluster")
     }
 
-    /// Leaves the wish that apps of a namespace be put to sleep, and waits for unidler's server to do it.
+    /// Leaves the wish to put apps of a namespace to sleep, and waits for unidler's server to fulfil it.
     ///
     /// # Errors
     ///
-    /// If the namespace cannot be read, or a Service not be annotated.
+    /// If the namespace cannot be read, or if a Service cannot be annotated.
     pub async fn wish(
         &self,
         asked: &Asked,
@@ -269,7 +269,7 @@ impl ApiServer {
         Err(why.into())
     }
 
-    /// As much of a namespace as idling its apps by a wish needs.
+    /// Lists the objects of a namespace that idling its apps by a wish requires.
     async fn listing_of(
         &self,
         namespace: &str,
@@ -286,7 +286,7 @@ impl ApiServer {
             ingresses: ingresses.with_context(|| cannot("Ingresses"))?,
             services: services.with_context(|| cannot("Services"))?,
             slices: slices.with_context(|| cannot("EndpointSlices"))?,
-            // The kind may be absent, or not for everybody: then its hosts are not found.
+            // The kind may be absent, or the user may lack the permission: then its hosts are not found.
             http_routes: http_routes.unwrap_or_default(),
             ..Listed::default()
         };
@@ -294,8 +294,8 @@ impl ApiServer {
     }
 }
 
-/// The Services of a namespace that a host leads to by its routes. Whether a Gateway has accepted those is for the server to
-/// know.
+/// The Services of a namespace that its routes point to for a host. Whether a Gateway has accepted those routes is for
+/// the server to check.
 fn services_named(host: &Host, namespace: &str, caches: &Caches) -> BTreeSet<String> {
     let by_ingress = caches.services_of(host);
     let by_ingress = by_ingress

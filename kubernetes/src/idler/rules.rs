@@ -1,4 +1,5 @@
-//! The rules of an app: of what its routes, Services, workloads and Namespace say, the nearest to its visitors counts.
+//! The rules of an app: among the settings of its routes, Services, workloads and Namespace, those nearest to its
+//! visitors apply.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -18,18 +19,18 @@ use crate::{
     },
 };
 
-/// What its operators want of an app.
+/// The settings of an app's operators.
 #[derive(Default)]
 pub(super) struct AppRules {
-    /// `None` if nobody has said that it may be put to sleep.
+    /// `None` if nothing permits putting it to sleep.
     pub(super) rules: Option<Rules>,
-    /// Where it says itself when it was last used.
+    /// Where the app reports when it was last used.
     pub(super) activity: Option<ActivityUrl>,
-    /// What of it cannot be read or is contradictory, so that it stays awake.
+    /// The setting that cannot be parsed or is contradictory, because of which it stays awake.
     pub(super) obstacle: Option<String>,
 }
 
-/// What the objects of an app say, from those that are nearest to its visitors.
+/// The settings of the app's objects, starting with those nearest to its visitors.
 struct Levels<'a> {
     routes: Level<'a>,
     services: Level<'a>,
@@ -38,7 +39,7 @@ struct Levels<'a> {
 }
 
 impl AppRules {
-    /// After how long without use it sleeps, if it does.
+    /// The time without use after which it sleeps, if it does.
     pub(super) fn window(&self) -> Option<Duration> {
         match self.rules.as_ref()?.idle_after? {
             IdleAfter::Unused(window) => Some(window),
@@ -52,7 +53,7 @@ impl AppRules {
         rules.is_some_and(|rules| self.obstacle.is_none() && rules.sleep().is_some())
     }
 
-    /// Those of the app that consists of some Services of a namespace.
+    /// The rules of the app that consists of some Services of a namespace.
     pub(super) fn of(
         namespace: &str,
         names: &BTreeSet<String>,
@@ -61,13 +62,13 @@ impl AppRules {
     ) -> Self {
         let of_namespace = caches.namespaces.as_ref();
         let Some(of_namespace) = of_namespace.and_then(|all| all.named("", namespace)) else {
-            // It may be about to go.
+            // The app may be about to be deleted.
             return Self::default();
         };
         let routes = names
             .iter()
             .flat_map(|name| caches.routes_to(namespace, name));
-        // A grant to route is no grant to put to sleep.
+        // A grant to route does not permit putting the app to sleep.
         let routes: Vec<_> = routes
             .filter(|route| route.namespace == namespace)
             .collect();
@@ -122,8 +123,8 @@ impl Levels<'_> {
         [routes, services, workloads, namespace]
     }
 
-    /// Whether somebody has said that the app may be put to sleep: `all` if nobody has said anything. A Namespace that says no
-    /// is not contradicted by what is in it.
+    /// Whether the app may be put to sleep: `all` if no setting decides. Objects in a Namespace cannot override its
+    /// refusal.
     fn may_sleep(&self, all: bool) -> Result<bool, Contradiction> {
         let label = |rules: &SleepRules| rules.is_app;
         let of_namespace = nearest([&self.namespace], label).transpose()?;
@@ -142,7 +143,7 @@ impl Levels<'_> {
             .unwrap_or_else(|| all || says_when()))
     }
 
-    /// `obstacle` gets the first thing that is wrong.
+    /// `obstacle` is set to the first problem.
     fn rules(&self, settings: &IdlerSettings, obstacle: &mut Option<String>) -> Rules {
         let is_excluded = || {
             let mut all = self.all().into_iter().flatten();
@@ -172,7 +173,7 @@ impl Levels<'_> {
         }
     }
 
-    /// Exceptions add up: one that is over hides none.
+    /// Exceptions do not override each other: one that has expired hides no others.
     fn latest_exception(&self, obstacle: &mut Option<String>) -> Option<Timestamp> {
         let all = self.all().into_iter().flatten();
         let exceptions = all.flat_map(|rules| {
@@ -206,8 +207,8 @@ impl Levels<'_> {
     }
 }
 
-/// What keeps a part of an app awake that its own Services do not lead to, such as a database: what it says itself, and what its
-/// Namespace does. To be used by others is no reason to sleep.
+/// What keeps a part of an app awake to which the app's own Services do not route, such as a database: its own
+/// settings, and those of its Namespace. That others use it does not permit it to sleep.
 pub(super) fn obstacle_of_parts(
     found: &Found,
     caches: &Caches,
@@ -262,7 +263,7 @@ pub(super) fn obstacle_of_parts(
     })
 }
 
-/// Why an app stays awake that others are judged by.
+/// Why an app stays awake that is a source for the decisions about others.
 pub(super) fn obstacle_of_source(
     found: &Found,
     caches: &Caches,
@@ -281,7 +282,7 @@ pub(super) fn obstacle_of_source(
         .then(|| "unidler asks it who uses other apps".to_owned())
 }
 
-/// What becomes of an app that nobody has said may be put to sleep.
+/// The decision about an app that nothing permits to put to sleep.
 pub(super) fn not_asked(state: &State) -> Decision {
     match state {
         State::Awake(_) => Decision::StayAwake(Stay::NoRule),

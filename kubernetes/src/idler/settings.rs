@@ -1,4 +1,4 @@
-//! How apps are put to sleep.
+//! The settings for putting apps to sleep.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use unidler::sleep::brake::Brake;
 
 use crate::usage::cpu::BusyCpu;
 
-/// How apps are put to sleep.
+/// The settings for putting apps to sleep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdlerSettings {
-    /// After how long without use, where nothing on an app says otherwise; `None` if only what is said there counts.
+    /// The default time without use after which an app sleeps; `None` if only the apps' own settings count.
     pub idle_after: Option<Duration>,
-    /// Whether all apps may be put to sleep, and not only those of routes and Namespaces that say so.
+    /// Whether all apps may be put to sleep, and not only those whose routes or Namespaces permit it.
     pub all: bool,
-    /// How many at a time.
+    /// The limit on how many are put to sleep at a time.
     pub brake: Brake,
-    /// Over how long the wake-ups are spread at the beginning of hours.
+    /// The time over which wake-ups are spread when hours begin.
     pub wake_spread: Duration,
-    /// From which share of the CPU that an app requests on it is kept awake; `None` if that does not count.
+    /// The share of its CPU requests from which on an app is kept awake; `None` if CPU usage does not count.
     pub busy_cpu: Option<BusyCpu>,
-    /// The namespace and the name of the Service that is asked who uses apps: it stays awake itself.
+    /// The namespace and the name of the Service that is queried for the use of apps: its own app stays awake.
     pub prometheus: Option<(String, String)>,
 }

@@ -1,7 +1,7 @@
-//! What belongs to some workloads: their workers, and what they need.
+//! Finds the workloads that belong to others: their workers, and those that they need.
 //!
-//! What a workload needs in another namespace counts only if the needed one says so: otherwise anybody who may annotate a
-//! workload of their own could have any other put to sleep.
+//! The need for a workload in another namespace only counts if the needed workload allows it: otherwise anybody who may
+//! annotate a workload of their own could have any other put to sleep.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -18,7 +18,7 @@ use crate::{
     objects::{PointsAt, Service, Workload, bonds::Need},
 };
 
-/// Workloads by their names, in which their namespaces are.
+/// Workloads by name, which includes their namespace.
 type ByName = BTreeMap<String, Arc<Cached<Workload>>>;
 
 /// Why a need does not count.
@@ -26,14 +26,14 @@ type ByName = BTreeMap<String, Arc<Cached<Workload>>>;
 pub(crate) enum Unmet {
     /// There is no such workload.
     Missing,
-    /// It is in another namespace, and does not say that it may be needed from there.
+    /// It is in another namespace, and does not allow workloads there to need it.
     Ungranted(Arc<Cached<Workload>>),
     /// It is the cluster's own, or unidler's.
     Protected,
 }
 
 impl Caches {
-    /// The workers of some workloads, and theirs.
+    /// Adds the workers of some workloads, recursively.
     pub(super) fn with_workers(&self, mut all: ByName) -> ByName {
         let mut left: Vec<_> = all.values().cloned().collect();
         while let Some(owner) = left.pop() {
@@ -49,7 +49,7 @@ impl Caches {
         all
     }
 
-    /// What the workloads of an app have to do with others. The app's own Services lead to those `behind` them.
+    /// The relations of an app's workloads to others. The app's own Services route to those in `behind`.
     pub(super) fn group(&self, own: &ByName, behind: &BTreeSet<String>) -> Group {
         let mut members = own.clone();
         let mut left: Vec<_> = own.values().cloned().collect();
@@ -111,7 +111,7 @@ impl Caches {
         }
     }
 
-    /// The needs of an app that are of no use to anything else, awake or not.
+    /// The needs of an app that nothing else has any use for, awake or not.
     fn private<'a>(&self, own: &ByName, needs: &'a ByName) -> Vec<&'a Cached<Workload>> {
         let mut private: BTreeMap<_, _> = needs
             .iter()
@@ -156,7 +156,7 @@ impl Caches {
         }
     }
 
-    /// What a workload needs, as far as that counts.
+    /// The workloads that a workload needs, as far as those needs count.
     fn needs(&self, user: &Cached<Workload>) -> Vec<Arc<Cached<Workload>>> {
         let needs = user.value.bonds.iter().flat_map(|bonds| &bonds.needs);
         needs
@@ -164,7 +164,7 @@ impl Caches {
             .collect()
     }
 
-    /// Whether a workload sleeps because of unidler or of the 2020 idler.
+    /// Whether a workload was put to sleep by unidler or by the idler of 2020.
     pub(crate) fn is_asleep(&self, workload: &Cached<Workload>) -> bool {
         let recorded = || {
             self.slices
@@ -191,7 +191,7 @@ impl Caches {
         named
     }
 
-    /// What needs a workload, and is not needed by it in turn.
+    /// The workloads that need a workload, and that it does not need in turn.
     pub(crate) fn users(&self, need: &Cached<Workload>) -> Vec<Arc<Cached<Workload>>> {
         let mut named = self.workloads_by(&of_need(&need.namespace, &need.name));
         named.retain(|user| {
@@ -201,7 +201,7 @@ impl Caches {
         named
     }
 
-    /// Whether a workload needs another one, directly or not. A worker needs what its workload does.
+    /// Whether a workload needs another one, directly or indirectly. A worker needs whatever its workload needs.
     pub(crate) fn depends(&self, user: &Cached<Workload>, need: &Cached<Workload>) -> bool {
         let all = |user: &Cached<Workload>| {
             let owner = self.owner(user);
@@ -220,7 +220,7 @@ impl Caches {
         false
     }
 
-    /// A Service that visitors reach a workload by.
+    /// An awake Service through which visitors reach a workload.
     fn awake_service(&self, workload: &Cached<Workload>) -> Option<String> {
         let mut services = self.visited_by(workload);
         let awake = services.find(|service| !self.is_diverted(&service.namespace, &service.name));

@@ -1,5 +1,5 @@
-//! What `HTTPRoute`s serve in truth: of their hosts, what the listeners of Gateways take; and of their Services, those that
-//! they may lead to.
+//! Determines what `HTTPRoute`s effectively serve: of their hosts, those that listeners of Gateways accept; and of
+//! their Services, those that they may refer to.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -12,19 +12,19 @@ use crate::{
     objects::{Backend, Gateway, HttpRoute, Parent, Route},
 };
 
-/// Why an `HTTPRoute` does not serve all that it says.
+/// Why an `HTTPRoute` does not serve everything that it specifies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Defect {
     /// No Gateway has accepted it.
     Unaccepted,
-    /// No listener that it is attached to takes one of its hosts.
+    /// None of the listeners that it is attached to accepts one of its hosts.
     HostRefused(String),
-    /// It may not lead to a Service of another namespace.
+    /// It may not refer to a Service in another namespace.
     Ungranted(Backend),
 }
 
 impl Caches {
-    /// What an `HTTPRoute` serves. `None` if that is nothing.
+    /// The effective route of an `HTTPRoute`; `None` if it serves nothing.
     pub(crate) fn served(&self, route: &Cached<HttpRoute>) -> Option<Arc<Cached<Route>>> {
         let gateways = self.gateways_of(route);
         let listeners = hostnames(&gateways, &route.namespace);
@@ -46,7 +46,7 @@ impl Caches {
         })
     }
 
-    /// Why an `HTTPRoute` does not serve all that it says.
+    /// The reasons why an `HTTPRoute` does not serve everything that it specifies.
     pub(crate) fn defects(&self, route: &Cached<HttpRoute>) -> Vec<Defect> {
         if route.value.parents.is_empty() {
             return vec![Defect::Unaccepted];
@@ -74,7 +74,7 @@ impl Caches {
         routes
     }
 
-    /// What the `HTTPRoute`s that lead to a Service serve.
+    /// The effective routes of the `HTTPRoute`s that point to a Service.
     pub(super) fn http_routes_to(&self, namespace: &str, service: &str) -> Vec<Arc<Cached<Route>>> {
         let routes = self.http_routes.get(&of_namespace(namespace, service));
         let served = routes.iter().filter_map(|route| self.served(route));

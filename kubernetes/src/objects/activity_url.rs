@@ -1,4 +1,4 @@
-//! Where an app says when it was last used.
+//! Where an app reports when it was last used.
 
 use std::str::{self, FromStr};
 
@@ -6,12 +6,13 @@ use http::uri::PathAndQuery;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
 
-/// From this number on it is milliseconds: as seconds, it would be in the year 5138.
+/// Numbers from this one on are milliseconds: as seconds, it would be in the year 5138.
 const MILLISECONDS: f64 = 1e11;
-/// A time before this is none: 2000-01-01, in seconds. A zero often means that an app does not know.
+/// Times before this one are ignored: 2000-01-01, in seconds. A zero often means that an app does not know.
 const EARLIEST: i64 = 946_684_800;
 
-/// A path of an app, and with `#` a JSON pointer into what it answers there ([RFC 6901]), such as `/api/status#/last_activity`.
+/// A path of an app, optionally with `#` and a JSON pointer into its response ([RFC 6901]), such as
+/// `/api/status#/last_activity`.
 ///
 /// [RFC 6901]: https://www.rfc-editor.org/rfc/rfc6901
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl FromStr for ActivityUrl {
 }
 
 impl ActivityUrl {
-    /// When the app was last used, as its answer says: in seconds or milliseconds since 1970, or in RFC 3339.
+    /// When the app was last used, according to its response: in seconds or milliseconds since 1970, or in RFC 3339.
     pub(crate) fn last_use(&self, answer: &[u8]) -> Option<Timestamp> {
         let json = match serde_json::from_slice(answer) {
             Ok(json) => json,

@@ -1,4 +1,5 @@
-//! What a workload says in its annotations of other workloads: what it needs, whose worker it is, and what may need it.
+//! The relations of a workload to others, from its annotations: the workloads that it needs, the one whose worker it
+//! is, and those that may need it.
 
 use std::{fmt, str::FromStr};
 
@@ -6,53 +7,55 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::annotation;
 
-/// The annotation with the workloads that have to be ready before this one: `[NAMESPACE/]KIND/NAME`, with commas between.
+/// The annotation with the workloads that have to be ready before this one: `[NAMESPACE/]KIND/NAME`, separated by
+/// commas.
 pub(crate) const NEEDS: &str = "unidler/needs";
 /// The annotation of a worker without a Service: the workload of its namespace that it sleeps and wakes with, `[KIND/]NAME`.
 pub(crate) const OF: &str = "unidler/of";
-/// The annotation with what may need this workload from another namespace: `NAMESPACE[/KIND/NAME]`, with commas between.
+/// The annotation with the namespaces or workloads that may need this workload from another namespace:
+/// `NAMESPACE[/KIND/NAME]`, separated by commas.
 pub(crate) const NEEDED_BY: &str = "unidler/needed-by";
 
-/// How many entries such a list may have: each is looked up whenever the app is looked at.
+/// The maximum number of entries in such a list: each is looked up whenever the app is.
 const MAX_ENTRIES: usize = 20;
-/// The longest name of an object.
+/// The maximum length of an object's name.
 const MAX_NAME: usize = 253;
-/// What kubectl takes for kinds beside their own names.
+/// The short names of kinds that kubectl accepts.
 const SHORT_NAMES: [(&str, &str); 3] = [
     ("deploy", "deployment"),
     ("sts", "statefulset"),
     ("ro", "rollout"),
 ];
 
-/// What a workload says of others.
+/// The relations of a workload to others, from its annotations.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bonds {
-    /// What it needs.
+    /// The workloads that it needs.
     pub(crate) needs: Box<[Need]>,
     /// The workload whose worker it is.
     pub(crate) of: Option<Named>,
-    /// What may need it from another namespace.
+    /// The namespaces or workloads that may need it from another namespace.
     pub(crate) needed_by: Box<[User]>,
-    /// What cannot be read, and why.
+    /// The parts that cannot be parsed, and why.
     pub(crate) unreadable: Box<[Unreadable]>,
 }
 
 /// A workload that another one needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Need {
-    /// Where it is, if not in the namespace of the one that needs it.
+    /// Its namespace, if that is not the namespace of the workload that needs it.
     pub(crate) namespace: Option<Box<str>>,
     pub(crate) workload: Named,
 }
 
-/// A workload, in a namespace that is known.
+/// A workload in a known namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Named {
     kind: Option<Kind>,
     pub(crate) name: Box<str>,
 }
 
-/// What may need a workload: everything in a namespace, or one workload there.
+/// The possible users of a workload: everything in a namespace, or one workload there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct User {
     namespace: Box<str>,
@@ -71,7 +74,7 @@ pub(crate) struct Unreadable {
 }
 
 impl Bonds {
-    /// What the annotations say; `None` where there are none, which is nearly everywhere.
+    /// Parses the annotations; `None` if there are none, as on nearly all workloads.
     pub(crate) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
         let mut unreadable = Vec::new();
         let bonds = Self {
@@ -88,7 +91,7 @@ impl Bonds {
     }
 }
 
-/// What can be read of a list.
+/// Parses a list, without the entries that cannot be parsed.
 fn list<T: FromStr<Err = String>>(
     metadata: &ObjectMeta,
     name: &'static str,
@@ -175,7 +178,7 @@ impl FromStr for User {
     }
 }
 
-/// A name as objects have it.
+/// Validates the name of an object.
 fn name_of(text: &str) -> Option<Box<str>> {
     let is_of_names =
         |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.');
@@ -184,7 +187,7 @@ fn name_of(text: &str) -> Option<Box<str>> {
 }
 
 impl Named {
-    /// Whether a workload goes by this name.
+    /// Whether this refers to a workload.
     pub(crate) fn is(&self, kind: &str, plural: &str, group: &str, name: &str) -> bool {
         let mut own = self.kind.iter();
         *self.name == *name && own.all(|own| own.is(kind, plural, group))
@@ -192,7 +195,7 @@ impl Named {
 }
 
 impl User {
-    /// Whether it is this workload.
+    /// Whether this includes a workload.
     pub(crate) fn is(&self, namespace: &str, is: impl Fn(&Named) -> bool) -> bool {
         *self.namespace == *namespace && self.workload.as_ref().is_none_or(is)
     }

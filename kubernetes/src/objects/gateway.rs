@@ -1,4 +1,4 @@
-//! What says which hosts and Services an `HTTPRoute` has in truth: Gateways and `ReferenceGrant`s.
+//! Gateways and `ReferenceGrant`s, which decide the hosts and Services that an `HTTPRoute` really has.
 
 use super::gateway_api::{self, GROUP, GroupKind};
 
@@ -7,7 +7,7 @@ use super::gateway_api::{self, GROUP, GroupKind};
 pub(crate) struct Gateway {
     /// The name of its class.
     pub(crate) class: Box<str>,
-    /// Those that take `HTTPRoute`s.
+    /// The listeners that accept `HTTPRoute`s.
     pub(crate) listeners: Box<[Listener]>,
 }
 
@@ -16,9 +16,9 @@ pub(crate) struct Gateway {
 pub(crate) struct Listener {
     pub(crate) name: Box<str>,
     pub(crate) port: i32,
-    /// The hosts that it takes, perhaps a wildcard; `None` is all.
+    /// The hostname that it accepts, possibly a wildcard; `None` means all.
     pub(crate) hostname: Option<Box<str>>,
-    /// Whether it takes routes of other namespaces.
+    /// Whether it accepts routes of other namespaces.
     pub(crate) is_for_all: bool,
 }
 
@@ -41,7 +41,7 @@ impl Listener {
         let is_for_all = match allowed.namespaces.from.as_deref() {
             None | Some("Same") => false,
             Some("None") => return None,
-            // The labels of namespaces are not looked at: that the route has been accepted has to do.
+            // The labels of namespaces are not evaluated: it has to be enough that the route was accepted.
             Some(_) => true,
         };
         (is_http && takes_kind).then(|| Self {
@@ -56,7 +56,7 @@ impl Listener {
     }
 }
 
-/// A `ReferenceGrant`: which Services of its own namespace the `HTTPRoute`s of others may lead to.
+/// A `ReferenceGrant`: the Services of its own namespace that `HTTPRoute`s of other namespaces may refer to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
     /// The namespaces of such routes.
@@ -78,7 +78,7 @@ impl Grant {
         let from = grant.spec.from.into_iter();
         let from = from.filter(|from| is_a(from, GROUP, "HTTPRoute"));
         let to = grant.spec.to.into_iter();
-        // One for all has no name.
+        // A grant for all Services has no name.
         let named: Option<_> = to
             .filter(|to| is_a(to, "", "Service"))
             .map(|to| to.name.filter(|name| !name.is_empty()).map(Into::into))
@@ -91,7 +91,7 @@ impl Grant {
         }
     }
 
-    /// Whether the routes of a namespace may lead to a Service.
+    /// Whether routes of a namespace may refer to a Service.
     pub(crate) fn grants(&self, from: &str, service: &str) -> bool {
         let is_granted = match &self.to {
             Granted::All => true,

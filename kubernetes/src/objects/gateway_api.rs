@@ -1,5 +1,5 @@
-//! The kinds of the Gateway API that routes need, with no more of each than is used. The crate `gateway-api` has all of them,
-//! but for a client of another version.
+//! The Gateway API kinds that routes need, with only the fields that are used. The crate `gateway-api` has all of them,
+//! but for another version of the client.
 
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -148,7 +148,7 @@ pub(crate) struct RouteNamespaces {
     pub(crate) from: Option<String>,
 }
 
-/// A kind of object, and perhaps one namespace or one name.
+/// A kind of object, optionally limited to one namespace or one name.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct GroupKind {

@@ -1,22 +1,22 @@
-//! Who keeps an object as it is in Git.
+//! The tool that keeps an object as it is in Git.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::{annotation, label};
 
-/// The tool that keeps an object as it is in Git, with what it calls the set that the object is in. Helm alone is none: it
-/// writes only when somebody runs it.
+/// The tool that keeps an object as it is in Git, with its name for the set that the object belongs to. Helm alone does
+/// not count: it only writes when somebody runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Keeper {
     /// The name of an Application.
     ArgoCd(String),
     /// The name of a Kustomization.
     Flux(String),
-    /// The name of a `HelmRelease` of Flux, which undoes changes if it looks for them.
+    /// The name of a `HelmRelease` of Flux, which undoes changes if drift detection is enabled.
     FluxHelm(String),
 }
 
-/// What Argo CD calls itself in `managedFields`.
+/// The field managers of Argo CD in `managedFields`.
 const ARGO_CD: [&str; 2] = ["argocd-controller", "argocd-application-controller"];
 
 impl Keeper {
@@ -24,7 +24,7 @@ impl Keeper {
     pub(super) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
         let argo = annotation(metadata, "argocd.argoproj.io/tracking-id")
             .or_else(|| label(metadata, "argocd.argoproj.io/instance"))
-            // Its default label is everybody's, so it counts only where Argo CD has written.
+            // Many tools set its default label, so it only counts where Argo CD has written.
             .or_else(|| {
                 label(metadata, "app.kubernetes.io/instance").filter(|_| is_argo_cds(metadata))
             });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Labels of an object, or those that a selector asks for.
+/// Labels of an object, or those that a selector requires.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Labels(Box<[(Box<str>, Box<str>)]>);
 
@@ -21,7 +21,7 @@ impl Labels {
         same.next().map(|(_, value)| value)
     }
 
-    /// As the API server has them.
+    /// The labels in the format of the API server.
     pub(crate) fn to_map(&self) -> BTreeMap<String, String> {
         self.iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

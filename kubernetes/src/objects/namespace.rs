@@ -1,4 +1,4 @@
-//! A Namespace, as far as it says something of the sleep of its apps.
+//! A Namespace, as far as it affects the sleep of its apps.
 
 use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
 

@@ -1,4 +1,4 @@
-//! What the pods of a workload ask the cluster for.
+//! The resource requests of a workload's pods.
 
 use std::{
     collections::BTreeMap,
@@ -11,18 +11,18 @@ use k8s_openapi::{
     apimachinery::pkg::api::resource::Quantity,
 };
 
-/// What a pod asks for, as the scheduler counts it.
+/// The resource requests of a pod, as the scheduler counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PodRequests {
-    /// In thousandths of a core.
+    /// CPU time, in thousandths of a core.
     pub(crate) millicores: u64,
-    /// Of memory.
+    /// Memory, in bytes.
     pub(crate) bytes: u64,
 }
 
 impl PodRequests {
-    /// Those of a pod: of all its containers, or of the init container that asks for more than they do, and what it costs beside
-    /// them ([Kubernetes: sidecar containers, resource sharing]).
+    /// The requests of a pod: of all its containers, or of the init container that requests more than they do, plus the
+    /// overhead of the pod ([Kubernetes: sidecar containers, resource sharing]).
     ///
     /// [Kubernetes: sidecar containers, resource sharing]: https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
     pub(crate) fn of(pod: &PodSpec) -> Self {
@@ -43,7 +43,7 @@ impl PodRequests {
         largest + of_quantities(pod.overhead.as_ref())
     }
 
-    /// Processor time, in cores.
+    /// CPU time, in cores.
     #[expect(clippy::cast_precision_loss, reason = "no cluster has that many")]
     pub(crate) fn cores(self) -> f64 {
         self.millicores as f64 / 1_000.0
@@ -91,7 +91,7 @@ impl Mul<u32> for PodRequests {
     }
 }
 
-/// What a container does not ask for it gets as much of as it may use.
+/// The requests of a container. A missing request defaults to the limit.
 fn of_container(container: &Container) -> PodRequests {
     let resources = container.resources.as_ref();
     let requests = resources.and_then(|resources| resources.requests.as_ref());
@@ -118,7 +118,7 @@ fn of_quantities(quantities: Option<&BTreeMap<String, Quantity>>) -> PodRequests
     }
 }
 
-/// An amount of processor time, in thousandths of a core.
+/// Parses an amount of CPU time, in thousandths of a core.
 pub(crate) fn cpu_millicores(Quantity(text): &Quantity) -> Option<u64> {
     #[expect(
         clippy::cast_possible_truncation,

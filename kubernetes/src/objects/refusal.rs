@@ -1,12 +1,12 @@
 //! Why the API server refuses the pods of a workload, from the message of its `ReplicaFailure` condition.
 //!
-//! The message is what admission said: quotas, limit ranges, Pod Security, policies, webhooks. There is no better
-//! source, since the condition's own reason is `FailedCreate` for all of them
-//! ([Kubernetes: admission controllers](https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/)).
+//! The message comes from admission: quotas, limit ranges, Pod Security, policies, webhooks. There is no better source,
+//! since the condition's own reason is `FailedCreate` for all of them ([Kubernetes: admission
+//! controllers](https://kubernetes.io/docs/reference/access-authn-authz/admission-controllers/)).
 
 use unidler::{app::Trouble, progress::Reason};
 
-/// The first of these whose words are in the message decides, so that a denial may quote whatever it likes.
+/// The first entry whose words are in the message decides, so a denial may quote arbitrary text.
 const REFUSALS: &[(&[&str], Trouble)] = &[
     (
         &["exceeded quota", "exceeded hierarchical quota"],
@@ -20,7 +20,7 @@ const REFUSALS: &[(&[&str], Trouble)] = &[
         ],
         Trouble::given_up(Reason::PolicyRefused),
     ),
-    // What passes: a webhook that is down, a quota that is new, an API server with too much to do.
+    // Temporary problems: an unavailable webhook, a new quota, an overloaded API server.
     (
         &[
             "failed calling webhook",
@@ -43,7 +43,7 @@ const REFUSALS: &[(&[&str], Trouble)] = &[
         &["usage per ", "to request ratio per "],
         Trouble::given_up(Reason::PodsRefused),
     ),
-    // A ServiceAccount, PriorityClass or RuntimeClass; or resources that a quota wants to be named.
+    // A missing ServiceAccount, PriorityClass or RuntimeClass; or requests or limits that a quota demands.
     (
         &["not found", "no PriorityClass", "must specify"],
         Trouble::given_up(Reason::BadConfiguration),
@@ -52,7 +52,7 @@ const REFUSALS: &[(&[&str], Trouble)] = &[
     (&["is invalid"], Trouble::given_up(Reason::CannotRun)),
 ];
 
-/// What a refusal means for a visitor.
+/// The meaning of a rejection for a visitor.
 pub(crate) fn refusal(message: &str) -> Trouble {
     let decides =
         |(words, _): &&(&[&str], Trouble)| words.iter().any(|words| message.contains(words));

@@ -1,6 +1,6 @@
-//! How kinds are declared that `k8s-openapi` does not have.
+//! Declares kinds that `k8s-openapi` does not have.
 
-/// Says how the API server calls the kind of an object with a field `metadata`.
+/// Declares the API group, version and names of the kind of an object with a field `metadata`.
 macro_rules! resource {
     ($object:ty, $scope:ty, $kind:literal, $plural:literal, $group:expr, $version:literal) => {
         impl kube::Resource for $object {

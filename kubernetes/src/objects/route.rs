@@ -1,5 +1,5 @@
-//! A route: which hosts it serves, and to which Services and ports it leads them. Another kind of route is another file
-//! below this one.
+//! A route: the hosts that it serves, and the Services and ports that it routes them to. Each kind of route has a file
+//! of its own below this one.
 
 pub(crate) mod http_route;
 mod ingress;
@@ -14,21 +14,21 @@ use super::sleep_rules::SleepRules;
 pub(crate) struct Route {
     pub(crate) kind: RouteKind,
     pub(crate) rules: Box<[Rule]>,
-    /// Where it leads whatever is for no host of a rule.
+    /// Where it routes requests that match no host of a rule.
     others: Box<[Backend]>,
     /// When it was created: of several that claim a host, the oldest counts.
     pub(crate) created: Option<Timestamp>,
-    /// What people call the app.
+    /// The human-readable name of the app.
     pub(crate) title: Option<String>,
     /// The annotation by which its visitors would not reach unidler through a slice.
     pub(crate) unfit: Option<&'static str>,
     /// Whether an annotation keeps its requests from being counted.
     pub(crate) is_uncounted: bool,
-    /// What it says of the sleep of its apps.
+    /// Its settings for the sleep of its apps.
     pub(crate) sleep: Option<Box<SleepRules>>,
 }
 
-/// A kind of route, with what only that kind has.
+/// A kind of route, with the fields that only that kind has.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum RouteKind {
     Ingress {
@@ -39,7 +39,7 @@ pub(crate) enum RouteKind {
 }
 
 impl RouteKind {
-    /// What the API server calls it.
+    /// Its name in the API.
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "Ingress",
@@ -47,7 +47,7 @@ impl RouteKind {
         }
     }
 
-    /// What `kubectl` calls it.
+    /// Its name for `kubectl`.
     pub(crate) fn resource(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "ingress",
@@ -56,16 +56,16 @@ impl RouteKind {
     }
 }
 
-/// What a route does with a host.
+/// A rule of a route for a host.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Rule {
-    /// In lower case, perhaps a wildcard.
+    /// In lower case, possibly a wildcard.
     pub(crate) host: String,
-    /// The Services that it leads to, and their ports.
+    /// The Services that it routes to, and their ports.
     pub(crate) backends: Box<[Backend]>,
 }
 
-/// A port of a Service that a route leads to.
+/// A port of a Service that a route points to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Backend {
     /// The namespace of the Service, which need not be that of the route.
@@ -83,14 +83,14 @@ pub(crate) enum Port {
 }
 
 impl Backend {
-    /// Whether it is one of a Service.
+    /// Whether it belongs to a Service.
     pub(crate) fn is_of(&self, namespace: &str, service: &str) -> bool {
         *self.namespace == *namespace && *self.service == *service
     }
 }
 
 impl Route {
-    /// Where its rules for exactly this host or wildcard lead. One host may have several rules.
+    /// The backends of its rules for exactly this host or wildcard. One host may have several rules.
     pub(crate) fn backends<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = &'a Backend> {
         self.rules
             .iter()
@@ -98,7 +98,7 @@ impl Route {
             .flat_map(|rule| &rule.backends)
     }
 
-    /// Where it leads, for each host or wildcard; and where whatever is for none of them, without a host.
+    /// The backends for each host or wildcard, and those for requests that match none of them, without a host.
     pub(crate) fn ways(&self) -> impl Iterator<Item = (Option<&str>, &Backend)> {
         let ruled = self.rules.iter().flat_map(|rule| {
             let backends = rule.backends.iter();
@@ -115,7 +115,7 @@ impl Route {
         }
     }
 
-    /// The ports of a Service that it leads to, for whatever host.
+    /// The ports of a Service that it points to, for any host.
     pub(crate) fn ports<'a>(
         &'a self,
         namespace: &'a str,

@@ -1,19 +1,19 @@
-//! What an autoscaler scales.
+//! The target of an autoscaler.
 
 use super::Workload;
 use crate::cache::Cached;
 
-/// A workload of the autoscaler's own namespace, as it names it.
+/// A workload in the autoscaler's own namespace, as the autoscaler refers to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ScaleTarget {
-    /// `None` is any.
+    /// `None` means any.
     pub(crate) api_version: Option<String>,
     pub(crate) kind: String,
     pub(crate) name: String,
 }
 
 impl ScaleTarget {
-    /// Whether it is this workload, if that is in the same namespace.
+    /// Whether it refers to this workload, provided that it is in the same namespace.
     pub(crate) fn is(&self, workload: &Cached<Workload>) -> bool {
         let kind = &workload.value.kind;
         let is_of_kind = match &self.api_version {

@@ -25,7 +25,7 @@ use super::{
     workload::{LOGIN_PORT, Workload},
 };
 
-/// unidler's own Service, as others name it.
+/// unidler's own Service, as other Services refer to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OwnService {
     /// Its name, in any namespace.
@@ -36,7 +36,7 @@ pub(crate) struct OwnService {
 
 impl OwnService {
     /// Whether an address is that of the Service: `<name>.<namespace>.svc` or `<name>.<namespace>.svc.<domain>`. In any
-    /// other domain, it belongs to somebody else.
+    /// other domain, it belongs to another system.
     pub(crate) fn is_at(&self, address: &str) -> bool {
         self.namespace_in(address).is_some()
     }
@@ -53,10 +53,10 @@ impl OwnService {
     }
 }
 
-/// Where a slice of unidler's own has to lead: its own Service.
+/// Where a slice of unidler's own has to point: to its own Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Destination {
-    /// What unidler calls itself there: the name of the Service.
+    /// The name of unidler as a manager: the name of the Service.
     pub(crate) manager: String,
     /// Its addresses inside the cluster, at most one of each family.
     pub(crate) addresses: Vec<IpAddr>,
@@ -65,7 +65,7 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    /// The address for a Service: of the first of its families that there is.
+    /// The address for a Service: that of the first of its families that exists.
     pub(crate) fn address(&self, service: &Service) -> Option<IpAddr> {
         let families = service.ip_families();
         families
@@ -88,29 +88,29 @@ pub(crate) struct Service {
     pub(crate) uid: String,
     pub(crate) resource_version: String,
     pub(crate) points_at: PointsAt,
-    /// Where it leads if it is an `ExternalName`.
+    /// Where it points if it is an `ExternalName`.
     pub(crate) external_name: Option<Box<str>>,
-    /// What it has if it is none.
+    /// The fields that it has if it is not an `ExternalName`.
     own: Option<Box<Own>>,
     /// Its `app` label.
     app_label: Option<String>,
-    /// The text of the annotation with its spec from before, whatever it is.
+    /// The text of the annotation with its original spec, unparsed.
     saved: Option<String>,
-    /// The labels that it selects by now. An idler may leave them on an `ExternalName`, where they mean nothing.
+    /// The labels that it selects now. An idler may leave them on an `ExternalName`, where they have no effect.
     pub(crate) selector: Labels,
-    /// What people call the app.
+    /// The human-readable name of the app.
     pub(crate) title: Option<String>,
-    /// When somebody has wished its app asleep.
+    /// When somebody requested that its app be put to sleep.
     pub(crate) wish: Option<Timestamp>,
-    /// What something else has put to sleep behind it, as that has noted on it.
+    /// The workloads behind it that something else has put to sleep, as recorded on it.
     pub(crate) marked: Box<[Target]>,
-    /// Who keeps it as it is in Git.
+    /// The tool that keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
-    /// What it says of the sleep of its app.
+    /// Its settings for the sleep of its app.
     pub(crate) sleep: Option<Box<SleepRules>>,
 }
 
-/// What a Service has that is no `ExternalName`, besides its selector.
+/// The fields of a Service that is not an `ExternalName`, apart from its selector.
 #[derive(Debug, PartialEq)]
 struct Own {
     /// Its addresses inside the cluster, at most one of each family.
@@ -118,11 +118,11 @@ struct Own {
     ports: Box<[ServicePort]>,
     ip_families: Option<Vec<String>>,
     ip_family_policy: Option<String>,
-    /// Why it cannot be made an `ExternalName` for a while.
+    /// Why it cannot temporarily become an `ExternalName`.
     irreversible: Option<Irreversible>,
     /// Whether its endpoints are ready before their pods are.
     publishes_not_ready: bool,
-    /// An annotation that has visitors pass by its endpoints.
+    /// An annotation that makes visitors bypass its endpoints.
     unfit: Option<&'static str>,
 }
 
@@ -135,12 +135,12 @@ pub(crate) enum PointsAt {
 }
 
 impl Service {
-    /// Parses a Service. `own` is the one that idled ones point at.
+    /// Parses a Service. `own` is the one that Services of idled apps point to.
     pub(crate) fn parse(service: KubeService, own: &OwnService) -> Self {
         let KubeService { metadata, spec, .. } = service;
         let spec = spec.unwrap_or_default();
         let points_at = match spec.type_.as_deref() {
-            // An address of its own outside the cluster would follow the change of type: hands off (CVE-2020-8554).
+            // An external address of its own would follow the change of type: do not touch it (CVE-2020-8554).
             Some("ExternalName")
                 if spec
                     .external_ips
@@ -180,12 +180,12 @@ impl Service {
         }
     }
 
-    /// The version of the whole Service. Nothing but a change of what it means changes that.
+    /// The version of the whole Service. It only changes when the meaning of the Service changes.
     pub(crate) fn version(&self) -> Version {
         Version(format!("{}/{}", self.uid, self.resource_version))
     }
 
-    /// The TCP port of it that a route names.
+    /// Its TCP port that a route refers to.
     pub(crate) fn port(&self, asked: &Port) -> Option<&ServicePort> {
         let is_asked = |port: &&ServicePort| match asked {
             Port::Name(name) => port.name.as_deref() == Some(name),
@@ -196,7 +196,7 @@ impl Service {
 
     /// Its address inside the cluster, at one of its ports.
     pub(crate) fn address(&self, port: &ServicePort) -> Option<SocketAddr> {
-        // A Service without selector leads to whatever addresses somebody has written down for it.
+        // A Service without a selector points to arbitrary addresses that somebody has configured.
         let own = self.own.as_ref().filter(|_| !self.selector.is_empty())?;
         Some(SocketAddr::new(
             *own.ips.first()?,
@@ -204,7 +204,7 @@ impl Service {
         ))
     }
 
-    /// The families of its addresses, in its order; `IPv4` if nothing says so.
+    /// The families of its addresses, in its order; `IPv4` if none are specified.
     pub(crate) fn ip_families(&self) -> Vec<&str> {
         let families = self
             .own
@@ -218,13 +218,13 @@ impl Service {
         }
     }
 
-    /// The names of its TCP ports; one without a name has an empty one.
+    /// The names of its TCP ports; empty for a port without a name.
     pub(crate) fn tcp_ports(&self) -> impl Iterator<Item = &str> {
         let ports = self.own.iter().flat_map(|own| own.tcp_ports());
         ports.map(|port| port.name.as_deref().unwrap_or_default())
     }
 
-    /// Where slices have to lead, if this is unidler's own Service: to its port `http`, else its first one.
+    /// Where slices have to point, if this is unidler's own Service: to its port `http`, or else to its first port.
     pub(crate) fn destination(&self, manager: &str) -> Option<Destination> {
         let own = self.own.as_ref()?;
         let named = own
@@ -276,14 +276,14 @@ impl Service {
         }
     }
 
-    /// What it has to keep when it is diverted, if that is all that it loses.
+    /// The fields to keep when it is diverted, if nothing else is lost.
     ///
-    /// Waking makes it a `ClusterIP` again. Whatever else can be reached from outside of the cluster, or has no pods of
-    /// its own, would not be what it was ([Kubernetes: Service type]).
+    /// Waking makes it a `ClusterIP` again. Any other Service that can be reached from outside of the cluster, or that
+    /// has no pods of its own, would not be restored to its original state ([Kubernetes: Service type]).
     ///
     /// # Errors
     ///
-    /// Why it would not be what it was.
+    /// Why it would not be restored to its original state.
     ///
     /// [Kubernetes: Service type]: https://kubernetes.io/docs/concepts/services-networking/service/#publishing-services-service-types
     pub(crate) fn to_keep(&self) -> Result<ServiceWhenUnidled, Irreversible> {
@@ -303,15 +303,15 @@ impl Service {
         self.saved.is_some()
     }
 
-    /// What the Service has to point at when its app is awake, if that is certain.
+    /// What the Service has to point to while its app is awake, if that is certain.
     ///
-    /// Its own spec from before, if that was kept; else the labels that select the Deployment's pods, and the port that
-    /// the Deployment [is certain of](Deployment::target_port). A Service of pods that share their `app` label with other
-    /// pods would lead to those as well, so that label alone counts only where nothing else selects.
+    /// That is its original spec, if it was kept; otherwise the labels that select the Deployment's pods, and the port
+    /// that the Deployment [is certain of](Deployment::target_port). A Service for pods that share their `app` label
+    /// with other pods would route to those as well, so that label alone only counts if nothing else selects.
     ///
     /// # Errors
     ///
-    /// What is not certain.
+    /// Why it is not certain.
     pub(crate) fn when_unidled(
         &self,
         deployment: &Workload,
@@ -388,7 +388,7 @@ impl Own {
             None
         };
         Self {
-            // Not a number if it is headless. `clusterIPs` has the other one as well.
+            // `None` instead of an address if it is headless. `clusterIPs` includes the address of the other family.
             ips: match &spec.cluster_ips {
                 Some(ips) => ips.iter().filter_map(|ip| ip.parse().ok()).collect(),
                 None => spec
@@ -413,50 +413,51 @@ impl Own {
     }
 }
 
-/// Why a Service would not be what it was after it was diverted.
+/// Why a Service would not be restored to its original state after it was diverted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Irreversible {
-    /// It leads to a name, and not to pods.
+    /// It points to a name, and not to pods.
     ExternalName,
     /// It is of a type that can be reached from outside of the cluster.
     Type(Box<str>),
-    /// It has no address of its own.
+    /// It has no cluster IP.
     Headless,
-    /// It has addresses outside of the cluster.
+    /// It has external IP addresses.
     ExternalIps,
-    /// Nothing says which its pods are.
+    /// Nothing determines its pods.
     NoSelector,
 }
 
 /// Why a slice could not divert the visitors of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unfit {
-    /// It leads to a name, and not to endpoints.
+    /// It points to a name, and not to endpoints.
     ExternalName,
     /// It is of a type whose visitors may come through kube-proxy, which does not forward one cluster IP to another.
     Type(Box<str>),
-    /// Its visitors may know it by the addresses of its pods.
+    /// Its clients may use the addresses of its pods.
     Headless,
-    /// It has addresses outside of the cluster, whose visitors come through kube-proxy.
+    /// It has external IP addresses, whose visitors come through kube-proxy.
     ExternalIps,
-    /// Nothing says which its pods are.
+    /// Nothing determines its pods.
     NoSelector,
-    /// Its endpoints say that they are ready before they are.
+    /// Its endpoints are reported as ready before they are.
     PublishesNotReady,
     /// Ingress controllers speak TLS to this port, which unidler does not.
     Tls(i32),
-    /// This annotation has Traefik speak TLS to it, or send requests to its cluster IP.
+    /// This annotation makes Traefik use TLS, or the cluster IP.
     Annotation(&'static str),
 }
 
 /// Why it is not certain where a Service has to point when its app is awake.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Uncertain {
-    /// What it kept cannot be used.
+    /// Its kept spec cannot be used.
     Saved,
-    /// Nothing tells which pods are its.
+    /// Nothing determines its pods.
     Pods,
-    /// Its Deployment has several ports, or several containers. With what is certain, and the login's port.
+    /// Its Deployment has several ports, or several containers. Includes the parts that are certain, with the login's
+    /// port.
     Port(ServiceWhenUnidled),
 }
 
@@ -478,7 +479,8 @@ pub(crate) struct ServiceWhenUnidled {
 }
 
 impl ServiceWhenUnidled {
-    /// Whether the API server takes it for a Service of type `ClusterIP`: the app would be up, and its Service not.
+    /// Whether the API server accepts it for a Service of type `ClusterIP`: otherwise the app would be running without
+    /// its Service.
     fn is_usable(&self) -> bool {
         let Self {
             selector, ports, ..

@@ -1,4 +1,4 @@
-//! What an object says of the sleep of the app that it belongs to.
+//! The settings of an object for the sleep of the app that it belongs to.
 
 use std::{fmt::Display, str::FromStr};
 
@@ -24,24 +24,25 @@ const AWAKE: &str = "unidler/awake";
 const ASLEEP: &str = "unidler/asleep";
 /// The annotation with the time until which an app stays awake as an exception, in RFC 3339.
 pub(crate) const KEEP_AWAKE_UNTIL: &str = "unidler/keep-awake-until";
-/// The annotation with where an app says when it was last used, such as `/api/status#/last_activity`.
+/// The annotation with the URL at which an app reports when it was last used, such as `/api/status#/last_activity`.
 pub(crate) const ACTIVITY: &str = "unidler/activity";
 /// The annotation with what a visitor has to do to wake an app: `visit`, `button` or `never`.
 const WAKE: &str = "unidler/wake";
-/// The annotation of a route or a Namespace with which of its apps are adopted that something else puts to sleep: `marked`, `zero` or
-/// `never`.
+/// The annotation of a route or a Namespace that decides which apps that something else puts to sleep are adopted:
+/// `marked`, `zero` or `never`.
 const ADOPT: &str = "unidler/adopt";
-/// The annotation with the requests that are answered for an app while it sleeps, such as `GET /healthz 200`.
+/// The annotation with the requests that unidler answers for an app while it sleeps, such as `GET /healthz 200`.
 const PROBE: &str = "unidler/probe";
-/// What kube-downscaler reads, for where ours is absent
+/// The annotations of kube-downscaler, which apply where unidler's own are absent
 /// (<https://codeberg.org/hjacobs/kube-downscaler>).
 const DOWNSCALER_UPTIME: &str = "downscaler/uptime";
 const DOWNSCALER_EXCLUDE: &str = "downscaler/exclude";
 
-/// What one object says. Each value is as it was read, or why it could not be: in a sentence that names the annotation.
+/// The settings of one object. Each value is the parsed one, or the reason why it cannot be parsed: in a sentence that
+/// names the annotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SleepRules {
-    /// Whether its apps may be put to sleep, if its label says so.
+    /// Whether its apps may be put to sleep, if its label specifies that.
     pub(crate) is_app: Option<bool>,
     pub(crate) idle_after: Option<Result<IdleAfter, String>>,
     pub(crate) awake: Option<Result<Schedule, String>>,
@@ -54,10 +55,10 @@ pub(crate) struct SleepRules {
     pub(crate) downscaler: Downscaler,
 }
 
-/// Which apps are adopted that something else puts to sleep.
+/// Which of the apps that something else puts to sleep are adopted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Adopt {
-    /// Those with a mark of what they were.
+    /// Those with a mark of their former replicas.
     Marked,
     /// All that have no replicas.
     Zero,
@@ -77,18 +78,18 @@ impl FromStr for Adopt {
     }
 }
 
-/// What the objects of one kind say.
+/// The settings of the objects of one kind.
 pub(crate) type Level<'a> = Vec<&'a SleepRules>;
 
-/// Objects of one kind say different things.
+/// Objects of one kind contradict each other.
 pub(crate) struct Contradiction;
 
-/// Of some objects of one kind, those that say something.
+/// The settings of some objects of one kind, without those that have none.
 pub(crate) fn level<'a>(rules: impl Iterator<Item = &'a Option<Box<SleepRules>>>) -> Level<'a> {
     rules.filter_map(Option::as_deref).collect()
 }
 
-/// What the first level says that says anything, if its objects agree.
+/// The value of the first level that has one, if its objects agree.
 pub(crate) fn nearest<'a, T: PartialEq>(
     levels: impl IntoIterator<Item = &'a Level<'a>>,
     value: impl Fn(&SleepRules) -> Option<T>,
@@ -104,7 +105,7 @@ pub(crate) fn nearest<'a, T: PartialEq>(
     })
 }
 
-/// What kube-downscaler reads on it.
+/// The settings of kube-downscaler on it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Downscaler {
     pub(crate) is_excluded: bool,
@@ -113,7 +114,7 @@ pub(crate) struct Downscaler {
 }
 
 impl SleepRules {
-    /// `None` if it says nothing. Boxed, since most objects do not.
+    /// `None` if it has no settings. Boxed, since most objects have none.
     pub(crate) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
         let excluded = annotation(metadata, DOWNSCALER_EXCLUDE);
         let rules = Self {
@@ -127,7 +128,7 @@ impl SleepRules {
             wake: read(metadata, WAKE),
             adopt: read(metadata, ADOPT),
             downscaler: Downscaler {
-                // Whatever is not `false`, there.
+                // kube-downscaler treats any value other than `false` as true.
                 is_excluded: excluded.is_some_and(|text| !text.eq_ignore_ascii_case("false")),
                 uptime: read(metadata, DOWNSCALER_UPTIME),
                 exclude_until: read(metadata, DOWNSCALER_EXCLUDE_UNTIL),
@@ -136,7 +137,7 @@ impl SleepRules {
         (rules != Self::default()).then(|| Box::new(rules))
     }
 
-    /// Why what it says cannot be read.
+    /// Why settings of it cannot be parsed.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = &String> {
         fn error<T>(value: Option<&Result<T, String>>) -> Option<&String> {
             value?.as_ref().err()
@@ -173,13 +174,13 @@ impl SleepRules {
         errors.into_iter().flatten()
     }
 
-    /// Whether it sets when its app sleeps, which allows that as the label does.
+    /// Whether it specifies when its app sleeps, which permits that as the label does.
     pub(crate) fn says_when(&self) -> bool {
         self.idle_after.is_some() || self.awake.is_some()
     }
 }
 
-/// The value of an annotation, if it is there.
+/// Parses an annotation, if it exists.
 fn read<T: FromStr<Err: Display>>(metadata: &ObjectMeta, name: &str) -> Option<Result<T, String>> {
     let text = annotation(metadata, name)?;
     let value = text.trim().parse::<T>();

@@ -1,18 +1,18 @@
-//! How long the last wake-ups of an app took.
+//! The durations of the last wake-ups of an app.
 
 use std::{iter, time::Duration};
 
-/// How many are remembered.
+/// How many durations are kept.
 const REMEMBERED: usize = 5;
-/// The longest time that is believed, in seconds.
+/// The maximum duration that is accepted, in seconds.
 const MAX_WAKE_SECONDS: u64 = 3600;
 
-/// How long the last wake-ups took, in seconds, the latest first.
+/// The durations of the last wake-ups, in seconds, the latest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct WakeSeconds(Box<[u64]>);
 
 impl WakeSeconds {
-    /// Parses seconds with commas between. Whoever may annotate the object may write this, so what makes no sense is
+    /// Parses seconds separated by commas. Anyone who may annotate the object can write this, so invalid values are
     /// skipped.
     pub(crate) fn parse(text: Option<&str>) -> Self {
         let times = text
@@ -27,7 +27,7 @@ impl WakeSeconds {
         )
     }
 
-    /// How long a wake-up usually takes: the median of the last ones.
+    /// The usual duration of a wake-up: the median of the last ones.
     pub(crate) fn usual(&self) -> Option<Duration> {
         let mut sorted = self.0.clone();
         sorted.sort_unstable();
@@ -37,7 +37,7 @@ impl WakeSeconds {
             .map(Duration::from_secs)
     }
 
-    /// The text after one more wake-up.
+    /// The text after another wake-up.
     pub(crate) fn with(&self, took: Duration) -> String {
         let latest = took.as_secs().clamp(1, MAX_WAKE_SECONDS);
         let all = iter::once(&latest).chain(&self.0).take(REMEMBERED);

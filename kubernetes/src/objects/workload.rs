@@ -1,6 +1,6 @@
-//! What has replicas: whether it is idled, how many it has and had, and how it is doing.
+//! A workload with replicas: whether it is idled, how many replicas it has and had, and its condition.
 //!
-//! Another kind is data in [`kind`]. A custom resource is read by its conventions in [`custom`].
+//! Other kinds are defined as data in [`kind`]. A custom resource is interpreted by its conventions in [`custom`].
 
 mod custom;
 pub(crate) mod kind;
@@ -41,89 +41,93 @@ use super::{
 };
 use kind::WorkloadKind;
 
-/// The port at which the 2020 idler's apps answer: the login where there is one, else the app itself.
+/// The port on which the apps of the 2020 idler listen: that of the login if there is one, otherwise that of the app
+/// itself.
 pub(crate) const LOGIN_PORT: i32 = 3000;
 
-/// The annotation with the manifest that `kubectl apply` was given last.
+/// The annotation with the manifest of the last `kubectl apply`.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The annotation that a Deployment gets with its first `ReplicaSet`.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// For how long whoever has marked a Deployment may need to take its replicas, by hand or with webhooks in the way.
+/// How long after marking a Deployment its idler may take to scale it to zero, by hand or with slow webhooks.
 const MARKED_LATELY: SignedDuration = SignedDuration::from_mins(5);
 
-/// Something with a `/scale`.
+/// A workload with a `/scale` subresource.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Workload {
     pub(crate) kind: Arc<WorkloadKind>,
     pub(crate) uid: String,
-    /// Of the whole object, status included: for a write to `/scale`, which cannot say more exactly what it was decided on.
+    /// Of the whole object, including its status: for a write to `/scale`, which does not support a more precise
+    /// condition.
     pub(crate) resource_version: Box<str>,
     pub(crate) generation: i64,
     pub(crate) idled: bool,
     pub(crate) idled_at: Option<String>,
-    /// The text of the annotation, whatever it is.
+    /// The text of the annotation, unparsed.
     pub(crate) replicas_when_unidled: Option<String>,
     pub(crate) wake_seconds: WakeSeconds,
     pub(crate) replicas: u32,
-    /// Whether nothing says how many it has, so that nobody could give them back.
+    /// Whether its number of replicas is not specified, so that it could not be restored.
     pub(crate) is_uncounted: bool,
-    /// How many it had before unidler took them, as far as that is known, if it has done so and nobody has scaled it since.
-    /// Server-side apply leaves that on the object itself.
+    /// How many replicas it had before unidler scaled it to zero, as far as that is known, if nothing has scaled it
+    /// since. Server-side apply records that on the object itself.
     pub(crate) taken: Option<u32>,
-    /// How many it had before something else took them, as that has noted on it, if it has none.
+    /// How many replicas it had before something else scaled it to zero, as recorded in the mark of that program, if it
+    /// has none now.
     pub(crate) mark: Option<u32>,
     /// Whether kube-downscaler has scaled it to 0. It does so again within a minute, unless an annotation excludes the workload.
     pub(crate) is_downscaled: bool,
-    /// How many the manifest says that somebody has applied, if it has none.
+    /// How many replicas the last applied manifest specifies, if it has none now.
     pub(crate) applied: Option<u32>,
-    /// How many it had until when, as far as this process has seen, if it has none.
+    /// How many replicas it had, and until when, as far as this process has observed, if it has none now.
     pub(crate) lost: Option<(u32, Timestamp)>,
-    /// Whether another release of unidler has taken its replicas, and nobody has scaled it since.
+    /// Whether another release of unidler has scaled it to zero, and nothing has scaled it since.
     pub(crate) is_taken_elsewhere: bool,
-    /// Whether unidler has given it its replicas, and nobody has scaled it since. Of custom kinds that is not known.
+    /// Whether unidler has restored its replicas, and nothing has scaled it since. For custom kinds that is not known.
     pub(crate) is_woken: bool,
-    /// What else has set the number of its replicas last, as it calls itself. Of custom kinds that is not known.
+    /// The field manager, other than unidler, that has last set the number of its replicas. For custom kinds that is
+    /// not known.
     pub(crate) scaled_by: Option<Box<str>>,
-    /// How many replicas are ready; 0 while the status is that of an older generation. Services lead to ready pods, whether
-    /// or not `minReadySeconds` have passed that would make them available. `None` where the status does not say.
+    /// The number of ready replicas; 0 while the status is of an older generation. Services route to ready pods, even
+    /// before `minReadySeconds` have passed, which makes them available. `None` if the status does not include it.
     pub(crate) ready: Option<u32>,
-    /// What its status complains of, if that is not of an older generation.
+    /// The problem that its status reports, if the status is not of an older generation.
     trouble: Option<Trouble>,
-    /// When anything but its status was changed last.
+    /// When anything except its status was last changed.
     pub(crate) changed: Option<Timestamp>,
-    /// Whether its controller has not looked at that yet, or has made no pod since.
+    /// Whether its controller has not processed that change yet, or has created no pod since.
     is_podless: bool,
     /// Its pods, as a label selector for a watch.
     pub(crate) selector: String,
-    /// The labels that select its pods, if labels alone do.
+    /// The labels that select its pods, if the selector consists of labels only.
     pub(crate) match_labels: Option<Labels>,
     /// The labels of its pods.
     pub(crate) pod_labels: Labels,
-    /// The port that a Service should send to, if that is certain. See [`target_port`].
+    /// The port that a Service should route to, if that is certain. See [`target_port`].
     pub(crate) target_port: Option<i32>,
-    /// What people call the app.
+    /// The human-readable name of the app.
     pub(crate) title: Option<String>,
     /// Whether its key label is misspelt, as the chart of `RStudio` writes it.
     pub(crate) is_misspelt: bool,
     /// Whether it has annotations.
     pub(crate) has_annotations: bool,
-    /// Who keeps it as it is in Git.
+    /// The tool that keeps it as it is in Git.
     pub(crate) keeper: Option<Box<Keeper>>,
-    /// What has made it and keeps it as it is.
+    /// The controller that owns it and keeps it as it is.
     pub(crate) controller: Option<Box<Controller>>,
-    /// What it says of the sleep of its app.
+    /// Its settings for the sleep of its app.
     pub(crate) sleep: Option<Box<SleepRules>>,
-    /// What it says of other workloads.
+    /// Its relations to other workloads, from its annotations.
     pub(crate) bonds: Option<Box<Bonds>>,
-    /// What each of its pods asks for.
+    /// The resource requests of each of its pods.
     pub(crate) requests: PodRequests,
-    /// The Deployment that it takes its pods from, as a Rollout with a `workloadRef` does.
+    /// The Deployment whose pod template it uses, as a Rollout with a `workloadRef` does.
     pub(crate) template_of: Option<Box<str>>,
 }
 
-/// What controls an object, in the same namespace.
+/// The controller of an object, in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Controller {
     pub(crate) api_version: Box<str>,
@@ -131,18 +135,18 @@ pub(crate) struct Controller {
     pub(crate) name: Box<str>,
 }
 
-/// What the status of a workload says.
+/// The relevant fields of a workload's status.
 struct Status {
-    /// The generation that it is of, where it says so.
+    /// The generation that it describes, if it is included.
     generation: Option<i64>,
-    /// Of all pods, ready or not.
+    /// The number of all pods, ready or not.
     made: Option<i32>,
     ready: Option<i32>,
     trouble: Option<Trouble>,
 }
 
 impl Workload {
-    /// `manager` is what unidler calls itself.
+    /// `manager` is the name of unidler as a field manager.
     pub(crate) fn parse(deployment: KubeDeployment, manager: &str) -> Self {
         let KubeDeployment {
             metadata,
@@ -193,7 +197,7 @@ impl Workload {
             .scaled(&metadata, replicas, manager)
     }
 
-    /// One of which nothing says yet what its pods are.
+    /// Creates a workload without information about its pods.
     fn with(
         kind: &Arc<WorkloadKind>,
         metadata: &ObjectMeta,
@@ -246,7 +250,7 @@ impl Workload {
         }
     }
 
-    /// The same with the pods of a template.
+    /// Adds the information about the pods from a template.
     fn of_template(self, selector: LabelSelector, pods: PodTemplateSpec) -> Self {
         let has_expressions = selector
             .match_expressions
@@ -273,7 +277,7 @@ impl Workload {
         }
     }
 
-    /// The same with what the API server has noted of who scaled it.
+    /// Adds what the API server has recorded about changes of the replicas.
     fn scaled(self, metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Self {
         Self {
             taken: taken(metadata, replicas, manager),
@@ -284,8 +288,8 @@ impl Workload {
         }
     }
 
-    /// The version of what decisions about a Deployment depend on. Its `resourceVersion` would change with each
-    /// change of its status, of which a wake-up brings many.
+    /// The version of the fields of a Deployment that decisions depend on. Its `resourceVersion` would change with each
+    /// change of its status, and a wake-up causes many of those.
     pub(crate) fn version(&self) -> Version {
         let Self {
             uid,
@@ -300,7 +304,7 @@ impl Workload {
         ))
     }
 
-    /// A label that a selector asks for and its pods do not have; `None` if they are selected.
+    /// A label that a selector requires and that its pods lack; `None` if they are selected.
     pub(crate) fn lacks<'a>(&self, selector: &'a Labels) -> Option<(&'a str, &'a str)> {
         let is_lacking = |(name, value): &(&str, &str)| {
             self.kind.generation_label != Some(name) && self.pod_labels.get(name) != Some(value)
@@ -308,12 +312,12 @@ impl Workload {
         selector.iter().find(is_lacking)
     }
 
-    /// Whether it says itself what its pods are.
+    /// Whether it specifies its own pods.
     pub(crate) fn knows_pods(&self) -> bool {
         self.template_of.is_none() && !self.pod_labels.is_empty()
     }
 
-    /// Whether a workload of a name is one of this kind.
+    /// Whether a reference refers to a workload of this kind with this name.
     pub(crate) fn is_called(&self, named: &Named, name: &str) -> bool {
         let ApiResource {
             kind,
@@ -324,9 +328,9 @@ impl Workload {
         named.is(kind, plural, group, name)
     }
 
-    /// What stands in the way, apart from what its pods complain of.
+    /// The current problem, apart from those of its pods.
     pub(crate) fn trouble(&self, now: Timestamp) -> Option<Trouble> {
-        // Not all kinds say that their pods are refused.
+        // Not all kinds report that their pods are rejected.
         let nothing_happens = || {
             let is_slow = self.is_podless && now.duration_since(self.changed?) >= NO_SIGN;
             is_slow.then_some(Trouble::waiting(Reason::PlatformNotReady))
@@ -334,7 +338,7 @@ impl Workload {
         self.trouble.or_else(nothing_happens)
     }
 
-    /// The replicas to restore: at least 1, at most `max`. What cannot be read means 1.
+    /// The number of replicas to restore: at least 1, at most `max`. A value that cannot be parsed means 1.
     pub(crate) fn replicas_to_restore(&self, max: u32) -> u32 {
         let of_old = || {
             self.idled_at
@@ -349,7 +353,7 @@ impl Workload {
         u32::try_from(wanted.unwrap_or(1).clamp(1, i64::from(max))).unwrap_or(max)
     }
 
-    /// Whether its marks are [new](MARKED_LATELY), or do not say how old they are.
+    /// Whether its marks are [recent](MARKED_LATELY), or of unknown age.
     pub(crate) fn is_marked_lately(&self, now: Timestamp) -> bool {
         self.idled
             && self
@@ -357,8 +361,8 @@ impl Workload {
                 .is_none_or(|then| now.duration_since(then) < MARKED_LATELY)
     }
 
-    /// When it was idled, if the annotation says so in ISO 8601. A time without a zone is in UTC; before 2019 the number
-    /// of replicas followed, after a semicolon or a comma.
+    /// When it was idled, if the annotation contains that in ISO 8601. A time without a zone is in UTC; before 2019 it
+    /// was followed by the number of replicas, after a semicolon or a comma.
     pub(crate) fn idled_at_time(&self) -> Option<Timestamp> {
         let text = self.idled_at.as_deref()?;
         let time = |text: &str| {
@@ -381,9 +385,9 @@ impl Workload {
     }
 }
 
-/// The port that a Service should send to. A guess could lead past the login that a proxy in the pod provides, so that there
-/// is none: [`LOGIN_PORT`] if a container declares it; the only port of the only container, or [`LOGIN_PORT`], as the 2020
-/// idler had it, if that declares none; else nobody knows.
+/// The port that a Service should route to. A guess could bypass the login that a proxy in the pod provides, so there
+/// is none: it is [`LOGIN_PORT`] if a container declares it; the only port of the only container, or [`LOGIN_PORT`], as
+/// in the 2020 idler, if that declares none; otherwise it is unknown.
 fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
     let (init, main) = pod
         .map(|pod| {
@@ -393,7 +397,7 @@ fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
             )
         })
         .unwrap_or_default();
-    // A sidecar is an init container that is always restarted
+    // A sidecar is an init container with the restart policy `Always`
     // (https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/).
     let sidecars = init
         .iter()
@@ -412,7 +416,7 @@ fn target_port(pod: Option<&PodSpec>) -> Option<i32> {
     }
 }
 
-/// A whole number, also as programs write it that know only fractions: `2.0`, `1e+06`.
+/// Parses an integer, also in the format of programs that only have floating-point numbers: `2.0`, `1e+06`.
 fn whole_number(text: &str) -> Option<i64> {
     let text = text.trim();
     let fraction = || {
@@ -420,15 +424,15 @@ fn whole_number(text: &str) -> Option<i64> {
             .parse::<f64>()
             .ok()
             .filter(|_| text.contains(['.', 'e', 'E']))?;
-        // Far more than any cluster has, and exact.
+        // Far more than any cluster has, and exactly representable.
         #[expect(clippy::cast_possible_truncation, reason = "checked")]
         (number.fract() == 0.0 && number.abs() < 1e15).then_some(number as i64)
     };
     text.parse().ok().or_else(fraction)
 }
 
-/// What a current status complains of
-/// ([Kubernetes: Deployment status](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status)).
+/// The problem that a current status reports ([Kubernetes: Deployment
+/// status](https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#deployment-status)).
 fn trouble_of(
     metadata: &ObjectMeta,
     spec: &DeploymentSpec,
@@ -441,7 +445,7 @@ fn trouble_of(
                 && condition.reason.as_deref() == Some(reason)
         })
     };
-    // Some of its pods are enough, so those that are refused do not matter if there are others.
+    // Some of its pods are enough, so rejected ones do not matter if there are others.
     let has_pods = status.replicas.is_some_and(|replicas| replicas > 0);
     let refused = condition("ReplicaFailure", "True", "FailedCreate")
         .or_else(|| condition("Progressing", "False", "ReplicaSetCreateError"))
@@ -449,7 +453,7 @@ fn trouble_of(
     if let Some(refused) = refused {
         Some(refusal(refused.message.as_deref().unwrap_or_default()))
     } else if spec.paused == Some(true) && annotation(metadata, REVISION).is_none() {
-        // A paused Deployment is scaled as any other, but gets no ReplicaSet if it has none.
+        // A paused Deployment is scaled like any other, but gets no ReplicaSet if it has none.
         Some(Trouble::given_up(Reason::HeldBack))
     } else {
         condition("Progressing", "False", "ProgressDeadlineExceeded")
@@ -469,25 +473,25 @@ impl Controller {
     }
 }
 
-/// Such as `Deployment tool`.
+/// For example `Deployment tool`.
 impl fmt::Display for Controller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind, self.name)
     }
 }
 
-/// How many replicas unidler has taken, if it has and nobody has set a number since.
+/// How many replicas it had, if unidler has scaled it to zero and nothing has set the number since.
 fn taken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> Option<u32> {
     (replicas == Some(0) && is_taken(metadata, manager))
         .then(|| last_applied(metadata).unwrap_or(1))
 }
 
-/// Whether unidler has applied the number of replicas, and nobody has set it since.
+/// Whether unidler has applied the number of replicas, and nothing has set it since.
 fn is_taken(metadata: &ObjectMeta, manager: &str) -> bool {
     is_set_by(metadata, manager, "Apply")
 }
 
-/// Whether something else has applied the number of replicas to `/scale`, as only unidler does.
+/// Whether another manager has applied the number of replicas to `/scale`, as only unidler does.
 fn is_taken_elsewhere(metadata: &ObjectMeta, manager: &str) -> bool {
     setters(metadata).any(|entry| {
         entry.manager.as_deref() != Some(manager)
@@ -496,19 +500,20 @@ fn is_taken_elsewhere(metadata: &ObjectMeta, manager: &str) -> bool {
     })
 }
 
-/// Whether unidler has patched the number of replicas, and nobody has set it since.
+/// Whether unidler has patched the number of replicas, and nothing has set it since.
 fn is_woken(metadata: &ObjectMeta, replicas: Option<i32>, manager: &str) -> bool {
     replicas > Some(0) && is_set_by(metadata, manager, "Update")
 }
 
-/// Whether this was the last that was done to the number of replicas. When that was, the API server does not say of a `/scale`.
+/// Whether this was the last change of the number of replicas. The API server does not record when a `/scale` was
+/// changed.
 fn is_set_by(metadata: &ObjectMeta, manager: &str, operation: &str) -> bool {
     setters(metadata).any(|entry| {
         entry.manager.as_deref() == Some(manager) && entry.operation.as_deref() == Some(operation)
     })
 }
 
-/// What else has set the number of replicas last.
+/// The manager, other than unidler, that has last set the number of replicas.
 fn scaled_by<'a>(metadata: &'a ObjectMeta, manager: &str) -> Option<&'a str> {
     let others = setters(metadata).filter_map(|entry| {
         let by = entry.manager.as_deref().filter(|by| *by != manager)?;
@@ -517,7 +522,7 @@ fn scaled_by<'a>(metadata: &'a ObjectMeta, manager: &str) -> Option<&'a str> {
     others.max().map(|(_, by)| by)
 }
 
-/// What the API server has noted of those to whom the number of replicas belongs.
+/// The `managedFields` entries of the managers that own the number of replicas.
 fn setters(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
     let entries = metadata.managed_fields.iter().flatten();
     entries.filter(|entry| {
@@ -526,7 +531,7 @@ fn setters(metadata: &ObjectMeta) -> impl Iterator<Item = &ManagedFieldsEntry> {
     })
 }
 
-/// The number of replicas in the manifest that somebody has applied, if that is not 0.
+/// The number of replicas in the last applied manifest, if it is not 0.
 fn last_applied(metadata: &ObjectMeta) -> Option<u32> {
     let manifest = annotation(metadata, LAST_APPLIED)?;
     let manifest = serde_json::from_str::<serde_json::Value>(&manifest).ok()?;
@@ -536,7 +541,7 @@ fn last_applied(metadata: &ObjectMeta) -> Option<u32> {
         .filter(|replicas| *replicas > 0)
 }
 
-/// When anything but the status was changed last.
+/// When anything except the status was last changed.
 fn changed_at(metadata: &ObjectMeta) -> Option<Timestamp> {
     let by_people = metadata
         .managed_fields

@@ -1,7 +1,8 @@
-//! What apps say themselves of their use, at a path of their own such as `/api/status#/last_activity`.
+//! Asks apps for their own use, at a path of theirs such as `/api/status#/last_activity`.
 //!
-//! An app is asked at all of its endpoints: the latest answer counts, and one that is missing or not ready makes nothing of all
-//! of them. An app that was used is not asked again before the window is over, since no answer could put it to sleep until then.
+//! An app is asked at all of its endpoints: the latest answer counts, and if one is missing or not ready, none of them
+//! counts. An app that was used is not asked again before its window is over, since no answer could put it to sleep
+//! until then.
 
 use std::{collections::HashMap, mem, net::SocketAddr, time::Duration};
 
@@ -32,9 +33,9 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How many apps are asked at the same time.
 const AT_ONCE: usize = 64;
-/// How soon one is asked again that gave no answer, or one from the future.
+/// How soon an app is asked again after it gave no answer, or a time in the future.
 const AGAIN: Duration = Duration::from_mins(5);
-/// The longest answer, in bytes.
+/// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
 /// An app that is asked.
@@ -48,7 +49,7 @@ pub(crate) struct Asked {
     pub(crate) service: String,
     /// The name of the Service's port: empty if it has none.
     pub(crate) port: Box<str>,
-    /// What its visitors call it.
+    /// The host that its visitors use.
     pub(crate) host: String,
 }
 
@@ -67,7 +68,7 @@ struct Known {
 }
 
 impl Known {
-    /// Whether another answer may make a difference.
+    /// Whether another answer could change the verdict.
     fn is_due(&self, window: Duration, now: Timestamp) -> bool {
         let has_passed = |since: Timestamp, time: Duration| {
             Duration::try_from(now.duration_since(since)).is_ok_and(|passed| passed >= time)
@@ -80,7 +81,7 @@ impl Known {
 
     fn verdict(&self, window: Duration, now: Timestamp) -> Verdict {
         match self.said {
-            // As of then: what it has been since, only another answer says.
+            // The verdict at that time: only another answer shows what has happened since.
             Ok(last) => match Verdict::of_last_use(last, self.asked, window) {
                 Verdict::Used { ago: Some(_) } => Verdict::Used {
                     ago: Duration::try_from(now.duration_since(last)).ok(),
@@ -93,7 +94,7 @@ impl Known {
 }
 
 impl Activity {
-    /// Knows nothing yet.
+    /// Starts without any answers.
     pub(crate) fn new() -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(PATIENCE));
@@ -106,7 +107,7 @@ impl Activity {
         }
     }
 
-    /// Asks those of all apps whose answer may have changed: to be done every minute.
+    /// Asks all apps whose answers may have changed. To be called every minute.
     pub(crate) async fn refresh(
         &mut self,
         apps: Vec<Asked>,
@@ -137,7 +138,7 @@ impl Activity {
         self.known.extend(asked);
     }
 
-    /// What an app says of its use in a window.
+    /// The verdict of an app about its own use in a window.
     pub(crate) fn verdict(&self, app: &AppId, window: Duration, now: Timestamp) -> Verdict {
         match self.known.get(app) {
             Some(known) => known.verdict(window, now),
@@ -146,7 +147,7 @@ impl Activity {
     }
 }
 
-/// When an app was last used, as its endpoints say.
+/// When an app was last used, according to its endpoints.
 async fn last_use(
     client: &Client<HttpConnector, Empty<Bytes>>,
     app: &Asked,
@@ -163,7 +164,7 @@ async fn last_use(
     answers.into_iter().max().ok_or(Why::ActivityDown)
 }
 
-/// Where all pods of a Service answer at a port, but for those that end; `None` if one of them does not.
+/// The addresses of all pods of a Service at a port, except for terminating ones; `None` if one of them is not ready.
 fn all_addresses(slices: &[EndpointSlice], port: &str) -> Option<Vec<SocketAddr>> {
     let slices = slices.iter().filter(|slice| is_of_controller(slice));
     let endpoints =
@@ -175,7 +176,7 @@ fn all_addresses(slices: &[EndpointSlice], port: &str) -> Option<Vec<SocketAddr>
             Some(ports.next().map(|(_, address)| *address))
         }
         State::Silent => Some(None),
-        // Nobody comes to a pod that ends.
+        // A terminating pod gets no visitors.
         State::Draining | State::Gone => None,
     };
     endpoints.filter_map(address).collect()
@@ -202,7 +203,7 @@ async fn ask(
         .map_err(|_| Why::ActivityDown)?;
     let response = client.request(request).await;
     let response = response.map_err(|_| Why::ActivityDown)?;
-    // Wherever a redirect leads, it is not this app that says it.
+    // A redirect may lead to another app, so its answer does not count.
     if response.status() != StatusCode::OK {
         return Err(Why::ActivityStatus(response.status().as_u16()));
     }

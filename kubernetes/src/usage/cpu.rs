@@ -1,6 +1,6 @@
-//! How busy the pods of apps are, as the metrics API says
-//! (<https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/>). That can keep an app awake, and never puts it
-//! to sleep.
+//! The CPU usage of apps' pods, according to the metrics API
+//! (<https://kubernetes.io/docs/tasks/debug/debug-cluster/resource-metrics-pipeline/>). It can keep an app awake, but
+//! never puts it to sleep.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -21,7 +21,7 @@ use crate::{
     objects::{Workload, cpu_millicores, labels::Labels},
 };
 
-/// The share of the CPU that an app requests from which on it is busy.
+/// The share of its CPU requests from which on an app counts as busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BusyCpu(u64);
 
@@ -45,7 +45,7 @@ impl fmt::Display for BusyCpu {
     }
 }
 
-/// What the pods of the cluster use, by namespace.
+/// The CPU usage of the cluster's pods, by namespace.
 #[derive(Debug, Default)]
 pub(crate) struct Cpu(HashMap<String, Vec<PodUsage>>);
 
@@ -61,7 +61,7 @@ struct Container {
 }
 
 impl ApiServer {
-    /// How busy all pods are; nothing is known of them if the metrics API does not say.
+    /// Reads the CPU usage of all pods; it is empty if the metrics API does not respond.
     pub(crate) async fn cpu(&self) -> Cpu {
         let kind = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
         let kind = ApiResource::from_gvk_with_plural(&kind, "pods");
@@ -114,7 +114,7 @@ impl Cpu {
         Veto::Silent(silence)
     }
 
-    /// What the pods of a workload use, in thousandths of a core.
+    /// The CPU usage of a workload's pods, in thousandths of a core.
     fn of_workload(&self, workload: &Cached<Workload>) -> Option<u64> {
         let selector = workload.value.match_labels.as_ref()?;
         let pods = self.0.get(&workload.namespace)?.iter();

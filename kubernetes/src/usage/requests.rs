@@ -1,7 +1,7 @@
-//! The requests that an ingress controller counts, as Prometheus knows them.
+//! The requests that an ingress controller counts, as recorded by Prometheus.
 //!
-//! All apps are one query a minute, for each window. Nothing that is missing, broken or older than a few minutes is taken for
-//! an app without visitors: then nothing is said, and the app stays awake.
+//! All apps take one query a minute for each window. Data that is missing, broken or older than a few minutes is never
+//! taken for an app without visitors: in that case there is no verdict, and the app stays awake.
 //!
 //! - [`Dialect`]: which ingress controller counts, or which query says it. Another controller is another file below this one.
 
@@ -44,7 +44,7 @@ pub enum Dialect {
     IngressNginx,
     /// The gateways of Istio count them, for Ingresses and `HTTPRoute`s.
     Istio,
-    /// A query of the operator's own says how often apps were used.
+    /// A query of the operator's own returns how often apps were used.
     Query(Query),
 }
 
@@ -65,7 +65,7 @@ impl FromStr for Dialect {
     }
 }
 
-/// The requests of all apps, as of a moment ago.
+/// The request counts of all apps, as of a moment ago.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
 pub struct Requests {
     prometheus: Prometheus,
@@ -91,7 +91,7 @@ impl Counting {
 }
 
 impl Requests {
-    /// Knows nothing yet. The matchers say which series are of this cluster.
+    /// Starts without any data. The matchers select the series of this cluster.
     ///
     /// # Errors
     ///
@@ -122,7 +122,7 @@ impl Requests {
         }
     }
 
-    /// Asks about these windows: to be done every minute. It takes at most ten seconds for each.
+    /// Queries these windows. To be called every minute. It takes at most ten seconds for each.
     pub async fn refresh(&mut self, windows: &BTreeSet<Duration>) {
         match &mut self.counting {
             Counting::Controller(counts) => counts.refresh(&mut self.prometheus, windows).await,
@@ -130,14 +130,16 @@ impl Requests {
         }
     }
 
-    /// Asks when apps were used last within a window, for people to read. A query of the operator's own does not say.
+    /// Queries when apps were last used within a window, for display only. A query of the operator's own does not
+    /// provide that.
     pub async fn ask_last_uses(&mut self, window: Duration) {
         if let Counting::Controller(counts) = &mut self.counting {
             counts.ask_last_uses(&mut self.prometheus, window).await;
         }
     }
 
-    /// What is known by now about the apps of a cluster. It takes all ways in it: two Services may be counted under one name.
+    /// The current data about the apps of a cluster. It needs all ways in it, since two Services may be counted under
+    /// one name.
     pub fn of_all<'a>(&'a self, ways: &'a Ways) -> Counted<'a> {
         let now = Instant::now();
         Counted(match &self.counting {
@@ -147,7 +149,7 @@ impl Requests {
     }
 }
 
-/// What is known about the apps of a cluster at a time.
+/// The data about the apps of a cluster at a given time.
 #[expect(missing_debug_implementations, reason = "there is a client behind it")]
 pub struct Counted<'a>(Known<'a>);
 
@@ -157,7 +159,7 @@ enum Known<'a> {
 }
 
 impl Counted<'_> {
-    /// What is known about one of the apps, for a window that was asked about or a shorter one.
+    /// The verdict on one of the apps, for a window that was queried or a shorter one.
     #[must_use]
     pub fn verdict(&self, app: &Served, window: Duration) -> Verdict {
         match &self.0 {

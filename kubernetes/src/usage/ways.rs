@@ -1,4 +1,4 @@
-//! How visitors reach Services.
+//! The ways by which visitors reach Services.
 
 use std::collections::HashMap;
 
@@ -8,15 +8,15 @@ use crate::{
     objects::{Backend, RouteKind},
 };
 
-/// How visitors reach each Service of a cluster, asleep or awake.
+/// The ways by which visitors reach each Service of a cluster, asleep or awake.
 #[derive(Debug, Default)]
 pub struct Ways(HashMap<(Box<str>, Box<str>), Served>);
 
-/// How visitors reach some Services: which hosts lead to which of their ports, in all routes.
+/// The ways by which visitors reach some Services: which hosts are routed to which of their ports, in all routes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Served {
     pub(super) ways: Vec<Way>,
-    /// Whether one of them has led to unidler before, so that visitors have met its page.
+    /// Whether one of them has routed to unidler before, so that visitors have seen its page.
     pub(super) has_slept: bool,
 }
 
@@ -24,7 +24,7 @@ pub struct Served {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Way {
     pub(super) route: RouteKind,
-    /// Perhaps a wildcard. `None` is whatever no rule of the route is for.
+    /// Possibly a wildcard. `None` stands for requests that match no rule of the route.
     pub(super) host: Option<String>,
     pub(super) backend: Backend,
     /// Whether an annotation keeps its requests from being counted.
@@ -32,7 +32,7 @@ pub(super) struct Way {
 }
 
 impl Ways {
-    /// Those of a cluster.
+    /// The ways in a cluster.
     #[must_use]
     pub fn of(Listing(caches): &Listing) -> Self {
         Self::in_caches(caches)
@@ -51,7 +51,7 @@ impl Ways {
             }
         }
         for ((namespace, service), served) in &mut ways.0 {
-            // A slice stays when its app wakes.
+            // A slice remains when its app wakes.
             served.has_slept = caches.slice_of(namespace, service).is_some();
         }
         ways
@@ -65,7 +65,7 @@ impl Ways {
         self.0.entry(service).or_default().ways.push(way);
     }
 
-    /// Those to an app: some Services of a namespace.
+    /// The ways to an app: to some Services of a namespace.
     #[must_use]
     pub fn to<'a>(&self, namespace: &str, services: impl IntoIterator<Item = &'a str>) -> Served {
         let mut all = Served::default();
@@ -82,7 +82,7 @@ impl Ways {
         self.0.values().flat_map(|served| &served.ways)
     }
 
-    /// Those to some apps.
+    /// The ways to some apps.
     #[cfg(test)]
     pub(super) fn to_all(apps: &[Served]) -> Self {
         let mut ways = Self::default();

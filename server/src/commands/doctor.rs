@@ -1,4 +1,4 @@
-//! `unidler doctor`: looks for what keeps apps from being idled and woken.
+//! `unidler doctor`: finds problems that keep apps from being idled and woken.
 
 use std::process::ExitCode;
 
@@ -24,11 +24,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Prints what is not as it should be.
+    /// Prints all problems.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let api_server = ApiServer::connect().await?;
         let snapshot =

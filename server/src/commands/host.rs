@@ -1,4 +1,4 @@
-//! The hosts that commands are about.
+//! Parses the hosts that are passed to commands.
 
 use unidler::host::Host;
 

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::config::ClusterArgs;
 
-/// How long to try, and then how long to undo what was done.
+/// The time limit for idling, and then for undoing it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
 /// How visitors are led to unidler while the app sleeps.
@@ -57,11 +57,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Idles the apps, or prints what that would write. One line an app says what was done, or why not.
+    /// Idles the apps, or prints the writes that this would take. Each app gets one line with the result, or the reason
+    /// for a refusal.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let settings = cluster.settings();
         let handover = match self.handover {
@@ -116,7 +117,7 @@ impl Options {
     }
 }
 
-/// How many apps are, or would be, asleep in the end.
+/// The number of apps that are, or would be, asleep in the end.
 #[derive(Default)]
 struct Tally {
     asleep: usize,
@@ -146,7 +147,7 @@ impl Tally {
         }
     }
 
-    /// Whoever names a host wants that app idled; whoever names a namespace, what can be idled there.
+    /// A host has to be idled for success; in a namespace, only the apps that can be idled have to be.
     fn exit_code(&self, asked: &Asked) -> ExitCode {
         let is_done = match asked {
             Asked::Hosts(..) => self.awake == 0,

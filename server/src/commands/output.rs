@@ -1,4 +1,4 @@
-//! How results are written.
+//! The output of commands.
 
 use std::io::Write;
 
@@ -13,12 +13,12 @@ pub enum Output {
     Json,
 }
 
-/// To the standard output. Nobody is there to hear that it is closed.
+/// Writes to standard output. A closed output is ignored, since nobody is left to report it to.
 pub(super) fn print(text: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end());
 }
 
-/// What was not done, to the standard error.
+/// Reports a failure to standard error.
 pub(super) fn complain(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "unidler: {text}");
 }

@@ -1,4 +1,4 @@
-//! `unidler plan`: says which apps would be put to sleep, and why the others would not.
+//! `unidler plan`: shows which apps would be put to sleep, and why the others would not.
 
 use std::process::ExitCode;
 
@@ -22,11 +22,12 @@ pub struct Options {
 }
 
 impl Options {
-    /// Says what would become of each app now. Whatever the server has to have watched for a while counts as watched.
+    /// Shows what would happen to each app now. Everything that the server has to have watched for a while counts as
+    /// watched.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let settings = cluster.settings();
         let mut idler = self.sleep.idler(Timestamp::MIN)?;

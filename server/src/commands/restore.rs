@@ -1,4 +1,4 @@
-//! `unidler restore`: gives every app back.
+//! `unidler restore`: restores every app.
 
 use std::{pin::pin, process::ExitCode, time::Duration};
 
@@ -22,11 +22,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Gives the apps back, or prints which. One line an app says what was done, or why not.
+    /// Restores the apps, or lists them. Each app gets one line with the result, or the reason for a failure.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let settings = cluster.settings();
         if self.dry_run {
@@ -40,7 +40,7 @@ impl Options {
             }
             return Ok(ExitCode::SUCCESS);
         }
-        // Nothing is put to sleep, and no wake-up is waited for by the driver.
+        // This command puts nothing to sleep, and does not wait for wake-ups of the driver.
         let operator = Operator::start(settings, None, Duration::ZERO).await?;
         let mut is_done = true;
         {

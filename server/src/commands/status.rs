@@ -1,4 +1,4 @@
-//! `unidler status`: lists what is asleep.
+//! `unidler status`: lists idled apps.
 
 use std::process::ExitCode;
 
@@ -18,11 +18,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// Lists the apps that are idled.
+    /// Lists the idled apps.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let settings = cluster.settings();
         let listing = ApiServer::connect().await?.listing(&settings).await?;

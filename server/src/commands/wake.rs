@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{config::ClusterArgs, duration::duration};
 
-/// How long it may take until an app has its replicas: it gets them when what it needs is available.
+/// How long it may take until an app has its replicas: they are restored once everything that it needs is available.
 const START: Duration = Duration::from_mins(5);
-/// What the driver itself has for it: longer than anybody waits here.
+/// The deadline of the driver itself: longer than this command ever waits.
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 
 /// The options of `unidler wake`.
@@ -37,21 +37,21 @@ pub struct Options {
     pub wait: Option<Duration>,
 }
 
-/// What there is to say in the end.
+/// The result to report.
 enum Outcome {
     Ready(Progress),
     Started,
     Failed(Reason),
-    /// With what stood in the way last.
+    /// With the last known problem.
     TimedOut(Option<Reason>),
 }
 
 impl Options {
-    /// Wakes the app, and says how that went.
+    /// Wakes the app, and reports the result.
     ///
     /// # Errors
     ///
-    /// If the cluster cannot be asked.
+    /// If the cluster cannot be reached.
     pub(super) async fn run(self, cluster: &ClusterArgs) -> anyhow::Result<ExitCode> {
         let Self { host, wait } = &self;
         let operator = Operator::start(cluster.settings(), None, FOREVER).await?;
@@ -96,7 +96,7 @@ impl Options {
                 match progress.phase {
                     Phase::Ready { .. } => return Outcome::Ready(progress),
                     Phase::Failed { reason } => return Outcome::Failed(reason),
-                    // Of an app that is up, it takes a moment to see that it answers.
+                    // It takes a moment to observe that a running app responds.
                     Phase::Waking { step, .. }
                         if self.wait.is_none()
                             && (Step::Scheduling..Step::Connecting).contains(&step)
@@ -115,7 +115,7 @@ impl Options {
     }
 }
 
-/// A reason in the words of the page, which docs/troubleshoot.md lists with what to look at.
+/// A reason in the words of the page, under which docs/troubleshoot.md lists what to check.
 fn explained(reason: Reason) -> &'static str {
     (Language::English.words().reason)(reason).what
 }

@@ -1,5 +1,5 @@
-//! An `HTTPRoute`, which says what it serves only together with [Gateways](Gateway) and
-//! [`ReferenceGrant`s](crate::objects::Grant).
+//! An `HTTPRoute`. What it serves depends on its [Gateways](Gateway) and on [`ReferenceGrant`s](crate::objects::Grant)
+//! as well.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -11,21 +11,21 @@ use crate::objects::{
     title,
 };
 
-/// An `HTTPRoute` as it is written.
+/// An `HTTPRoute` as written, before Gateways and grants are taken into account.
 #[derive(Debug, PartialEq)]
 pub(crate) struct HttpRoute {
-    /// In lower case, perhaps wildcards. Without any, it is for all hosts of its listeners.
+    /// In lower case, possibly wildcards. If there are none, it applies to all hosts of its listeners.
     hostnames: Box<[Box<str>]>,
     /// The Gateways that have accepted it.
     pub(crate) parents: Box<[Parent]>,
-    /// The Services that it leads to, and their ports.
+    /// The Services that it points to, and their ports.
     pub(crate) backends: Box<[Backend]>,
     created: Option<Timestamp>,
     title: Option<String>,
     sleep: Option<Box<SleepRules>>,
 }
 
-/// What a route is attached to: listeners of a Gateway.
+/// The parent that a route is attached to: listeners of a Gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parent {
     pub(crate) namespace: Box<str>,
@@ -37,7 +37,7 @@ pub(crate) struct Parent {
 }
 
 impl Parent {
-    /// `None` if it is no Gateway. `namespace` is that of the route.
+    /// `None` if it is not a Gateway. `namespace` is that of the route.
     fn of(parent: &ParentRef, namespace: &str) -> Option<Self> {
         let is_gateway = parent.group.as_deref().unwrap_or(GROUP) == GROUP
             && parent.kind.as_deref().unwrap_or("Gateway") == "Gateway";
@@ -85,10 +85,10 @@ impl HttpRoute {
         let accepted = status.parents.iter().filter(|parent| is_accepted(parent));
         let mut parents: Vec<_> = accepted
             .filter_map(|parent| Parent::of(&parent.parent_ref, namespace))
-            // What it is not attached to any more may still be in its status.
+            // Its status may still list parents to which it is no longer attached.
             .filter(|parent| wanted.contains(parent))
             .collect();
-        // Several controllers may have accepted it for the same.
+        // Several controllers may have accepted it for the same parent.
         parents.dedup();
         let rules = spec.rules.iter().flat_map(|rule| &rule.backend_refs);
         let mut backends = Vec::new();
@@ -116,7 +116,7 @@ impl HttpRoute {
         self.hostnames.iter().map(|hostname| &**hostname).chain(all)
     }
 
-    /// What listeners take of one of its hosts.
+    /// The part of one of its hosts that listeners accept.
     pub(crate) fn taken<'a>(
         hostname: &'a str,
         listeners: &[&'a str],
@@ -125,7 +125,7 @@ impl HttpRoute {
         listeners.filter_map(move |listener| common(hostname, listener))
     }
 
-    /// The route that it is for these hosts, to these of its Services.
+    /// The effective route for these hosts, to these of its Services.
     pub(crate) fn route<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a str>,
@@ -154,13 +154,13 @@ impl HttpRoute {
     }
 }
 
-/// Whether a controller says so, of whichever generation: it may be behind.
+/// Whether a controller reports it as accepted, for any generation: the status may be outdated.
 fn is_accepted(parent: &ParentStatus) -> bool {
     let mut conditions = parent.conditions.iter();
     conditions.any(|condition| condition.kind == "Accepted" && condition.status == "True")
 }
 
-/// The Service of a reference, if it is one to which requests go.
+/// The Service of a reference, if requests are routed to one.
 fn service(backend: &BackendRef, namespace: &str) -> Option<Backend> {
     let is_service = backend.group.as_deref().unwrap_or_default().is_empty()
         && backend.kind.as_deref().unwrap_or("Service") == "Service";

@@ -5,18 +5,19 @@ use k8s_openapi::api::networking::v1::{Ingress, IngressBackend};
 use super::{Backend, Port, Route, RouteKind, Rule};
 use crate::objects::{TITLE, annotation, annotation_in, sleep_rules::SleepRules, title};
 
-/// The annotation of an Ingress with more hosts that lead where its rules do, with commas between ([ingress-nginx]).
+/// The annotation of an Ingress with additional hosts for its rules, separated by commas ([ingress-nginx]).
 ///
 /// [ingress-nginx]: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/#server-alias
 const SERVER_ALIAS: &str = "nginx.ingress.kubernetes.io/server-alias";
 
-/// The annotation of an Ingress with the name of its class, from before that had a field ([Kubernetes: deprecated annotation]).
+/// The annotation of an Ingress with the name of its class, from before there was a field for it ([Kubernetes:
+/// deprecated annotation]).
 ///
 /// [Kubernetes: deprecated annotation]: https://kubernetes.io/docs/concepts/services-networking/ingress/#deprecated-annotation
 const CLASS: &str = "kubernetes.io/ingress.class";
 
-/// The annotations, and their values, that have ingress-nginx go through the cluster IP of a Service, or speak something else
-/// than HTTP to it ([ingress-nginx]).
+/// The annotations, with their values, that make ingress-nginx use the cluster IP of a Service, or a protocol other
+/// than HTTP ([ingress-nginx]).
 ///
 /// [ingress-nginx]: https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/
 const UNFIT: [(&str, &[&str]); 2] = [
@@ -27,7 +28,7 @@ const UNFIT: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// The annotation, and its value, that has Traefik count no requests ([Traefik]).
+/// The annotation, with its value, that keeps Traefik from counting requests ([Traefik]).
 ///
 /// [Traefik]: https://doc.traefik.io/traefik/reference/routing-configuration/kubernetes/ingress/
 const UNCOUNTED: [(&str, &[&str]); 1] = [(
@@ -59,7 +60,7 @@ impl Route {
                 others.extend(backends);
                 continue;
             };
-            // What no path of the rule serves goes to the default
+            // Requests that match no path of the rule go to the default backend
             // (https://kubernetes.io/docs/concepts/services-networking/ingress/#default-backend).
             rules.push(Rule {
                 host: host.to_ascii_lowercase(),

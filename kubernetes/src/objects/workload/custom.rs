@@ -1,5 +1,5 @@
-//! A custom resource with a `/scale`, such as a Rollout. What it is like, only its conventions say, so each field is read only
-//! if it is what it should be.
+//! A custom resource with a `/scale` subresource, such as a Rollout. Its structure is known only by convention, so each
+//! field is only used if it has the expected type.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,12 +14,12 @@ use super::{
     kind::{Scalable, WorkloadKind},
 };
 
-/// The selector of its pods in its status. A CRD may name any field as the `labelSelectorPath` of its scale, which only those
-/// who may read CRDs know; these are the ones that everybody takes.
+/// The selector of its pods in its status. A CRD may choose any field as the `labelSelectorPath` of its scale, which is
+/// only visible to users who may read CRDs; these are the common ones.
 const SELECTORS: [&str; 2] = ["/status/selector", "/status/labelSelector"];
 
 impl Workload {
-    /// `kind` is that of the objects that came before, if there were any.
+    /// `kind` is that of the previously parsed objects, if there were any.
     pub(crate) fn parse_custom(
         DynamicObject {
             types,
@@ -42,7 +42,7 @@ impl Workload {
         let status = Status {
             generation: observed_generation(&data),
             made: number("/status/replicas"),
-            // Most leave a zero out.
+            // Most controllers omit a zero.
             ready: ready.or_else(|| kind.default_replicas.map(|_| 0)),
             trouble: trouble(&data),
         };
@@ -62,12 +62,13 @@ impl Workload {
                 .map(PodRequests::of)
                 .unwrap_or_default(),
             template_of: template_of.filter(|_| is_of_deployment).map(Into::into),
-            // Nothing of unidler's own is left on it: what it had only the slices say.
+            // Nothing of unidler's own remains on it: only the slices record the replicas that it had.
             ..Self::with(&kind, &metadata, number("/spec/replicas"), &status)
         }
     }
 
-    /// The same with the pods of a Deployment: the one that it takes them from, or the one that it has made.
+    /// Adds the information about the pods from a Deployment: the one whose template it uses, or the one that it has
+    /// created.
     pub(crate) fn with_pods_of(&self, deployment: &Self) -> Self {
         let mut same = self.clone();
         same.pod_labels = deployment.pod_labels.clone();
@@ -82,7 +83,7 @@ impl Workload {
 
 /// The selector of its pods, for a watch, and the labels that all of them have because of it.
 fn selector(data: &Value) -> (String, Labels) {
-    // A CRD may have a selector as Deployments have it, or as Services do.
+    // A CRD may have a selector like those of Deployments or like those of Services.
     let spec = read::<BTreeMap<_, _>>(data, "/spec/selector")
         .map(|labels: BTreeMap<String, String>| LabelSelector {
             match_labels: Some(labels),
@@ -103,7 +104,7 @@ fn selector(data: &Value) -> (String, Labels) {
     })
 }
 
-/// The labels that a selector requires. The others of its requirements do not matter here.
+/// The labels that a selector requires. Its other requirements do not matter here.
 fn required(selector: &str) -> Labels {
     // A list of values in parentheses falls into parts that require nothing.
     let labels = selector.split(',').filter_map(|requirement| {
@@ -114,7 +115,7 @@ fn required(selector: &str) -> Labels {
     labels.collect::<BTreeMap<_, _>>().into()
 }
 
-/// Which generation its status is of. Rollouts write it as text.
+/// The generation that its status describes. Rollouts write it as text.
 fn observed_generation(data: &Value) -> Option<i64> {
     let observed = data.pointer("/status/observedGeneration")?;
     observed
@@ -122,7 +123,7 @@ fn observed_generation(data: &Value) -> Option<i64> {
         .or_else(|| observed.as_str()?.parse().ok())
 }
 
-/// What its conditions complain of: Rollouts, and others that take after Deployments.
+/// The problem that its conditions report: for Rollouts, and others that resemble Deployments.
 fn trouble(data: &Value) -> Option<Trouble> {
     let mut conditions = data.pointer("/status/conditions")?.as_array()?.iter();
     let is_stuck = |condition: &Value| {
@@ -135,7 +136,7 @@ fn trouble(data: &Value) -> Option<Trouble> {
         .then_some(Trouble::given_up(Reason::RolloutStuck))
 }
 
-/// A field, if it is what it should be.
+/// Reads a field, if it has the expected type.
 fn read<T: for<'de> Deserialize<'de>>(data: &Value, path: &str) -> Option<T> {
     T::deserialize(data.pointer(path)?).ok()
 }

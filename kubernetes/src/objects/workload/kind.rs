@@ -1,4 +1,4 @@
-//! The kinds of workloads, as data: whatever has a `/scale`.
+//! The kinds of workloads, as data: any kind with a `/scale` subresource.
 
 use std::{
     fmt,
@@ -12,28 +12,28 @@ use kube::core::ApiResource;
 /// A kind of workload.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct WorkloadKind {
-    /// What it is in the API.
+    /// Its API resource.
     pub(crate) resource: ApiResource,
-    /// What people read: `Deployment`, or `Sandbox.example.com` where the group is not known to everybody.
+    /// Its human-readable name: `Deployment`, or `Sandbox.example.com` if the group is not a well-known one.
     pub(crate) name: Box<str>,
-    /// What the controller of its pods is.
+    /// The controller of its pods.
     pub(crate) pods: PodsController,
-    /// Whether its `/scale` takes server-side apply. That of custom resources answers with an error.
+    /// Whether its `/scale` supports server-side apply. That of custom resources returns an error.
     pub(crate) takes_apply: bool,
-    /// How many replicas it has where `spec.replicas` is not there, if that is known.
+    /// The number of replicas if `spec.replicas` is absent, if that is known.
     pub(crate) default_replicas: Option<u32>,
-    /// A label that its controller puts on its pods, and into the selectors of Services that lead to some of them.
+    /// A label that its controller adds to its pods, and to the selectors of Services that route to some of them.
     pub(crate) generation_label: Option<&'static str>,
 }
 
-/// What the controller of a workload's pods is, as their `ownerReferences` have it.
+/// The controller of a workload's pods, according to their `ownerReferences`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PodsController {
     /// The workload.
     Itself,
-    /// A `ReplicaSet`, whose name is that of the workload and a hash without a dash.
+    /// A `ReplicaSet`, whose name consists of that of the workload and a hash without a dash.
     ReplicaSet,
-    /// Nobody knows: its pods are those that its selector selects and that are no other workload's.
+    /// Unknown: its pods are those that its selector selects and that belong to no other workload.
     Unknown,
 }
 
@@ -71,7 +71,7 @@ impl WorkloadKind {
         })
     }
 
-    /// Whether something is of this kind. A kind may have several versions.
+    /// Whether an API version and a kind refer to this kind. A kind may have several versions.
     pub(crate) fn is(&self, api_version: &str, kind: &str) -> bool {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
         self.resource.group == group && self.resource.kind == kind
@@ -80,7 +80,7 @@ impl WorkloadKind {
 
 /// A kind of custom workloads, as kubectl names it: `rollouts.v1alpha1.argoproj.io`.
 ///
-/// What its objects are called, the objects themselves say. So nothing has to be asked about a kind that the cluster may not
+/// The objects themselves contain the name of their kind. So no request is needed about a kind that the cluster may not
 /// have, or not yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scalable {
@@ -90,7 +90,7 @@ pub struct Scalable {
 }
 
 impl Scalable {
-    /// Those of [Argo Rollouts](https://argo-rollouts.readthedocs.io/).
+    /// The kind of [Argo Rollouts](https://argo-rollouts.readthedocs.io/).
     pub(crate) fn rollouts() -> Self {
         Self {
             resource: "rollouts".into(),
@@ -99,18 +99,18 @@ impl Scalable {
         }
     }
 
-    /// The kinds to look for: those that somebody named, and Rollouts.
+    /// The kinds to look for: the configured ones, and Rollouts.
     pub(crate) fn and_rollouts(named: &[Self]) -> Vec<Self> {
         let mut all = vec![Self::rollouts()];
         for kind in named {
-            // Another version of the same.
+            // Another version of the same kind.
             all.retain(|other| other.plural() != kind.plural());
             all.push(kind.clone());
         }
         all
     }
 
-    /// With its group and without its version.
+    /// The plural with its group and without its version.
     pub(crate) fn plural(&self) -> String {
         let Self {
             resource, group, ..
@@ -123,12 +123,12 @@ impl Scalable {
         &self.group
     }
 
-    /// The plural, as a role has it.
+    /// The plural, as used in a role.
     pub(crate) fn resource(&self) -> &str {
         &self.resource
     }
 
-    /// What it is in the API, as far as that is known without any of its objects.
+    /// Its API resource, as far as that is known without any of its objects.
     pub(crate) fn api_resource(&self) -> ApiResource {
         self.called(self.plural())
     }
@@ -148,7 +148,7 @@ impl Scalable {
         }
     }
 
-    /// The kind, if this is what its objects call it.
+    /// The kind of workloads, if its objects use this name for their kind.
     pub(crate) fn kind(&self, kind: &str) -> WorkloadKind {
         let is_rollouts = self.plural() == Self::rollouts().plural();
         WorkloadKind {

@@ -1,4 +1,4 @@
-//! Whether the ingress was watched for the whole of a window.
+//! Checks whether the ingress was scraped for the whole of a window.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,45 +6,45 @@ use unidler::sleep::verdict::Why;
 
 use super::prometheus::Labels;
 
-/// The parts into which a window is cut, so that a gap is seen.
+/// The number of parts that a window is divided into, so that gaps are noticed.
 pub(super) const PARTS: u32 = 8;
 
-/// Something of each part, the latest first.
+/// One value per part, the latest first.
 type Parts = [f64; PARTS as usize];
-/// The label by which series of several clusters are usually told apart.
+/// The label that usually distinguishes series of several clusters.
 const CLUSTER: &str = "cluster";
-/// How often its scrapes have to succeed.
+/// The minimum share of successful scrapes.
 const MIN_UP: f64 = 0.9;
 
-/// What Prometheus knows of the pods of the ingress within a window.
+/// The state of the ingress pods within a window, according to Prometheus.
 #[derive(Debug, Default)]
 pub(super) struct Targets {
-    /// For each of them, how often it was scraped in each part.
+    /// For each of them, the number of scrapes in each part.
     pub(super) scrapes: HashMap<Vec<(String, String)>, Parts>,
-    /// For each of them and others of the same kind, how often a scrape succeeded.
+    /// For each of them and others of the same kind, the share of successful scrapes.
     pub(super) up: Vec<f64>,
-    /// How often each of them restarted.
+    /// The number of restarts of each.
     pub(super) restarts: Vec<f64>,
 }
 
 impl Targets {
-    /// Notes how often one was scraped in a part.
-    /// `None` if there is no such part.
+    /// Records the number of scrapes of one in a part. `None` if there is no such part.
     pub(super) fn scraped(&mut self, target: &Labels, part: usize, times: f64) -> Option<()> {
         let parts = self.scrapes.entry(target.sorted()).or_default();
         *parts.get_mut(part)? += times;
         Some(())
     }
 
-    /// Nothing is wrong if each of them was there, and was scraped, in the whole window.
+    /// Checks that each of them existed, and was scraped, during the whole window.
     ///
-    /// One that has begun or ended in between may have counted what nobody has seen. So it says nothing for the length of a
-    /// window after a roll-out of the ingress.
+    /// A pod that has started or ended in between may have counted requests that were never scraped. So there is no
+    /// verdict for the length of a window after a rollout of the ingress.
     pub(super) fn check(&self) -> Result<(), Why> {
         if self.scrapes.is_empty() {
             return Err(Why::NothingCounted);
         }
-        // A Prometheus has no such label on its own series, but on those that others send it.
+        // A Prometheus does not set such a label on its own series, but series that other instances send to it have
+        // one.
         let cluster = |labels: &'_ Vec<(String, String)>| {
             let mut labels = labels.iter();
             let cluster = labels.find(|(name, _)| name == CLUSTER);
@@ -67,12 +67,12 @@ impl Targets {
     }
 }
 
-/// Whether all parts have as many scrapes as the best one, but for one or a tenth of them. How often it is to be scraped is
+/// Whether all parts have as many scrapes as the best one, with a tolerance of one or a tenth. The scrape interval is
 /// not known.
 fn is_complete(parts: &Parts) -> bool {
     let best = parts.iter().copied().fold(0.0, f64::max);
     let enough = (best - f64::max(1.0, best / 10.0)).max(1.0);
-    // Not a number is not enough.
+    // NaN does not pass this comparison.
     best >= 2.0 && parts.iter().all(|times| *times >= enough)
 }
 

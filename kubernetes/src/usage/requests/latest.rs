@@ -10,10 +10,10 @@ use unidler::sleep::verdict::Why;
 
 use super::prometheus::{Prometheus, Samples};
 
-/// How old an answer may be.
+/// The maximum age of an answer.
 const MAX_AGE: Duration = Duration::from_mins(3);
 
-/// What was answered, and what follows from it.
+/// An answer, and what follows from it.
 #[derive(Debug)]
 pub(super) struct Latest<T>(BTreeMap<Duration, (Instant, Result<T, Why>)>);
 
@@ -24,7 +24,7 @@ impl<T> Default for Latest<T> {
 }
 
 impl<T> Latest<T> {
-    /// Asks a question about each window, and forgets all others.
+    /// Queries each window, and forgets all others.
     pub(super) async fn refresh(
         &mut self,
         prometheus: &mut Prometheus,
@@ -40,17 +40,17 @@ impl<T> Latest<T> {
         }
     }
 
-    /// Notes the answer for a window to what was asked at a time.
+    /// Stores the answer to a query for a window that was sent at a given time.
     fn note(&mut self, window: Duration, asked: Instant, answer: Result<T, Why>) {
         self.0.insert(window, (asked, answer));
     }
 
-    /// Forgets all windows but these.
+    /// Forgets all windows except these.
     fn keep(&mut self, mut is_wanted: impl FnMut(&Duration) -> bool) {
         self.0.retain(|window, _| is_wanted(window));
     }
 
-    /// What is known about a window: what was not used in a longer one was not used in this one.
+    /// The data about a window: an app that was not used in a longer window was not used in this one.
     pub(super) fn of(&self, window: Duration, now: Instant) -> Result<&T, Why> {
         let (_, (asked, answer)) = self.0.range(window..).next().ok_or(Why::PrometheusDown)?;
         if now.duration_since(*asked) > MAX_AGE {

@@ -1,4 +1,4 @@
-//! Prometheus, asked over its HTTP API.
+//! A client of the Prometheus HTTP API.
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
@@ -12,11 +12,11 @@ use unidler::sleep::verdict::Why;
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The longest answer, in bytes.
+/// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Where Prometheus is, or whatever has its API: an address such as `http://prometheus.monitoring:9090`, perhaps with a path
-/// before that of the API.
+/// The address of Prometheus, or of another program with its API, such as `http://prometheus.monitoring:9090`,
+/// optionally with a path before that of the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrometheusUrl(Uri);
 
@@ -56,7 +56,7 @@ impl PrometheusUrl {
 #[derive(Clone, Copy)]
 pub(super) struct Series {
     pub(super) metric: &'static str,
-    /// Which of them, if not all: what stands in the braces of a selector.
+    /// The matchers that select some of them: the content of a selector's braces.
     pub(super) matchers: &'static str,
 }
 
@@ -69,7 +69,8 @@ impl Series {
     }
 }
 
-/// Which time series count: what stands in the braces of a selector, such as `cluster="west"`. All, by default.
+/// The matchers for the time series that count: the content of a selector's braces, such as `cluster="west"`. All, by
+/// default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Matchers(String);
 
@@ -81,7 +82,7 @@ impl FromStr for Matchers {
         let is_name = |name: &str| {
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         };
-        // Prometheus knows the rest of the grammar, and refuses what it does not understand.
+        // Prometheus validates the rest of the grammar, and rejects everything that it does not understand.
         if !is_name(name.trim()) || !value.contains('"') || text.contains(['{', '}']) {
             return Err("write matchers without braces, such as cluster=\"west\"");
         }
@@ -90,7 +91,7 @@ impl FromStr for Matchers {
 }
 
 impl Matchers {
-    /// The selector of those among some series.
+    /// The selector for those of some series that match.
     pub(super) fn select(&self, Series { metric, matchers }: Series) -> String {
         match (matchers, &*self.0) {
             ("", "") => metric.to_owned(),
@@ -114,8 +115,8 @@ impl Labels {
         self.0.get(name).map_or("", String::as_str)
     }
 
-    /// The value of a label as the scraped program has it. Where the labels of its target have the same name, Prometheus
-    /// renames its own ([Prometheus: `honor_labels`]).
+    /// The value of a label as exposed by the scraped program. If the target has a label with the same name, Prometheus
+    /// renames that of the program ([Prometheus: `honor_labels`]).
     ///
     /// [Prometheus: `honor_labels`]: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#scrape_config
     pub(super) fn of_program(&self, name: &str) -> &str {
@@ -125,12 +126,12 @@ impl Labels {
         }
     }
 
-    /// Takes a label out.
+    /// Removes a label and returns its value.
     pub(super) fn take(&mut self, name: &str) -> Option<String> {
         self.0.remove(name)
     }
 
-    /// In an order of their own.
+    /// The labels in a defined order.
     pub(super) fn sorted(&self) -> Vec<(String, String)> {
         let mut labels: Vec<_> = self.0.clone().into_iter().collect();
         labels.sort();
@@ -146,9 +147,9 @@ struct Answer {
     status: String,
     #[serde(default)]
     error: String,
-    /// What may be missing in it, and why.
+    /// What may be missing from it, and why.
     warnings: Option<Vec<String>>,
-    /// The same, said by `VictoriaMetrics`.
+    /// The same, as reported by `VictoriaMetrics`.
     #[serde(default, rename = "isPartial")]
     is_partial: bool,
     data: Option<Data>,
@@ -159,14 +160,14 @@ struct Data {
     result: Vec<Sample>,
 }
 
-/// A histogram has no value, and is nothing that was asked for.
+/// A histogram has no value, and no query asks for one.
 #[derive(Deserialize)]
 struct Sample {
     metric: Labels,
     value: (f64, String),
 }
 
-/// Prometheus does not answer as it should.
+/// Prometheus does not respond properly.
 #[derive(Debug)]
 struct Failure {
     why: Why,
@@ -183,13 +184,13 @@ impl Failure {
 /// A client of Prometheus.
 pub(super) struct Prometheus {
     client: Client,
-    /// What was wrong the last time.
+    /// The last problem.
     failing: Option<Why>,
 }
 
 impl Prometheus {
     pub(super) fn new(PrometheusUrl(uri): PrometheusUrl) -> anyhow::Result<Self> {
-        // Without TLS no certificate is looked at, and there may be none to look for on this machine.
+        // Without TLS no certificate is verified, and there may be none on this machine.
         let root_cert = (uri.scheme_str() == Some("http")).then(Vec::new);
         let mut config = Config::new(uri);
         config.root_cert = root_cert;
@@ -204,7 +205,7 @@ impl Prometheus {
         }
     }
 
-    /// What a query gives now.
+    /// The current result of a query.
     pub(super) async fn ask(&mut self, query: &str) -> Result<Samples, Why> {
         let asked = time::timeout(PATIENCE, answer(&self.client, query)).await;
         let answered =
@@ -244,7 +245,7 @@ async fn answer(client: &Client, query: &str) -> Result<Samples, Failure> {
         .await;
     let body = body.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
     let answer = serde_json::from_slice::<Answer>(&body.to_bytes());
-    // Its errors come with other statuses than 200, and so do those of what stands before it.
+    // Errors of Prometheus have other statuses than 200, and so do those of a proxy in front of it.
     if !status.is_success() {
         let detail = answer.map_or_else(|_| String::new(), |answer| answer.error);
         return Err(Failure::new(

@@ -1,8 +1,8 @@
 //! A query of the operator's own.
 //!
-//! It gives how often each app was used within a window, 0 included: by `namespace` and `service`, or by `host`. Whether that
-//! is true is for the operator to know. What it does not name, it says nothing about; nor does it say that an app was not used
-//! whose series were not there in each part of the window.
+//! It returns how often each app was used within a window, including 0: by `namespace` and `service`, or by `host`. The
+//! operator is responsible for its correctness. There is no verdict on an app that the result does not name, nor is an
+//! app considered unused if its series did not exist in each part of the window.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -21,13 +21,13 @@ use super::{
 };
 use crate::usage::ways::{Served, Way};
 
-/// How old the samples of a series may be that is there now: enough for two scrapes.
+/// The maximum age of a series' samples if it counts as present: enough for two scrapes.
 const RECENT: Duration = Duration::from_mins(5);
 
-/// What stands for the window in a query.
+/// The placeholder for the window in a query.
 const WINDOW: &str = "$window";
 
-/// A query that asks about any window.
+/// A query for any window.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Query(String);
 
@@ -37,7 +37,7 @@ impl FromStr for Query {
     fn from_str(text: &str) -> Result<Self, String> {
         match text.contains(WINDOW) {
             true => Ok(Self(text.to_owned())),
-            // Without it, all windows would be the same.
+            // Without the placeholder, all windows would be the same.
             false => Err(format!(
                 "the query does not contain {WINDOW}, which stands for the window, as in increase(requests_total[{WINDOW}])"
             )),
@@ -47,12 +47,12 @@ impl FromStr for Query {
 
 impl Query {
     fn of(&self, window: Duration) -> String {
-        // A comment at its end is no comment on what follows.
+        // The line break ends a possible comment at the end of the query.
         format!("({}\n)", self.0.replace(WINDOW, &milliseconds(window)))
     }
 
-    /// What is asked every minute: the use in the whole window, whether each series is there now, and in how many parts of the
-    /// window it was. Those overlap, and end at whole multiples of half a part, not now.
+    /// The query that runs every minute: the use in the whole window, whether each series exists now, and in how many
+    /// parts of the window it existed. The parts overlap, and end at whole multiples of half a part, not now.
     fn question(&self, window: Duration) -> String {
         let part = window / PARTS;
         let parts = format!("[{}:{}]", milliseconds(window), milliseconds(part / 2));
@@ -73,11 +73,12 @@ impl Query {
 #[derive(Clone, Copy, Debug)]
 struct Uses {
     count: f64,
-    /// Whether that is known of the whole window. A counter that is not there all the time may have counted what nobody has seen.
+    /// Whether that is known for the whole window. A counter that does not exist all the time may have counted requests
+    /// that were never scraped.
     is_whole: bool,
 }
 
-/// What an answer says: how often each was used.
+/// A parsed answer: how often each was used.
 #[derive(Debug, Default)]
 struct Reading {
     services: HashMap<(String, String), Uses>,
@@ -90,7 +91,7 @@ impl Reading {
         let mut present = HashSet::new();
         for (mut labels, value) in samples {
             let part = labels.take(PART);
-            // Counting loses it.
+            // Aggregation drops this label.
             labels.take("__name__");
             match part.as_deref() {
                 Some("use") => uses.push((labels, value)),
@@ -110,13 +111,13 @@ impl Reading {
             let Some(known) = reading.entry(&labels) else {
                 continue;
             };
-            // What is below nothing does not make up for what is above.
+            // Negative values must not cancel out positive ones.
             known.count += if value < 0.0 { f64::NAN } else { value };
             let series = labels.sorted();
             known.is_whole &=
                 present.contains(&series) && parts.get(&series).is_some_and(|parts| *parts >= all);
         }
-        // A query that is broken says nothing, or 0 of everything. An ingress where nobody uses anything looks the same.
+        // A broken query returns nothing, or 0 for everything. An ingress without any use looks the same.
         let mut uses = reading.services.values().chain(reading.hosts.values());
         if uses.any(|uses| uses.count > 0.0) {
             Ok(reading)
@@ -125,7 +126,7 @@ impl Reading {
         }
     }
 
-    /// What a series is about; `None` if it does not say.
+    /// The entry that a series belongs to; `None` if its labels do not identify one.
     fn entry(&mut self, labels: &Labels) -> Option<&mut Uses> {
         let [namespace, service, host] =
             ["namespace", "service", "host"].map(|name| labels.get(name));
@@ -155,14 +156,14 @@ impl Reading {
         self.services.get(&service).copied()
     }
 
-    /// All that is known of the hosts of a way.
+    /// The combined use of the hosts of a way.
     fn of_host(&self, way: &Way) -> Option<Uses> {
         let host = way.host.as_deref()?;
         let exact = self.hosts.get(host).copied();
         let Some(domain) = host.strip_prefix('*') else {
             return exact;
         };
-        // What others there are is not known, so that only use says something.
+        // There may be other hosts that are not known, so only use is conclusive.
         let mut of_domain = self.hosts.iter().filter(|(host, _)| host.ends_with(domain));
         of_domain
             .find(|(_, uses)| uses.count > 0.0)
@@ -191,7 +192,7 @@ impl Reading {
     }
 }
 
-/// What the query gave.
+/// The answers to the query.
 pub(super) struct Answers {
     query: Query,
     latest: Latest<Reading>,
