@@ -70,11 +70,11 @@ deny: ## licences, sources and banned crates of the dependencies
 	$(with) deny
 	cargo deny --log-level error check bans licenses sources
 
-advisories: ## known weaknesses of the dependencies: asks the public database
+advisories: ## known vulnerabilities of the dependencies, from the public database
 	$(with) deny
 	cargo deny check advisories
 
-bench: build ## what it costs, next to a bare server: see docs/benchmarks.md
+bench: build ## the benchmarks, next to a bare server: see docs/benchmarks.md
 	scripts/bench.sh
 
 bench-field: build ## how long visitors wait for a ready app behind Traefik, RUNS times each
