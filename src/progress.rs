@@ -209,7 +209,7 @@ pub enum Reason {
     PolicyRefused,
     /// The containers run, but the readiness probe does not pass.
     NotPassingChecks,
-    /// The Deployment did not make progress within its own deadline.
+    /// The workload did not make progress within its own deadline.
     RolloutStuck,
     /// unidler lacks a permission in the cluster.
     PermissionMissing,

@@ -6,7 +6,7 @@
 //!                                      │
 //!                    lookup, found, objects, pods, observe                    pure: which app, how far it is
 //!                                      │
-//!                    cluster: observe / watch / apply ──> writer ──> patch    three conditional patches
+//!                    cluster: observe / watch / apply ──> writer ──> patch    conditional writes
 //!
 //!  operator ────caches───> idle ──Plan──> the driver, with the goal asleep
 //!                          the same driver, with the goal awake

@@ -1,8 +1,8 @@
 //! Finds the app of a host.
 //!
 //! ```text
-//!  host ──> rules of routes ──> Services ──> what their slices have recorded; else Deployments
-//!           exact before wildcard            with the same key in the same namespace
+//!  host ──> rules of routes ──> Services ──> what they select, and what their slices have recorded; in the 2020
+//!           exact before wildcard            form, Deployments with the same key in the same namespace
 //! ```
 //!
 //! Requests reach unidler through a Service that currently points to it. So among several candidates one with such a

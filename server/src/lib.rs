@@ -1,7 +1,7 @@
 //! unidler's server.
 //!
 //! ```text
-//!  main ── cli ──┬─ commands  for operators: idle, status, doctor
+//!  main ── cli ──┬─ commands  for operators: idle, wake, status, plan, doctor, …
 //!                └─ serve ──┬── connections             HTTP/1.1 and h2c, with limits
 //!                            ├── admin                   metrics and probes, on a port of their own
 //!                            ├── router ──┬── place      whose a path is

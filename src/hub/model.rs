@@ -30,7 +30,7 @@ const REPLICAS: u32 = 2;
 /// How long a pod takes to become available.
 const START: Duration = Duration::from_secs(8);
 const DEADLINE: Duration = Duration::from_secs(120);
-/// How often the server sweeps.
+/// At least as long as the interval of the server's sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
 /// How long the sweeps go on, and where faults have them back off up to an hour.
 const AFTERWARDS: Duration = Duration::from_mins(20);
