@@ -14,15 +14,15 @@ use unidler_app::page;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Page")]
 pub struct Brand {
-    /// Name above the page: your platform's or your team's.
+    /// Name shown above the page, such as your platform's or team's.
     #[arg(long, env = "UNIDLER_BRAND_NAME", value_name = "NAME", global = true)]
     pub brand_name: Option<String>,
 
-    /// Logo beside the name: an SVG, PNG or WebP file of at most 16 KiB.
+    /// Logo shown next to the name: an SVG, PNG or WebP file of at most 16 KiB.
     #[arg(long, env = "UNIDLER_BRAND_LOGO", value_name = "FILE", value_parser = logo, global = true)]
     pub brand_logo: Option<Arc<str>>,
 
-    /// Colour of buttons, bar and links, such as #5046c8. It is made lighter by itself where the page is dark.
+    /// Accent colour for buttons, links and the progress bar, such as #5046c8. Lightened automatically in dark mode.
     #[arg(
         long,
         env = "UNIDLER_BRAND_COLOUR",
@@ -35,11 +35,11 @@ pub struct Brand {
     #[arg(long, env = "UNIDLER_CONTACT", value_name = "TEXT", global = true)]
     pub contact: Option<String>,
 
-    /// Where that line leads: an address that begins with https://, http:// or mailto:.
+    /// Link for the contact text: an https://, http:// or mailto: URL.
     #[arg(long, env = "UNIDLER_CONTACT_URL", value_name = "URL", requires = "contact", value_parser = link, global = true)]
     pub contact_url: Option<String>,
 
-    /// Looks of the page: unidler's own, or plain ones that sit well beside government services.
+    /// Theme of the page.
     #[arg(
         long,
         env = "UNIDLER_THEME",
@@ -84,7 +84,7 @@ pub enum Theme {
     /// unidler's own.
     #[default]
     Moon,
-    /// Square and high in contrast.
+    /// Square and high in contrast, to fit in with government services.
     Plain,
 }
 

@@ -21,39 +21,39 @@ use crate::config::ClusterArgs;
 pub enum Operate {
     /// Idle apps: scale them to zero and route their visitors to unidler, which wakes them on the next visit.
     ///
-    /// An app is whatever a host leads to. Nothing is written for an app that could not be woken up as it was. Visitors are
-    /// diverted first, and led back if the app cannot be scaled.
+    /// An app is everything behind a host. An app that could not be restored as it was is refused, and nothing is written. Visitors are
+    /// routed to unidler first, and back to the app if it cannot be scaled.
     ///
-    /// Exit code: 0 if all hosts are idled, or of a namespace whatever can be; 1 if a host is not, or nothing of a namespace
-    /// is; 2 if the cluster cannot be asked.
+    /// Exit code: 0 if all hosts are idled, or everything in a namespace that can be; 1 if a host is not idled, or nothing in a
+    /// namespace; 2 if the cluster cannot be asked.
     Idle(idle::Options),
     /// Wake an app without a visitor.
     ///
     /// Exit code: 0 if it is up, or without --wait if it is starting; 1 if it cannot start; 2 if it is not up in time, or the
     /// cluster cannot be asked.
     Wake(wake::Options),
-    /// Keep an app awake for a time, whatever its hours and its use say.
+    /// Keep an app awake for a while, regardless of its hours and its use.
     ///
     /// Its Services get the annotation `unidler/keep-awake-until`. To end it sooner, remove that.
     ///
     /// Exit code: 0, or 2 if there is no such app or it cannot be annotated.
     KeepAwake(keep_awake::Options),
-    /// Restore all idled apps and remove unidler's `EndpointSlices`: what has to be done before unidler is uninstalled.
+    /// Restore all idled apps and remove unidler's `EndpointSlices`: run this before you uninstall unidler.
     ///
-    /// Each app gets its replicas, and its visitors once it answers or after half a minute.
+    /// Each app gets its replicas back, and its visitors once it answers, or after half a minute.
     ///
     /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
     Restore(restore::Options),
-    /// Show which apps would be put to sleep now, and why the others would not. Give it the options of the server, or run it in
-    /// the server's own pod, which has them: kubectl -n unidler exec deploy/unidler -- /unidler plan
+    /// Show which apps would be put to sleep now, when others may be, and why not. It takes the options of the server; in the server's
+    /// pod they are set: kubectl -n unidler exec deploy/unidler -- /unidler plan
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
     Plan(plan::Options),
-    /// List the apps that are idled.
+    /// List the idled apps.
     ///
     /// Exit code: 0, or 2 if the cluster cannot be asked.
     Status(status::Options),
-    /// Check whether the cluster is set up so that apps can be idled and woken, and say how to fix what is not.
+    /// Check that apps of this cluster can be idled and woken, and show how to fix what prevents that.
     ///
     /// Exit code: 0 if there is no error, whatever else was found; 1 if there is one; 2 if the cluster cannot be asked.
     Doctor(doctor::Options),

@@ -26,8 +26,8 @@ pub struct ClusterArgs {
     #[arg(long, env = "UNIDLE_KEY_LABEL", default_value = "host", value_name = "LABEL", value_parser = label, global = true)]
     pub unidle_key_label: String,
 
-    /// unidler's own Service, to which idled apps lead their visitors. Without a namespace, it is in that of this pod, or in
-    /// `unidler` outside a cluster.
+    /// unidler's own Service, to which the visitors of idled apps are routed. Default namespace: that of the pod, or `unidler` outside
+    /// a cluster.
     #[arg(
         long,
         env = "UNIDLER_SERVICE",
@@ -52,13 +52,13 @@ pub struct ClusterArgs {
           value_parser = clap::value_parser!(u32).range(1..), global = true)]
     pub max_replicas: u32,
 
-    /// How long an app that falls asleep keeps its replicas after its visitors were led to unidler: longer than the ingress takes to
-    /// follow, and at most 15s.
+    /// Time between routing the visitors of an app to unidler and scaling the app to zero: longer than the ingress takes to follow, and
+    /// at most 15s.
     #[arg(long, env = "UNIDLER_IDLE_GRACE", default_value = "3s", value_name = "DURATION", value_parser = grace, global = true)]
     pub idle_grace: Duration,
 
-    /// Kinds of custom resources with a scale subresource to idle and wake as well, such as sandboxes.v1.example.com, with
-    /// commas between or one at a time. Rollouts are known without being named.
+    /// Kinds of custom resources with a scale subresource to idle and wake as well, such as sandboxes.v1.example.com, separated by
+    /// commas. Rollouts are always included.
     #[arg(
         long,
         env = "UNIDLER_SCALABLE",
@@ -415,7 +415,7 @@ pub enum Forward {
 pub enum LogFormat {
     /// For people.
     Text,
-    /// For machines: one JSON object a line.
+    /// For machines: one JSON object per line.
     Json,
 }
 

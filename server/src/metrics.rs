@@ -95,14 +95,14 @@ pub(crate) fn describe() {
         Unit::Seconds,
         "How long each step of a wake-up took."
     );
-    describe_gauge!(hub::metrics::WAKING, "How many apps are waking.");
-    describe_gauge!(VISITORS, "How many visitors have an event stream open.");
-    describe_counter!(REFUSED, "Requests that were refused, by cause.");
+    describe_gauge!(hub::metrics::WAKING, "Apps that are waking.");
+    describe_gauge!(VISITORS, "Visitors with an open event stream.");
+    describe_counter!(REFUSED, "Refused requests, by cause.");
     describe_counter!(API_REQUESTS, "Requests to the API server.");
     describe_gauge!(
         CONTACT_AGE,
         Unit::Seconds,
-        "How long ago the API server last kept the cache of a kind current."
+        "Time since the API server last confirmed that the cache of a kind is current."
     );
     describe_histogram!(
         HANDOVER,
@@ -112,7 +112,7 @@ pub(crate) fn describe() {
     describe_counter!(FORWARDED, "Requests forwarded to the app, by outcome.");
     describe_gauge!(
         IDLED_APPS,
-        "How many apps are idled, by form, slice or external-name, and by what put them to sleep."
+        "Idled apps, by form (slice or external-name) and by what put them to sleep."
     );
     describe_gauge!(
         ASLEEP_CPU,
@@ -129,10 +129,10 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         UNDONE,
-        "How often something else gave back the replicas of an app that was just put to sleep."
+        "How often something else scaled an app up right after it was put to sleep, by what it was."
     );
-    describe_gauge!(READY, "Whether visitors can be served.");
-    describe_gauge!(BUILD, "Which program this is.");
+    describe_gauge!(READY, "1 if visitors can be served, else 0.");
+    describe_gauge!(BUILD, "Version of the running program.");
     // Prometheus cannot see the increase of a series that only appears with its first event.
     for cause in [
         "cross_site",

@@ -24,16 +24,16 @@ use crate::duration::duration;
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Sleep")]
 pub struct SleepArgs {
-    /// Put apps to sleep after this time without use, such as 2h: those of routes and Namespaces with the label
-    /// unidler/app=true. With `never`, only those whose own annotations say when. Without it, no app is put to sleep.
+    /// Time without use after which apps are put to sleep, such as 2h: apps of routes and Namespaces with the label unidler/app=true.
+    /// With `never`, only apps with an annotation of their own. If not set, no app is put to sleep.
     #[arg(long, env = "UNIDLER_IDLE_AFTER", value_name = "DURATION|never")]
     pub idle_after: Option<IdleAfter>,
 
-    /// Put all apps of the cluster to sleep, and not only those with the label. Ingress metrics do not show callers inside the cluster.
+    /// Include all apps of the cluster, and not only those with the label. Ingress metrics do not show callers inside the cluster.
     #[arg(long, env = "UNIDLER_IDLE_ALL", action = ArgAction::SetTrue)]
     pub idle_all: bool,
 
-    /// Prometheus that scrapes the ingress controller, such as `http://prometheus.monitoring:9090`.
+    /// URL of the Prometheus that scrapes the ingress controller, such as `http://prometheus.monitoring:9090`.
     #[arg(
         long,
         env = "UNIDLER_PROMETHEUS",
@@ -42,8 +42,8 @@ pub struct SleepArgs {
     )]
     pub prometheus: Option<PrometheusUrl>,
 
-    /// How Prometheus knows the requests of apps: traefik, ingress-nginx, istio, or a query with $window in it, whose result has the
-    /// labels namespace and service, or host.
+    /// Source of request counts: traefik, ingress-nginx, istio, or a query with $window in it. The result of a query has the labels
+    /// namespace and service, or host.
     #[arg(
         long,
         env = "UNIDLER_REQUESTS",
@@ -52,8 +52,8 @@ pub struct SleepArgs {
     )]
     pub requests: Option<Dialect>,
 
-    /// Label matchers for the series that count, such as cluster="west" where Prometheus has those of several clusters. With
-    /// istio, they have to choose the gateways. With a query, write them into that.
+    /// Label matchers that select the series of this cluster, such as cluster="west". Required with istio, to select the gateways. Not
+    /// for a query: write them into it.
     #[arg(
         long,
         env = "UNIDLER_PROMETHEUS_MATCH",
@@ -62,8 +62,8 @@ pub struct SleepArgs {
     )]
     pub prometheus_match: Option<Matchers>,
 
-    /// Keep an app awake whose pods use this share of the CPU that they request, such as 20%, as the metrics API says at the moment at
-    /// which it would be put to sleep.
+    /// Share of the requested CPU, such as 20%, from which an app counts as busy and stays awake. Checked with the metrics API just
+    /// before an app is put to sleep.
     #[arg(long, env = "UNIDLER_BUSY_CPU", value_name = "PERCENT")]
     pub busy_cpu: Option<BusyCpu>,
 
@@ -89,7 +89,7 @@ pub struct CheckArgs {
     #[arg(long, env = "UNIDLER_IDLE_CHECK", value_name = "DURATION", default_value = "1m", value_parser = duration)]
     pub idle_check: Duration,
 
-    /// Log which apps would be put to sleep or woken by their hours, and leave all as they are.
+    /// Only log which apps would be put to sleep, or woken by their hours.
     #[arg(long, env = "UNIDLER_IDLE_DRY_RUN", action = ArgAction::SetTrue)]
     pub idle_dry_run: bool,
 }

@@ -14,11 +14,11 @@ use crate::config::ClusterArgs;
 /// The options of `unidler doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Options {
-    /// The service account whose rights are looked at [default: one's own inside a cluster, else unidler:unidler].
+    /// Service account whose permissions are checked [default: the pod's own inside a cluster, else unidler:unidler].
     #[arg(long, value_name = "NAMESPACE:NAME")]
     pub service_account: Option<ServiceAccount>,
 
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub output: Output,
 }

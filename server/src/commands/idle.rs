@@ -38,11 +38,11 @@ pub struct Options {
     #[arg(value_parser = host, required_unless_present = "namespace")]
     pub hosts: Vec<Host>,
 
-    /// Namespace of the hosts' Services; without hosts, idle all of its apps that can be idled: whatever its routes lead to there.
+    /// Namespace of the hosts' Services. Without hosts, idle all apps of the namespace that can be idled.
     #[arg(long, short, value_name = "NAMESPACE")]
     pub namespace: Option<String>,
 
-    /// How visitors are led to unidler while an app sleeps.
+    /// How visitors are routed to unidler while an app sleeps.
     #[arg(long, value_enum, default_value_t)]
     pub handover: HandoverArg,
 

@@ -16,7 +16,7 @@ pub struct Options {
     #[command(flatten)]
     pub sleep: SleepArgs,
 
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub output: Output,
 }

@@ -12,7 +12,7 @@ use crate::config::ClusterArgs;
 /// The options of `unidler restore`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 pub struct Options {
-    /// All apps; and then all of unidler's `EndpointSlices` are deleted.
+    /// Restore all apps, then delete all of unidler's `EndpointSlices`.
     #[arg(long, required = true)]
     pub all: bool,
 

@@ -12,7 +12,7 @@ use crate::config::ClusterArgs;
 /// The options of `unidler status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Args)]
 pub struct Options {
-    /// How to write it.
+    /// Output format.
     #[arg(long, short, default_value = "text", value_name = "FORMAT")]
     pub output: Output,
 }
