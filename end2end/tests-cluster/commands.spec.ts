@@ -78,9 +78,9 @@ test("several hosts are idled at once, an app of two of them once, and a refusal
     expect([await team.slice("web"), await team.slice("db")]).toEqual([[OURS], [OURS]]);
 
     const again = await operate("idle", web, node, team.host("nobody"));
-    expect(again).toMatchObject({ code: 1, stdout: `${web} is idled already.\n` });
+    expect(again).toMatchObject({ code: 1, stdout: `${web} is already idled.\n` });
     expect(again.stderr).toContain(`unidler: ${node} is not idled: Service ${team.namespace}/node is of type NodePort: `);
-    expect(again.stderr).toContain(`unidler: ${team.host("nobody")} is not idled: no Ingress leads `);
+    expect(again.stderr).toContain(`unidler: ${team.host("nobody")} is not idled: no Ingress or HTTPRoute routes `);
     expect(await team.replicas("node")).toBe(2);
 });
 
@@ -92,7 +92,7 @@ test("of a namespace, all is idled that can be", async ({ operate, team }) => {
 
     const dry = await operate("idle", "--namespace", team.namespace, "--dry-run");
     expect(dry.code).toBe(0);
-    expect(dry.stdout).toContain(`${team.host("web")}, ${team.host("www")}:\nTo idle it, these 2 writes would be done. Nothing was.`);
+    expect(dry.stdout).toContain(`${team.host("web")}, ${team.host("www")}:\nTo idle it, unidler would do these 2 writes. Nothing was written.`);
     expect(await team.slice("web")).toBeUndefined();
 
     const { code, stdout, stderr } = await operate("idle", "--namespace", team.namespace);
@@ -106,9 +106,9 @@ test("of a namespace, all is idled that can be", async ({ operate, team }) => {
 
     expect(await operate("idle", "--namespace", `${team.namespace}-x`)).toMatchObject({ code: 1, stdout: "" });
     const web = team.host("web");
-    expect(await operate("idle", web, "--namespace", team.namespace)).toMatchObject({ code: 0, stdout: `${web} is idled already.\n` });
+    expect(await operate("idle", web, "--namespace", team.namespace)).toMatchObject({ code: 0, stdout: `${web} is already idled.\n` });
     const elsewhere = await operate("idle", web, "--namespace", `${team.namespace}-x`);
-    expect(elsewhere).toMatchObject({ code: 1, stderr: expect.stringContaining(`it leads to an app in the namespace ${team.namespace}`) });
+    expect(elsewhere).toMatchObject({ code: 1, stderr: expect.stringContaining(`its app is in the namespace ${team.namespace}`) });
 });
 
 test("an app is woken without a visitor, and the exit code says how that went", async ({ operate, team }) => {
@@ -120,7 +120,7 @@ test("an app is woken without a visitor, and the exit code says how that went", 
 
     expect(await operate("wake", web, "--wait", "1m")).toMatchObject({ code: 0, stdout: expect.stringMatching(`^${web} is awake after \\d+ s.\n$`) });
     expect([await team.replicas("web"), await team.slice("web")]).toEqual([2, []]);
-    expect(await operate("wake", web)).toMatchObject({ code: 0, stdout: `${web} is awake already.\n` });
+    expect(await operate("wake", web)).toMatchObject({ code: 0, stdout: `${web} is already awake.\n` });
 
     expect(await operate("wake", bad)).toMatchObject({ code: 0, stdout: `${bad} is starting.\n` });
     expect(await team.replicas("bad")).toBe(2);

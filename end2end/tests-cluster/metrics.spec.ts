@@ -35,7 +35,7 @@ test("an app wakes without the optional right to write Events", async ({ api, ap
         await expect.poll(mayWrite).toBe(false);
         expect((await events(unidler.port, app.host)).at(-1)?.event).toBe("success");
         await expectAwake(api, app);
-        await expect.poll(() => unidler.log).toContain("there is no right to write Events");
+        await expect.poll(() => unidler.log).toContain("no permission to write Events");
     } finally {
         for (const object of shipped("rbac.yaml")) await api.apply(object);
         await expect.poll(mayWrite).toBe(true);

@@ -120,9 +120,9 @@ test("what could not be woken as it was is refused, and nothing is written", asy
 
 test("an app is not idled twice, nor towards an unidler that is not there", async ({ awake, operate }) => {
     const nowhere = await operate(...idleOf(awake), "--unidler-host", "unidler.nowhere.svc.cluster.local");
-    expect(nowhere).toMatchObject({ code: 1, stderr: expect.stringContaining("there is no Service nowhere/unidler") });
+    expect(nowhere).toMatchObject({ code: 1, stderr: expect.stringContaining("Service nowhere/unidler does not exist") });
     expect(await operate(...idleOf(awake))).toMatchObject({ code: 0 });
-    expect(await operate(...idleOf(awake))).toMatchObject({ code: 0, stdout: `${awake.host} is idled already.\n` });
+    expect(await operate(...idleOf(awake))).toMatchObject({ code: 0, stdout: `${awake.host} is already idled.\n` });
 });
 
 test("status lists what is idled, for people and for machines", async ({ api, awake, operate }) => {
@@ -165,7 +165,7 @@ test("doctor is silent on a healthy cluster, and finds each fault in it", async 
     const noKey = { metadata: { labels: { host: null } } };
     const withKey = { metadata: { labels: key } };
 
-    await expect.poll(() => operate("doctor"), AFTER_OTHERS).toEqual({ code: 0, stdout: "All is well.\n", stderr: "" });
+    await expect.poll(() => operate("doctor"), AFTER_OTHERS).toEqual({ code: 0, stdout: "No problems found.\n", stderr: "" });
     // An app that is awake needs no label.
     await patch("Deployment", noKey);
     expect(await diagnose()).toEqual(healthy);
@@ -283,8 +283,8 @@ test("doctor says what it could not look at", async ({ api, awake: _ }) => {
         await expect.poll(maySee).toBe(false);
         const { code, stdout } = await run(clusterFacts().kubeconfig, "doctor");
         expect(code).toBe(0);
-        for (const what of ["IngressClasses", "HorizontalPodAutoscalers", "unidler's rights"]) {
-            expect(stdout).toContain(`warning: Could not look at ${what}: `);
+        for (const what of ["IngressClasses", "HorizontalPodAutoscalers", "unidler's permissions"]) {
+            expect(stdout).toContain(`warning: Could not read ${what}: `);
         }
     } finally {
         await api.apply(binding);

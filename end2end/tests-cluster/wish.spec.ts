@@ -49,14 +49,14 @@ const AWAKE = { replicas: 2, diverted: [] };
 
 test("an app is idled for its editor, and woken by a visitor once and for all", async ({ api, unidler, awake, asEditor }) => {
     await expect.poll(() => unidler.log).toMatch(/INFO ready$/m);
-    expect(await asEditor("idle", awake.host)).toMatchObject({ code: 2, stderr: expect.stringContaining("say with --namespace where") });
+    expect(await asEditor("idle", awake.host)).toMatchObject({ code: 2, stderr: expect.stringContaining("set --namespace to the app's namespace") });
     expect(await asEditor("idle", awake.host, "--namespace", awake.namespace)).toEqual({
         code: 0,
         stdout: `Idled ${awake.host}, by unidler's server.\n`,
         stderr: "",
     });
     await expect.poll(() => sleepOf(api, awake)).toEqual(ASLEEP);
-    expect(await asEditor("idle", "--namespace", awake.namespace)).toMatchObject({ code: 0, stdout: `${awake.host} is idled already.\n` });
+    expect(await asEditor("idle", "--namespace", awake.namespace)).toMatchObject({ code: 0, stdout: `${awake.host} is already idled.\n` });
 
     await startWaking(unidler.port, awake.host);
     await expect.poll(() => sleepOf(api, awake)).toEqual(AWAKE);

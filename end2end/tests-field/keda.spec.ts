@@ -55,7 +55,7 @@ for (const [minReplicaCount, what, kept] of [
         expect(await sleepOf(api, app)).toEqual({ replicas, diverted: [] });
         expect((await annotations())?.[PAUSED]).toBe(kept);
         expect(asked.writes()).toEqual(["patch deployments/scale", "patch scaledobjects", "patch endpointslices"]);
-        expect(unidler.log).toContain("KEDA keeps Deployment");
+        expect(unidler.log).toContain("KEDA no longer keeps Deployment");
 
         const pause = (paused: string | null) => api.patch("ScaledObject", namespace, name, { metadata: { annotations: { [PAUSED]: paused } } });
         await pause("0");

@@ -373,7 +373,7 @@ impl<T: Kept> Cache<T> {
                         // The existing watch continues.
                         failed => {
                             if let Some(Err(error)) = failed {
-                                debug!(%kind, %error, "cannot list again");
+                                debug!(%kind, %error, "relist failed");
                             }
                             relisted = None;
                             self.write().listing = None;
@@ -414,9 +414,9 @@ impl<T: Kept> Cache<T> {
                             source.without
                         );
                     } else if is_forbidden || pause == *BACKOFF.start() {
-                        debug!(%kind, %error, "watch broken off; beginning another");
+                        debug!(%kind, %error, "watch interrupted, starting another");
                     } else {
-                        warn!(%kind, %error, "cannot watch; trying again");
+                        warn!(%kind, %error, "watch failed, retrying");
                     }
                     if self.read().contact == Health::Refused {
                         sleep(ASK_AGAIN).await;

@@ -32,8 +32,7 @@ pub(crate) struct Advice {
 
 use Verdict::{Cannot, Perhaps, Works};
 
-const ANOTHER_CONTROLLER: &str =
-    "let it lead to an ingress controller in the cluster, and give the apps that one's class";
+const ANOTHER_CONTROLLER: &str = "put an ingress controller in the cluster behind it, and set that controller's class on the apps";
 const SLICE_INSTEAD: &str = "wake the app, and idle it again without --handover external-name, which leaves its Service as it is";
 
 /// The known controllers, with the sources of the information. Gateway API controllers reject `ExternalName` Services,
@@ -49,8 +48,8 @@ const CONTROLLERS: &[Controller] = &[
         slice: Works,
         // According to `backends_with_external_name` in its balancer.lua, on its main branch.
         external_name: Perhaps(Advice {
-            why: "Versions in use go on sending visitors to an ExternalName that a Service was before, until their nginx reloads \
-                  (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait at the page for an app that is up.",
+            why: "Versions in use keep routing visitors to the former ExternalName of a Service until their nginx reloads \
+                  (kubernetes/ingress-nginx issues 8308, 8440, 11844). Visitors then wait on the page for an app that is ready.",
             fix: "start unidler with --forward always, which forwards such visitors to the app; or idle without --handover \
                   external-name",
         }),
@@ -103,7 +102,7 @@ const CONTROLLERS: &[Controller] = &[
     Controller {
         names: &["ingress.k8s.aws/alb"],
         slice: Cannot(Advice {
-            why: "With target type `ip`, the AWS Load Balancer Controller takes only pods of the Service's namespace as targets \
+            why: "With target type `ip`, the AWS Load Balancer Controller accepts only pods of the Service's namespace as targets \
                   (kubernetes-sigs/aws-load-balancer-controller issue 4017). With `instance` it needs Services of type NodePort, \
                   which cannot be idled.",
             fix: ANOTHER_CONTROLLER,
@@ -117,8 +116,8 @@ const CONTROLLERS: &[Controller] = &[
     Controller {
         names: &["azure/application-gateway"],
         slice: Perhaps(Advice {
-            why: "It is not known whether the Application Gateway Ingress Controller takes endpoints that are not pods.",
-            fix: "try it with one app; where it fails, let it lead to an ingress controller in the cluster",
+            why: "It is not known whether the Application Gateway Ingress Controller accepts endpoints that are not pods.",
+            fix: "try it with one app; if that fails, put an ingress controller in the cluster behind it",
         }),
         external_name: Cannot(Advice {
             why: "The Application Gateway Ingress Controller does not support Services of type ExternalName \
@@ -129,29 +128,29 @@ const CONTROLLERS: &[Controller] = &[
     Controller {
         names: &[GCE],
         slice: Cannot(Advice {
-            why: "GKE's ingress sends visitors to pods, by network endpoint groups, and drops endpoints that are none \
+            why: "GKE's ingress routes visitors to pods through network endpoint groups, and drops other endpoints \
                   (kubernetes/ingress-gce pull request 1952).",
             fix: ANOTHER_CONTROLLER,
         }),
         external_name: Cannot(Advice {
-            why: "GKE's ingress wants Services of type NodePort or LoadBalancer and refuses ExternalName (kubernetes/ingress-gce \
-                  issue 1169).",
+            why: "GKE's ingress requires Services of type NodePort or LoadBalancer and refuses ExternalName \
+                  (kubernetes/ingress-gce issue 1169).",
             fix: ANOTHER_CONTROLLER,
         }),
     },
     Controller {
         names: &["networking.gke.io/"],
         slice: Cannot(Advice {
-            why: "GKE's gateways send visitors to pods, by network endpoint groups, and drop endpoints that are none \
+            why: "GKE's gateways route visitors to pods through network endpoint groups, and drop other endpoints \
                   (kubernetes/ingress-gce pull request 1952).",
-            fix: "let it lead to a gateway controller in the cluster, and attach the apps' routes to that one's Gateway",
+            fix: "put a gateway controller in the cluster behind it, and attach the apps' routes to the Gateway of that controller",
         }),
         external_name: Works,
     },
     Controller {
         names: &["application-networking.k8s.aws/"],
         slice: Cannot(Advice {
-            why: "VPC Lattice takes only pods as targets.",
+            why: "VPC Lattice accepts only pods as targets.",
             fix: "attach the apps' routes to the Gateway of a controller in the cluster",
         }),
         external_name: Works,
@@ -159,8 +158,8 @@ const CONTROLLERS: &[Controller] = &[
     Controller {
         names: &["istio.io/"],
         slice: Perhaps(Advice {
-            why: "In ambient mode, Istio before 1.24 passes over endpoints that are not pods (istio/istio issue 53653).",
-            fix: "update Istio, if it is older",
+            why: "In ambient mode, Istio before 1.24 ignores endpoints that are not pods (istio/istio issue 53653).",
+            fix: "update Istio if it is older than 1.24",
         }),
         external_name: Works,
     },

@@ -46,12 +46,12 @@ impl Deserted {
             match self.cluster.empty_slice(&slice).await {
                 Ok(()) => info!(
                     %namespace, service = %value.service,
-                    "visitors are no longer routed here: what ran behind the Service has been gone for ten minutes"
+                    "stopped routing visitors here: the workload behind the Service has been gone for ten minutes"
                 ),
                 Err(ApplyError::Conflict) => {}
                 Err(error) => warn!(
                     %namespace, service = %value.service, %error,
-                    "what ran behind the Service is gone, and its visitors are still routed here"
+                    "the workload behind the Service is gone, but its visitors are still routed here"
                 ),
             }
         }

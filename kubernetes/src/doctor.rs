@@ -49,7 +49,7 @@ pub fn findings(snapshot: &Snapshot) -> Vec<Finding> {
 #[must_use]
 pub fn text(findings: &[Finding]) -> String {
     if findings.is_empty() {
-        return "All is well.".to_owned();
+        return "No problems found.".to_owned();
     }
     let block = |Finding {
                      severity,

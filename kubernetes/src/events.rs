@@ -102,11 +102,11 @@ impl Notes {
             Err(Error::Api(status)) if status.is_forbidden() => {
                 if !self.told.swap(true, Ordering::Relaxed) {
                     warn!(
-                        "there is no right to write Events: apply the role unidler-events, or do without"
+                        "no permission to write Events: grant the role unidler-events to record wake-ups, or do without"
                     );
                 }
             }
-            Err(error) => debug!(%error, "an Event was not written"),
+            Err(error) => debug!(%error, "could not write an Event"),
         }
     }
 }

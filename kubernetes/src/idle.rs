@@ -283,15 +283,15 @@ pub(crate) fn decide(
             } = target;
             caches.services.named(namespace, name).with_context(|| {
                 format!(
-                    "there is no Service {namespace}/{name}, so nobody would wake the app: install unidler, or say with \
-                     --unidler-host where it is"
+                    "Service {namespace}/{name} does not exist, so nothing would wake the app: install unidler, or set \
+                     --unidler-host to its address"
                 )
             })?;
             let host = match &app.services {
                 Services::Of(host, _) => host.clone(),
                 Services::These(..) => {
                     let mut hosts = app.hosts.iter().filter_map(|host| Host::parse(host).ok());
-                    let none = || anyhow!("it has only wildcards: name one of its hosts");
+                    let none = || anyhow!("it has only wildcard hosts: name one of its hosts");
                     hosts.next().ok_or_else(none)?
                 }
             };
@@ -309,7 +309,7 @@ pub(crate) fn decide(
 fn expect_namespace(namespace: &str, wanted: Option<&String>) -> anyhow::Result<()> {
     ensure!(
         wanted.is_none_or(|wanted| wanted == namespace),
-        "it leads to an app in the namespace {namespace}"
+        "its app is in the namespace {namespace}"
     );
     Ok(())
 }

@@ -197,7 +197,7 @@ impl Idler {
             match surroundings(api_server, caches).await {
                 Ok(surroundings) => planned = plan(self, Obstacles::OfUnused(&surroundings)),
                 Err(why) => {
-                    warn!("no app is put to sleep: {why}");
+                    warn!("putting no app to sleep: {why}");
                     planned.retain(|planned| !planned.is_to_sleep());
                 }
             }
@@ -218,7 +218,7 @@ impl Idler {
                     let hub = hub.clone();
                     tokio::spawn(async move {
                         if let Err(why) = hub.idle(&id, by).await {
-                            warn!(%app, "not put to sleep: {}", why.cause);
+                            warn!(%app, "could not put {app} to sleep: {}", why.cause);
                         }
                     });
                 }

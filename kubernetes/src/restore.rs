@@ -125,7 +125,7 @@ impl Operator {
         let Some(first) = left.first() else {
             return Ok(());
         };
-        Err(error.unwrap_or_else(|| anyhow!("{first} is still there, and keeps changing")))
+        Err(error.unwrap_or_else(|| anyhow!("{first} still exists and keeps changing")))
     }
 
     /// Restores the replicas of an app, and routes its visitors there once it responds. Returns the last error.
@@ -213,7 +213,7 @@ impl Operator {
             (_, Ok(app)) if has_replicas && is_back(&app) => Ok(()),
             (Some(error), _) => Err(error),
             (None, Ok(_)) => Err(anyhow!(
-                "where its Service led is not known, or it leads elsewhere: `unidler doctor` says what to do"
+                "it is not known where its Service pointed, or the Service points elsewhere: `unidler doctor` says what to do"
             )),
             (None, Err(reason)) => Err(anyhow!("it cannot be found: {reason:?}")),
         }

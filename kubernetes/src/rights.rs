@@ -19,15 +19,15 @@ pub(crate) struct Right {
 
 /// The permissions in `deploy/rbac.yaml`, with the kinds of these settings.
 pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
-    const ENDPOINTS: &str = "Visitors are sent on before anybody answers behind the Service.";
+    const ENDPOINTS: &str = "Visitors are redirected before the Service has a ready endpoint.";
     const SLEEP: &str = "No app is put to sleep, and no Namespace can have its apps adopted.";
-    const EVENTS: &str = "Workloads do not show how their wake-ups went.";
+    const EVENTS: &str = "Workloads do not show the outcome of their wake-ups.";
     const EXTERNAL_NAME: &str = "Apps whose Service is an ExternalName cannot be woken.";
     const FIND: &str = "No app is found, so none is woken.";
     const FIND_ROUTES: &str = "Apps with an HTTPRoute are unavailable, and no app is put to sleep.";
     const FIND_WORKLOADS: &str =
         "Apps with such a workload are unavailable, and no app is put to sleep.";
-    const KEDA: &str = "An app that KEDA keeps at 0 is not adopted as one, and where apps without a mark are adopted, so are those that KEDA scales.";
+    const KEDA: &str = "An app that KEDA keeps at 0 is not adopted as such. Where apps without a mark are adopted, apps that KEDA scales are too.";
     const WAKE: &str = "No app can be woken.";
     fn right(
         group: impl Into<Cow<'static, str>>,
@@ -116,15 +116,15 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
             "discovery.k8s.io",
             "endpointslices",
             "create",
-            "The visitors of an app that sleeps do not find it again once its EndpointSlice is gone.",
+            "Visitors of a sleeping app no longer find it once its EndpointSlice is gone.",
         ),
         right("discovery.k8s.io", "endpointslices", "patch", WAKE),
         optional(
-                "discovery.k8s.io",
-                "endpointslices/restricted",
-                "create",
-                "On OpenShift, no EndpointSlice may lead to unidler.",
-            ),
+            "discovery.k8s.io",
+            "endpointslices/restricted",
+            "create",
+            "On OpenShift, no EndpointSlice may point to unidler.",
+        ),
         optional("apps", "deployments", "patch", EXTERNAL_NAME),
         optional("", "services", "patch", EXTERNAL_NAME),
         optional("", "namespaces", "list", SLEEP),
@@ -133,19 +133,19 @@ pub(crate) fn rights(settings: &ClusterSettings) -> Vec<Right> {
         optional("keda.sh", "scaledobjects", "list", KEDA),
         optional("keda.sh", "scaledobjects", "watch", KEDA),
         optional(
-                "metrics.k8s.io",
-                "pods",
-                "list",
-                "Busy apps are not kept awake for that.",
-            ),
+            "metrics.k8s.io",
+            "pods",
+            "list",
+            "Apps are not kept awake by their CPU use.",
+        ),
         optional("networking.k8s.io", "ingressclasses", "list", SLEEP),
         optional("gateway.networking.k8s.io", "gatewayclasses", "list", SLEEP),
         optional(
-                "",
-                "pods",
-                "watch",
-                "Visitors are not told how far the pods are, nor why one does not start.",
-            ),
+            "",
+            "pods",
+            "watch",
+            "Visitors do not see the progress of the pods, or why a pod does not start.",
+        ),
         optional("events.k8s.io", "events", "create", EVENTS),
         optional("events.k8s.io", "events", "patch", EVENTS),
     ]);
@@ -175,7 +175,8 @@ impl FromStr for ServiceAccount {
                 })
             }
             _ => Err(
-                "write namespace and name with a colon between, such as unidler:unidler".to_owned(),
+                "expected namespace and name with a colon between them, such as unidler:unidler"
+                    .to_owned(),
             ),
         }
     }

@@ -526,10 +526,10 @@ where
                 }
                 // A watch that breaks once misses nothing: only a failure to restart it is logged.
                 error if pause == *BACKOFF.start() => {
-                    debug!(%kind, namespace = self.api.namespace(), %error, "watch broken off; beginning another");
+                    debug!(%kind, namespace = self.api.namespace(), %error, "watch interrupted, starting another");
                 }
                 error => {
-                    warn!(%kind, namespace = self.api.namespace(), %error, "cannot watch; trying again");
+                    warn!(%kind, namespace = self.api.namespace(), %error, "watch failed, retrying");
                 }
             }
             self.wait(

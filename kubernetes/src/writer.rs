@@ -264,7 +264,7 @@ impl Writer {
         let patch = Patch::<()>::Json(resumed(&scaled_object.value, replicas, until));
         match self.tell(&api, &scaled_object.name, &patch).await {
             Ok(_) => {
-                info!(%namespace, workload = %name, "KEDA keeps {workload} at 0 replicas no longer");
+                info!(%namespace, workload = %name, "KEDA no longer keeps {workload} at 0 replicas");
             }
             Err(why) => warn!(
                 %namespace, workload = %name,

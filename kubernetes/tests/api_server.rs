@@ -484,7 +484,7 @@ async fn a_watch_that_breaks_once_is_no_warning_and_one_that_cannot_begin_again_
         world.until(scaled).await.expect("an app");
         assert_eq!(
             log.text()
-                .contains("cannot watch; trying again kind=Deployment"),
+                .contains("watch failed, retrying kind=Deployment"),
             is_warning,
             "{faults:?}: {}",
             log.text()

@@ -125,15 +125,15 @@ impl FromStr for Colour {
             |at: usize| digits.and_then(|digits| u8::from_str_radix(&digits[at..at + 2], 16).ok());
         let (Some(red), Some(green), Some(blue)) = (part(0), part(2), part(4)) else {
             return Err(
-                "write a colour as # and six hexadecimal digits, such as #5046c8".to_owned(),
+                "expected a colour as # and six hexadecimal digits, such as #5046c8".to_owned(),
             );
         };
         let colour = [red, green, blue];
         let contrast = contrast(colour, WHITE);
         if contrast < CONTRAST {
             return Err(format!(
-                "its contrast with white is {contrast:.1}, and has to be {CONTRAST} or more for text that everybody can \
-                 read (WCAG 2.2, 1.4.3): take a darker one"
+                "its contrast with white is {contrast:.1}, but readable text needs at least {CONTRAST} (WCAG 2.2, 1.4.3): choose \
+                 a darker one"
             ));
         }
         Ok(Self(colour))
@@ -173,12 +173,12 @@ fn logo(path: &str) -> Result<Arc<str>, String> {
         Some("svg") => "image/svg+xml",
         Some("png") => "image/png",
         Some("webp") => "image/webp",
-        _ => return Err("name a file that ends in .svg, .png or .webp".to_owned()),
+        _ => return Err("expected a file that ends in .svg, .png or .webp".to_owned()),
     };
     let bytes = fs::read(path).map_err(|error| format!("it cannot be read: {error}"))?;
     if bytes.len() > MAX_LOGO {
         return Err(format!(
-            "it has {} bytes, and may have {MAX_LOGO}, since it is part of every page",
+            "it has {} bytes, but at most {MAX_LOGO} are allowed, since it is part of every page",
             bytes.len()
         ));
     }
@@ -197,7 +197,7 @@ fn link(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(
-            "write an address such as https://status.example.org or mailto:help@example.org"
+            "expected an address such as https://status.example.org or mailto:help@example.org"
                 .to_owned(),
         )
     }

@@ -123,7 +123,7 @@ impl FromStr for ServiceName {
             })
         } else {
             Err(
-                "write the name of a Service, with its namespace before it if that is another one: unidler/unidler",
+                "expected the name of a Service, preceded by its namespace if that is another one, such as unidler/unidler",
             )
         }
     }
@@ -303,7 +303,7 @@ impl FromStr for FrameAncestors {
         if !origins.is_empty() && origins.iter().all(|origin| is_origin(origin)) {
             Ok(Self(origins.join(" ").into()))
         } else {
-            Err("write origins such as https://portal.example.org or https://*.example.org, separated by commas".to_owned())
+            Err("expected origins such as https://portal.example.org or https://*.example.org, separated by commas".to_owned())
         }
     }
 }
@@ -382,7 +382,7 @@ fn label(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(
-            "write the name of a Kubernetes label, such as host or unidle-key or example.org/key"
+            "expected the name of a Kubernetes label, such as host or unidle-key or example.org/key"
                 .to_owned(),
         )
     }

@@ -211,7 +211,10 @@ fn state(hub: Hub, site: Site, config: &ServerArgs) -> AppState {
         streams,
         streams_per_app,
     } = capacity(config);
-    info!(connections, streams, streams_per_app, "limits");
+    info!(
+        connections,
+        streams, streams_per_app, "limiting connections and event streams"
+    );
     let streams = Streams::new(crate::limits::Limits {
         in_all: streams,
         per_app: streams_per_app,

@@ -99,9 +99,9 @@ impl Traces {
         thread::spawn(move || done.send(self.provider.shutdown()));
         match timeout(FLUSH, finished).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => warn!(%error, "the last traces were not sent"),
+            Ok(Ok(Err(error))) => warn!(%error, "could not send the last traces"),
             Ok(Err(_)) | Err(_) => {
-                warn!("the last traces were not sent: the collector did not answer in time");
+                warn!("could not send the last traces: the collector did not answer in time");
             }
         }
     }

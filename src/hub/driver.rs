@@ -327,7 +327,7 @@ impl Driver {
 
     /// Aborts putting the app to sleep, and has the writes so far undone.
     fn stop_idling(&mut self, cause: Cause) {
-        warn!(app = %self.wake.app, reference = self.wake.reference, %cause, "app is not idled");
+        warn!(app = %self.wake.app, reference = self.wake.reference, %cause, "aborted idling app");
         if let Some(idling) = &mut self.idling {
             idling.failed.get_or_insert(cause);
         }

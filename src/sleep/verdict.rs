@@ -159,11 +159,11 @@ impl fmt::Display for Why {
             }
             Self::PartlyCounted => "not all of its requests are counted",
             Self::OthersCounted => {
-                "not only gateways count: --prometheus-match has to choose them"
+                "not only gateways count its requests: choose the gateways with --prometheus-match"
             }
             Self::SharedName => "another Service is counted under the same name",
             Self::SeveralClusters => {
-                "Prometheus has the series of several clusters: --prometheus-match says which is this one"
+                "Prometheus has series of several clusters: choose this one with --prometheus-match"
             }
             Self::IngressRestarted => "its ingress was restarted",
             Self::NothingCounted => "no request of any app was counted lately",

@@ -41,10 +41,10 @@ fn misspelt(snapshot: &Snapshot, workload: &Cached<Workload>) -> Option<Finding>
     (workload.value.is_misspelt && key_label != RSTUDIO_LABEL).then(|| Finding {
         severity: Severity::Note,
         check: "label-misspelt",
-        what: format!("{workload} has the label {RSTUDIO_LABEL}, and others of its app {key_label}"),
+        what: format!("{workload} has the label {RSTUDIO_LABEL}, but the other objects of its app have {key_label}"),
         why: "unidler understands both; other programs may not.".into(),
         fix: format!(
-            "write it like the others in the app's chart, or: kubectl -n {} label {} {} {key_label}={key} {RSTUDIO_LABEL}-",
+            "use the same label as the others in the app's chart, or: kubectl -n {} label {} {} {key_label}={key} {RSTUDIO_LABEL}-",
             workload.namespace,
             workload.value.kind.resource.plural,
             workload.name
@@ -67,8 +67,8 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
         return Some(Finding {
             severity: Severity::Error,
             check: "unidler-missing",
-            what: format!("Service {namespace}/{name} leads to {address}, which is not there"),
-            why: "Visitors of the app get an error of the ingress, and nobody wakes it.".into(),
+            what: format!("Service {namespace}/{name} points to {address}, which does not exist"),
+            why: "Visitors get an error from the ingress, and nothing wakes the app.".into(),
             fix: "install unidler there: kubectl apply -f deploy/".into(),
         });
     }
@@ -84,29 +84,31 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
         Uncertain::Saved => (
             "service-spec-lost",
             format!(
-                "What Service {namespace}/{name} kept of itself before it was idled cannot be used"
+                "The fields that were saved of Service {namespace}/{name} before it was idled cannot be used"
             ),
             format!(
-                "Its annotation {SERVICE_WHEN_UNIDLED} is not a selector and ports, so the app cannot be woken."
+                "Its annotation {SERVICE_WHEN_UNIDLED} does not contain a selector and ports, so the app cannot be woken."
             ),
             annotate(example),
         ),
         Uncertain::Pods => (
             "service-spec-lost",
-            format!("Nothing tells where Service {namespace}/{name} led before it was idled"),
             format!(
-                "Neither its annotation {SERVICE_WHEN_UNIDLED} nor a label does, so the app cannot be woken."
+                "There is no record of where Service {namespace}/{name} pointed before it was idled"
+            ),
+            format!(
+                "Neither its annotation {SERVICE_WHEN_UNIDLED} nor a label shows which pods it selected, so the app cannot be woken."
             ),
             annotate(example),
         ),
         Uncertain::Port(likely) => (
             "service-port-unclear",
             format!(
-                "Nothing tells to which port Service {namespace}/{name} led before it was idled"
+                "There is no record of the port that Service {namespace}/{name} pointed to before it was idled"
             ),
             format!(
-                "{} has several ports or containers, and a wrong guess could lead visitors past a login, so the app cannot be \
-                 woken.",
+                "{} has several ports or containers, and a wrong guess could let visitors bypass a login, so the app cannot \
+                 be woken.",
                 found
                     .workloads
                     .iter()
@@ -116,7 +118,7 @@ fn idled_service(snapshot: &Snapshot, found: &Found, service: &Cached<Service>) 
             ),
             // If there is a login, it listens on port 3000.
             format!(
-                "{} with the app's own port, or that of its login, in the place of 3000",
+                "{} with the port of the app, or of its login, instead of 3000",
                 annotate(&json!(likely).to_string())
             ),
         ),
@@ -147,10 +149,10 @@ fn half_idled(
     } else if is_idled {
         (
             format!(
-                "Deployment {namespace}/{name} is idled, and Service {namespace}/{} does not lead to unidler",
+                "Deployment {namespace}/{name} is idled, but Service {namespace}/{} does not point to unidler",
                 service.name
             ),
-            "Visitors of the app get an error of the ingress, and nobody wakes it.",
+            "Visitors get an error from the ingress, and nothing wakes the app.",
             format!(
                 "kubectl -n {namespace} scale deployment {name} --replicas={}; kubectl -n {namespace} label deployment {name} {IDLED}-",
                 deployment
@@ -161,12 +163,12 @@ fn half_idled(
     } else {
         (
             format!(
-                "Service {namespace}/{} leads to unidler, and Deployment {namespace}/{name} is not idled",
+                "Service {namespace}/{} points to unidler, but Deployment {namespace}/{name} is not idled",
                 service.name
             ),
-            "It has 0 replicas without the mark, which means that somebody has switched it off: no visitor wakes it.",
+            "The Deployment has 0 replicas but no idle label, so unidler treats it as turned off on purpose and does not wake it.",
             format!(
-                "if visitors should wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"
+                "to let visitors wake it: kubectl -n {namespace} label deployment {name} {IDLED}=true"
             ),
         )
     };
@@ -188,9 +190,9 @@ fn lost_ports(found: &Found, service: &Cached<Service>) -> Vec<Finding> {
         Some(Finding {
             severity: if is_idled { Severity::Error } else { Severity::Warning },
             check: "port-lost",
-            what: format!("{route} leads to the port {port} of {service}"),
-            why: "While the app is idled that has only the port `http`, 80, so visitors get an error of the ingress.".into(),
-            fix: format!("name the Service's port `http` and let the {kind} say `http`, or let both be 80"),
+            what: format!("{route} routes to port {port} of {service}"),
+            why: "While the app is idled, the Service only has port 80, named `http`, so visitors get an error from the ingress.".into(),
+            fix: format!("name the Service's port `http` and refer to it by that name in the {kind}, or use port 80 in both"),
         })
     };
     found.routes.iter().filter_map(finding).collect()

@@ -17,15 +17,15 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
         let (severity, why, fix) = if let Some(keda) = &autoscaler.keda {
             (
                 Severity::Warning,
-                "KEDA scales to and from 0 by itself: it may start an idled app that nobody visits, or stop one that is waking.",
+                "KEDA scales to and from 0 on its own: it may start an idled app without a visit, or stop an app that is waking.",
                 format!(
-                    "kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused-replicas=0 while it is idled"
+                    "kubectl -n {namespace} annotate scaledobject {keda} autoscaling.keda.sh/paused-replicas=0 while the app is idled"
                 ),
             )
         } else if autoscaler.owns_zero() {
             (
                 Severity::Warning,
-                "It may take the app to 0 replicas and back without idling it.",
+                "It may scale the app to 0 replicas and back without idling it.",
                 format!(
                     "kubectl -n {namespace} patch hpa {name} -p '{{\"spec\":{{\"minReplicas\":1}}}}'"
                 ),
@@ -33,14 +33,14 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
         } else {
             (
                 Severity::Note,
-                "It pauses while the app is idled and goes on from the replicas that are given back.",
-                "nothing, if that is what you want".to_owned(),
+                "It is inactive while the app is idled, and resumes from the restored replicas.",
+                "none needed if this is intended".to_owned(),
             )
         };
         Some(Finding {
             severity,
             check: "autoscaler",
-            what: format!("{autoscaler} scales {workload}, which is an app's"),
+            what: format!("{autoscaler} scales {workload}, which belongs to an app"),
             why: why.into(),
             fix,
         })

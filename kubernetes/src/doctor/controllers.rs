@@ -40,7 +40,7 @@ pub(crate) fn findings(snapshot: &Snapshot, apps: &[Found]) -> Vec<Finding> {
         Some(Finding {
             severity,
             check: "ingress-controller",
-            what: format!("{kind} {name}, of the controller {controller}, serves {hosts}"),
+            what: format!("{kind} {name} (controller {controller}) serves {hosts}"),
             why: advice.why.into(),
             fix: advice.fix.into(),
         })

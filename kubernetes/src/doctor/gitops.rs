@@ -28,8 +28,9 @@ fn owner<T: Kept>(object: &Cached<T>, keeper: Option<&Keeper>, pointer: &str) ->
     Some(Finding {
         severity: Severity::Warning,
         check: "gitops-owner",
-        what: format!("{object} is kept by {tool} ({whose}) as it is in Git"),
-        why: "The next synchronization may undo the idling, or idle half of the app again after a wake-up.".into(),
+        what: format!("{object} is managed by {tool} ({whose})"),
+        why: "The next sync may undo the idling, or leave the app half-idled after a wake-up."
+            .into(),
         fix,
     })
 }

@@ -25,7 +25,7 @@ pub(crate) fn findings(caches: &Caches) -> Vec<Finding> {
                     "The annotation {} of {workload} cannot be read: {}",
                     unreadable.annotation, unreadable.why
                 ),
-                "What cannot be read does not count.",
+                "What cannot be read is ignored.",
                 annotate(&workload, unreadable.annotation, "VALUE"),
             ));
         }
@@ -57,37 +57,37 @@ fn unmet(caches: &Caches, user: &Cached<Workload>, need: &Need) -> Option<Findin
         ),
         Err(Unmet::Protected) => (
             "need-protected",
-            format!("{user} needs {need}, which is the cluster's own or unidler's"),
-            "Those are never put to sleep, so nothing has to wake them.".to_owned(),
+            format!("{user} needs {need}, which belongs to the cluster or to unidler"),
+            "unidler never puts such a workload to sleep, so nothing has to wake it.".to_owned(),
             annotate(user, NEEDS, "KIND/NAME"),
         ),
         Err(Unmet::Ungranted(needed)) => (
             "need-not-granted",
             format!("{user} needs {needed}, which does not name it"),
             format!(
-                "A workload in another namespace counts only if its annotation {NEEDED_BY} has the namespace of the one that \
-                 needs it: unidler neither wakes it nor puts it to sleep for that one."
+                "A workload in another namespace only counts if its annotation {NEEDED_BY} contains the namespace of the workload \
+                 that needs it: unidler neither wakes it nor puts it to sleep along with that workload."
             ),
             annotate(&needed, NEEDED_BY, &user.namespace),
         ),
         Ok(needed) if caches.depends(&needed, user) => (
             "need-circle",
             format!("{user} needs {needed}, which needs it in turn"),
-            "They are woken without any order.".to_owned(),
-            format!("take one of the two out of the annotation {NEEDS} of the other"),
+            "unidler wakes them in no particular order.".to_owned(),
+            format!("remove one of the two from the annotation {NEEDS} of the other"),
         ),
         Ok(needed) if needed.value.replicas == 0 && !caches.is_asleep(&needed) => (
             "need-switched-off",
             format!(
                 "{user} needs {needed}, which has no replicas and was not put to sleep by unidler"
             ),
-            "Nothing wakes it, and it is not waited for.".to_owned(),
+            "unidler neither wakes it nor waits for it.".to_owned(),
             scale(&needed),
         ),
         Ok(needed) if needed.value.taken.is_some() && user.value.replicas > 0 => (
             "need-asleep",
             format!("{user} is awake and needs {needed}, which unidler has put to sleep"),
-            "It wakes with the next app that needs it, but not for one that was never asleep."
+            "It wakes with the next sleeping app that needs it, but not for an app that is already awake."
                 .to_owned(),
             scale(&needed),
         ),

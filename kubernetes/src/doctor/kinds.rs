@@ -16,7 +16,7 @@ pub(crate) fn findings(snapshot: &Snapshot) -> Vec<Finding> {
         what: format!("The cluster does not have {kind}, which --scalable names"),
         why: "No app whose workloads are of this kind can be idled or woken.".into(),
         fix: format!(
-            "install its CRD, or take the right name from `kubectl api-resources --api-group={}`",
+            "install its CRD, or look up the right name with `kubectl api-resources --api-group={}`",
             kind.group()
         ),
     };

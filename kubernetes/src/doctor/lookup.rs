@@ -85,7 +85,7 @@ fn not_found(
             format!(
                 "No Deployment in namespace {namespace} has the label {key_label}={key} of the app of {rule}"
             ),
-            "unidler does not find the app, so it can be neither idled nor woken.",
+            "unidler cannot find the app, so it can be neither idled nor woken.",
             label_command(
                 settings,
                 namespace,
@@ -99,10 +99,10 @@ fn not_found(
         ),
         Reason::NoService => (
             "not-behind-ingress",
-            format!("{rule} leads nowhere: {error}"),
-            "Visitors of the app would not come to unidler, so it can be neither idled nor woken.",
+            format!("{rule} is not routed to an app's Service: {error}"),
+            "Visitors of the app would not reach unidler, so it can be neither idled nor woken.",
             format!(
-                "let it lead to the app's Service: kubectl -n {namespace} edit {} {}",
+                "let it route to the app's Service: kubectl -n {namespace} edit {} {}",
                 route.value.kind.resource(),
                 route.name
             ),
@@ -110,15 +110,15 @@ fn not_found(
         Reason::AmbiguousWorkload => (
             "key-duplicate",
             format!("Several Deployments have the key of {rule}: {error}"),
-            "unidler does not know which one is meant, so the app can be neither idled nor woken.",
+            "unidler cannot tell which one to use, so the app can be neither idled nor woken.",
             format!(
-                "take it off all but one: kubectl -n {namespace} label deployment NAME {key_label}-"
+                "remove the label from all but one: kubectl -n {namespace} label deployment NAME {key_label}-"
             ),
         ),
         Reason::AmbiguousRoute | Reason::AmbiguousService => (
             "host-duplicate",
-            format!("{rule} leads to several apps: {error}"),
-            "unidler does not know which one a visitor wants, so none can be idled or woken there.",
+            format!("{rule} is routed to several apps: {error}"),
+            "unidler cannot tell which one a visitor wants, so none of them can be idled or woken there.",
             "give each app a host of its own".to_owned(),
         ),
         // An Ingress serves the host.
@@ -213,9 +213,9 @@ impl<'a> Idled<'a> {
             Some(key) => (
                 "host-not-served",
                 format!(
-                    "No Ingress in namespace {namespace} leads to the idled app with the label {key_label}={key}"
+                    "No Ingress in namespace {namespace} routes to the idled app with the label {key_label}={key}"
                 ),
-                format!("let one lead to its Service: kubectl -n {namespace} edit ingress"),
+                format!("let one route to its Service: kubectl -n {namespace} edit ingress"),
             ),
             None => (
                 "label-missing",
@@ -223,8 +223,8 @@ impl<'a> Idled<'a> {
                 label_command(settings, namespace, kind, Some(name), "KEY"),
             ),
         };
-        let why = "The app is idled, and unidler does not know of which host: no visitor wakes it."
-            .into();
+        let why =
+            "The app is idled, but unidler does not know its host, so no visit wakes it.".into();
         Some(Finding {
             severity: Severity::Error,
             check,

@@ -19,14 +19,17 @@ fn absent(snapshot: &Snapshot) -> Option<Finding> {
     let (namespace, name) = (&settings.service_namespace, &settings.service_name);
     let slices = caches.slices.all();
     let is_missed = slices.iter().any(|slice| slice.value.diverts());
-    let why = "Visitors of sleeping apps get an error of the ingress, and nobody wakes them.";
+    let why =
+        "Visitors of sleeping apps get an error from the ingress, and nothing wakes the apps.";
     if caches.services.named(namespace, name).is_none() {
         return is_missed.then(|| Finding {
             severity: Severity::Error,
             check: "unidler-missing",
-            what: format!("There is no Service {namespace}/{name}, to which sleeping apps lead"),
+            what: format!(
+                "Service {namespace}/{name}, to which sleeping apps point, does not exist"
+            ),
             why: why.into(),
-            fix: "install unidler there, or say with --service where it is".into(),
+            fix: "install unidler there, or set --service to its Service".into(),
         });
     }
     (snapshot.own_endpoints == Some(0)).then(|| Finding {
@@ -35,7 +38,7 @@ fn absent(snapshot: &Snapshot) -> Option<Finding> {
         what: format!("No pod of Service {namespace}/{name} is ready"),
         why: why.into(),
         fix: format!(
-            "kubectl -n {namespace} get pods; their log and /readyz on the admin port say what they wait for"
+            "kubectl -n {namespace} get pods; their log and /readyz on the admin port show what they are waiting for"
         ),
     })
 }
@@ -53,8 +56,8 @@ fn unneeded(snapshot: &Snapshot, apps: &[Found]) -> Option<Finding> {
     (is_in_use && is_granted && !is_needed).then(|| Finding {
         severity: Severity::Note,
         check: "permission-unneeded",
-        what: "No app sleeps by an ExternalName Service".into(),
-        why: "unidler may patch Deployments and Services, which it needs for such apps alone.".into(),
+        what: "No app sleeps with an ExternalName Service".into(),
+        why: "unidler has permission to patch Deployments and Services, which it needs only for such apps.".into(),
         fix: "once the idler of 2020 is gone, install the chart with compatibility.externalName: false".into(),
     })
 }

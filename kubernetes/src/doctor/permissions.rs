@@ -41,13 +41,13 @@ fn missing(
             },
             check: "permission-missing",
             what: format!(
-                "{who} may not {} {resource} in all namespaces",
+                "{who} lacks permission to {} {resource} in all namespaces",
                 verbs.join(", ")
             ),
             why: why.into_iter().collect::<Vec<_>>().join(" "),
             fix: format!(
                 "kubectl apply -f deploy/rbac.yaml, which has the rule {{apiGroups: [\"{}\"], resources: [\"{resource}\"], verbs: [{}]}}; \
-                 or say with --service-account as whom unidler runs",
+                 or pass the account that unidler runs as with --service-account",
                 rights.first().map_or("", |right| &*right.group),
                 verbs.join(", ")
             ),
@@ -60,8 +60,8 @@ fn unseen(Unseen { what, error }: &Unseen) -> Finding {
     Finding {
         severity: Severity::Warning,
         check: "not-looked-at",
-        what: format!("Could not look at {what}: {error}"),
-        why: "Whatever is wrong there is not among these findings.".into(),
-        fix: "run this with the rights of an administrator".into(),
+        what: format!("Could not read {what}: {error}"),
+        why: "Problems there are not reported.".into(),
+        fix: "run `unidler doctor` as a cluster administrator".into(),
     }
 }

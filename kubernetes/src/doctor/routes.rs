@@ -41,14 +41,14 @@ fn defective(caches: &Caches, route: &Cached<HttpRoute>, defect: &Defect) -> Fin
         ),
         Defect::HostRefused(host) => (
             route.value.backends.iter().any(is_idled),
-            format!("{route} names {host}, which no listener of its Gateways takes"),
-            "let a listener of the Gateway have that hostname, a wildcard for it, or none"
+            format!("{route} names {host}, which no listener of its Gateways accepts"),
+            "give a listener of the Gateway that hostname, a wildcard that covers it, or no hostname"
                 .to_owned(),
         ),
         Defect::Ungranted(backend) => (
             is_idled(backend),
             format!(
-                "{route} leads to Service {}/{}, and no ReferenceGrant there allows that",
+                "{route} routes to Service {}/{}, but no ReferenceGrant there allows that",
                 backend.namespace, backend.service
             ),
             format!(
@@ -92,9 +92,9 @@ fn contested(caches: &Caches) -> Vec<Finding> {
             Finding {
                 severity: Severity::Warning,
                 check: "host-contested",
-                what: format!("{host} leads to Services in the namespaces {}", namespaces.join(", ")),
-                why: "Controllers differ in whom they follow. unidler wakes the app of the oldest route that leads to it.".into(),
-                fix: "leave the host to one namespace: kubectl get ingress,httproute -A shows who has it".into(),
+                what: format!("{host} is routed to Services in the namespaces {}", namespaces.join(", ")),
+                why: "Controllers differ in which route they follow. unidler wakes the app of the oldest route that leads to unidler.".into(),
+                fix: "use the host in one namespace only: kubectl get ingress,httproute -A shows where it is used".into(),
             }
         })
     };

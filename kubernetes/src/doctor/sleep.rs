@@ -88,9 +88,9 @@ fn unreadable(caches: &Caches) -> Vec<Finding> {
                 severity: Severity::Warning,
                 check: "sleep-unreadable",
                 what: format!("An annotation of {object} cannot be read: {why}"),
-                why: "It does not count, and its apps are not put to sleep as long as that is so."
+                why: "The annotation is ignored, and its apps are not put to sleep until it is fixed."
                     .to_owned(),
-                fix: "Correct the annotation: see docs/reference/annotations.md".to_owned(),
+                fix: "correct the annotation: see docs/reference/annotations.md".to_owned(),
             });
         }
     };

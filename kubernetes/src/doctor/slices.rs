@@ -51,7 +51,7 @@ fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
             severity: Severity::Warning,
             check: "slice-without-service",
             what: format!("{slice} belongs to Service {namespace}/{name}, which does not exist"),
-            why: "Nothing wakes the app, and a Service of that name would be asleep at once."
+            why: "Nothing wakes the app, and a new Service with that name would be asleep at once."
                 .into(),
             fix: format!(
                 "create the Service again; or {}{delete}",
@@ -68,7 +68,7 @@ fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
     {
         return error(
             "workload-gone",
-            format!("{service} is asleep, and what ran behind it does not exist any more"),
+            format!("{service} is asleep, but the workload behind it no longer exists"),
             "Its visitors see that the app cannot be started.",
             format!("create the workload again, or: {delete}"),
         );
@@ -78,9 +78,9 @@ fn finding(snapshot: &Snapshot, slice: &Cached<Slice>) -> Option<Finding> {
         return error(
             "asleep-unfit",
             why.to_string(),
-            "The app is asleep, and its visitors may not reach unidler, so nobody would wake it.",
+            "The app is asleep, but its visitors may not reach unidler, so nothing would wake it.",
             format!(
-                "wake the app: unidler wake HOST; or let it be as it was: {delete} after scaling it up"
+                "wake the app: unidler wake HOST; or restore it by hand: scale it up, then {delete}"
             ),
         );
     }

@@ -88,7 +88,7 @@ impl Snapshot {
         };
         let missing_rights = seen(
             &mut unseen,
-            "unidler's rights",
+            "unidler's permissions",
             api_server.missing_rights(&settings, account.as_ref()).await,
         );
         Ok(Self {

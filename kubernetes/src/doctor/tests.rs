@@ -171,7 +171,7 @@ fn a_healthy_cluster_is_silent_idled_or_awake() {
     assert_eq!(awake, []);
     let waking = findings_of(|cluster| cluster.deployments[0]["spec"]["replicas"] = json!(1));
     assert_eq!(waking, []);
-    assert_eq!(text(&[]), "All is well.");
+    assert_eq!(text(&[]), "No problems found.");
 }
 
 /// An app needs no label but that of its Deployment, and may have as many hosts and Ingresses as it likes.
@@ -315,7 +315,7 @@ fn each_fault_is_told_once_with_its_fix() {
             },
             Error,
             "port-lost",
-            "let the Ingress say `http`",
+            "refer to it by that name in the Ingress",
         ),
         (
             |cluster| {
@@ -381,7 +381,7 @@ fn each_fault_is_told_once_with_its_fix() {
             |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 1)],
             Note,
             "autoscaler",
-            "nothing",
+            "none needed",
         ),
         (
             |cluster| cluster.autoscalers = vec![autoscaler(&json!({}), 0)],
@@ -453,7 +453,7 @@ fn each_fault_is_told_once_with_its_fix() {
             },
             Warning,
             "not-looked-at",
-            "rights of an administrator",
+            "as a cluster administrator",
         ),
     ];
     for (change, severity, check, fix) in faults {
@@ -556,13 +556,13 @@ fn the_worst_comes_first_and_each_has_its_lines() {
     });
     assert_eq!(
         text(&found),
-        "error: ServiceAccount unidler/unidler may not list, watch, patch services in all namespaces [permission-missing]\n  \
+        "error: ServiceAccount unidler/unidler lacks permission to list, watch, patch services in all namespaces [permission-missing]\n  \
          why: Apps whose Service is an ExternalName cannot be woken. No app is found, so none is woken.\n  \
          fix: kubectl apply -f deploy/rbac.yaml, which has the rule {apiGroups: [\"\"], resources: [\"services\"], verbs: [list, watch, patch]}; \
-         or say with --service-account as whom unidler runs\n\n\
-         note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which is an app's [autoscaler]\n  \
-         why: It pauses while the app is idled and goes on from the replicas that are given back.\n  \
-         fix: nothing, if that is what you want\n"
+         or pass the account that unidler runs as with --service-account\n\n\
+         note: HorizontalPodAutoscaler team/tool scales Deployment team/tool, which belongs to an app [autoscaler]\n  \
+         why: It is inactive while the app is idled, and resumes from the restored replicas.\n  \
+         fix: none needed if this is intended\n"
     );
 }
 
@@ -795,7 +795,7 @@ fn what_an_http_route_does_not_serve_is_found() {
                     json!("networking.gke.io/gateway");
             },
             "ingress-controller",
-            "GatewayClass class, of the controller networking.gke.io/gateway, serves tool.example",
+            "GatewayClass class (controller networking.gke.io/gateway) serves tool.example",
         ),
     ];
     for (change, check, what) in cases {

@@ -30,7 +30,7 @@ pub enum NotPlanned {
 impl fmt::Display for NotPlanned {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Already => f.write_str("it is idled already"),
+            Self::Already => f.write_str("it is already idled"),
             Self::Refused(why) => write!(f, "{why:#}"),
         }
     }
@@ -44,22 +44,22 @@ impl From<anyhow::Error> for NotPlanned {
 
 /// The fields of a Service to keep, if nothing else is lost.
 pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidled> {
-    let instead = "Let the Ingress lead to an ordinary Service (type ClusterIP, with a selector) that has the key label instead";
+    let instead = "Use a ClusterIP Service with a selector behind the Ingress instead, and put the key label on it";
     service.value.to_keep().map_err(|why| match why {
         Irreversible::ExternalName => anyhow!(
-            "{service} is an ExternalName that leads elsewhere: there are no pods behind it to idle"
+            "{service} is an ExternalName that points elsewhere: there are no pods behind it to idle"
         ),
         Irreversible::Type(other) => anyhow!(
             "{service} is of type {other}: its ports or its address outside of the cluster would be lost. {instead}"
         ),
         Irreversible::Headless => anyhow!(
-            "{service} is headless: those who look its pods up by DNS would get another answer after the wake-up. {instead}"
+            "{service} is headless: clients that look up its pods by DNS would get a different answer after the wake-up. {instead}"
         ),
         Irreversible::ExternalIps => {
-            anyhow!("{service} has external IPs, which would lead to unidler. {instead}")
+            anyhow!("{service} has external IPs, which would point to unidler. {instead}")
         }
         Irreversible::NoSelector => {
-            anyhow!("{service} has no selector: nobody would find its pods again. {instead}")
+            anyhow!("{service} has no selector: its pods could not be found again. {instead}")
         }
     })
 }
@@ -68,7 +68,7 @@ pub(crate) fn kept(service: &Cached<Service>) -> anyhow::Result<ServiceWhenUnidl
 pub(crate) fn expect_counted(workload: &Cached<Workload>) -> anyhow::Result<()> {
     ensure!(
         !workload.value.is_uncounted,
-        "{workload} does not say how many replicas it has, so nobody could give them back: set its spec.replicas"
+        "{workload} does not specify its replicas, so they could not be restored: set its spec.replicas"
     );
     Ok(())
 }
@@ -81,8 +81,8 @@ pub(crate) fn expect_scalable(
     let Cached { namespace, .. } = workload;
     if let Some(controller) = &workload.value.controller {
         bail!(
-            "{workload} is made by {controller}, which would scale it up again at once: scale that down instead. If it has a scale \
-             subresource of its own, unidler does so when --scalable names its kind, here and for the server"
+            "{workload} is managed by {controller}, which would scale it up again at once: scale down {controller} instead. If that \
+             has a scale subresource, unidler can do so: add its kind to --scalable, here and on the server"
         );
     }
     let Some(autoscaler) = autoscalers
@@ -118,9 +118,7 @@ pub(crate) fn expect_controller(
                 name,
                 controller,
             } = class;
-            bail!(
-                "{kind} {name}, of the controller {controller}, serves {route}. {why} Instead, {fix}"
-            );
+            bail!("{kind} {name} (controller {controller}) serves {route}. {why} Instead, {fix}");
         }
     }
     Ok(())
@@ -130,13 +128,13 @@ pub(crate) fn expect_controller(
 pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> anyhow::Result<()> {
     ensure!(
         route.value.kind != RouteKind::HttpRoute,
-        "{route} leads to {service}, and Gateway API controllers refuse ExternalName Services: idle the app with \
+        "{route} routes to {service}, but Gateway API controllers refuse ExternalName Services: idle the app with \
          --handover slice"
     );
     if let Some(port) = lost_port(&route.value, service) {
         bail!(
-            "{route} leads to the port {port} of {service}, and while the app is idled that has only the port `http`, 80: name \
-             one of the Service's ports `http` and let the {} say `http`, or let both be 80",
+            "{route} routes to port {port} of {service}, which only has port 80, named `http`, while the app is idled: name one \
+             of the Service's ports `http` and refer to it by that name in the {}, or use port 80 in both",
             route.value.kind.name()
         );
     }
@@ -174,18 +172,18 @@ pub(crate) fn unserved(host: &Host, caches: &Caches) -> String {
         Some(match defect {
             Defect::Unaccepted => format!("{route} names {host}, but no Gateway has accepted it"),
             Defect::HostRefused(hostname) => {
-                format!("{route} names {host}, but no listener of its Gateways takes {hostname}")
+                format!("{route} names {host}, but no listener of its Gateways accepts {hostname}")
             }
             Defect::Ungranted(Backend {
                 namespace, service, ..
             }) => format!(
-                "{route} leads {host} to Service {namespace}/{service}, and no ReferenceGrant in {namespace} allows that"
+                "{route} routes {host} to Service {namespace}/{service}, but no ReferenceGrant in {namespace} allows that"
             ),
         })
     });
     why.unwrap_or_else(|| {
         format!(
-            "no Ingress leads {host} to a Service, and no HTTPRoute: `kubectl get ingress -A` shows which hosts there are"
+            "no Ingress or HTTPRoute routes {host} to a Service: `kubectl get ingress -A` lists the hosts"
         )
     })
 }
@@ -199,8 +197,8 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
         .to_owned();
     let text = match error.reason {
         Reason::NoRoute => format!(
-            "no Ingress has the label {key_label}={key}, and none leads {host} to an app that has such a label: `kubectl get \
-             ingress -A` shows which hosts there are"
+            "no Ingress has the label {key_label}={key}, and none routes {host} to an app with such a label: `kubectl get \
+             ingress -A` lists the hosts"
         ),
         Reason::HostNotServed => {
             format!("the Ingress with the key of {host} has no rule for it: {error}")
@@ -209,16 +207,16 @@ pub(crate) fn no_app(error: &NotFound, host: &Host, key_label: &str) -> anyhow::
             "no Deployment has the key of {host} in the namespace of its Ingress ({error}): give it the same {key_label} as \
              the Service, or `kubectl -n NAMESPACE label deployment NAME {key_label}={key}`"
         ),
-        Reason::NoService => format!("what leads {host} on leads nowhere: {error}"),
+        Reason::NoService => format!("{host} is not routed to an app's Service: {error}"),
         Reason::AmbiguousWorkload => format!(
-            "several Deployments have the key of {host} ({error}): take the label off all but one, `kubectl -n NAMESPACE label \
-             deployment NAME {key_label}-`"
+            "several Deployments have the key of {host} ({error}): remove the label from all but one with `kubectl -n NAMESPACE \
+             label deployment NAME {key_label}-`"
         ),
         Reason::AmbiguousRoute => {
-            format!("several Ingresses lead {host} to different apps: {error}")
+            format!("several Ingresses route {host} to different apps: {error}")
         }
         Reason::AmbiguousService => {
-            format!("several Services of {host} are those of different apps: {error}")
+            format!("several Services of {host} belong to different apps: {error}")
         }
         other => format!("the app cannot be found: {other:?}"),
     };

@@ -65,8 +65,8 @@ impl ExternalNamePlan {
         match (cause, is_undone) {
             (Cause::Woken, _) | (_, true) => undone(cause),
             (cause, false) => anyhow!(
-                "{cause}. Service {namespace}/{service} may still lead to unidler. Its server leads it back within a minute; \
-                 where none runs: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
+                "{cause}. Service {namespace}/{service} may still point to unidler. unidler's server restores it within a minute; \
+                 without a server, run: kubectl -n {namespace} patch service {service} --type merge -p '{}'",
                 json!({ "spec": spec_of(kept) })
             ),
         }
@@ -87,7 +87,7 @@ impl fmt::Display for ExternalNamePlan {
         } = self;
         writeln!(
             f,
-            "To idle {host}, these two patches would be written. Nothing was.\n"
+            "To idle {host}, unidler would write these two patches. Nothing was written.\n"
         )?;
         writeln!(
             f,
@@ -125,7 +125,7 @@ pub(super) fn decide(
         .map_err(|error| no_app(&error, host, key_label))?;
     let ([deployment], [service]) = (&*found.workloads, &*found.services) else {
         let why = anyhow!(
-            "it leads to several Services or Deployments, which are not idled together in this way"
+            "it has several Services or Deployments, which --handover external-name cannot idle together"
         );
         return Err(why.into());
     };
@@ -150,20 +150,20 @@ pub(super) fn decide(
         expect_controller(route, true, caches, surroundings)?;
     }
     expect_pods(&deployment.value, &service.value).with_context(|| {
-        format!("Service {namespace}/{service_name} does not lead to Deployment {namespace}/{deployment_name}")
+        format!("Service {namespace}/{service_name} does not point to Deployment {namespace}/{deployment_name}")
     })?;
     let replicas = deployment.value.replicas;
     if replicas == 0 {
         let why = anyhow!(
-            "Deployment {namespace}/{deployment_name} is switched off: it has 0 replicas without being idled. A visitor would \
-         switch it on. If that is wanted, begin with `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
+            "Deployment {namespace}/{deployment_name} is turned off: it has 0 replicas but is not idled. Idling it would let \
+         visitors turn it on. If you want that, first run `kubectl -n {namespace} scale deployment {deployment_name} --replicas=1`"
         );
         return Err(why.into());
     }
     if replicas > *max_replicas {
         let why = anyhow!(
-            "Deployment {namespace}/{deployment_name} has {replicas} replicas, and an app is given back {max_replicas} at most: \
-         raise UNIDLER_MAX_REPLICAS of the server, and give the same number here with --max-replicas"
+            "Deployment {namespace}/{deployment_name} has {replicas} replicas, but at most {max_replicas} would be restored: \
+         raise UNIDLER_MAX_REPLICAS on the server, and pass the same value here with --max-replicas"
         );
         return Err(why.into());
     }

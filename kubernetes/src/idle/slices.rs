@@ -65,7 +65,7 @@ pub(super) fn decide(
         .iter()
         .find(|service| service.value.points_at == PointsAt::Unidler)
     {
-        return Err(anyhow!("a part of it is idled already: {marked} leads to unidler").into());
+        return Err(anyhow!("a part of it is already idled: {marked} points to unidler").into());
     }
     if let Some(marked) = found.workloads.iter().find(|each| each.value.idled) {
         let why = anyhow!("{marked} is marked as idled: `unidler doctor` says what to do");
@@ -73,7 +73,7 @@ pub(super) fn decide(
     }
     if let Some(host) = caches.shared(&found) {
         let why = anyhow!(
-            "{host} leads to a part of it and to something else, which would stay awake without that part"
+            "{host} is routed to a part of it and to something else, which would stay awake without that part"
         );
         return Err(why.into());
     }
@@ -91,8 +91,8 @@ pub(super) fn decide(
     }
     if let Some(service) = caches.exposed(&found) {
         let why = anyhow!(
-            "{service} leads visitors to the same pods from outside of the cluster, without a route: they would find nobody, and \
-             could wake nothing. Let a route lead to an ordinary Service (type ClusterIP) instead"
+            "{service} exposes the same pods outside the cluster without a route: its visitors would get no answer, and could \
+             not wake the app. Use a route to a ClusterIP Service instead"
         );
         return Err(why.into());
     }
@@ -100,8 +100,8 @@ pub(super) fn decide(
         let Workload { replicas, .. } = workload.value;
         if replicas > settings.max_replicas {
             let why = anyhow!(
-                "{workload} has {replicas} replicas, and an app is given back {} at most: raise UNIDLER_MAX_REPLICAS of the \
-                 server, and give the same number here with --max-replicas",
+                "{workload} has {replicas} replicas, but at most {} would be restored: raise UNIDLER_MAX_REPLICAS on the \
+                 server, and pass the same value here with --max-replicas",
                 settings.max_replicas
             );
             return Err(why.into());
@@ -148,8 +148,8 @@ fn slices(
             ..
         } = settings;
         format!(
-            "there is no Service {service_namespace}/{service_name} with a cluster IP, so nobody would wake the app: install \
-             unidler, or say with --service where it is"
+            "there is no Service {service_namespace}/{service_name} with a cluster IP, so nothing would wake the app: install \
+             unidler, or set --service to its Service"
         )
     })?;
     let slice = |service: &&Arc<Cached<Service>>| {
@@ -166,17 +166,17 @@ fn slices(
         let behind = found.behind(service);
         ensure!(
             !behind.is_empty(),
-            "there are no replicas behind {service}: nothing to put to sleep. If somebody has switched the app off, a visitor \
-             would switch it on"
+            "there are no replicas behind {service}, so there is nothing to put to sleep. If the app was turned off on purpose, \
+             idling it would let visitors turn it on"
         );
         let record = Record::new(found.to_record(service), now, By::Command);
         ensure!(
             record.fits(),
-            "there are too many workloads behind {service}, with their workers and what they need: not all of them would fit into \
-             the record of how many replicas each had"
+            "there are too many workloads behind {service}, including workers and needed workloads, to record the replicas of \
+             each"
         );
         slice::first(service, &destination, &record).with_context(|| {
-            format!("unidler's own Service has no address of the families of {service}")
+            format!("unidler's own Service has no address of the IP families of {service}")
         })
     };
     services.iter().map(slice).collect()
@@ -192,40 +192,40 @@ pub(crate) fn unfit(
         .filter_map(|route| Some((route, route.value.unfit?)));
     if let Some((route, annotation)) = annotated.next() {
         return Some(anyhow!(
-            "{route} has the annotation {annotation}: its visitors would not reach unidler. Take it off, or idle the app with \
+            "{route} has the annotation {annotation}: its visitors would not reach unidler. Remove it, or idle the app with \
              --handover external-name"
         ));
     }
     let why = match service.value.unfit()? {
         Unfit::ExternalName if service.value.points_at == PointsAt::Unidler => {
-            "leads to unidler already".to_owned()
+            "already points to unidler".to_owned()
         }
         Unfit::ExternalName => {
-            "is an ExternalName that leads elsewhere: there are no pods behind it to idle"
+            "is an ExternalName that points elsewhere: there are no pods behind it to idle"
                 .to_owned()
         }
         Unfit::Type(kind) => format!(
-            "is of type {kind}: who comes through its ports or addresses outside of the cluster would not reach unidler"
+            "is of type {kind}: visitors who use its ports or addresses outside the cluster would not reach unidler"
         ),
         Unfit::Headless => {
-            "is headless: those who look its pods up by DNS would find unidler".to_owned()
+            "is headless: clients that look up its pods by DNS would find unidler".to_owned()
         }
         Unfit::ExternalIps => {
-            "has external IPs: who comes through those would not reach unidler".to_owned()
+            "has external IPs: visitors who use them would not reach unidler".to_owned()
         }
-        Unfit::NoSelector => "has no selector: nothing says which its pods are".to_owned(),
+        Unfit::NoSelector => "has no selector, so its pods are unknown".to_owned(),
         Unfit::PublishesNotReady => {
-            "has publishNotReadyAddresses: nobody could tell when the app is ready".to_owned()
+            "has publishNotReadyAddresses: unidler could not tell when the app is ready".to_owned()
         }
         Unfit::Annotation(annotation) => {
             format!("has the annotation {annotation}: its visitors would not reach unidler")
         }
         Unfit::Tls(port) => format!(
-            "has the port {port}, to which ingress controllers speak TLS: unidler would not understand them"
+            "has the port {port}, to which ingress controllers speak TLS, which unidler does not understand"
         ),
     };
     Some(anyhow!(
-        "{service} {why}. Let the host lead to an ordinary Service for HTTP (type ClusterIP, with a selector) instead"
+        "{service} {why}. Route the host to a ClusterIP Service for HTTP with a selector instead"
     ))
 }
 
@@ -236,8 +236,8 @@ impl SlicePlan {
             return undone(cause);
         }
         anyhow!(
-            "{cause}. Its visitors may still reach unidler. Its server leads them back within a minute; where none runs, delete \
-             what leads them there: {}",
+            "{cause}. Its visitors may still reach unidler. unidler's server routes them back within a minute; without a \
+             server, run: {}",
             self.removal()
         )
     }
@@ -289,7 +289,7 @@ impl fmt::Display for SlicePlan {
         let writes = self.slices.len() + self.idled.len();
         writeln!(
             f,
-            "To idle it, these {writes} writes would be done. Nothing was."
+            "To idle it, unidler would do these {writes} writes. Nothing was written."
         )?;
         for slice in &self.slices {
             let namespace = slice.metadata.namespace.as_deref().unwrap_or_default();

@@ -120,7 +120,7 @@ fn a_host_of_which_nothing_is_known_is_named() {
     assert_eq!(
         told,
         [
-            "nobody.example: no Ingress leads nobody.example to a Service, and no HTTPRoute: `kubectl get ingress -A` shows which hosts there are"
+            "nobody.example: no Ingress or HTTPRoute routes nobody.example to a Service: `kubectl get ingress -A` lists the hosts"
         ]
     );
 }
@@ -187,9 +187,9 @@ fn an_app_whose_controller_cannot_lead_its_visitors_here_is_refused() {
     };
     let refused = told_of_api(&caches(), &class("ingress.k8s.aws/alb"));
     assert!(
-        refused.contains(
-            "IngressClass public, of the controller ingress.k8s.aws/alb, serves Ingress team/"
-        ) && refused.contains("Instead, let it lead to an ingress controller in the cluster"),
+        refused
+            .contains("IngressClass public (controller ingress.k8s.aws/alb) serves Ingress team/")
+            && refused.contains("Instead, put an ingress controller in the cluster"),
         "{refused}"
     );
     for controller in ["traefik.io/ingress-controller", "example.com/of-our-own"] {
@@ -248,7 +248,7 @@ fn all_services_with_routes_to_the_same_pods_sleep_together() {
     for kind in ["LoadBalancer", "NodePort"] {
         let told = told_of_api(&beside_api(kind, false), &Surroundings::default());
         assert!(
-            told.contains("Service team/beside leads visitors to the same pods"),
+            told.contains("Service team/beside exposes the same pods"),
             "{told}"
         );
     }
@@ -262,7 +262,7 @@ fn what_an_operator_has_made_is_left_to_the_operator() {
     });
     let told = told_of_api(&caches, &Surroundings::default());
     assert!(
-        told.contains("Deployment team/api is made by Site api") && told.contains("--scalable"),
+        told.contains("Deployment team/api is managed by Site api") && told.contains("--scalable"),
         "{told}"
     );
 }
@@ -303,7 +303,7 @@ fn workloads_that_claim_to_have_made_each_other_hang_nobody() {
         listed.deployments[1].metadata.owner_references = Some(vec![object(owner)]);
     });
     let told = told_of_api(&caches, &Surroundings::default());
-    assert!(told.contains("is made by Deployment api"), "{told}");
+    assert!(told.contains("is managed by Deployment api"), "{told}");
 }
 
 /// Argo Rollouts leaves it at 0, and it would start the app twice.

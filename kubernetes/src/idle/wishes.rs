@@ -80,7 +80,7 @@ impl Wishes {
                     let (hub, id) = (hub.clone(), plan.app().clone());
                     tokio::spawn(async move {
                         if let Err(why) = hub.idle(&id, By::Command).await {
-                            warn!(%app, "not idled, as its owner wishes: {}", why.cause);
+                            warn!(%app, "could not idle {app} as its owner requested: {}", why.cause);
                         }
                     });
                 }
@@ -151,7 +151,7 @@ impl Wishes {
                 continue;
             };
             if self.refused.insert((namespace.clone(), name.clone(), wish)) {
-                warn!(%service, "not idled, as its owner wishes: {why}");
+                warn!(%service, "refused to idle {service} as its owner requested: {why}");
                 for workload in caches.selected(&service) {
                     self.cluster.note_refusal(&workload, why).await;
                 }
@@ -175,7 +175,7 @@ impl ApiServer {
             optional: false,
         };
         let may = self.may(None, &create).await;
-        may.context("cannot ask what you may do in the cluster")
+        may.context("cannot check your permissions in the cluster")
     }
 
     /// Leaves the wish to put apps of a namespace to sleep, and waits for unidler's server to fulfil it.
@@ -224,7 +224,7 @@ impl ApiServer {
         settings: &ClusterSettings,
     ) -> Result<(), NotPlanned> {
         if names.is_empty() {
-            let why = anyhow!("no route in the namespace {namespace} leads it to a Service there");
+            let why = anyhow!("no route in the namespace {namespace} routes it to a Service there");
             return Err(why.into());
         }
         let awake: Vec<_> = names
@@ -242,8 +242,9 @@ impl ApiServer {
             let annotated = services
                 .patch(name, &params(settings.manager()), &patch)
                 .await;
-            annotated
-                .with_context(|| format!("cannot leave the wish on Service {namespace}/{name}"))?;
+            annotated.with_context(|| {
+                format!("cannot annotate Service {namespace}/{name} with the request")
+            })?;
         }
         let slices: Api<EndpointSlice> = Api::namespaced(self.client.clone(), namespace);
         let begun = Instant::now();
@@ -253,7 +254,7 @@ impl ApiServer {
                 let slice = slices
                     .get_opt(&Slice::name_of(name, settings.manager()))
                     .await;
-                let slice = slice.context("cannot see whether the app is idled")?;
+                let slice = slice.context("cannot check whether the app is idled")?;
                 asleep += usize::from(slice.is_some_and(|slice| Slice::parse(slice).diverts()));
             }
             if asleep == awake.len() {
@@ -262,7 +263,7 @@ impl ApiServer {
             sleep(LOOK).await;
         }
         let why = anyhow!(
-            "unidler was asked to idle it, and has not done so within {} s. If it refuses, an Event says why: kubectl -n \
+            "unidler's server was asked to idle it, but has not done so within {} s. If it refuses, an Event says why: kubectl -n \
              {namespace} get events --field-selector reason=NotIdled",
             PATIENCE.as_secs()
         );

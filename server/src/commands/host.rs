@@ -3,7 +3,6 @@
 use unidler::host::Host;
 
 pub(super) fn host(text: &str) -> Result<Host, String> {
-    Host::parse(text).map_err(|_| {
-        "write the host as the app's route has it, such as tool.example.org".to_owned()
-    })
+    Host::parse(text)
+        .map_err(|_| "expected a host as in the app's route, such as tool.example.org".to_owned())
 }

@@ -80,12 +80,12 @@ impl Options {
         let api_server = ApiServer::connect().await?;
         if handover == Handover::Slice && !api_server.may_divert().await? {
             let namespace = self.namespace.context(
-                "you may not write EndpointSlices in all namespaces, so unidler has to do it for you: say with --namespace where \
-                 the app is",
+                "you lack permission to write EndpointSlices in all namespaces, so unidler's server has to idle the app for you: set \
+                 --namespace to the app's namespace",
             )?;
             ensure!(
                 !self.dry_run,
-                "you may not write EndpointSlices, so what unidler would write cannot be shown"
+                "you lack permission to write EndpointSlices, so --dry-run cannot show what unidler would write"
             );
             for (app, wished) in api_server.wish(&asked, &namespace, &settings).await? {
                 tally.count(&app, wished, |()| {
@@ -138,7 +138,7 @@ impl Tally {
             }
             Err(NotPlanned::Already) => {
                 self.asleep += 1;
-                print(&format!("{app} is idled already."));
+                print(&format!("{app} is already idled."));
             }
             Err(NotPlanned::Refused(why)) => {
                 self.awake += 1;
@@ -154,7 +154,7 @@ impl Tally {
             Asked::Namespace(namespace) => {
                 if self.asleep + self.awake == 0 {
                     complain(&format!(
-                        "no route in the namespace {namespace} leads to a Service there"
+                        "no route in the namespace {namespace} routes to a Service there"
                     ));
                 }
                 self.asleep > 0

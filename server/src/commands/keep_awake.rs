@@ -34,7 +34,7 @@ impl Options {
         let until = Timestamp::now()
             .checked_add(duration)
             .and_then(|until| until.round(Unit::Second))
-            .context("that is too long")?;
+            .context("the duration is too long")?;
         let api_server = ApiServer::connect().await?;
         let kept = api_server
             .keep_awake(&host, until, &cluster.settings())

@@ -65,7 +65,7 @@ impl Options {
                 print(&match progress.phase {
                     Phase::Ready {
                         notice: Some(Notice::AlreadyAwake),
-                    } => format!("{host} is awake already."),
+                    } => format!("{host} is already awake."),
                     _ => format!("{host} is awake after {} s.", progress.elapsed_ms / 1000),
                 });
                 ExitCode::SUCCESS

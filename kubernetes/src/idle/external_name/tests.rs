@@ -195,7 +195,7 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
                 app.service["spec"] =
                     json!({ "type": "ExternalName", "externalName": "db.example" });
             },
-            "leads elsewhere",
+            "points elsewhere",
         ),
         (
             |app| app.service["spec"]["type"] = json!("NodePort"),
@@ -219,15 +219,15 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
         ),
         (
             |app| app.service["spec"]["selector"]["tier"] = json!("db"),
-            "does not lead to Deployment team/tool: it selects tier=db",
+            "does not point to Deployment team/tool: it selects tier=db",
         ),
         (
             |app| app.deployment["spec"]["replicas"] = json!(0),
-            "is switched off",
+            "is turned off",
         ),
         (
             |app| app.deployment["spec"]["replicas"] = json!(11),
-            "is given back 10 at most",
+            "at most 10 would be restored",
         ),
         (
             |app| {
@@ -241,7 +241,7 @@ fn what_could_not_be_woken_as_it_was_is_refused() {
                 app.ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["port"] =
                     json!({ "number": 8080 });
             },
-            "to the port 8080 of Service team/tool",
+            "routes to port 8080 of Service team/tool",
         ),
         (
             |app| {
@@ -351,7 +351,7 @@ fn an_app_is_idled_for_all_of_its_hosts() {
     assert!(
         error
             .to_string()
-            .starts_with("Ingress team/more leads to the port 8080 of Service team/tool"),
+            .starts_with("Ingress team/more routes to port 8080 of Service team/tool"),
         "{error}"
     );
 }

@@ -219,7 +219,7 @@ impl Prometheus {
             }
             Err(Failure { why, detail }) => {
                 if self.failing.replace(why) != Some(why) {
-                    warn!(detail, "no requests are known: {why}");
+                    warn!(detail, "cannot count requests: {why}");
                 }
                 Err(why)
             }
