@@ -195,7 +195,7 @@ pub(crate) fn is_missing(service: &Service) -> bool {
 }
 
 /// Whether the visitors of a Service are routed here, but should not be.
-fn is_unwanted(service: &Service) -> bool {
+pub(crate) fn is_unwanted(service: &Service) -> bool {
     service.effect() == Some(Effect::Unwanted)
 }
 

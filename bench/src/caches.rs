@@ -91,11 +91,7 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     println!(
         "When all of them are listed again, it takes {} of the {POD} that its pod has: {}.",
         most.2,
-        if most.2 < POD {
-            "it fits"
-        } else {
-            "IT DOES NOT FIT"
-        }
+        most.2.fits(POD)
     );
     Ok(())
 }

@@ -34,7 +34,7 @@ use crate::{
 const APPS: usize = 2_000;
 /// How many checks are measured: one a minute in a cluster, one a second here.
 const CHECKS: usize = 10;
-/// How often it is looked whether they are over.
+/// How often to check whether they are over.
 const LOOK: Duration = Duration::from_millis(50);
 /// How much more memory it may take than without.
 const LIMIT: Kib = Kib(20.0 * 1024.0);
@@ -105,16 +105,12 @@ pub(crate) async fn measure(program: &Path) -> anyhow::Result<()> {
     );
     println!(
         "It takes {more} more, of the {LIMIT} that it may: {}.",
-        if more < LIMIT {
-            "it fits"
-        } else {
-            "IT DOES NOT FIT"
-        }
+        more.fits(LIMIT)
     );
     Ok(())
 }
 
-/// A Prometheus that knows all apps as unused, and counts what it is asked.
+/// A Prometheus for which all apps are unused, and which counts its queries.
 struct Prometheus {
     port: u16,
     questions: Arc<AtomicUsize>,

@@ -95,6 +95,15 @@ impl Kib {
     pub(crate) fn max(self, other: Self) -> Self {
         Self(self.0.max(other.0))
     }
+
+    /// Whether it is within a limit, in words.
+    pub(crate) fn fits(self, limit: Self) -> &'static str {
+        if self < limit {
+            "it fits"
+        } else {
+            "IT DOES NOT FIT"
+        }
+    }
 }
 
 impl fmt::Display for Kib {

@@ -113,11 +113,6 @@ export interface CustomWorkload extends KubeObject {
     status?: { replicas?: number; readyReplicas?: number; availableReplicas?: number; [field: string]: unknown };
 }
 
-/** How KEDA scales a workload. */
-export interface ScaledObject extends KubeObject {
-    status?: { pausedReplicaCount?: number };
-}
-
 export interface Kinds {
     ClusterRole: KubeObject;
     ClusterRoleBinding: KubeObject;
@@ -146,7 +141,7 @@ export interface Kinds {
     ResourceQuota: ResourceQuota;
     Rollout: CustomWorkload;
     Sandbox: CustomWorkload;
-    ScaledObject: ScaledObject;
+    ScaledObject: KubeObject;
     Secret: KubeObject;
     Service: Service;
     ServiceAccount: KubeObject;

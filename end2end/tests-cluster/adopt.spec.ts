@@ -1,13 +1,13 @@
 /** Apps that something else puts to sleep: their visitors meet unidler all the same. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { grantAdoption, revokeAdoption } from "../cluster/adoption";
 import { type Api } from "../cluster/api";
 import { sleepOf, sliceOf } from "../cluster/asleep";
 import { AuditLog, isNote, isWrite } from "../cluster/audit";
-import { rendered } from "../cluster/helm";
-import { type Kind, type KubeObject } from "../cluster/objects";
+import { type KubeObject } from "../cluster/objects";
 import { OURS } from "../cluster/own-service";
-import { clusterFacts, shipped } from "../cluster/setup";
+import { clusterFacts } from "../cluster/setup";
 import { events, status } from "../cluster/visitor";
 import { repeat } from "../cluster/wait";
 import { type FieldApp, type Wishes, createApp, deleteApp, scale } from "../field/apps";
@@ -28,14 +28,6 @@ const test = base.extend<{ createAwake: (wishes?: Wishes) => Promise<FieldApp> }
         for (const app of apps) await deleteApp(api, app);
     },
 });
-
-const ALLOWED = { rights: { adopt: true } };
-
-async function removeAllowed(api: Api): Promise<void> {
-    const added = [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)].filter(({ metadata: { name } }) => /-(adopt|downscaler|keda)$/.test(name));
-    for (const { kind, metadata } of added) await api.delete(kind as Kind, "", metadata.name);
-    for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
-}
 
 const ASLEEP = { replicas: 0, diverted: [OURS] };
 
@@ -139,11 +131,9 @@ test("what is restored is not adopted again at once, and keeps the replicas that
 });
 
 test.describe("with the right to have kube-downscaler leave apps alone", () => {
-    test.beforeAll(async ({ api }) => {
-        for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
-    });
+    test.beforeAll(async ({ api }) => grantAdoption(api));
 
-    test.afterAll(async ({ api }) => removeAllowed(api));
+    test.afterAll(async ({ api }) => revokeAdoption(api));
 
     for (const workload of ["Deployment", "StatefulSet"] as const) {
         test(`a ${workload} that a visitor has woken stays awake while kube-downscaler goes on`, async ({ api, unidler, createAwake }) => {
@@ -204,11 +194,11 @@ test.describe("with KEDA", () => {
     test.beforeAll(async ({ api }) => {
         await api.apply(SCALED_OBJECTS);
         await expect.poll(async () => api.list("ScaledObject", "default").catch(() => undefined)).toEqual([]);
-        for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
+        await grantAdoption(api);
     });
 
     test.afterAll(async ({ api }) => {
-        await removeAllowed(api);
+        await revokeAdoption(api);
         await api.delete("CustomResourceDefinition", "", SCALED_OBJECTS.metadata.name);
     });
 

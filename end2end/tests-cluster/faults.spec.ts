@@ -213,7 +213,7 @@ function expectApart(attempts: Passing[], ms: number): void {
     expect(Math.min(...gaps), `the least of gaps of ${gaps} ms`).toBeGreaterThan(ms * 0.9);
 }
 
-/** Nothing is asked for more than twice in any second, as exactly as a busy machine tells when something has come. */
+/** Nothing is requested more than twice in any second, within the accuracy of timestamps on a busy machine. */
 function expectSlow(passings: Passing[]): void {
     for (const { at, path, kind } of passings) {
         const same = passings.filter((other) => other.path === path && other.kind === kind && other.at >= at && other.at < at + 900);

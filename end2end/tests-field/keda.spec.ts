@@ -1,27 +1,25 @@
 /** An app that KEDA's real operator keeps at 0: its visitors meet unidler, wake it, and keep it. */
 import { setTimeout as sleep } from "node:timers/promises";
 
+import { grantAdoption, revokeAdoption } from "../cluster/adoption";
 import { sleepOf } from "../cluster/asleep";
-import { rendered } from "../cluster/helm";
 import { type KubeObject } from "../cluster/objects";
-import { shipped } from "../cluster/setup";
 import { type FieldApp } from "../field/apps";
 import { startKeda } from "../field/keda";
 import { fieldFacts } from "../field/setup";
 import { expect, test as base } from "./fixtures";
 
-const ALLOWED = { rights: { adopt: true } };
 const PAUSED = "autoscaling.keda.sh/paused-replicas";
 const NEW_YEAR = { timezone: "Etc/UTC", start: "0 0 1 1 *", end: "1 0 1 1 *", desiredReplicas: "1" };
 
 const test = base.extend<object, { keda: void }>({
     keda: [
         async ({ api }, use) => {
-            for (const object of [...rendered("rbac", ALLOWED), ...rendered("policy", ALLOWED)]) await api.apply(object);
+            await grantAdoption(api);
             const stop = await startKeda(api);
             await use();
             await stop();
-            for (const object of [...shipped("rbac.yaml"), ...shipped("policy.yaml")]) await api.apply(object);
+            await revokeAdoption(api);
         },
         { scope: "worker", auto: true },
     ],

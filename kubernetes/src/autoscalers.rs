@@ -37,7 +37,7 @@ impl Autoscaler {
     }
 
     pub(crate) fn scales(&self, workload: &Cached<Workload>) -> bool {
-        self.namespace == workload.namespace && self.target.is(workload)
+        self.target.is(&self.namespace, workload)
     }
 }
 

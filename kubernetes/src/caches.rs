@@ -557,11 +557,14 @@ impl Caches {
     /// Whether they are current enough to put apps to sleep: an object that is missing in an outdated view may exist.
     pub(crate) fn may_decide(&self) -> bool {
         let namespaces = self.namespaces.as_ref();
-        self.unusable().is_none()
-            && self.unread().is_empty()
-            && self.are_connected()
+        self.are_current()
             && namespaces
                 .is_some_and(|namespaces| namespaces.is_synced() && namespaces.is_connected())
+    }
+
+    /// Whether nothing that exists is missing from them, as far as that can be known.
+    pub(crate) fn are_current(&self) -> bool {
+        self.unusable().is_none() && self.unread().is_empty() && self.are_connected()
     }
 
     /// Why they cannot be relied on; `None` if they can.

@@ -81,8 +81,6 @@ impl Caches {
     ///
     /// A kind that this process does not watch may still exist: what recorded one is left as it is.
     fn deserted(&self) -> Option<Vec<Arc<Cached<Slice>>>> {
-        let is_current =
-            self.unusable().is_none() && self.unread().is_empty() && self.are_connected();
         let is_gone = |slice: &Slice, namespace: &str| {
             let is_gone = |Recorded { workload, .. }: &Recorded| {
                 workload.api_version.starts_with("apps/")
@@ -94,7 +92,7 @@ impl Caches {
         };
         let mut slices = self.slices.all();
         slices.retain(|slice| slice.value.diverts() && is_gone(&slice.value, &slice.namespace));
-        is_current.then_some(slices)
+        self.are_current().then_some(slices)
     }
 }
 

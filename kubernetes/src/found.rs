@@ -21,8 +21,8 @@ use crate::{
     diversion::slice::{Recorded, Slice},
     group::{Group, Holder},
     objects::{
-        Backend, Namespace, PointsAt, Route, ScaledObject, Scaling, Service, ServiceWhenUnidled,
-        Uncertain, Workload, sleep_rules::SleepRules,
+        Backend, Namespace, Pause, PointsAt, Route, ScaledObject, Scaling, Service,
+        ServiceWhenUnidled, Uncertain, Workload, sleep_rules::SleepRules,
     },
     reachable::{self, Reachable},
 };
@@ -289,14 +289,14 @@ impl Found {
         services.all(|service| service.namespace != workload.namespace)
     }
 
-    /// The `ScaledObject` by which KEDA keeps a workload at 0, and whether KEDA would keep it running otherwise.
+    /// The `ScaledObject` by which KEDA keeps a workload at 0, and what that keeps it from.
     pub(crate) fn paused(
         &self,
         workload: &Cached<Workload>,
-    ) -> Option<(&Cached<ScaledObject>, bool)> {
+    ) -> Option<(&Cached<ScaledObject>, Pause)> {
         let mut scaled_by = self.scaled_by(workload);
         scaled_by.find_map(|each| match each.value.scaling {
-            Scaling::PausedAtZero { stays_up, .. } => Some((each, stays_up)),
+            Scaling::PausedAtZero(pause) => Some((each, pause)),
             Scaling::Active | Scaling::Paused => None,
         })
     }

@@ -127,7 +127,7 @@ fn own() -> OwnService {
     }
 }
 
-/// Checks that unidler copes with any content of an app's objects, whoever wrote it.
+/// Checks that unidler copes with any content of an app's objects.
 ///
 /// # Panics
 ///

@@ -267,21 +267,11 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Planned> {
         self.ask(caches, api_server, now).await;
-        self.ask_last_uses(caches).await;
+        if let Some(requests) = &mut self.requests {
+            requests.ask_last_uses().await;
+        }
         self.look_at_cpu(api_server).await;
         self.plan(caches, settings, now, Obstacles::OfAll(surroundings))
-    }
-
-    /// Asks when apps were used last.
-    async fn ask_last_uses(&mut self, caches: &Caches) {
-        let candidates = self.candidates(caches);
-        let longest = candidates
-            .iter()
-            .filter_map(|candidate| candidate.rules.window())
-            .max();
-        if let (Some(requests), Some(window)) = (&mut self.requests, longest) {
-            requests.ask_last_uses(window).await;
-        }
     }
 
     /// Asks for the CPU usage of apps, if that counts.

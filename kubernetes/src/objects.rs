@@ -34,7 +34,7 @@ pub(crate) use self::{
         http_route::{HttpRoute, Parent},
     },
     scale_target::ScaleTarget,
-    scaled_object::{ScaledObject, Scaling},
+    scaled_object::{Pause, ScaledObject, Scaling},
     service::{
         Destination, Irreversible, OwnService, PointsAt, Service, ServiceWhenUnidled, Uncertain,
         Unfit,

@@ -51,7 +51,7 @@ const TIMEOUT: Duration = Duration::from_secs(4);
 /// How long kube-downscaler has to ignore a workload that was woken.
 const EXCLUDED: SignedDuration = SignedDuration::from_hours(2);
 /// How long instructing another program may take, within a write.
-const TELLING: Duration = Duration::from_secs(1);
+const INSTRUCTING: Duration = Duration::from_secs(1);
 /// The name of the missing permission.
 const RIGHT: &str = "The permission is rights.adopt of the chart";
 
@@ -231,7 +231,7 @@ impl Writer {
         let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), namespace, kind);
         let until = Timestamp::now() + EXCLUDED;
         let patch = Patch::Merge(excluded(&workload.value, until));
-        match self.tell(&api, name, &patch).await {
+        match self.instruct(&api, name, &patch).await {
             Ok(patched) => {
                 info!(%namespace, workload = %name, "excluded {workload} from kube-downscaler until {until}");
                 Ok(patched.resource_version().unwrap_or(version))
@@ -252,17 +252,17 @@ impl Writer {
     ///
     /// Not before it has them: KEDA acts at once, and an app that something else has scaled up is not a waking app.
     async fn resume(&self, found: &Found, workload: &Cached<Workload>, replicas: u32) {
-        let Some((scaled_object, stays_up)) = found.paused(workload) else {
+        let Some((scaled_object, pause)) = found.paused(workload) else {
             return;
         };
         let Cached {
             namespace, name, ..
         } = workload;
         let api = Api::<KedaScaledObject>::namespaced(self.client.clone(), namespace);
-        let replicas = (!stays_up).then_some(replicas);
+        let replicas = (!pause.stays_up).then_some(replicas);
         let until = Timestamp::now() + EXCLUDED;
         let patch = Patch::<()>::Json(resumed(&scaled_object.value, replicas, until));
-        match self.tell(&api, &scaled_object.name, &patch).await {
+        match self.instruct(&api, &scaled_object.name, &patch).await {
             Ok(_) => {
                 info!(%namespace, workload = %name, "KEDA no longer keeps {workload} at 0 replicas");
             }
@@ -274,13 +274,23 @@ impl Writer {
     }
 
     /// Writes an instruction to another program.
-    async fn tell<K, P>(&self, api: &Api<K>, name: &str, patch: &Patch<P>) -> Result<K, ApplyError>
+    async fn instruct<K, P>(
+        &self,
+        api: &Api<K>,
+        name: &str,
+        patch: &Patch<P>,
+    ) -> Result<K, ApplyError>
     where
         K: Clone + fmt::Debug + DeserializeOwned,
         P: fmt::Debug + Serialize,
     {
-        let no_answer = |_| unreachable(format!("no answer within {} s", TELLING.as_secs()), None);
-        let patching = timeout(TELLING, api.patch(name, &self.params, patch));
+        let no_answer = |_| {
+            unreachable(
+                format!("no answer within {} s", INSTRUCTING.as_secs()),
+                None,
+            )
+        };
+        let patching = timeout(INSTRUCTING, api.patch(name, &self.params, patch));
         patching.await.map_err(no_answer)?.map_err(classify)
     }
 

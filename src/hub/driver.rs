@@ -421,10 +421,7 @@ impl Driver {
             .services
             .iter()
             .any(|service| matches!(service.effect(), Some(Effect::Gone | Effect::Missing)));
-        let is_unwanted = app
-            .services
-            .iter()
-            .any(|service| service.effect() == Some(Effect::Unwanted));
+        let is_unwanted = app.services.iter().any(step::is_unwanted);
         let is_undone = self.is_undoing() && self.pace.idled.contains_key(id);
         let idling = self.inner.settings.idle_grace + SETTLE_AFTER_GRACE;
         let settle = match mandate {

@@ -110,7 +110,7 @@ fn not_found(
         Reason::AmbiguousWorkload => (
             "key-duplicate",
             format!("Several Deployments have the key of {rule}: {error}"),
-            "unidler cannot tell which one to use, so the app can be neither idled nor woken.",
+            "unidler cannot determine which one to use, so the app can be neither idled nor woken.",
             format!(
                 "remove the label from all but one: kubectl -n {namespace} label deployment NAME {key_label}-"
             ),
@@ -118,7 +118,7 @@ fn not_found(
         Reason::AmbiguousRoute | Reason::AmbiguousService => (
             "host-duplicate",
             format!("{rule} is routed to several apps: {error}"),
-            "unidler cannot tell which one a visitor wants, so none of them can be idled or woken there.",
+            "unidler cannot determine which one a visitor wants, so none of them can be idled or woken there.",
             "give each app a host of its own".to_owned(),
         ),
         // An Ingress serves the host.

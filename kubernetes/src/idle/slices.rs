@@ -215,7 +215,8 @@ pub(crate) fn unfit(
         }
         Unfit::NoSelector => "has no selector, so its pods are unknown".to_owned(),
         Unfit::PublishesNotReady => {
-            "has publishNotReadyAddresses: unidler could not tell when the app is ready".to_owned()
+            "has publishNotReadyAddresses: unidler could not determine when the app is ready"
+                .to_owned()
         }
         Unfit::Annotation(annotation) => {
             format!("has the annotation {annotation}: its visitors would not reach unidler")

@@ -15,7 +15,7 @@ use crate::{
     diversion::slice::{Record, Slice},
     found::Found,
     objects::{
-        Namespace, Route, ScaledObject, Scaling, Service, Workload,
+        Namespace, Route, ScaledObject, Service, Workload,
         sleep_rules::{Adopt, SleepRules, level, nearest},
     },
 };
@@ -73,10 +73,11 @@ impl Caches {
 
     /// Finds out whether an app is adopted, and how many replicas its workloads get.
     pub(super) fn adopt(&self, found: &mut Found) {
-        found.scaled_objects = found
+        // KEDA matters to a workload only as long as that is down.
+        let down = found
             .parts()
-            .flat_map(|workload| self.scaled_by(workload))
-            .collect();
+            .filter(|workload| workload.value.replicas == 0);
+        found.scaled_objects = down.flat_map(|workload| self.scaled_by(workload)).collect();
         // For a running app, adoption does not matter.
         if let Some(first) = found.services.first().filter(|_| found.is_off()) {
             let services = found.services.iter().map(|service| &*service.name);
@@ -131,13 +132,7 @@ impl Caches {
             .filter_map(|part| Some(part.value.lost?.1))
             .max();
         let mark = |part: &Cached<Workload>| part.value.mark.or(found.marked_by_service(part));
-        let of_keda = |part: &Cached<Workload>| {
-            let mut scaled_by = found.scaled_by(part);
-            scaled_by.find_map(|each| match each.value.scaling {
-                Scaling::PausedAtZero { replicas, .. } => Some(replicas),
-                Scaling::Active | Scaling::Paused => None,
-            })
-        };
+        let of_keda = |part: &Cached<Workload>| Some(found.paused(part)?.1.replicas);
         let marked = |part: &Cached<Workload>| mark(part).or_else(|| of_keda(part));
         // A workload that was scaled down long before the others was switched off separately.
         let seen = |part: &Cached<Workload>| {

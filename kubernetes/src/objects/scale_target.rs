@@ -13,13 +13,13 @@ pub(crate) struct ScaleTarget {
 }
 
 impl ScaleTarget {
-    /// Whether it refers to this workload, provided that it is in the same namespace.
-    pub(crate) fn is(&self, workload: &Cached<Workload>) -> bool {
+    /// Whether it refers to this workload. `namespace` is that of the autoscaler.
+    pub(crate) fn is(&self, namespace: &str, workload: &Cached<Workload>) -> bool {
         let kind = &workload.value.kind;
         let is_of_kind = match &self.api_version {
             Some(api_version) => kind.is(api_version, &self.kind),
             None => kind.resource.kind == self.kind,
         };
-        is_of_kind && self.name == workload.name
+        is_of_kind && namespace == workload.namespace && self.name == workload.name
     }
 }

@@ -48,14 +48,18 @@ pub(crate) enum Scaling {
     /// KEDA; it would, if kube-downscaler had not paused it for a while.
     Active,
     /// KEDA has been told to keep it at 0.
-    PausedAtZero {
-        /// The minimum number of replicas when it has any: never 0.
-        replicas: u32,
-        /// Whether KEDA would keep it running if it were not paused.
-        stays_up: bool,
-    },
+    PausedAtZero(Pause),
     /// KEDA has been told to ignore it, or to keep it at another number.
     Paused,
+}
+
+/// What a pause at 0 keeps a workload from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    /// The minimum number of replicas when it has any: never 0.
+    pub(crate) replicas: u32,
+    /// Whether KEDA would keep it running if it were not paused.
+    pub(crate) stays_up: bool,
 }
 
 impl ScaledObject {
@@ -71,10 +75,10 @@ impl ScaledObject {
             Some("0") if is_downscaled && (!stays_up || marks::has_original_pause(&metadata)) => {
                 Scaling::Active
             }
-            Some("0") => Scaling::PausedAtZero {
+            Some("0") => Scaling::PausedAtZero(Pause {
                 replicas: minimum.max(1),
                 stays_up,
-            },
+            }),
             Some(_) => Scaling::Paused,
             None if is_paused() => Scaling::Paused,
             None => Scaling::Active,
@@ -102,7 +106,7 @@ fn is_false(text: &str) -> bool {
 impl Cached<ScaledObject> {
     /// Whether it determines the replicas of a workload.
     pub(crate) fn scales(&self, workload: &Cached<Workload>) -> bool {
-        self.namespace == workload.namespace && self.value.target.is(workload)
+        self.value.target.is(&self.namespace, workload)
     }
 }
 
@@ -124,7 +128,7 @@ mod tests {
         let paused_before = json!({
             PAUSED_REPLICAS: "0", "downscaler/original-replicas": "3", "downscaler/original-pause-replicas": "3",
         });
-        let at_zero = |replicas, stays_up| Scaling::PausedAtZero { replicas, stays_up };
+        let at_zero = |replicas, stays_up| Scaling::PausedAtZero(Pause { replicas, stays_up });
         for (annotations, minimum, idle, expected) in [
             (json!({}), json!(2), None, Scaling::Active),
             (

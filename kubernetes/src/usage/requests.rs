@@ -130,11 +130,10 @@ impl Requests {
         }
     }
 
-    /// Queries when apps were last used within a window, for display only. A query of the operator's own does not
-    /// provide that.
-    pub async fn ask_last_uses(&mut self, window: Duration) {
+    /// Queries when apps were last used, for display only. A query of the operator's own does not provide that.
+    pub async fn ask_last_uses(&mut self) {
         if let Counting::Controller(counts) = &mut self.counting {
-            counts.ask_last_uses(&mut self.prometheus, window).await;
+            counts.ask_last_uses(&mut self.prometheus).await;
         }
     }
 

@@ -226,11 +226,11 @@ impl Counts {
         }
     }
 
-    /// Queries when each was last used within a window. No decision is based on that.
-    pub(super) async fn ask_last_uses(&mut self, prometheus: &mut Prometheus, window: Duration) {
-        if self.latest.of(window, Instant::now()).is_err() {
+    /// Queries when each was last used within the longest window. No decision is based on that.
+    pub(super) async fn ask_last_uses(&mut self, prometheus: &mut Prometheus) {
+        let Some(window) = self.latest.longest() else {
             return;
-        }
+        };
         let step = (window / STEPS).max(Duration::from_secs(1));
         let question = self.controller.last_use(&self.matchers, window, step);
         let samples = prometheus.ask(&question).await.unwrap_or_default();

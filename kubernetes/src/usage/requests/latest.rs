@@ -50,6 +50,12 @@ impl<T> Latest<T> {
         self.0.retain(|window, _| is_wanted(window));
     }
 
+    /// The longest window, if there is an answer about it.
+    pub(super) fn longest(&self) -> Option<Duration> {
+        let (window, (_, answer)) = self.0.last_key_value()?;
+        answer.is_ok().then_some(*window)
+    }
+
     /// The data about a window: an app that was not used in a longer window was not used in this one.
     pub(super) fn of(&self, window: Duration, now: Instant) -> Result<&T, Why> {
         let (_, (asked, answer)) = self.0.range(window..).next().ok_or(Why::PrometheusDown)?;

@@ -707,7 +707,7 @@ async fn the_last_use_is_known_to_those_who_ask() {
     let ways = Ways::to_all(&[tool()]);
     let verdict = |requests: &Requests| requests.of_all(&ways).verdict(&tool(), WINDOW);
     assert_eq!(verdict(&requests), USED);
-    requests.ask_last_uses(WINDOW).await;
+    requests.ask_last_uses().await;
     // A hundredth of the window more: that is how exactly it is known.
     let ago = Some(Duration::from_mins(14) + WINDOW / 100);
     assert_eq!(verdict(&requests), Verdict::Used { ago });
