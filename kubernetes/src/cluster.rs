@@ -123,6 +123,12 @@ impl KubernetesCluster {
     pub async fn run(&self) {
         self.observer.run().await;
     }
+
+    /// Keeps the metrics of the caches and of idled apps up to date, forever. This computes for a while where there are
+    /// thousands of apps, so it is a task of its own.
+    pub async fn measure(&self) {
+        self.observer.measure().await;
+    }
 }
 
 impl Cluster for KubernetesCluster {

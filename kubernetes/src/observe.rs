@@ -97,11 +97,12 @@ impl Observer {
 
     /// Fills the caches, forever.
     pub(crate) async fn run(&self) {
-        tokio::join!(
-            self.caches.fill(&self.client, &self.settings),
-            self.measure_contact(),
-            self.count_idled()
-        );
+        self.caches.fill(&self.client, &self.settings).await;
+    }
+
+    /// Keeps the metrics of the caches and of idled apps up to date, forever.
+    pub(crate) async fn measure(&self) {
+        tokio::join!(self.measure_contact(), self.count_idled());
     }
 
     async fn measure_contact(&self) {

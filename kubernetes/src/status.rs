@@ -1,7 +1,7 @@
 //! Lists the idled apps, as a table or as JSON.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
     sync::Arc,
     time::Duration,
 };
@@ -63,7 +63,7 @@ struct IdledWorkload {
 /// The idled apps, by host.
 #[must_use]
 pub fn apps(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<IdledApp> {
-    idled(caches, settings)
+    idled(caches, &caches.apps(), settings)
 }
 
 /// The state of sleeping apps at a given time.
@@ -77,8 +77,9 @@ pub(crate) struct Asleep {
 
 impl Asleep {
     pub(crate) fn of(caches: &Caches, settings: &ClusterSettings) -> Self {
+        let found = caches.apps();
         let mut apps = BTreeMap::new();
-        for app in idled(caches, settings) {
+        for app in idled(caches, &found, settings) {
             let form = match app.form {
                 Form::Slice => "slice",
                 Form::ExternalName => "external-name",
@@ -88,15 +89,14 @@ impl Asleep {
         }
         Self {
             apps,
-            requests: requests(caches, settings),
+            requests: requests(caches, &found, settings),
         }
     }
 }
 
 /// Two apps may need the same workload.
-fn requests(caches: &Caches, settings: &ClusterSettings) -> PodRequests {
+fn requests(caches: &Caches, apps: &[Found], settings: &ClusterSettings) -> PodRequests {
     let max = settings.max_replicas;
-    let apps = caches.apps();
     let parts = apps.iter().flat_map(|found| {
         let parts = found.parts();
         parts.filter_map(move |part| Some((part, found.replicas_to_restore(part, max)?)))
@@ -113,18 +113,26 @@ fn requests(caches: &Caches, settings: &ClusterSettings) -> PodRequests {
     asleep.collect::<BTreeMap<_, _>>().into_values().sum()
 }
 
-fn idled(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
-    let apps = caches.apps();
+fn idled(caches: &Caches, apps: &[Found], settings: &ClusterSettings) -> Vec<IdledApp> {
+    let mut of_workload = HashMap::<_, Vec<&Found>>::new();
+    for found in apps {
+        for workload in &found.workloads {
+            of_workload.entry(workload.id()).or_default().push(found);
+        }
+    }
     let mut rows: Vec<_> = caches
         .deployments
         .all()
         .iter()
         .filter(|deployment| deployment.value.idled)
-        .map(|deployment| by_external_name(deployment, &apps, settings))
+        .map(|deployment| {
+            let apps = of_workload.get(&deployment.id());
+            by_external_name(deployment, apps.map_or(&[], Vec::as_slice), settings)
+        })
         .collect();
     // All Services of one host form one app.
     let mut sliced = BTreeMap::<_, IdledApp>::new();
-    for found in &apps {
+    for found in apps {
         if let Some(row) = by_slice(found, settings) {
             let app = (row.namespace.clone(), row.hosts.clone());
             match sliced.entry(app) {
@@ -143,19 +151,15 @@ fn hosts<'a>(apps: impl Iterator<Item = &'a Found>) -> Vec<String> {
     hosts.into_iter().map(ToOwned::to_owned).collect()
 }
 
+/// A row for a Deployment in the 2020 form. `apps` are the apps that it is a workload of.
 fn by_external_name(
-    object: &Arc<Cached<Workload>>,
-    apps: &[Found],
+    object: &Cached<Workload>,
+    apps: &[&Found],
     settings: &ClusterSettings,
 ) -> IdledApp {
     let deployment = &object.value;
-    let is_of = |found: &&Found| {
-        let mut workloads = found.workloads.iter();
-        workloads.any(|workload| workload.id() == object.id())
-    };
-    let found: Vec<_> = apps.iter().filter(is_of).collect();
     IdledApp {
-        hosts: hosts(found.iter().copied()),
+        hosts: hosts(apps.iter().copied()),
         namespace: object.namespace.clone(),
         form: Form::ExternalName,
         since: deployment.idled_at_time(),
@@ -166,7 +170,7 @@ fn by_external_name(
             replicas: deployment.replicas_to_restore(settings.max_replicas),
         }],
         wake_seconds: deployment.wake_seconds.usual().map(|usual| usual.as_secs()),
-        wakes: found.iter().any(|found| found.is_here()),
+        wakes: apps.iter().any(|found| found.is_here()),
     }
 }
 
@@ -267,6 +271,8 @@ fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -277,11 +283,16 @@ mod tests {
     }
 
     fn objects(host: &str, annotations: &Value, external_name: &str) -> Listing {
-        let metadata = |labels: Value, annotations: &Value| json!({ "name": "tool", "namespace": "team", "labels": labels, "annotations": annotations });
+        let listed = app("team", host, annotations, external_name);
+        Listing(Caches::of(listed, &ClusterSettings::of_tests()))
+    }
+
+    fn app(namespace: &str, host: &str, annotations: &Value, external_name: &str) -> Listed {
+        let metadata = |labels: Value, annotations: &Value| json!({ "name": "tool", "namespace": namespace, "labels": labels, "annotations": annotations });
         let key = json!({ "host": host });
         let backend = json!({ "service": { "name": "tool", "port": { "name": "http" } } });
         let rules = json!([{ "host": host, "http": { "paths": [{ "backend": backend }] } }]);
-        let listed = Listed {
+        Listed {
             ingresses: vec![parsed(
                 json!({ "metadata": metadata(key.clone(), &json!({})), "spec": { "rules": rules } }),
             )],
@@ -296,8 +307,7 @@ mod tests {
                 "spec": { "type": "ExternalName", "externalName": external_name },
             }))],
             ..Listed::default()
-        };
-        Listing(Caches::of(listed, &ClusterSettings::of_tests()))
+        }
     }
 
     const UNIDLER: &str = "unidler.unidler.svc.cluster.local";
@@ -361,6 +371,32 @@ mod tests {
         assert!(
             table(&asleep, Timestamp::UNIX_EPOCH).ends_with("never: see `unidler doctor`"),
             "{asleep:?}"
+        );
+    }
+
+    /// Comparing each app with all the others takes minutes, and the server counts twice a minute.
+    #[test]
+    fn ten_thousand_idled_apps_are_counted_within_seconds() {
+        let mut listed = Listed::default();
+        for number in 0..10_000 {
+            let [namespace, host] = [format!("team-{number}"), format!("tool-{number}.example")];
+            let app = app(&namespace, &host, &json!({}), UNIDLER);
+            listed.ingresses.extend(app.ingresses);
+            listed.deployments.extend(app.deployments);
+            listed.services.extend(app.services);
+        }
+        let settings = ClusterSettings::of_tests();
+        let caches = Caches::of(listed, &settings);
+        let begun = Instant::now();
+        let Asleep { apps, .. } = Asleep::of(&caches, &settings);
+        assert_eq!(
+            apps,
+            [(("external-name", UNKNOWN.to_owned()), 10_000)].into()
+        );
+        assert!(
+            begun.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            begun.elapsed()
         );
     }
 

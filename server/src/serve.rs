@@ -94,6 +94,10 @@ pub async fn run(
             let cluster = cluster.clone();
             async move { cluster.run().await }
         });
+        let measuring = tokio::spawn({
+            let cluster = cluster.clone();
+            async move { cluster.measure().await }
+        });
         let api_server = ApiServer::connect().await?;
         let wishes = Wishes::new(cluster.clone(), api_server.clone());
         let deserted = Deserted::new(cluster.clone());
@@ -121,6 +125,7 @@ pub async fn run(
             shutdown,
         )
         .await;
+        measuring.abort();
         watching.abort();
         sweeping.abort();
         Ok(())
