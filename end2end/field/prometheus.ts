@@ -1,12 +1,22 @@
 /** Prometheus, which scrapes Traefik every second. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+
+import { parse } from "yaml";
 
 import { Child, freePort } from "../cluster/child";
 import { PROGRAMS } from "../cluster/control-plane";
 import { until } from "../cluster/wait";
 import { METRICS_PORT } from "./setup";
+
+/** What Prometheus does besides scraping Traefik. */
+interface Extras {
+    /** Rules for what it stores of what it scrapes from Traefik. */
+    relabelings?: object[];
+    /** The port at which unidler shows its metrics. They are scraped, and the alerts of `deploy/` are evaluated. */
+    unidler?: number;
+}
 
 /** An element of an answer. */
 export interface Sample {
@@ -25,7 +35,7 @@ export class Prometheus {
     static async start(): Promise<Prometheus> {
         const dir = mkdtempSync(join(tmpdir(), "unidler-prometheus-"));
         const port = await freePort();
-        const prometheus = new Prometheus(dir, port, run(dir, port, []));
+        const prometheus = new Prometheus(dir, port, run(dir, port, {}));
         await prometheus.scrapes();
         return prometheus;
     }
@@ -48,10 +58,10 @@ export class Prometheus {
         await this.child.kill();
     }
 
-    /** Starts it again, perhaps with other rules for what it stores of what it scrapes. */
-    async resume(relabelings: object[] = []): Promise<void> {
+    /** Starts it again. */
+    async resume(extras: Extras = {}): Promise<void> {
         await this.child.stop();
-        this.child = run(this.dir, this.port, relabelings);
+        this.child = run(this.dir, this.port, extras);
         await this.scrapes();
     }
 
@@ -66,12 +76,17 @@ export class Prometheus {
     }
 }
 
-function run(dir: string, port: number, metric_relabel_configs: object[]): Child {
-    const targets = [`127.0.0.1:${METRICS_PORT}`];
-    const job = { job_name: "traefik", scrape_interval: "1s", scrape_timeout: "1s", static_configs: [{ targets }], metric_relabel_configs };
+function run(dir: string, port: number, { relabelings = [], unidler }: Extras): Child {
+    const global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
+    const job = (name: string, target: number, metric_relabel_configs: object[] = []) => {
+        return { job_name: name, static_configs: [{ targets: [`127.0.0.1:${target}`] }], metric_relabel_configs };
+    };
+    const jobs = [job("traefik", METRICS_PORT, relabelings), ...(unidler ? [job("unidler", unidler)] : [])];
+    const [config, rules] = [join(dir, "prometheus.yml"), join(dir, "alerts.yml")];
+    const { spec } = parse(readFileSync(join(__dirname, "../../deploy/monitoring/alerts.yaml"), "utf8")) as { spec: object };
     // JSON is YAML.
-    const config = join(dir, "prometheus.yml");
-    writeFileSync(config, JSON.stringify({ scrape_configs: [job] }));
+    writeFileSync(rules, JSON.stringify(spec));
+    writeFileSync(config, JSON.stringify({ global, scrape_configs: jobs, rule_files: unidler ? [rules] : [] }));
     const args = { "config.file": config, "storage.tsdb.path": join(dir, "data"), "web.listen-address": `127.0.0.1:${port}` };
     return Child.start(join(PROGRAMS, "prometheus"), Object.entries(args).map(([name, value]) => `--${name}=${value}`), join(dir, "prometheus.log"));
 }

@@ -14,7 +14,7 @@ mod rules;
 mod settings;
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     mem,
     time::Duration,
 };
@@ -64,8 +64,8 @@ use crate::{
 /// one.
 const MAX_WINDOWS: usize = 16;
 
-/// The metric of the number of unused apps that stay awake because of the brake.
-pub const HELD_APPS: &str = "unidler_idle_held_apps";
+/// The metric of the number of apps, by what was last [decided](Decision::kind) about them.
+pub const DECISIONS: &str = "unidler_idle_decisions";
 
 /// Decides which apps sleep.
 #[expect(missing_debug_implementations, reason = "a client has nothing to show")]
@@ -81,8 +81,8 @@ pub struct Idler {
     /// The generation of each workload, and when it was observed to change. A workload does not record when its
     /// replicas changed.
     generations: HashMap<ObjectId, (i64, Option<Timestamp>)>,
-    /// Whether the brake applied the last time.
-    is_holding: bool,
+    /// The number of apps by the last decision about them. What no app has any more is 0.
+    counts: BTreeMap<&'static str, u32>,
 }
 
 /// An app that may be put to sleep.
@@ -163,7 +163,7 @@ impl Idler {
             started,
             attempts: Attempts::default(),
             generations: HashMap::new(),
-            is_holding: false,
+            counts: BTreeMap::new(),
         }
     }
 
@@ -202,7 +202,7 @@ impl Idler {
                 }
             }
         }
-        self.note_held(&planned);
+        self.count(&planned);
         let alarms = planned.iter().filter_map(Planned::alarm);
         let alarms = alarms.filter(|_| !is_dry_run).collect();
         cluster.observer.set_alarms(alarms);
@@ -242,19 +242,27 @@ impl Idler {
         }
     }
 
-    /// Updates the metric of the number of apps that the brake keeps awake.
-    fn note_held(&mut self, planned: &[Planned]) {
-        let held = planned.iter().filter_map(|planned| match planned.decision {
-            Decision::StayAwake(Stay::Held(hold)) => Some(hold),
-            _ => None,
-        });
-        let held: Vec<_> = held.collect();
-        gauge!(HELD_APPS).set(u32::try_from(held.len()).map_or(f64::MAX, f64::from));
-        // Logged once, and not every minute for an hour.
-        if let Some(hold) = held.first().filter(|_| !self.is_holding) {
-            warn!(apps = held.len(), "unused apps stay awake: {hold}");
+    /// Updates the metric of the decisions, and logs that the brake begins to hold.
+    fn count(&mut self, planned: &[Planned]) {
+        let before = mem::take(&mut self.counts);
+        self.counts = before.keys().map(|kind| (*kind, 0)).collect();
+        let mut hold = None;
+        for Planned { decision, .. } in planned {
+            let kind = decision.kind();
+            *self.counts.entry(kind).or_default() += 1;
+            if let Decision::StayAwake(Stay::Held(held)) = decision {
+                hold.get_or_insert((kind, held));
+            }
         }
-        self.is_holding = !held.is_empty();
+        for (kind, count) in &self.counts {
+            gauge!(DECISIONS, "decision" => *kind).set(*count);
+        }
+        if let Some((kind, hold)) = hold
+            // Logged once, and not every minute for an hour.
+            && before.get(kind).is_none_or(|count| *count == 0)
+        {
+            warn!(apps = self.counts[kind], "unused apps stay awake: {hold}");
+        }
     }
 
     /// The decisions about all apps of a cluster, as listed.

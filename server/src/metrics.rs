@@ -21,7 +21,7 @@ use unidler::{
 };
 use unidler_kubernetes::{
     API_REQUESTS, ASLEEP_CPU, ASLEEP_MEMORY, CONTACT_AGE, IDLED_APPS,
-    idler::HELD_APPS,
+    idler::DECISIONS,
     undone::{TOOLS, UNDONE},
 };
 
@@ -124,8 +124,8 @@ pub(crate) fn describe() {
         "Memory that the pods of idled apps would request."
     );
     describe_gauge!(
-        HELD_APPS,
-        "Unused apps that stay awake because the brake holds."
+        DECISIONS,
+        "Apps, by the last decision about them, such as used, held (by the brake), or sleep (in a dry run, those that would)."
     );
     describe_counter!(
         UNDONE,
@@ -240,7 +240,7 @@ mod tests {
             IDLED_APPS,
             ASLEEP_CPU,
             ASLEEP_MEMORY,
-            HELD_APPS,
+            DECISIONS,
             UNDONE,
             HANDOVER,
             FORWARDED,

@@ -391,6 +391,29 @@ fn wakes_at(facts: &Facts<'_>, schedule: &Schedule, start: Timestamp) -> Timesta
 }
 
 impl Decision {
+    /// What kind of decision it is: what is done, or why nothing is. For programs that count.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let stay = match self {
+            Self::Idle(_) => return "sleep",
+            Self::WakeBySchedule => return "wake",
+            Self::StayAsleep { .. } => return "asleep",
+            Self::StayAwake(stay) => stay,
+        };
+        match stay {
+            Stay::Never => "never",
+            Stay::KeptAwake(_) => "kept_awake",
+            Stay::InHours { .. } => "in_hours",
+            Stay::NoRule => "no_rule",
+            Stay::Obstacle(_) => "obstacle",
+            Stay::Undone { .. } => "undone",
+            Stay::Recent { .. } => "recent",
+            Stay::Used { .. } => "used",
+            Stay::Unknown(_) => "unknown",
+            Stay::Held(_) => "held",
+        }
+    }
+
     /// The earliest time at which the app falls asleep, as far as it is known.
     #[must_use]
     pub fn not_before(&self, now: Timestamp) -> Option<Timestamp> {
