@@ -6,7 +6,7 @@
 (() => {
   if (window.unidler) return;
   const html = document.documentElement;
-  const { start, words, style, waits } = document.body.dataset;
+  const { start, style, waits } = document.body.dataset;
   const { progress: rendered, lost_post: lostPost } = JSON.parse(start);
   // Not `AbortSignal.timeout`, which Safari has only since 16.
   const limit = (ms) => {
@@ -256,7 +256,7 @@
 
   // Chooses the words by itself, since there is no module here: as `text.rs` does, which the spec `without` compares.
   function show({ phase, reason, title, host, reference }, isLost) {
-    const said = JSON.parse(words);
+    const said = JSON.parse(document.getElementById("words").textContent);
     const main = document.querySelector("main");
     const set = (selector, text) => {
       const element = main.querySelector(selector);

@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use leptos::{
@@ -19,7 +19,13 @@ use leptos_axum::ResponseOptions;
 use serde::Serialize;
 use unidler::progress::{Phase, Reason};
 
-use crate::{icon::icon, start::Start, text, wake::Wake, words::Words};
+use crate::{
+    icon::icon,
+    start::Start,
+    text,
+    wake::Wake,
+    words::{Language, Words},
+};
 
 /// What the server puts into the context of a page.
 #[derive(Clone, Debug)]
@@ -125,6 +131,19 @@ struct LoaderWords<'a> {
 }
 
 impl LoaderWords<'_> {
+    /// The JSON of these for a script element. It is the same for all visitors who read that language.
+    fn json(language: Language) -> &'static str {
+        static ALL: LazyLock<[String; Language::ALL.len()]> = LazyLock::new(|| {
+            Language::ALL.map(|language| {
+                let json = serde_json::to_string(&LoaderWords::of(language.words()));
+                // Nothing in it ends the element.
+                json.unwrap_or_default().replace('<', r"\u003c")
+            })
+        });
+        let place = Language::ALL.iter().position(|each| *each == language);
+        place.map_or("", |place| &ALL[place])
+    }
+
     fn of(words: &'static Words) -> Self {
         let Words {
             asleep,
@@ -208,7 +227,7 @@ pub fn Page() -> impl IntoView {
         "check quiet"
     };
     let start_json = serde_json::to_string(&start).unwrap_or_default();
-    let words_json = serde_json::to_string(&LoaderWords::of(words)).unwrap_or_default();
+    let words_json = LoaderWords::json(*language);
     let Assets {
         js,
         wasm,
@@ -231,7 +250,8 @@ pub fn Page() -> impl IntoView {
                 <script defer src=script></script>
                 {refresh_seconds.map(|seconds| view! { <noscript><meta http-equiv="refresh" content=seconds/></noscript> })}
             </head>
-            <body data-start=start_json data-words=words_json data-style=style data-waits=start.waits>
+            <body data-start=start_json data-style=style data-waits=start.waits>
+                <script type="application/json" id="words">{words_json}</script>
                 <script nonce=nonce>{loader.text.clone()}</script>
                 {header(&brand)}
                 <Wake/>
