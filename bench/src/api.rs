@@ -22,17 +22,19 @@ use axum::{
 use futures::{Stream, StreamExt, future, stream};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use json_patch::Patch;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::watch, task::AbortHandle, time::sleep};
 use tower::ServiceExt;
 
-use crate::apps::{self, App};
+use crate::apps::{self, App, OF_UNIDLER};
 
 /// The version of what is listed. Each change adds one.
 const LISTED: usize = 1_000_000;
+
+/// How long controllers take to notice a change.
+const CONTROLLERS: Duration = Duration::from_millis(100);
 
 /// How often it is looked whether everything is being watched.
 const LOOK: Duration = Duration::from_millis(10);
@@ -51,11 +53,13 @@ struct Objects {
     ingresses: Kind,
     deployments: Kind,
     services: Kind,
+    /// The slices of unidler's own.
+    slices: Kind,
     namespaces: Kind,
     /// Kinds of which there are no objects.
     none: Kind,
-    /// Whether the app's endpoints are ready.
-    endpoints: Arc<watch::Sender<bool>>,
+    /// The number of the app that is up.
+    up: Arc<watch::Sender<Option<usize>>>,
     counts: Arc<Counts>,
 }
 
@@ -96,20 +100,24 @@ impl Api {
     /// Starts one with these apps.
     pub(crate) async fn start(apps: impl IntoIterator<Item = App>) -> anyhow::Result<Self> {
         let mut namespaces = BTreeSet::new();
-        let (mut ingresses, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut ingresses, mut deployments, mut services, mut slices) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for app in apps {
             namespaces.insert(app.namespace);
             ingresses.push(app.ingress.to_string());
             deployments.push(app.deployment.to_string());
             services.push(app.service.to_string());
+            slices.extend(app.slice.map(|slice| slice.to_string()));
         }
+        services.push(apps::own_service().to_string());
         let objects = Objects {
             ingresses: Kind::new(ingresses),
             deployments: Kind::new(deployments),
             services: Kind::new(services),
+            slices: Kind::new(slices),
             namespaces: Kind::new(namespaces.iter().map(|name| apps::home(name)).collect()),
             none: Kind::new(Vec::new()),
-            endpoints: Arc::new(watch::channel(false).0),
+            up: Arc::new(watch::channel(None).0),
             counts: Arc::default(),
         };
         let router = Router::new()
@@ -129,7 +137,7 @@ impl Api {
             )
             .route(
                 "/apis/discovery.k8s.io/v1/endpointslices",
-                get(async |State(all): State<Objects>, Query(wanted)| all.none.read(&wanted)),
+                get(async |State(all): State<Objects>, Query(wanted)| all.slices.read(&wanted)),
             )
             .route(
                 "/api/v1/namespaces",
@@ -148,12 +156,12 @@ impl Api {
                 get(async |State(all): State<Objects>, Query(wanted)| all.services.read(&wanted)),
             )
             .route(
-                "/apis/apps/v1/namespaces/{namespace}/deployments/{name}",
-                patch(patch_deployment),
+                "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale",
+                patch(patch_scale),
             )
             .route(
-                "/api/v1/namespaces/{namespace}/services/{name}",
-                patch(patch_service),
+                "/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices/{name}",
+                patch(patch_slice),
             )
             .route("/api/v1/namespaces/{namespace}/pods", get(watch_pods))
             .route(
@@ -183,13 +191,8 @@ impl Api {
 
     /// The length of all that it lists, in bytes.
     pub(crate) fn size(&self) -> usize {
-        let Objects {
-            ingresses,
-            deployments,
-            services,
-            ..
-        } = &self.objects;
-        [ingresses, deployments, services]
+        self.objects
+            .kinds()
             .iter()
             .flat_map(|kind| kind.objects().iter().map(String::len).collect::<Vec<_>>())
             .sum()
@@ -198,13 +201,7 @@ impl Api {
     /// Forgets the history of all watches at once, as an API server does that starts again, and waits until all has been
     /// listed once more.
     pub(crate) async fn forget(&self) -> anyhow::Result<()> {
-        let Objects {
-            ingresses,
-            deployments,
-            services,
-            ..
-        } = &self.objects;
-        let kinds = [ingresses, deployments, services];
+        let kinds = self.objects.kinds();
         let watched = async || {
             while kinds
                 .iter()
@@ -229,15 +226,11 @@ impl Api {
     /// How many lists were read to their end so far.
     pub(crate) fn lists(&self) -> usize {
         let Objects {
-            ingresses,
-            deployments,
-            services,
-            namespaces,
-            none,
-            ..
+            namespaces, none, ..
         } = &self.objects;
-        let kinds = [ingresses, deployments, services, namespaces, none];
-        kinds.iter().map(|kind| *kind.lists.borrow()).sum()
+        let others = [namespaces, none].into_iter();
+        let kinds = self.objects.kinds().into_iter().chain(others);
+        kinds.map(|kind| *kind.lists.borrow()).sum()
     }
 
     /// The requests for single apps so far: writes and reads.
@@ -252,22 +245,29 @@ impl Api {
     /// Plays the controllers for an app: once it has replicas they are available, and so are its endpoints.
     pub(crate) async fn bring_up(&self, number: usize) -> anyhow::Result<()> {
         let Objects {
-            deployments,
-            endpoints,
-            ..
+            deployments, up, ..
         } = &self.objects;
         deployments
             .changes
             .subscribe()
             .wait_for(|changes| !changes.is_empty())
             .await?;
+        // No controller is quicker. A pod that came before the change would look like one of the app's previous pods.
+        sleep(CONTROLLERS).await;
         deployments.change(number, |deployment| {
-            deployment["status"]["availableReplicas"] = deployment["spec"]["replicas"].clone();
+            for count in [
+                "replicas",
+                "updatedReplicas",
+                "readyReplicas",
+                "availableReplicas",
+            ] {
+                deployment["status"][count] = deployment["spec"]["replicas"].clone();
+            }
             deployment["status"]["observedGeneration"] =
                 deployment["metadata"]["generation"].clone();
             Ok(())
         })?;
-        endpoints.send_replace(true);
+        up.send_replace(Some(number));
         Ok(())
     }
 }
@@ -304,6 +304,36 @@ async fn serve(listener: TcpListener, router: Router) {
         // Small events should not wait for more to come.
         drop(stream.set_nodelay(true));
         tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    }
+}
+
+impl Objects {
+    /// The kinds that apps consist of.
+    fn kinds(&self) -> [&Kind; 4] {
+        let Self {
+            ingresses,
+            deployments,
+            services,
+            slices,
+            ..
+        } = self;
+        [ingresses, deployments, services, slices]
+    }
+
+    /// A watch of an object that is there once the app with a number is up. At first there is none.
+    fn watch_one(&self, wanted: &Wanted, object: fn(usize) -> Value) -> Response {
+        self.counts.reads.fetch_add(1, Ordering::Relaxed);
+        let mut complete = object(0);
+        complete["metadata"] = json!({ "resourceVersion": "1", "annotations": { "k8s.io/initial-events-end": "true" } });
+        let complete = json!({ "type": "BOOKMARK", "object": complete }).to_string();
+        let begins = stream::once(future::ready(complete));
+        let mut up = self.up.subscribe();
+        let added = stream::once(async move {
+            let number = up.wait_for(Option::is_some).await.ok().and_then(|up| *up);
+            let object = object(number.unwrap_or_default());
+            json!({ "type": "ADDED", "object": object }).to_string()
+        });
+        watching(wanted, begins.chain(added).chain(stream::pending()))
     }
 }
 
@@ -412,70 +442,69 @@ fn watching(wanted: &Wanted, events: impl Stream<Item = String> + Send + 'static
 }
 
 async fn watch_pods(State(all): State<Objects>, Query(wanted): Query<Wanted>) -> Response {
-    all.counts.reads.fetch_add(1, Ordering::Relaxed);
-    watching(&wanted, stream::pending())
+    all.watch_one(&wanted, apps::pod)
 }
 
-async fn watch_endpoints(
-    State(all): State<Objects>,
-    Path(namespace): Path<String>,
-    Query(wanted): Query<Wanted>,
-) -> Response {
-    all.counts.reads.fetch_add(1, Ordering::Relaxed);
-    let mut ready = all.endpoints.subscribe();
-    let slice = json!({
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": { "name": "slice", "namespace": namespace, "resourceVersion": "1" },
-        "addressType": "IPv4",
-        "endpoints": [{ "addresses": ["10.0.0.1"], "conditions": { "ready": true } }],
-    });
-    let added = stream::once(async move {
-        drop(ready.wait_for(|ready| *ready).await);
-        json!({ "type": "ADDED", "object": slice }).to_string()
-    });
-    watching(&wanted, added.chain(stream::pending()))
+async fn watch_endpoints(State(all): State<Objects>, Query(wanted): Query<Wanted>) -> Response {
+    all.watch_one(&wanted, apps::endpoints)
 }
 
-/// A JSON patch, with its conditions.
-async fn patch_deployment(
-    State(all): State<Objects>,
-    Path(path): Path<HashMap<String, String>>,
-    Json(patch): Json<Patch>,
-) -> Response {
-    all.counts.writes.fetch_add(1, Ordering::Relaxed);
-    let change = |deployment: &mut Value| {
-        let before = deployment["spec"].clone();
-        json_patch::patch(deployment, &patch)?;
-        if deployment["spec"] != before {
-            let generation = deployment["metadata"]["generation"]
-                .as_i64()
-                .unwrap_or_default();
-            deployment["metadata"]["generation"] = json!(generation + 1);
-        }
-        Ok(())
-    };
-    answer(all.deployments.change(number(&path), change))
-}
-
-/// A merge patch.
-async fn patch_service(
+/// A merge patch of the replicas.
+async fn patch_scale(
     State(all): State<Objects>,
     Path(path): Path<HashMap<String, String>>,
     body: Bytes,
 ) -> Response {
     all.counts.writes.fetch_add(1, Ordering::Relaxed);
-    let change = |service: &mut Value| {
-        json_patch::merge(service, &serde_json::from_slice(&body)?);
+    let change = |deployment: &mut Value| {
+        let patch: Value = serde_json::from_slice(&body)?;
+        expect_version(deployment, &patch)?;
+        deployment["spec"]["replicas"] = patch["spec"]["replicas"].clone();
+        let generation = deployment["metadata"]["generation"]
+            .as_i64()
+            .unwrap_or_default();
+        deployment["metadata"]["generation"] = json!(generation + 1);
         Ok(())
     };
-    answer(all.services.change(number(&path), change))
+    let scaled = all.deployments.change(number(&path), change);
+    answer(scaled.map(|deployment| {
+        json!({
+            "apiVersion": "autoscaling/v1",
+            "kind": "Scale",
+            "metadata": deployment["metadata"],
+            "spec": { "replicas": deployment["spec"]["replicas"] },
+        })
+    }))
+}
+
+/// A merge patch.
+async fn patch_slice(
+    State(all): State<Objects>,
+    Path(path): Path<HashMap<String, String>>,
+    body: Bytes,
+) -> Response {
+    all.counts.writes.fetch_add(1, Ordering::Relaxed);
+    let change = |slice: &mut Value| {
+        let patch = serde_json::from_slice(&body)?;
+        expect_version(slice, &patch)?;
+        json_patch::merge(slice, &patch);
+        Ok(())
+    };
+    answer(all.slices.change(number(&path), change))
+}
+
+/// Fails unless a patch carries the version that an object has.
+fn expect_version(object: &Value, patch: &Value) -> anyhow::Result<()> {
+    let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+    anyhow::ensure!(version(object) == version(patch), "it has changed");
+    Ok(())
 }
 
 /// The number in the name of an object. One without is none of them.
 fn number(path: &HashMap<String, String>) -> usize {
-    path.get("name")
-        .and_then(|name| name.rsplit('-').next()?.parse().ok())
+    let name = path.get("name");
+    let name = name.map(|name| name.strip_suffix(OF_UNIDLER).unwrap_or(name));
+    name.and_then(|name| name.rsplit('-').next()?.parse().ok())
         .unwrap_or(usize::MAX)
 }
 

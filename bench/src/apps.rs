@@ -9,7 +9,12 @@ pub(crate) struct App {
     pub(crate) ingress: Value,
     pub(crate) deployment: Value,
     pub(crate) service: Value,
+    /// unidler's slice, if it sleeps.
+    pub(crate) slice: Option<Value>,
 }
+
+/// The address of unidler's own Service.
+const OURS: &str = "10.0.0.1";
 
 /// The name of an app.
 pub(crate) fn name(number: usize) -> String {
@@ -26,8 +31,75 @@ pub(crate) fn namespace(number: usize) -> String {
     format!("team-{:03}", number / 100)
 }
 
-/// An idled app.
+/// unidler's own Service.
+pub(crate) fn own_service() -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": { "name": "unidler", "namespace": "unidler", "uid": "own", "resourceVersion": "1" },
+        "spec": {
+            "type": "ClusterIP",
+            "clusterIP": OURS,
+            "clusterIPs": [OURS],
+            "ipFamilies": ["IPv4"],
+            "selector": { "app.kubernetes.io/name": "unidler" },
+            "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": "http" }],
+        },
+    })
+}
+
+/// An app that unidler has put to sleep.
 pub(crate) fn idled(number: usize) -> App {
+    let mut app = awake(number);
+    let name = name(number);
+    app.deployment["spec"]["replicas"] = json!(0);
+    let taken = json!({
+        "manager": "unidler",
+        "operation": "Apply",
+        "apiVersion": "apps/v1",
+        "time": "2026-01-01T00:00:00Z",
+        "fieldsType": "FieldsV1",
+        "fieldsV1": { "f:spec": { "f:replicas": {} } },
+        "subresource": "scale",
+    });
+    if let Some(fields) = app.deployment["metadata"]["managedFields"].as_array_mut() {
+        fields.push(taken);
+    }
+    let record = json!({
+        "v": 1,
+        "workloads": [{
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": name,
+            "uid": app.deployment["metadata"]["uid"],
+            "replicas": 2,
+            "generation": 11,
+        }],
+        "phase": "idling",
+        "since": "2026-01-01T00:00:00Z",
+        "by": "idle-after",
+    });
+    let annotations =
+        json!({ "unidler/record": record.to_string(), "unidler/wake-seconds": "41,38,44" });
+    let labels = json!({ "endpointslice.kubernetes.io/managed-by": "unidler", "kubernetes.io/service-name": name });
+    let mut metadata = metadata(number, "endpointslice", &labels, &annotations);
+    metadata["name"] = json!(format!("{name}{OF_UNIDLER}"));
+    app.slice = Some(json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": metadata,
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [OURS], "conditions": { "ready": true, "serving": true, "terminating": false } }],
+        "ports": [{ "name": "http", "port": 80, "protocol": "TCP" }],
+    }));
+    app
+}
+
+/// What the name of a slice of unidler's adds to that of its Service.
+pub(crate) const OF_UNIDLER: &str = "-unidler";
+
+/// An app that is awake.
+pub(crate) fn awake(number: usize) -> App {
     let (name, host) = (name(number), host(number));
     let service = json!({ "name": name, "port": { "name": "http" } });
     let rule = json!({
@@ -59,39 +131,77 @@ pub(crate) fn idled(number: usize) -> App {
             "kind": "Service",
             "metadata": metadata(number, "service", &json!({}), &json!({})),
             "spec": {
-                "type": "ExternalName",
-                "externalName": format!("unidler.{}.svc.cluster.local", namespace(number)),
-                "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": 80 }],
+                "type": "ClusterIP",
+                "clusterIP": "10.0.0.2",
+                "clusterIPs": ["10.0.0.2"],
+                "internalTrafficPolicy": "Cluster",
+                "ipFamilies": ["IPv4"],
+                "ipFamilyPolicy": "SingleStack",
+                "selector": { "app": name },
+                "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": "http" }],
                 "sessionAffinity": "None",
             },
             "status": { "loadBalancer": {} },
         }),
+        slice: None,
     }
 }
 
-/// An app that is awake.
-pub(crate) fn awake(number: usize) -> App {
-    let mut app = idled(number);
-    let marks =
-        ["idled-at", "replicas-when-unidled"].map(|mark| format!("mojanalytics.xyz/{mark}"));
-    let metadata = &mut app.deployment["metadata"];
-    for (map, mark) in [
-        ("labels", "mojanalytics.xyz/idled"),
-        ("annotations", &marks[0]),
-        ("annotations", &marks[1]),
-    ] {
-        if let Some(map) = metadata[map].as_object_mut() {
-            map.remove(mark);
-        }
-    }
-    app.deployment["spec"]["replicas"] = json!(2);
-    app.service["spec"] = json!({
-        "type": "ClusterIP",
-        "clusterIP": "10.0.0.1",
-        "selector": { "app": name(number) },
-        "ports": [{ "name": "http", "port": 80, "protocol": "TCP", "targetPort": "http" }],
+/// A pod of an app that is up.
+pub(crate) fn pod(number: usize) -> Value {
+    let name = name(number);
+    let conditions = ["PodScheduled", "Initialized", "ContainersReady", "Ready"];
+    let conditions = conditions.map(|kind| json!({ "type": kind, "status": "True" }));
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(number),
+            "namespace": namespace(number),
+            "uid": POD,
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": { "app": name, "pod-template-hash": "6d4cf56db6" },
+            "ownerReferences": [{
+                "apiVersion": "apps/v1",
+                "kind": "ReplicaSet",
+                "name": format!("{name}-6d4cf56db6"),
+                "uid": "replicas",
+                "controller": true,
+            }],
+        },
+        "spec": { "containers": [{ "name": "app" }], "nodeName": "node" },
+        "status": {
+            "phase": "Running",
+            "podIP": POD_ADDRESS,
+            "containerStatuses": [{ "name": "app", "ready": true, "started": true, "restartCount": 0, "image": "", "imageID": "", "state": { "running": { "startedAt": "2026-01-01T00:00:00Z" } } }],
+            "conditions": conditions,
+        },
+    })
+}
+
+/// What the cluster says of that pod as an endpoint.
+pub(crate) fn endpoints(number: usize) -> Value {
+    let labels = json!({
+        "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io",
+        "kubernetes.io/service-name": name(number),
     });
-    app
+    let pod = json!({ "kind": "Pod", "name": pod_name(number), "namespace": namespace(number), "uid": POD });
+    json!({
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": { "name": format!("{}-x7k2p", name(number)), "namespace": namespace(number), "uid": "endpoints", "resourceVersion": "1", "labels": labels },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [POD_ADDRESS], "conditions": { "ready": true }, "targetRef": pod }],
+        "ports": [{ "name": "http", "port": 8080, "protocol": "TCP" }],
+    })
+}
+
+const POD: &str = "pod";
+const POD_ADDRESS: &str = "10.1.0.1";
+
+fn pod_name(number: usize) -> String {
+    format!("{}-6d4cf56db6-b2x4c", name(number))
 }
 
 /// The Namespace of some apps.
@@ -101,13 +211,7 @@ pub(crate) fn home(name: &str) -> String {
 
 fn deployment(number: usize) -> Value {
     let name = name(number);
-    let labels = json!({ "mojanalytics.xyz/idled": "true" });
-    let annotations = json!({
-        "deployment.kubernetes.io/revision": "12",
-        "mojanalytics.xyz/idled-at": "2026-01-01T00:00:00Z",
-        "mojanalytics.xyz/replicas-when-unidled": "2",
-        "mojanalytics.xyz/wake-seconds": "41,38,44",
-    });
+    let annotations = json!({ "deployment.kubernetes.io/revision": "12" });
     let variable = |key: &str| json!({ "name": key, "valueFrom": { "secretKeyRef": { "name": "tool-settings", "key": key } } });
     let probe = |path: &str| {
         json!({
@@ -156,9 +260,9 @@ fn deployment(number: usize) -> Value {
     json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(number, "deployment", &labels, &annotations),
+        "metadata": metadata(number, "deployment", &json!({}), &annotations),
         "spec": {
-            "replicas": 0,
+            "replicas": 2,
             "progressDeadlineSeconds": 600,
             "revisionHistoryLimit": 10,
             "selector": { "matchLabels": { "app": name } },
@@ -193,19 +297,18 @@ fn deployment(number: usize) -> Value {
     })
 }
 
-/// What every object has. The label `host` is the app's key.
+/// What every object has.
 fn metadata(number: usize, kind: &str, labels: &Value, annotations: &Value) -> Value {
     let name = name(number);
     let mut all_labels = json!({
         "app": name,
         "app.kubernetes.io/managed-by": "Helm",
         "helm.sh/chart": "tool-2.14.0",
-        "host": host(number),
     });
     merge(&mut all_labels, labels);
     let mut all_annotations = json!({ "meta.helm.sh/release-name": name, "meta.helm.sh/release-namespace": namespace(number) });
     merge(&mut all_annotations, annotations);
-    let managed_fields = ["helm", "kube-controller-manager", "idler"]
+    let managed_fields = ["helm", "kube-controller-manager", "kubectl"]
         .map(|manager| managed(manager, &all_labels, &all_annotations));
     let digit = kind.len();
     json!({
@@ -238,7 +341,6 @@ fn managed(manager: &str, labels: &Value, annotations: &Value) -> Value {
         "template",
         "ports",
         "type",
-        "externalName",
         "rules",
         "tls",
         "ingressClassName",

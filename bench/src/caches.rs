@@ -104,6 +104,7 @@ async fn read_lists(port: u16) -> anyhow::Result<Duration> {
         "/apis/networking.k8s.io/v1/ingresses",
         "/apis/apps/v1/deployments",
         "/api/v1/services",
+        "/apis/discovery.k8s.io/v1/endpointslices",
     ] {
         let mut next = String::new();
         loop {
