@@ -1,5 +1,7 @@
 /** The commands for operators on apps that unidler's own EndpointSlices divert: nothing in them has a label of unidler's. */
 import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 
 import { Api, writeKubeconfig } from "../cluster/api";
 import { IDLED, IMAGE } from "../cluster/app";
@@ -238,6 +240,36 @@ test("what cannot be given back is said, with what it had, and its visitors do n
     }
 });
 
+test("the documented permissions are enough for each command", async ({ api, team }, testInfo) => {
+    const host = team.host("web");
+    await team.create({ name: "web", hosts: [host] });
+    const arguments_: Record<string, string[]> = {
+        idle: ["idle", host],
+        wake: ["wake", host],
+        plan: ["plan", "--idle-after", "2h"],
+        "keep-awake": ["keep-awake", host, "1h"],
+    };
+    const rows = documented();
+    expect(rows.flatMap(({ commands }) => commands).sort()).toEqual(["doctor", "idle", "keep-awake", "plan", "restore --all", "restore --all --dry-run", "status", "wake"]);
+    // Asleep before it wakes.
+    rows.sort((one, other) => Number(other.commands.includes("idle")) - Number(one.commands.includes("idle")));
+    for (const { commands, roles, rules } of rows) {
+        const kubeconfig = testInfo.outputPath("operator.kubeconfig");
+        // No controller aggregates roles here.
+        const leave = await withRules(api, team.namespace, kubeconfig, rules, roles.map((role) => role.replace(/^view$/, "system:aggregate-to-view")));
+        try {
+            for (const command of commands) {
+                const { code, stderr } = await run(kubeconfig, ...(arguments_[command] ?? command.split(" ")));
+                // 1 says that the checks have found something.
+                expect({ isDone: command === "doctor" ? code <= 1 : code === 0, stderr }, command).toEqual({ isDone: true, stderr: "" });
+            }
+        } finally {
+            await leave();
+        }
+    }
+    expect(await team.replicas("web")).toBe(2);
+});
+
 test("before helm uninstalls, a job with an account of its own gives everything back", async ({ api, operate, team }, testInfo) => {
     const [web, old] = [team.host("web"), team.host("old")];
     await team.create({ name: "web", hosts: [web] });
@@ -271,17 +303,45 @@ test("before helm uninstalls, a job with an account of its own gives everything 
     expect(() => rendered("restore", { restoreOnUninstall: false })).toThrow("could not find template");
 });
 
+/** The rows of the table of permissions in the documentation: commands, ClusterRoles, and verb, resource and group of what is needed in addition. */
+function documented(): { commands: string[]; roles: string[]; rules: Rule[] }[] {
+    const [, section = ""] = readFileSync(join(__dirname, "../../docs/idle-by-hand.md"), "utf8").split("## Permissions");
+    const codes = (cell = "") => [...cell.matchAll(/`([^`]*)`/g)].map(([, code = ""]) => code);
+    const rows = section.split("\n").filter((line) => line.startsWith("| `"));
+    return rows.map((row) => {
+        const [, commands, roles, rule = ""] = row.split("|");
+        const [verb, group] = codes(rule);
+        const resource = / [A-Z]\w+/.exec(rule)?.[0].trim().toLowerCase();
+        const GROUPS: Record<string, string> = { endpointslices: "discovery.k8s.io" };
+        const rules = verb && resource ? [{ apiGroups: [group ?? GROUPS[resource] ?? ""], resources: [resource], verbs: [verb] }] : [];
+        return { commands: codes(commands), roles: codes(roles), rules };
+    });
+}
+
+interface Rule {
+    apiGroups: string[];
+    resources: string[];
+    verbs: string[];
+}
+
 /** Writes the kubeconfig of somebody who may do this in the whole cluster, and gives what takes that away. */
-async function withRules(api: Api, namespace: string, kubeconfig: string, rules: object[]): Promise<() => Promise<void>> {
-    const [name, group] = ["tests-operator", "rbac.authorization.k8s.io"];
+async function withRules(api: Api, namespace: string, kubeconfig: string, rules: Rule[], roles: string[] = []): Promise<() => Promise<void>> {
+    const [name, group] = [`tests-${randomBytes(3).toString("hex")}`, "rbac.authorization.k8s.io"];
     await api.apply({ apiVersion: "v1", kind: "ServiceAccount", metadata: { name, namespace } });
     await api.apply({ apiVersion: `${group}/v1`, kind: "ClusterRole", metadata: { name }, rules } as unknown as KubeObject);
-    const roleRef = { apiGroup: group, kind: "ClusterRole", name };
-    await api.apply({ apiVersion: `${group}/v1`, kind: "ClusterRoleBinding", metadata: { name }, roleRef, subjects: [{ kind: "ServiceAccount", name, namespace }] } as unknown as KubeObject);
+    const bindings = [name, ...roles].map((role) => ({ role, binding: `${name}-${role.replaceAll(":", "-")}` }));
+    for (const { role, binding } of bindings) {
+        const roleRef = { apiGroup: group, kind: "ClusterRole", name: role };
+        await api.apply({ apiVersion: `${group}/v1`, kind: "ClusterRoleBinding", metadata: { name: binding }, roleRef, subjects: [{ kind: "ServiceAccount", name, namespace }] } as unknown as KubeObject);
+    }
     writeKubeconfig(kubeconfig, { ...clusterFacts().access, token: await api.tokenOf(namespace, name) });
     await expect.poll(() => api.may(`system:serviceaccount:${namespace}:${name}`, "watch", "", "services")).toBe(true);
+    for (const { apiGroups, resources, verbs } of rules) {
+        await expect.poll(() => api.may(`system:serviceaccount:${namespace}:${name}`, verbs[0] ?? "", apiGroups[0] ?? "", resources[0] ?? "")).toBe(true);
+    }
     return async () => {
-        for (const kind of ["ClusterRoleBinding", "ClusterRole"] as const) await api.delete(kind, "", name);
+        for (const { binding } of bindings) await api.delete("ClusterRoleBinding", "", binding);
+        await api.delete("ClusterRole", "", name);
     };
 }
 
