@@ -348,7 +348,7 @@ impl FromStr for Listen {
             return Ok(Self::Everywhere { port });
         }
         text.parse().map(Self::At).map_err(|_| {
-            "write a port from 0 to 65535, such as 8080 or :8080, or 127.0.0.1:8080".to_owned()
+            "expected a port from 0 to 65535, such as 8080 or :8080, or 127.0.0.1:8080".to_owned()
         })
     }
 }

@@ -41,7 +41,7 @@ impl FromStr for Collector {
             Some(uri) if uri.scheme_str() == Some("http") && uri.query().is_none() => {
                 Ok(Self(format!("{}/v1/traces", text.trim_end_matches('/'))))
             }
-            _ => Err("write the address of a collector that takes OTLP over HTTP, such as http://collector:4318; \
+            _ => Err("expected the URL of a collector that takes OTLP over HTTP, such as http://collector:4318; \
                       https is not supported"
                 .to_owned()),
         }

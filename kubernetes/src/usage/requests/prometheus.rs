@@ -24,7 +24,7 @@ impl FromStr for PrometheusUrl {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "write an address such as http://prometheus.monitoring:9090";
+        const WRONG: &str = "expected a URL such as http://prometheus.monitoring:9090";
         let uri = Uri::from_str(text).map_err(|_| WRONG)?;
         let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
         let authority = uri.authority().map_or("", |authority| authority.as_str());
@@ -32,10 +32,10 @@ impl FromStr for PrometheusUrl {
             return Err(WRONG);
         }
         if authority.contains('@') {
-            return Err("leave out the user name: it would show up in logs");
+            return Err("expected a URL without a user name, which would be visible in logs");
         }
         if uri.query().is_some() {
-            return Err("leave out what follows the question mark");
+            return Err("expected a URL without a question mark and what follows it");
         }
         Ok(Self(uri))
     }
