@@ -1,6 +1,8 @@
 //! The complete URL table: unidler's own paths, by their [place](crate::place); every other path belongs to the app,
 //! and [`crate::page`] answers it while the app is not running.
 
+use std::sync::Arc;
+
 use axum::{
     Router,
     body::Body,
@@ -38,11 +40,11 @@ pub fn router(state: AppState) -> Router {
     drop(any_spawner::Executor::init_tokio());
     Router::new()
         .fallback(answer)
-        .with_state(state)
+        .with_state(Arc::new(state))
         .layer(middleware::from_fn(headers::add))
 }
 
-async fn answer(State(state): State<AppState>, request: Request) -> Response {
+async fn answer(State(state): State<Arc<AppState>>, request: Request) -> Response {
     let path = request.uri().path().to_owned();
     let is_turned_away = request
         .extensions()
@@ -85,7 +87,7 @@ async fn answer(State(state): State<AppState>, request: Request) -> Response {
 }
 
 async fn reserved(
-    state: &AppState,
+    state: &Arc<AppState>,
     base: &str,
     what: Reserved<'_>,
     request: Request,

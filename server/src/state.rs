@@ -15,7 +15,7 @@ use unidler::{
 use crate::{forward::Forwarder, limits::Streams, metrics::Handovers, site::Site};
 
 /// The state that the handlers share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct AppState {
     /// Starts, joins and looks at wake-ups.
     pub hub: Hub,
@@ -39,7 +39,8 @@ impl AppState {
     pub(crate) async fn told(&self, host: &Host, progress: Progress) -> Progress {
         self.handovers.seen(host, &progress);
         let forwarding = match progress.phase {
-            Phase::Ready { .. } => self.forwarding(host).await,
+            // Boxed, since each waiting visitor has room for this future.
+            Phase::Ready { .. } => Box::pin(self.forwarding(host)).await,
             Phase::Asleep | Phase::Waking { .. } | Phase::Failed { .. } => None,
         };
         Progress {

@@ -2,6 +2,8 @@
 //! otherwise with the page for a browser that navigates, even to `/events` or `/healthz`, which many apps have, too;
 //! otherwise with the response for programs, or a problem.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{FromRequestParts, Request},
@@ -39,7 +41,7 @@ const MAX_BODY: usize = 16 * 1024 * 1024;
 /// # Errors
 ///
 /// If the request names no host, or was lost on its way to the app: the response does not depend on the requested path.
-pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn answer(state: &Arc<AppState>, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let host = match AppHost::from_request_parts(&mut parts, &()).await {
         Ok(AppHost(host)) => host,
@@ -53,7 +55,7 @@ pub(crate) async fn answer(state: &AppState, request: Request) -> Result<Respons
 }
 
 async fn answer_of(
-    state: &AppState,
+    state: &Arc<AppState>,
     host: &Host,
     parts: Parts,
     body: Body,
@@ -131,7 +133,7 @@ fn is_events(parts: &Parts) -> bool {
 
 /// The event stream for programs, in its form of 2020, which starts the app. A browser only joins: the request may come
 /// from the app itself, in a tab that was left open.
-fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Problem> {
+fn events(state: &Arc<AppState>, host: &Host, parts: &Parts) -> Result<Response, Problem> {
     if parts.method == Method::HEAD {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
@@ -141,7 +143,7 @@ fn events(state: &AppState, host: &Host, parts: &Parts) -> Result<Response, Prob
 
 /// The event stream of an app.
 pub(crate) fn stream(
-    state: &AppState,
+    state: &Arc<AppState>,
     host: &Host,
     headers: &HeaderMap,
     leave: Leave,
@@ -150,9 +152,9 @@ pub(crate) fn stream(
         .streams
         .permit(host, headers)
         .ok_or_else(Problem::crowded)?;
-    let (of_visit, app) = (state.clone(), host.clone());
+    let (of_visit, app) = (Arc::clone(state), host.clone());
     let told = move |progress| {
-        let (state, host) = (of_visit.clone(), app.clone());
+        let (state, host) = (Arc::clone(&of_visit), app.clone());
         async move { state.told(&host, progress).await }
     };
     Ok(sse::stream(&state.hub, host, leave, permit, told))
