@@ -16,8 +16,8 @@ export async function isAsleep(api: Api, { workload, namespace, name }: FieldApp
     return spec.replicas === 0;
 }
 
-/** What unidler has recorded of an app that it has put to sleep. */
-export async function recordOf(api: Api, { namespace, name }: FieldApp): Promise<{ by: string }> {
-    const { metadata } = await api.get("EndpointSlice", namespace, `${name}-unidler`);
+/** What a release of unidler has recorded of an app that it has put to sleep. */
+export async function recordOf(api: Api, { namespace, name }: FieldApp, release = "unidler"): Promise<{ by: string }> {
+    const { metadata } = await api.get("EndpointSlice", namespace, `${name}-${release}`);
     return JSON.parse(metadata.annotations?.["unidler/record"] ?? "{}");
 }
