@@ -257,7 +257,7 @@ impl Found {
 
     /// The workloads that a slice has to record: those behind the Service with their workers, and everything that they
     /// need in the same namespace.
-    pub(crate) fn to_record(&self, service: &Cached<Service>) -> Vec<Recorded> {
+    pub(crate) fn to_record(&self, service: &Cached<Service>) -> Box<[Recorded]> {
         let behind = self.behind(service).into_iter().map(Cached::id);
         let all = self.group.with(behind);
         let record = |workload: &Arc<Cached<Workload>>| {

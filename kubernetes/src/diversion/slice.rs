@@ -84,7 +84,7 @@ pub(crate) struct Record {
     /// The version of this format.
     v: u8,
     /// The workloads behind the Service, each with the replicas that it had: never 0.
-    pub(crate) workloads: Vec<Recorded>,
+    pub(crate) workloads: Box<[Recorded]>,
     phase: RecordPhase,
     /// When it was idled.
     pub(crate) since: Timestamp,
@@ -144,7 +144,7 @@ pub(crate) struct History {
     /// What put it to sleep.
     pub(crate) by: String,
     /// The workloads behind the Service, as last recorded.
-    pub(crate) workloads: Vec<Recorded>,
+    pub(crate) workloads: Box<[Recorded]>,
     /// The number of consecutive wake-ups by then, each soon after the previous one, if something else puts the app to
     /// sleep.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -159,7 +159,7 @@ pub(crate) struct History {
 }
 
 impl Record {
-    pub(crate) fn new(workloads: Vec<Recorded>, now: Timestamp, by: By) -> Self {
+    pub(crate) fn new(workloads: Box<[Recorded]>, now: Timestamp, by: By) -> Self {
         Self {
             v: 1,
             workloads,
