@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// The maximum number of bytes that a connection takes: a head or a response of the maximum size, and the kernel's
-/// buffers. A waiting visitor takes about 23 KiB (`docs/benchmarks.md`).
+/// buffers. A waiting visitor takes about 24 KiB (`docs/benchmarks.md`).
 const CONNECTION: u64 = 32 * 1024;
 /// The maximum number of connections, however much memory there is.
 const MAX_CONNECTIONS: u64 = 25_000;
