@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::{
-    body::Body,
+    body::{Body, HttpBody},
     extract::{FromRequestParts, Request},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
@@ -66,20 +66,21 @@ async fn answer_of(
     let address = forwards.map(|to| match to {
         Forwards::All(address, _) | Forwards::OfPages(address) => address,
     });
-    state.handovers.seen(host, &state.hub.look(host));
+    let mut progress = state.hub.look(host);
+    state.handovers.seen(host, &progress);
     // Whether the app is running is for the app to answer: the observed state may be slightly outdated.
     if let Some(address) = address {
         let request = Request::from_parts(parts.clone(), body);
         match state.forwarder.forward(host, address, request).await {
             Ok(answer) => return Ok(answer),
             Err(Failure::Lost(problem)) => return Err(problem),
-            Err(Failure::NothingSent) => {}
+            Err(Failure::NothingSent) => progress = state.hub.look(host),
         }
-    } else {
+    } else if !body.is_end_stream() {
         // A larger one is answered as well, if its client reads the response before it has sent the whole body.
         drop(discard(body, MAX_BODY).await);
+        progress = state.hub.look(host);
     }
-    let progress = state.hub.look(host);
     let mut response = if is_navigation(&parts.headers) {
         page::render(state, host, progress, &parts).await
     } else if let Some(status) = probe(state, &progress, host, &parts) {
