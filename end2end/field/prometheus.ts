@@ -14,6 +14,8 @@ import { METRICS_PORT } from "./setup";
 interface Extras {
     /** Rules for what it stores of what it scrapes from Traefik. */
     relabelings?: object[];
+    /** A cluster with which it shares Prometheus: what it scrapes from Traefik is stored as that cluster's as well. */
+    otherCluster?: string;
     /** The port at which unidler shows its metrics. They are scraped, and the alerts of `deploy/` are evaluated. */
     unidler?: number;
 }
@@ -71,17 +73,20 @@ export class Prometheus {
     }
 
     private async scrapes(): Promise<void> {
-        const isUp = async () => (await this.query("up == 1")).length > 0;
+        const since = Date.now() / 1000;
+        const isUp = async () => (await this.query(`timestamp(up{job="traefik"} == 1) > ${since}`)).length > 0;
         await until("Prometheus scrapes Traefik", 30, isUp, () => this.child.assertRunning());
     }
 }
 
-function run(dir: string, port: number, { relabelings = [], unidler }: Extras): Child {
+function run(dir: string, port: number, { relabelings = [], otherCluster, unidler }: Extras): Child {
     const global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
-    const job = (name: string, target: number, metric_relabel_configs: object[] = []) => {
-        return { job_name: name, static_configs: [{ targets: [`127.0.0.1:${target}`] }], metric_relabel_configs };
+    const job = (name: string, target: number, labels: object = {}, metric_relabel_configs: object[] = []) => {
+        return { job_name: name, static_configs: [{ targets: [`127.0.0.1:${target}`], labels }], metric_relabel_configs };
     };
-    const jobs = [job("traefik", METRICS_PORT, relabelings), ...(unidler ? [job("unidler", unidler)] : [])];
+    const jobs = [job("traefik", METRICS_PORT, {}, relabelings)];
+    if (otherCluster) jobs.push(job("traefik-elsewhere", METRICS_PORT, { cluster: otherCluster }));
+    if (unidler) jobs.push(job("unidler", unidler));
     const [config, rules] = [join(dir, "prometheus.yml"), join(dir, "alerts.yml")];
     const { spec } = parse(readFileSync(join(__dirname, "../../deploy/monitoring/alerts.yaml"), "utf8")) as { spec: object };
     // JSON is YAML.

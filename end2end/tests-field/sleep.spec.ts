@@ -73,27 +73,30 @@ test("an app sleeps only if it may, and only while Prometheus says that nobody u
     expect(await isAsleep(api, mayNot), "nobody has said that it may").toBe(false);
 });
 
-test("what was decided about apps is counted, and an alert says that nobody knows of their use", async ({ api, startApp, unidler, prometheus }) => {
+test("what was decided about apps is counted, and an alert says that their use cannot be known", async ({ api, startApp, unidler, prometheus }) => {
     test.setTimeout(180_000);
     await prometheus.resume({ unidler: unidler.adminPort });
-    const app = await startApp();
-    await optIn(api, app);
+    const [app, other] = [await startApp(), await startApp()];
+    for (const each of [app, other]) await optIn(api, each);
     const decided = async () => {
         const samples = await prometheus.query("unidler_idle_decisions > 0");
         return samples.map(({ metric, value: [, count] }) => `${metric["decision"]}: ${count}`);
     };
     const alerts = async () => (await prometheus.query("ALERTS")).map(({ metric }) => `${metric["alertname"]}: ${metric["alertstate"]}`);
-    const load = Load.start(app.host, { perSecond: 2 });
-    await expect.poll(decided, { timeout: 60_000 }).toEqual(["used: 1"]);
-    expect(await alerts()).toEqual([]);
-    await load.stop();
+    const loads = [app, other].map(({ host }) => Load.start(host, { perSecond: 2 }));
+    await expect.poll(decided, { timeout: 60_000 }).toEqual(["used: 2"]);
+    await expect.poll(alerts).toEqual([]);
 
-    // The series have other names than unidler asks for, as after an upgrade of the ingress controller.
+    await prometheus.resume({ unidler: unidler.adminPort, otherCluster: "west" });
+    for (const load of loads) await load.stop();
+    await expect.poll(decided, { timeout: 60_000 }).toEqual(["blind: 2"]);
+    await expect.poll(alerts).toEqual(["UnidlerKnowsNoUse: pending"]);
+
+    // The series have other names than unidler asks for, which looks as if nobody used anything.
     const renamed = { source_labels: ["__name__"], regex: "traefik_service_requests_total", target_label: "__name__", replacement: "traefik_requests" };
     await prometheus.resume({ unidler: unidler.adminPort, relabelings: [renamed] });
-    await expect.poll(decided, { timeout: 60_000 }).toEqual(["unknown: 1"]);
-    await expect.poll(alerts).toEqual(["UnidlerKnowsNoUse: pending"]);
-    expect(await isAsleep(api, app)).toBe(false);
+    await expect.poll(decided, { timeout: 60_000 }).toEqual(["unknown: 2"]);
+    for (const each of [app, other]) expect(await isAsleep(api, each)).toBe(false);
 });
 
 test.describe("with a query of its own", () => {

@@ -585,12 +585,12 @@ impl Caches {
                 cache.doubt();
             }
             // No wake-up waits for these, but what they say of an app may be outdated, too.
-            let namespaces = self.namespaces.iter().map(|cache| cache as &dyn Contact);
-            let scaled_objects = self
-                .scaled_objects
-                .iter()
-                .map(|cache| cache as &dyn Contact);
-            namespaces.chain(scaled_objects).for_each(Contact::doubt);
+            if let Some(namespaces) = &self.namespaces {
+                namespaces.doubt();
+            }
+            if let Some(scaled_objects) = &self.scaled_objects {
+                scaled_objects.doubt();
+            }
         }
     }
 }

@@ -125,7 +125,7 @@ impl KubernetesCluster {
     }
 
     /// Keeps the metrics of the caches and of idled apps up to date, forever. This computes for a while where there are
-    /// thousands of apps, so it is a task of its own.
+    /// thousands of apps, so it is a task of its own, on a runtime with several threads.
     pub async fn measure(&self) {
         self.observer.measure().await;
     }

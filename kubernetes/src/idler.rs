@@ -192,17 +192,19 @@ impl Idler {
         };
         self.cpu = None;
         let mut planned = plan(self, Obstacles::Unseen);
+        let mut may_idle = true;
         if planned.iter().any(Planned::is_to_sleep) {
             self.look_at_cpu(api_server).await;
             match surroundings(api_server, caches).await {
                 Ok(surroundings) => planned = plan(self, Obstacles::OfUnused(&surroundings)),
                 Err(why) => {
                     warn!("putting no app to sleep: {why}");
-                    planned.retain(|planned| !planned.is_to_sleep());
+                    may_idle = false;
                 }
             }
         }
         self.count(&planned);
+        planned.retain(|planned| may_idle || !planned.is_to_sleep());
         let alarms = planned.iter().filter_map(Planned::alarm);
         let alarms = alarms.filter(|_| !is_dry_run).collect();
         cluster.observer.set_alarms(alarms);

@@ -11,6 +11,7 @@ use kube::Client;
 use metrics::gauge;
 use tokio::{
     sync::watch,
+    task::block_in_place,
     time::{Instant, interval},
 };
 use tracing::warn;
@@ -129,7 +130,9 @@ impl Observer {
                     return;
                 }
             }
-            let Asleep { apps, requests } = Asleep::of(&self.caches, &self.settings);
+            // Thousands of apps take a while.
+            let asleep = block_in_place(|| Asleep::of(&self.caches, &self.settings));
+            let Asleep { apps, requests } = asleep;
             counts.values_mut().for_each(|count| *count = 0);
             counts.extend(apps);
             for ((form, by), count) in &counts {

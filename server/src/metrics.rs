@@ -125,7 +125,7 @@ pub(crate) fn describe() {
     );
     describe_gauge!(
         DECISIONS,
-        "Apps, by the last decision about them, such as used, held (by the brake), or sleep (in a dry run, those that would)."
+        "Apps by the last decision about them, such as used, held (by the brake) or sleep (in a dry run: would sleep)."
     );
     describe_counter!(
         UNDONE,

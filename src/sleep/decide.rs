@@ -409,6 +409,7 @@ impl Decision {
             Stay::Undone { .. } => "undone",
             Stay::Recent { .. } => "recent",
             Stay::Used { .. } => "used",
+            Stay::Unknown(silence) if silence.is_of_source() => "blind",
             Stay::Unknown(_) => "unknown",
             Stay::Held(_) => "held",
         }

@@ -146,6 +146,34 @@ pub enum Why {
     NotBusy,
 }
 
+impl Why {
+    /// Whether nothing can be known of any app, rather than of this one.
+    fn is_of_source(self) -> bool {
+        match self {
+            Self::PrometheusDown
+            | Self::PrometheusRefuses
+            | Self::PrometheusUnreadable
+            | Self::PrometheusGaps
+            | Self::OthersCounted
+            | Self::SeveralClusters => true,
+            // Also where nobody visits any app for a while.
+            Self::NothingCounted
+            | Self::NeverCounted
+            | Self::NotCountedSince
+            | Self::PartlyCounted
+            | Self::SharedName
+            | Self::IngressRestarted
+            | Self::OpenConnections
+            | Self::ActivityDown
+            | Self::ActivityStatus(_)
+            | Self::ActivityUnreadable
+            | Self::NoCpuMetrics
+            | Self::NoCpuRequests
+            | Self::NotBusy => false,
+        }
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -203,6 +231,14 @@ pub struct LastUse {
 /// Why each source is silent, in the order in which they were asked. Empty if there are no sources.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Silence(pub Vec<(Source, Why)>);
+
+impl Silence {
+    /// Whether a source knows nothing of any app, because something is wrong with it.
+    #[must_use]
+    pub fn is_of_source(&self) -> bool {
+        self.0.iter().any(|(_, why)| why.is_of_source())
+    }
+}
 
 impl Use {
     /// Combines the reports of all sources.
