@@ -172,21 +172,21 @@ async function createUnidlerService(api: Api): Promise<string> {
 
 /** Sets the endpoints of unidler's Service: processes that listen on these ports of the node. */
 export async function serveAt(api: Api, ...listeners: number[]): Promise<void> {
-    const { nodeAddress } = fieldFacts();
     // All endpoints of a slice have the same port.
-    for (const [index, port] of listeners.entries()) await api.apply(unidlerSlice(index, nodeAddress, port));
-    for (let index = listeners.length; await api.isThere("EndpointSlice", "unidler", unidlerSlice(index, "", 0).metadata.name); index++) {
-        await api.delete("EndpointSlice", "unidler", unidlerSlice(index, "", 0).metadata.name);
+    for (const [index, port] of listeners.entries()) await api.apply(listenerSlice("unidler", index, port));
+    for (let index = listeners.length; await api.isThere("EndpointSlice", "unidler", listenerSlice("unidler", index, 0).metadata.name); index++) {
+        await api.delete("EndpointSlice", "unidler", listenerSlice("unidler", index, 0).metadata.name);
     }
 }
 
-function unidlerSlice(index: number, address: string, port: number): KubeObject {
+/** An endpoint of the Service of a release, in the namespace of the same name: a process that listens on a port of the node. */
+export function listenerSlice(release: string, index: number, port: number): KubeObject {
     return {
         apiVersion: "discovery.k8s.io/v1",
         kind: "EndpointSlice",
-        metadata: { name: `unidler-${index}`, namespace: "unidler", labels: { "kubernetes.io/service-name": "unidler" } },
+        metadata: { name: `${release}-${index}`, namespace: release, labels: { "kubernetes.io/service-name": release } },
         addressType: "IPv4",
-        endpoints: [{ addresses: [address], conditions: { ready: true, serving: true, terminating: false } }],
+        endpoints: [{ addresses: [fieldFacts().nodeAddress], conditions: { ready: true, serving: true, terminating: false } }],
         ports: [{ name: "http", port, protocol: "TCP" }],
     } as KubeObject;
 }

@@ -8,13 +8,13 @@ import { join } from "node:path";
 
 import { writeKubeconfig } from "../cluster/api";
 import { helm } from "../cluster/helm";
-import { type Deployment, type KubeObject } from "../cluster/objects";
+import { type Deployment } from "../cluster/objects";
 import { clusterFacts } from "../cluster/setup";
 import { PROGRAM, Unidler } from "../cluster/unidler";
 import { isAsleep, recordOf } from "../field/idled";
 import { visit } from "../field/load";
 import { Prometheus } from "../field/prometheus";
-import { fieldFacts } from "../field/setup";
+import { listenerSlice } from "../field/setup";
 import { Visit } from "../field/visit";
 import { expect, test } from "./fixtures";
 
@@ -85,14 +85,7 @@ test("an operator who follows the ten minutes has an app that sleeps and wakes",
     async function start(log: string): Promise<Unidler> {
         const { UNIDLER_ADMIN_PORT: _, ...variables } = await environment();
         const unidler = await Unidler.start(variables, testInfo.outputPath(log));
-        await api.apply({
-            apiVersion: "discovery.k8s.io/v1",
-            kind: "EndpointSlice",
-            metadata: { name: `${RELEASE}-0`, namespace: RELEASE, labels: { "kubernetes.io/service-name": RELEASE } },
-            addressType: "IPv4",
-            endpoints: [{ addresses: [fieldFacts().nodeAddress], conditions: { ready: true } }],
-            ports: [{ name: "http", port: unidler.port, protocol: "TCP" }],
-        } as KubeObject);
+        await api.apply(listenerSlice(RELEASE, 0, unidler.port));
         return unidler;
     }
 
