@@ -1,14 +1,22 @@
 /** Prometheus, which scrapes Traefik every second. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 
 import { parse } from "yaml";
 
+import { selfSigned } from "../cluster/certificate";
 import { Child, freePort } from "../cluster/child";
 import { PROGRAMS } from "../cluster/control-plane";
 import { until } from "../cluster/wait";
 import { METRICS_PORT } from "./setup";
+
+/** The headers that name the only user of a Prometheus with a lock. */
+export const AUTHORIZED = { authorization: `Basic ${Buffer.from("unidler:open sesame").toString("base64")}` };
+/** The hash of that password (bcrypt). */
+const HASH = "$2a$04$GpXmU7.Mbqf8cAD9oGAloe.u7uXVbrtUzmegiyNcL4Id2Vw69/JUK";
 
 /** What Prometheus does besides scraping Traefik. */
 interface Extras {
@@ -18,6 +26,8 @@ interface Extras {
     otherCluster?: string;
     /** The port at which unidler shows its metrics. They are scraped, and the alerts of `deploy/` are evaluated. */
     unidler?: number;
+    /** It is only reached by TLS, and only answers to those who are authorized. */
+    lock?: boolean;
 }
 
 /** An element of an answer. */
@@ -31,6 +41,7 @@ export class Prometheus {
         private readonly dir: string,
         private readonly port: number,
         private child: Child,
+        private isLocked = false,
     ) {}
 
     /** Starts it, and waits until it has scraped Traefik. It knows nothing of what was before. */
@@ -44,13 +55,19 @@ export class Prometheus {
 
     /** Where it is asked. */
     get url(): string {
-        return `http://127.0.0.1:${this.port}`;
+        return `${this.isLocked ? "https" : "http"}://127.0.0.1:${this.port}`;
+    }
+
+    /** The certificate with which it can be verified if it has a lock. */
+    get certificate(): string {
+        return join(this.dir, "tls.crt");
     }
 
     /** What a query gives now. */
     async query(query: string): Promise<Sample[]> {
-        const response = await fetch(`${this.url}/api/v1/query`, { method: "POST", body: new URLSearchParams({ query }) });
-        const { status, data, error } = (await response.json()) as { status: string; data: { result: Sample[] }; error?: string };
+        const url = `${this.url}/api/v1/query?${new URLSearchParams({ query })}`;
+        const answer = this.isLocked ? await securely(url, readFileSync(this.certificate)) : await (await fetch(url)).text();
+        const { status, data, error } = JSON.parse(answer) as { status: string; data: { result: Sample[] }; error?: string };
         if (status !== "success") throw new Error(`Prometheus refuses ${query}: ${error}`);
         return data.result;
     }
@@ -63,6 +80,7 @@ export class Prometheus {
     /** Starts it again. */
     async resume(extras: Extras = {}): Promise<void> {
         await this.child.stop();
+        this.isLocked = extras.lock ?? false;
         this.child = run(this.dir, this.port, extras);
         await this.scrapes();
     }
@@ -79,7 +97,14 @@ export class Prometheus {
     }
 }
 
-function run(dir: string, port: number, { relabelings = [], otherCluster, unidler }: Extras): Child {
+/** The answer of a server with a certificate of its own making. */
+async function securely(url: string, ca: Buffer): Promise<string> {
+    return await new Promise((resolve, reject) => {
+        request(url, { ca, headers: AUTHORIZED }, (response) => text(response).then(resolve, reject)).on("error", reject).end();
+    });
+}
+
+function run(dir: string, port: number, { relabelings = [], otherCluster, unidler, lock }: Extras): Child {
     const global = { scrape_interval: "1s", scrape_timeout: "1s", evaluation_interval: "1s" };
     const job = (name: string, target: number, labels: object = {}, metric_relabel_configs: object[] = []) => {
         return { job_name: name, static_configs: [{ targets: [`127.0.0.1:${target}`], labels }], metric_relabel_configs };
@@ -92,6 +117,9 @@ function run(dir: string, port: number, { relabelings = [], otherCluster, unidle
     // JSON is YAML.
     writeFileSync(rules, JSON.stringify(spec));
     writeFileSync(config, JSON.stringify({ global, scrape_configs: jobs, rule_files: unidler ? [rules] : [] }));
-    const args = { "config.file": config, "storage.tsdb.path": join(dir, "data"), "web.listen-address": `127.0.0.1:${port}` };
+    const { certificate, key } = selfSigned(dir);
+    const web = join(dir, "web.yml");
+    writeFileSync(web, JSON.stringify(lock ? { tls_server_config: { cert_file: certificate, key_file: key }, basic_auth_users: { unidler: HASH } } : {}));
+    const args = { "config.file": config, "web.config.file": web, "storage.tsdb.path": join(dir, "data"), "web.listen-address": `127.0.0.1:${port}` };
     return Child.start(join(PROGRAMS, "prometheus"), Object.entries(args).map(([name, value]) => `--${name}=${value}`), join(dir, "prometheus.log"));
 }

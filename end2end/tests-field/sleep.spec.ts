@@ -8,7 +8,7 @@ import { type FieldApp } from "../field/apps";
 import { isAsleep, optIn, recordOf } from "../field/idled";
 import { Load, failures, table, visit } from "../field/load";
 import { POD_PORT } from "../field/pods";
-import { Prometheus } from "../field/prometheus";
+import { AUTHORIZED, Prometheus } from "../field/prometheus";
 import { Visit } from "../field/visit";
 import { expect, test as base } from "./fixtures";
 
@@ -151,6 +151,23 @@ test("plan says what would sleep and when, and why the rest would not", async ({
     const inSeconds = (Date.parse(row.notBefore) - Date.now()) / 1000;
     expect(inSeconds).toBeGreaterThan(0);
     expect(inSeconds).toBeLessThanOrEqual(WINDOW);
+});
+
+test("a Prometheus that demands TLS and a password is asked with both", async ({ api, startApp, operator, prometheus }) => {
+    test.setTimeout(180_000);
+    await prometheus.resume({ lock: true });
+    const app = await startApp();
+    await optIn(api, app);
+    const headers = Object.entries(AUTHORIZED).map(([name, value]) => `${name}: ${value}`).join("\n");
+    const plan = (...options: string[]) => run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik", ...options);
+    const ca = ["--prometheus-ca", prometheus.certificate];
+    const isUsed = async () => {
+        await visit(app.host);
+        return (await plan(...ca, "--prometheus-headers", headers)).stdout;
+    };
+    await expect.poll(isUsed, { timeout: 90_000 }).toMatch(/ used \d+ s ago: requests; unused, it sleeps in \d+ s$/m);
+    expect((await plan(...ca)).stdout).toMatch(/ Prometheus refuses the query \(requests\)$/m);
+    expect((await plan()).stdout).toMatch(/ Prometheus does not answer \(requests\)$/m);
 });
 
 test.describe("where busy apps stay awake", () => {

@@ -31,7 +31,7 @@ pub enum Command {
     Demo,
     /// What else there is to do in a cluster.
     #[command(flatten)]
-    Operate(Operate),
+    Operate(Box<Operate>),
 }
 
 impl Cli {

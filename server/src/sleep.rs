@@ -1,6 +1,6 @@
 //! Puts apps to sleep: the options, which `unidler plan` shares, and the loop of the server.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args};
 use k8s_openapi::jiff::Timestamp;
@@ -14,7 +14,7 @@ use unidler_kubernetes::{
     idler::{Idler, IdlerSettings},
     usage::{
         cpu::BusyCpu,
-        requests::{Dialect, Matchers, PrometheusUrl, Requests},
+        requests::{Access, Dialect, Headers, Matchers, PrometheusUrl, Requests},
     },
 };
 
@@ -62,6 +62,34 @@ pub struct SleepArgs {
     )]
     pub prometheus_match: Option<Matchers>,
 
+    /// File with a bearer token for Prometheus. It is read for each query.
+    #[arg(
+        long,
+        env = "UNIDLER_PROMETHEUS_TOKEN_FILE",
+        value_name = "FILE",
+        requires = "prometheus"
+    )]
+    pub prometheus_token_file: Option<PathBuf>,
+
+    /// PEM file with the CA certificates that verify Prometheus, instead of the system's.
+    #[arg(
+        long,
+        env = "UNIDLER_PROMETHEUS_CA",
+        value_name = "FILE",
+        requires = "prometheus"
+    )]
+    pub prometheus_ca: Option<PathBuf>,
+
+    /// Headers for Prometheus, one in each line, such as X-Scope-OrgID: team-a.
+    #[arg(
+        long,
+        env = "UNIDLER_PROMETHEUS_HEADERS",
+        value_name = "NAME: VALUE",
+        requires = "prometheus",
+        hide_env_values = true
+    )]
+    pub prometheus_headers: Option<Headers>,
+
     /// Share of the requested CPU, such as 20%, from which an app counts as busy and stays awake. Checked with the metrics API just
     /// before an app is put to sleep.
     #[arg(long, env = "UNIDLER_BUSY_CPU", value_name = "PERCENT")]
@@ -107,6 +135,7 @@ impl SleepArgs {
     ///
     /// If the configured Prometheus cannot be used.
     pub fn idler(&self, started: Timestamp) -> anyhow::Result<Idler> {
+        let access = self.access().transpose()?;
         let settings = IdlerSettings {
             idle_after: match self.idle_after {
                 Some(IdleAfter::Unused(window)) => Some(window),
@@ -116,12 +145,23 @@ impl SleepArgs {
             brake: self.idle_brake,
             busy_cpu: self.busy_cpu,
             wake_spread: self.wake_spread,
-            prometheus: self.prometheus.as_ref().and_then(PrometheusUrl::service),
+            prometheus: access.as_ref().and_then(Access::service),
         };
-        let source = self.prometheus.clone().zip(self.requests.clone());
+        let source = access.zip(self.requests.clone());
         let matchers = self.prometheus_match.clone();
-        let requests = source.map(|(url, dialect)| Requests::new(url, dialect, matchers));
+        let requests = source.map(|(access, dialect)| Requests::new(access, dialect, matchers));
         Ok(Idler::new(settings, requests.transpose()?, started))
+    }
+
+    /// How to reach Prometheus, if there is one.
+    fn access(&self) -> Option<anyhow::Result<Access>> {
+        let url = self.prometheus.clone()?;
+        Some(Access::new(
+            url,
+            self.prometheus_token_file.clone(),
+            self.prometheus_ca.clone(),
+            &self.prometheus_headers.clone().unwrap_or_default(),
+        ))
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - [`Dialect`]: which ingress controller counts, or which query says it. Another controller is another file below this one.
 
+mod access;
 mod controller;
 mod health;
 mod ingress_nginx;
@@ -21,6 +22,11 @@ use anyhow::ensure;
 use tokio::time::Instant;
 use unidler::sleep::verdict::Verdict;
 
+pub use self::{
+    access::{Access, Headers, PrometheusUrl},
+    prometheus::Matchers,
+    query::Query,
+};
 use self::{
     controller::{Controller, Counts, Names},
     ingress_nginx::INGRESS_NGINX,
@@ -28,10 +34,6 @@ use self::{
     prometheus::Prometheus,
     query::Answers,
     traefik::TRAEFIK,
-};
-pub use self::{
-    prometheus::{Matchers, PrometheusUrl},
-    query::Query,
 };
 use super::{Served, Ways};
 
@@ -95,10 +97,10 @@ impl Requests {
     ///
     /// # Errors
     ///
-    /// If the address needs TLS, and the machine has no certificates to trust: `SSL_CERT_FILE` may name some. If there are
-    /// matchers for a query of the operator's own, or none for Istio.
+    /// If Prometheus needs TLS, and the certificates to verify it cannot be loaded. If there are matchers for a query of the
+    /// operator's own, or none for Istio.
     pub fn new(
-        url: PrometheusUrl,
+        access: Access,
         dialect: Dialect,
         matchers: Option<Matchers>,
     ) -> anyhow::Result<Self> {
@@ -112,7 +114,7 @@ impl Requests {
             "with Istio, matchers have to choose the gateways among all proxies, such as job=\"istio-gateways\""
         );
         let matchers = matchers.unwrap_or_default();
-        Ok(Self::of(Prometheus::new(url)?, dialect, matchers))
+        Ok(Self::of(Prometheus::new(access)?, dialect, matchers))
     }
 
     fn of(prometheus: Prometheus, dialect: Dialect, matchers: Matchers) -> Self {

@@ -74,6 +74,23 @@ fn a_wrong_value_is_refused_with_the_value_the_rule_and_an_example() {
     }
 }
 
+/// The log of a pod is read by more people than its Secrets.
+#[test]
+fn what_is_secret_about_prometheus_is_not_repeated_in_an_error() {
+    for (url, headers) in [
+        ("http://prometheus", "Authorization Basic s3cret"),
+        ("http://me:s3cret@prometheus", "X-Scope-OrgID: team-a"),
+    ] {
+        let arguments = ["plan", "--requests", "traefik", "--prometheus", url];
+        let refused = run(&arguments, &[("UNIDLER_PROMETHEUS_HEADERS", headers)]);
+        let told = complaint(&refused);
+        assert!(
+            told.contains("Prometheus") && !told.contains("s3cret"),
+            "{told}"
+        );
+    }
+}
+
 /// A running demo, with metrics.
 struct Demo {
     process: Child,

@@ -2,55 +2,20 @@
 
 use std::{collections::HashMap, str::FromStr, time::Duration};
 
-use http::{Request, Uri, header};
+use http::{Request, header};
 use http_body_util::{BodyExt, Limited};
-use kube::{Client, Config};
+use kube::Client;
 use serde::Deserialize;
 use tokio::time;
 use tracing::{info, warn};
 use unidler::sleep::verdict::Why;
 
+use super::access::{Access, TokenFile};
+
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
-
-/// The address of Prometheus, or of another program with its API, such as `http://prometheus.monitoring:9090`,
-/// optionally with a path before that of the API.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PrometheusUrl(Uri);
-
-impl FromStr for PrometheusUrl {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "expected a URL such as http://prometheus.monitoring:9090";
-        let uri = Uri::from_str(text).map_err(|_| WRONG)?;
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        if !is_http || authority.is_empty() {
-            return Err(WRONG);
-        }
-        if authority.contains('@') {
-            return Err("expected a URL without a user name, which would be visible in logs");
-        }
-        if uri.query().is_some() {
-            return Err("expected a URL without a question mark and what follows it");
-        }
-        Ok(Self(uri))
-    }
-}
-
-impl PrometheusUrl {
-    /// The namespace and the name of the Service, if it is one of the cluster, such as `prometheus.monitoring.svc`.
-    #[must_use]
-    pub fn service(&self) -> Option<(String, String)> {
-        let mut labels = self.0.host()?.split('.');
-        let (name, namespace) = (labels.next()?, labels.next()?);
-        let is_of_cluster = matches!(labels.next(), None | Some("svc"));
-        is_of_cluster.then(|| (namespace.to_owned(), name.to_owned()))
-    }
-}
 
 /// The time series of a metric.
 #[derive(Clone, Copy)]
@@ -184,30 +149,30 @@ impl Failure {
 /// A client of Prometheus.
 pub(super) struct Prometheus {
     client: Client,
+    token: Option<TokenFile>,
     /// The last problem.
     failing: Option<Why>,
 }
 
 impl Prometheus {
-    pub(super) fn new(PrometheusUrl(uri): PrometheusUrl) -> anyhow::Result<Self> {
-        // Without TLS no certificate is verified, and there may be none on this machine.
-        let root_cert = (uri.scheme_str() == Some("http")).then(Vec::new);
-        let mut config = Config::new(uri);
-        config.root_cert = root_cert;
-        config.default_retry = false;
-        Ok(Self::of(Client::try_from(config)?))
+    pub(super) fn new(access: Access) -> anyhow::Result<Self> {
+        Ok(Self {
+            token: access.token.clone(),
+            ..Self::of(access.client()?)
+        })
     }
 
     pub(super) fn of(client: Client) -> Self {
         Self {
             client,
+            token: None,
             failing: None,
         }
     }
 
     /// The current result of a query.
     pub(super) async fn ask(&mut self, query: &str) -> Result<Samples, Why> {
-        let asked = time::timeout(PATIENCE, answer(&self.client, query)).await;
+        let asked = time::timeout(PATIENCE, self.answer(query)).await;
         let answered =
             asked.unwrap_or_else(|elapsed| Err(Failure::new(Why::PrometheusDown, &elapsed)));
         match answered {
@@ -225,56 +190,64 @@ impl Prometheus {
             }
         }
     }
-}
 
-async fn answer(client: &Client, query: &str) -> Result<Samples, Failure> {
-    let form = form_urlencoded::Serializer::new(String::new())
-        .append_pair("query", query)
-        .append_pair("timeout", &format!("{}s", PATIENCE.as_secs()))
-        .finish();
-    let request = Request::post("/api/v1/query")
-        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .header(header::ACCEPT, "application/json")
-        .body(form.into_bytes().into())
-        .map_err(|error| Failure::new(Why::PrometheusUnreadable, &error))?;
-    let response = client.send(request).await;
-    let response = response.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
-    let status = response.status();
-    let body = Limited::new(response.into_body(), MAX_ANSWER)
-        .collect()
-        .await;
-    let body = body.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
-    let answer = serde_json::from_slice::<Answer>(&body.to_bytes());
-    // Errors of Prometheus have other statuses than 200, and so do those of a proxy in front of it.
-    if !status.is_success() {
-        let detail = answer.map_or_else(|_| String::new(), |answer| answer.error);
-        return Err(Failure::new(
-            Why::PrometheusRefuses,
-            &format!("{status} {detail}"),
-        ));
+    async fn answer(&self, query: &str) -> Result<Samples, Failure> {
+        let form = form_urlencoded::Serializer::new(String::new())
+            .append_pair("query", query)
+            .append_pair("timeout", &format!("{}s", PATIENCE.as_secs()))
+            .finish();
+        let mut request = Request::post("/api/v1/query")
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, "application/json")
+            .body(form.into_bytes().into())
+            .map_err(|error| Failure::new(Why::PrometheusUnreadable, &error))?;
+        if let Some(token) = &self.token {
+            let bearer = token.bearer().await;
+            let bearer =
+                bearer.map_err(|why| Failure::new(Why::PrometheusRefuses, &format!("{why:#}")))?;
+            request.headers_mut().insert(header::AUTHORIZATION, bearer);
+        }
+        let response = self.client.send(request).await;
+        let response = response.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER)
+            .collect()
+            .await;
+        let body = body.map_err(|error| Failure::new(Why::PrometheusDown, &error))?;
+        let answer = serde_json::from_slice::<Answer>(&body.to_bytes());
+        // Errors of Prometheus have other statuses than 200, and so do those of a proxy in front of it.
+        if !status.is_success() {
+            let detail = answer.map_or_else(|_| String::new(), |answer| answer.error);
+            return Err(Failure::new(
+                Why::PrometheusRefuses,
+                &format!("{status} {detail}"),
+            ));
+        }
+        let unreadable = |detail: &str| Failure::new(Why::PrometheusUnreadable, &detail);
+        let answer = answer.map_err(|error| unreadable(&error.to_string()))?;
+        if answer.status != "success" {
+            return Err(Failure::new(Why::PrometheusRefuses, &answer.error));
+        }
+        let mut warnings = answer.warnings.unwrap_or_default();
+        // Thanos, and Prometheus before 2.54, report such information about the query as warnings.
+        warnings.retain(|warning| !warning.starts_with("PromQL info:"));
+        if answer.is_partial || !warnings.is_empty() {
+            return Err(unreadable(&format!(
+                "the answer is not complete: {}",
+                warnings.join("; ")
+            )));
+        }
+        let samples = answer
+            .data
+            .ok_or_else(|| unreadable("there is no data"))?
+            .result;
+        let sample = |Sample {
+                          metric,
+                          value: (_, value),
+                      }| match value.parse() {
+            Ok(value) => Ok((metric, value)),
+            Err(_) => Err(unreadable(&format!("{value} is no number"))),
+        };
+        samples.into_iter().map(sample).collect()
     }
-    let unreadable = |detail: &str| Failure::new(Why::PrometheusUnreadable, &detail);
-    let answer = answer.map_err(|error| unreadable(&error.to_string()))?;
-    if answer.status != "success" {
-        return Err(Failure::new(Why::PrometheusRefuses, &answer.error));
-    }
-    let warnings = answer.warnings.unwrap_or_default();
-    if answer.is_partial || !warnings.is_empty() {
-        return Err(unreadable(&format!(
-            "the answer is not complete: {}",
-            warnings.join("; ")
-        )));
-    }
-    let samples = answer
-        .data
-        .ok_or_else(|| unreadable("there is no data"))?
-        .result;
-    let sample = |Sample {
-                      metric,
-                      value: (_, value),
-                  }| match value.parse() {
-        Ok(value) => Ok((metric, value)),
-        Err(_) => Err(unreadable(&format!("{value} is no number"))),
-    };
-    samples.into_iter().map(sample).collect()
 }

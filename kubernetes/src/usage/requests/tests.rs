@@ -5,15 +5,20 @@
     reason = "so that `json!` can stand in the call"
 )]
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
-use http::{Request, Response, StatusCode};
+use axum::{Router, routing::post};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tower::{BoxError, service_fn};
 use unidler::sleep::verdict::Why;
 
@@ -666,12 +671,78 @@ async fn sidecars_among_the_gateways_of_istio_keep_all_apps_awake() {
     assert_eq!(verdict(samples).await, silent(Why::OthersCounted));
 }
 
+fn access(
+    url: &str,
+    token: Option<&Path>,
+    ca: Option<&Path>,
+    headers: &str,
+) -> anyhow::Result<Access> {
+    Access::new(
+        url.parse().expect("an address"),
+        token.map(ToOwned::to_owned),
+        ca.map(ToOwned::to_owned),
+        &headers.into(),
+    )
+}
+
+#[tokio::test]
+async fn prometheus_gets_the_current_token_and_the_headers() {
+    let token = tempfile::NamedTempFile::new().expect("a file");
+    let seen: Arc<Mutex<Vec<Vec<String>>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    let answer = move |headers: HeaderMap| {
+        let text = |name: &str| headers[name].to_str().expect("text").to_owned();
+        let noting = vec![text("authorization"), text("x-scope-orgid")];
+        noted.lock().expect("a lock").push(noting);
+        async { vector(&[]) }
+    };
+    let server = Router::new().route("/prometheus/api/v1/query", post(answer));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!(
+        "http://{}/prometheus",
+        listener.local_addr().expect("an address")
+    );
+    tokio::spawn(axum::serve(listener, server).into_future());
+
+    let access = access(&url, Some(token.path()), None, "X-Scope-OrgID: team-a\n").expect("access");
+    let mut prometheus = Prometheus::new(access).expect("a client");
+    for content in ["one", "two\n"] {
+        std::fs::write(token.path(), content).expect("a file");
+        assert_eq!(prometheus.ask("up").await, Ok(Vec::new()));
+    }
+    let seen = std::mem::take(&mut *seen.lock().expect("a lock"));
+    assert_eq!(seen, [["Bearer one", "team-a"], ["Bearer two", "team-a"]]);
+    token.close().expect("no file");
+    let asked = prometheus.ask("up").await;
+    assert_eq!(asked, Err(Why::PrometheusRefuses), "there is no token");
+}
+
+#[test]
+fn what_is_sent_to_prometheus_is_checked_and_stays_secret() {
+    let file = Some(Path::new("file"));
+    let (http, https) = ("http://prometheus", "https://prometheus");
+    assert!(access(https, file, file, "\nX-Scope-OrgID:a\nx-other: secret\n").is_ok());
+    for refused in [
+        access(http, None, None, "secret"),
+        access(http, None, None, "two words: secret"),
+        access(http, None, None, ": secret"),
+        access(http, None, None, "name: secret\u{1}"),
+        access("http://me:secret@prometheus", None, None, ""),
+        access(http, file, None, "authorization: Basic secret"),
+        // Nothing would be verified.
+        access(http, None, file, "name: secret"),
+    ] {
+        let refused = format!("{:?}", refused.expect_err("a refusal"));
+        assert!(!refused.contains("secret"), "{refused}");
+    }
+}
+
 #[tokio::test]
 async fn istio_is_not_asked_without_a_choice_of_its_gateways() {
     let with = |matchers: Option<&str>| {
-        let url = "http://prometheus".parse().expect("an address");
         let matchers = matchers.map(|matchers| matchers.parse().expect("matchers"));
-        Requests::new(url, Dialect::Istio, matchers)
+        let access = access("http://prometheus", None, None, "").expect("access");
+        Requests::new(access, Dialect::Istio, matchers)
     };
     let refused = with(None).err().expect("a refusal").to_string();
     assert!(refused.contains("job=\"istio-gateways\""), "{refused}");
@@ -1223,7 +1294,6 @@ fn settings_are_understood_or_refused_with_what_to_write() {
         ("prometheus:9090", false),
         ("ftp://prometheus", false),
         ("http://", false),
-        ("http://me:secret@prometheus", false),
         ("http://prometheus/?x=y", false),
         ("", false),
     ] {
