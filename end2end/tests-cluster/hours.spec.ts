@@ -51,6 +51,18 @@ for (const annotation of ["unidler/awake", "downscaler/uptime"]) {
     });
 }
 
+test("an app that fell asleep because nobody used it wakes when hours are set that have begun", async ({ api, startUnidler }) => {
+    const app = await createApp(api, { startSeconds: 1 });
+    await expect.poll(async () => (await api.get("Deployment", app.namespace, app.name)).status?.availableReplicas).toBe(2);
+    const annotate = (annotations: object) => api.patch("Ingress", app.namespace, app.name, { metadata: { labels: { "unidler/app": "true" }, annotations } });
+    await annotate({ "unidler/awake": "never", "unidler/asleep": "at-once" });
+    await startUnidler({ UNIDLER_IDLE_AFTER: "5s", UNIDLER_IDLE_CHECK: "1s", UNIDLER_WAKE_SPREAD: "1s", UNIDLER_IDLE_BRAKE: "100%" });
+    await expect.poll(() => sleepOf(api, app), { timeout: 25_000 }).toEqual(ASLEEP);
+    await annotate({ "unidler/awake": "always" });
+    await expect.poll(() => sleepOf(api, app), { timeout: 25_000 }).toEqual(AWAKE);
+    await deleteApp(api, app);
+});
+
 test("the page of an app that sleeps outside its hours says when they wake it", async ({ api, operate, startUnidler }) => {
     const app = await createSleepingApp(api, operate);
     const [day, hour] = new Date(Date.now() + 86_400_000).toISOString().split(/[T:]/);

@@ -204,7 +204,7 @@ impl Classes {
     pub(crate) fn of_route(&self, route: &Cached<Route>, caches: &Caches) -> Vec<Class> {
         match &route.value.kind {
             RouteKind::Ingress { class } => self.of_ingress(class.as_deref()).into_iter().collect(),
-            RouteKind::HttpRoute => {
+            RouteKind::HttpRoute { .. } => {
                 let Some(route) = caches.http_routes.named(&route.namespace, &route.name) else {
                     return Vec::new();
                 };

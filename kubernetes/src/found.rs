@@ -11,7 +11,10 @@ use unidler::{
     cluster::{Ended, Way, Write},
     host::Host,
     probe::Probes,
-    sleep::brake::{Cause, Undone},
+    sleep::{
+        brake::{Cause, Undone},
+        verdict::Why,
+    },
     start::Start,
 };
 
@@ -186,11 +189,12 @@ impl Found {
         workloads.find(|recorded| recorded.workload.is_of(workload))
     }
 
-    /// How many replicas a workload had until unidler scaled it to zero: as recorded in any slice, otherwise as far as
-    /// the workload itself shows it.
+    /// How many replicas a workload had until unidler scaled it to zero: as recorded in any slice, otherwise as
+    /// this process has seen it, otherwise as far as the workload itself shows it.
     pub(crate) fn taken(&self, workload: &Cached<Workload>) -> Option<u32> {
         let own = workload.value.taken?;
-        Some(self.recorded_last(workload).unwrap_or(own))
+        let seen = || workload.value.lost.map(|(replicas, _)| replicas);
+        Some(self.recorded_last(workload).or_else(seen).unwrap_or(own))
     }
 
     /// How many replicas a workload had when it was last put to sleep, as recorded in any slice.
@@ -488,6 +492,36 @@ impl Found {
             other.is_some_and(|(of, other)| of.name == service.name && other == port)
         };
         ports.all(is_same).then_some((service, port))
+    }
+
+    /// The Service and the port that report when the app was last used, with a host of it: those that its routes lead to.
+    /// Of several, the one that has the annotation itself.
+    pub(crate) fn reporting(&self) -> Result<(String, &Cached<Service>, &ServicePort), Why> {
+        let rules = self.routes.iter().flat_map(|route| &route.value.rules);
+        let backends = rules.flat_map(|rule| rule.backends.iter().map(|each| (&rule.host, each)));
+        let mut ways: Vec<_> = backends
+            .filter_map(|(host, backend)| {
+                let mut services = self.services.iter();
+                let service = services.find(|each| backend.is_of(&each.namespace, &each.name))?;
+                Some((host, &**service, service.value.port(&backend.port)?))
+            })
+            .collect();
+        let has_own = |service: &Cached<Service>| {
+            let rules = service.value.sleep.as_deref();
+            rules.is_some_and(|rules| rules.activity.is_some())
+        };
+        if ways.iter().any(|(_, service, _)| has_own(service)) {
+            ways.retain(|(_, service, _)| has_own(service));
+        }
+        ways.sort_by_key(|(host, ..)| (host.contains('*'), *host));
+        let (host, service, port) = *ways.first().ok_or(Why::ActivityDown)?;
+        let is_same = |(_, of, other): &(_, &Cached<Service>, &ServicePort)| {
+            of.name == service.name && *other == port
+        };
+        match ways.iter().all(is_same) {
+            true => Ok((host.replace('*', "www"), service, port)),
+            false => Err(Why::ActivityAmbiguous),
+        }
     }
 
     /// The backends of the rules for a host: of those with exactly this host, or of the wildcards.

@@ -9,9 +9,8 @@ mod slices;
 mod wishes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt, mem,
 };
 
 use anyhow::{Context, anyhow, ensure};
@@ -25,8 +24,8 @@ pub(crate) use self::{checks::lost_port, slices::unfit};
 use self::{external_name::ExternalNamePlan, slices::SlicePlan};
 pub use crate::target::Target;
 use crate::{
-    cache::Cached, caches::Caches, diversion::Handover, listing::Listing, objects::Route,
-    operator::Operator, settings::ClusterSettings, surroundings::Surroundings,
+    caches::Caches, diversion::Handover, listing::Listing, operator::Operator,
+    settings::ClusterSettings, surroundings::Surroundings,
 };
 
 /// How many apps are idled at the same time: most of it is waiting for ingress controllers.
@@ -213,44 +212,50 @@ fn planned(
 
 /// The apps of a namespace.
 fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
-    let mut routes = caches.routes();
-    routes.retain(|route| route.namespace == namespace);
-    of_routes(namespace, &routes)
+    let mut apps = of_cluster(caches);
+    apps.retain(|app| app.services().is_some_and(|(own, _)| own == namespace));
+    apps
 }
 
-/// All apps, by namespace.
+/// All apps: in each namespace, the Services to which the same hosts are routed, directly or by way of others. What is behind
+/// one host falls asleep and wakes as a whole, and so does what shares a Service with that.
 pub(crate) fn of_cluster(caches: &Caches) -> Vec<App> {
-    let mut routes = BTreeMap::<String, Vec<_>>::new();
-    for route in caches.routes() {
-        let of_namespace = routes.entry(route.namespace.clone()).or_default();
-        of_namespace.push(route);
-    }
-    let apps = routes.iter();
-    apps.flat_map(|(namespace, routes)| of_routes(namespace, routes))
-        .collect()
-}
-
-/// The apps of a namespace that its routes point to: those with the most Services first, so that an app that is a part
-/// of another one follows it.
-fn of_routes(namespace: &str, routes: &[Arc<Cached<Route>>]) -> Vec<App> {
-    let mut services = BTreeMap::<&str, BTreeSet<String>>::new();
+    let routes = caches.routes();
+    let mut of_hosts = BTreeMap::<(&str, &str), BTreeSet<&str>>::new();
     for rule in routes.iter().flat_map(|route| &route.value.rules) {
-        let backends = rule.backends.iter();
-        let here = backends.filter(|backend| *backend.namespace == *namespace);
-        let of_host = services.entry(&rule.host).or_default();
-        of_host.extend(here.map(|backend| backend.service.to_string()));
-    }
-    let mut hosts = BTreeMap::<BTreeSet<String>, Vec<String>>::new();
-    for (host, services) in services {
-        if !services.is_empty() {
-            hosts.entry(services).or_default().push(host.to_owned());
+        for backend in &rule.backends {
+            let of_host = of_hosts
+                .entry((&backend.namespace, &rule.host))
+                .or_default();
+            of_host.insert(&backend.service);
         }
     }
-    let mut apps: Vec<_> = hosts.into_iter().collect();
-    apps.sort_by_key(|(services, hosts)| (usize::MAX - services.len(), hosts.clone()));
-    let app = |(services, hosts)| App {
-        hosts,
-        services: Services::These(namespace.to_owned(), services),
+    let mut apps = Vec::<(&str, BTreeSet<&str>, BTreeSet<&str>)>::new();
+    let mut of_services = HashMap::new();
+    for ((namespace, host), mut services) in of_hosts {
+        let mut hosts = BTreeSet::from([host]);
+        let known = services
+            .iter()
+            .map(|service| of_services.get(&(namespace, *service)));
+        for index in known.flatten().copied().collect::<BTreeSet<usize>>() {
+            let (_, their_hosts, their_services) = mem::take(&mut apps[index]);
+            hosts.extend(their_hosts);
+            services.extend(their_services);
+        }
+        let own = services
+            .iter()
+            .map(|service| ((namespace, *service), apps.len()));
+        of_services.extend(own);
+        apps.push((namespace, hosts, services));
+    }
+    apps.retain(|(_, hosts, _)| !hosts.is_empty());
+    apps.sort_unstable();
+    let app = |(namespace, hosts, services): (&str, BTreeSet<&str>, BTreeSet<&str>)| {
+        let services = services.into_iter().map(ToOwned::to_owned).collect();
+        App {
+            hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
+            services: Services::These(namespace.to_owned(), services),
+        }
     };
     apps.into_iter().map(app).collect()
 }

@@ -26,10 +26,9 @@ use tokio::task::block_in_place;
 use tracing::{info, warn};
 use unidler::{
     app::{AppId, ObjectId},
-    host::Host,
     hub::Hub,
     sleep::{
-        brake::Undone,
+        brake::{Brake, Undone},
         decide::{By, Decision, Facts, Observed, State, Stay, What, decide},
         moment::Moment,
         verdict::{Answer, Use, Verdict, Why},
@@ -114,22 +113,22 @@ impl Candidate {
         caches.of_services(&self.namespace, &services).ok()
     }
 
-    /// How to ask when it was last used, if it reports that itself: at the Service that its first host routes to.
-    fn asked(&self, caches: &Caches, window: Duration) -> Option<Asked> {
-        let url = self.rules.activity.clone()?;
-        let found = self.found(caches)?;
-        let mut hosts = self.app.hosts().iter();
-        let host = hosts.find_map(|host| Host::parse(host).ok())?;
-        let (service, port) = found.backend(&host)?;
-        Some(Asked {
-            url,
-            window,
-            namespace: service.namespace.clone(),
-            service: service.name.clone(),
-            port: port.name.as_deref().unwrap_or_default().into(),
-            host: host.to_string(),
-            id: found.id.clone(),
-        })
+    /// How to ask when it was last used, if it reports that itself and if its rules depend on that.
+    fn asked(&self, found: Option<&Found>) -> Option<Result<Asked, Why>> {
+        let (url, window) = (self.rules.activity.clone()?, self.rules.window()?);
+        let asked = found.ok_or(Why::ActivityDown).and_then(|found| {
+            let (host, service, port) = found.reporting()?;
+            Ok(Asked {
+                url,
+                window,
+                namespace: service.namespace.clone(),
+                service: service.name.clone(),
+                port: port.name.as_deref().unwrap_or_default().into(),
+                host,
+                id: found.id.clone(),
+            })
+        });
+        Some(asked)
     }
 }
 
@@ -329,7 +328,8 @@ impl Idler {
         for candidate in self.candidates(caches) {
             if let Some(window) = candidate.rules.window() {
                 windows.insert(window);
-                asked.extend(candidate.asked(caches, window));
+                let found = candidate.found(caches);
+                asked.extend(candidate.asked(found.as_ref()).and_then(Result::ok));
             }
         }
         // The shortest windows are left out, since a longer one serves their apps as well.
@@ -351,15 +351,16 @@ impl Idler {
         &self,
         rules: &AppRules,
         found: Option<&Found>,
+        asked: Option<Result<Asked, Why>>,
         requests: impl FnOnce(Duration) -> Option<Verdict>,
         now: Timestamp,
     ) -> Use {
         let Some(window) = rules.window() else {
             return Use::of([]);
         };
-        let activity = rules.activity.as_ref().map(|_| match found {
-            Some(found) => self.activity.verdict(&found.id, window, now),
-            None => Verdict::Silent(Why::ActivityDown),
+        let activity = asked.map(|asked| match asked {
+            Ok(asked) => self.activity.verdict(&asked.id, window, now),
+            Err(why) => Verdict::Silent(why),
         });
         // An app with an activity URL is not put to sleep because of its requests: they can only keep it awake.
         let requests =
@@ -408,6 +409,7 @@ impl Idler {
             .count();
         let mut planned = Vec::new();
         for (candidate, found) in candidates {
+            let asked = candidate.asked(found.as_ref());
             let Candidate {
                 app,
                 namespace,
@@ -428,12 +430,21 @@ impl Idler {
                 }
             };
             // Without regard to the workloads that it needs: those may be starting for another app.
-            let is_asleep = found.as_ref().is_some_and(|found| {
-                let mut services = found.services.iter();
-                services.all(|service| found.leads_here(service))
+            let services_here = found.as_ref().map_or(0, |found| {
+                let services = found.services.iter();
+                services.filter(|service| found.leads_here(service)).count()
             });
-            let state = match found.as_ref().and_then(since).filter(|_| is_asleep) {
-                Some(since) => State::Asleep { since },
+            let is_whole = found
+                .as_ref()
+                .is_some_and(|found| services_here == found.services.len());
+            let asleep = found.as_ref().filter(|_| services_here > 0).and_then(since);
+            let asleep = asleep.map(|(since, by)| State::Asleep {
+                since,
+                by,
+                obstacle: rules.obstacle.clone(),
+            });
+            let state = match asleep.clone().filter(|_| is_whole) {
+                Some(asleep) => asleep,
                 None => {
                     let requests = |window| {
                         let served = ways.to(&namespace, services.iter().map(String::as_str));
@@ -448,7 +459,7 @@ impl Idler {
                         woken: found.as_ref().and_then(woken),
                         changed: found.as_ref().and_then(|found| self.changed(found)),
                         started: self.started,
-                        seen: self.seen(&rules, found.as_ref(), requests, now),
+                        seen: self.seen(&rules, found.as_ref(), asked, requests, now),
                         hold: {
                             let is_own = |idled: &&Idled| idled.is_of(&namespace, &services);
                             let others = idled.iter().filter(|idled| !is_own(idled));
@@ -464,15 +475,23 @@ impl Idler {
             let is_adopted = |found: &Found| found.is_adopted() || !found.adopted.is_empty();
             let is_adopted = found.as_ref().is_some_and(is_adopted);
             let decision = match &rules.rules {
-                Some(_) if is_adopted => rules::not_asked(&state),
-                Some(rules) => decide(&Facts {
-                    app: id.as_ref().unwrap_or(&nobody),
-                    now,
-                    rules,
-                    wake_spread: self.settings.wake_spread,
-                    state,
-                }),
-                None => rules::not_asked(&state),
+                Some(rules) if !is_adopted => {
+                    let decide = |state| {
+                        decide(&Facts {
+                            app: id.as_ref().unwrap_or(&nobody),
+                            now,
+                            rules,
+                            wake_spread: self.settings.wake_spread,
+                            state,
+                        })
+                    };
+                    // A part of it may have woken before, or have been added to it.
+                    let wakes = asleep
+                        .map(decide)
+                        .filter(|decision| *decision == Decision::WakeBySchedule);
+                    wakes.unwrap_or_else(|| decide(state))
+                }
+                Some(_) | None => rules::not_asked(&state),
             };
             let decision = match decision {
                 Decision::Idle(by) => self.attempt(by, id.as_ref(), || match obstacles {
@@ -491,7 +510,8 @@ impl Idler {
         planned
     }
 
-    /// The apps that were recently put to sleep. An attempt whose effect is not visible yet counts as well.
+    /// The apps that were recently put to sleep: each counts once, however many Services it has. An attempt whose
+    /// effect is not visible yet counts as well.
     fn idled(
         &self,
         caches: &Caches,
@@ -499,27 +519,28 @@ impl Idler {
         now: Timestamp,
     ) -> Vec<Idled> {
         let slices = caches.slices.all();
-        let mut idled: Vec<_> = slices.iter().filter_map(|slice| Idled::by(slice)).collect();
+        let slices = slices.iter().filter_map(|slice| Idled::by(slice));
+        let of_slices = slices.filter(|idled| Brake::counts(now, idled.since));
+        let mut of_slices: Vec<_> = of_slices.collect();
+        let mut idled = Vec::new();
         for (candidate, found) in candidates {
             let Candidate {
                 namespace,
                 services,
                 ..
             } = candidate;
+            let own = of_slices.extract_if(.., |idled| idled.is_of(namespace, services));
+            let seen = own.map(|idled| idled.since).max();
             let begun = found
                 .as_ref()
                 .and_then(|found| self.attempts.of(&found.id, &[Attempt::Sleep]));
             let begun = begun.map(|ago| now.checked_sub(ago).unwrap_or(now));
-            let is_seen = |begun: &Timestamp| {
-                let mut own = idled
-                    .iter()
-                    .filter(|idled| idled.is_of(namespace, services));
-                own.any(|idled| idled.since >= *begun)
-            };
-            if let Some(begun) = begun.filter(|begun| !is_seen(begun)) {
-                idled.extend(Idled::of(namespace, services, begun));
+            if let Some(since) = seen.max(begun) {
+                idled.extend(Idled::of(namespace, services, since));
             }
         }
+        // Those whose routes are gone.
+        idled.extend(of_slices);
         idled
     }
 
@@ -578,15 +599,12 @@ impl Idled {
 
     /// The entry according to a slice.
     fn by(slice: &Cached<Slice>) -> Option<Self> {
-        let by_itself = [By::IdleAfter, By::Schedule, By::Repair].map(By::as_str);
         let (by, since) = match (&slice.value.record, &slice.value.history) {
             (Some(record), _) => (&record.by, record.since),
             (None, Some(history)) => (&history.by, history.idled),
             (None, None) => return None,
         };
-        if !by_itself.contains(&&**by) {
-            return None;
-        }
+        By::named(by).filter(|by| by.is_rule() || *by == By::Repair)?;
         Some(Self {
             namespace: slice.namespace.clone(),
             service: slice.value.service.to_string(),
@@ -605,13 +623,13 @@ fn slices(found: &Found) -> impl Iterator<Item = &Slice> {
     services.filter_map(|service| Some(&found.slice(service)?.value))
 }
 
-/// Since when an app is asleep.
-fn since(found: &Found) -> Option<Timestamp> {
-    let recorded = slices(found).filter_map(|slice| Some(slice.record.as_ref()?.since));
+/// Since when an app is asleep, and what put it to sleep.
+fn since(found: &Found) -> Option<(Timestamp, Option<By>)> {
+    let recorded = slices(found).filter_map(|slice| slice.record.as_ref());
+    let recorded = recorded.map(|record| (record.since, By::named(&record.by)));
     let marked = found.workloads.iter();
-    recorded
-        .chain(marked.filter_map(|workload| workload.value.idled_at_time()))
-        .max()
+    let marked = marked.filter_map(|workload| Some((workload.value.idled_at_time()?, None)));
+    recorded.chain(marked).max_by_key(|(since, _)| *since)
 }
 
 fn woken(found: &Found) -> Option<Timestamp> {
@@ -645,7 +663,9 @@ impl Planned {
     /// When its hours wake it, if it sleeps.
     fn alarm(&self) -> Option<(AppId, Moment)> {
         match &self.decision {
-            Decision::StayAsleep { until: Some(until) } => Some((self.id.clone()?, until.clone())),
+            Decision::StayAsleep {
+                until: Some(until), ..
+            } => Some((self.id.clone()?, until.clone())),
             _ => None,
         }
     }

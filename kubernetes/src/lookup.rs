@@ -236,12 +236,50 @@ impl Caches {
         wanted.retain(|(_, backend)| is_wanted(backend));
         // As above: among several namespaces, the oldest claim wins.
         let namespace = &wanted.first()?.1.namespace;
-        let names: BTreeSet<&str> = wanted
+        let of_host = wanted
             .iter()
             .filter(|(_, backend)| backend.namespace == *namespace)
-            .map(|(_, backend)| &*backend.service)
-            .collect();
-        Some(self.of_services(namespace, &names))
+            .map(|(_, backend)| backend.service.clone());
+        // Those of other hosts, too, if they share a Service: they fell asleep together, and wake together.
+        let mut names = BTreeSet::new();
+        let mut next: Vec<_> = of_host.collect();
+        while let Some(name) = next.pop() {
+            if !names.insert(name.clone()) {
+                continue;
+            }
+            for rule in self.rules_to(namespace, &name) {
+                let shared = self.routes_of(&rule).into_iter();
+                let shared = shared.flat_map(|route| {
+                    let backends = route.value.backends(&rule).cloned();
+                    backends.collect::<Vec<_>>()
+                });
+                let shared = shared.filter(|backend| backend.namespace == *namespace);
+                next.extend(shared.filter(is_wanted).map(|backend| backend.service));
+            }
+        }
+        Some(self.of_services(namespace, &names.iter().map(|name| &**name).collect()))
+    }
+
+    /// The hosts of the rules that route to a Service.
+    fn rules_to(&self, namespace: &str, service: &str) -> BTreeSet<String> {
+        let routes = self.routes_to(namespace, service);
+        let rules = routes.iter().flat_map(|route| &route.value.rules);
+        let to_it = rules.filter(|rule| {
+            let mut backends = rule.backends.iter();
+            backends.any(|backend| backend.is_of(namespace, service))
+        });
+        to_it.map(|rule| rule.host.clone()).collect()
+    }
+
+    /// The routes that have a rule for a host, possibly a wildcard.
+    fn routes_of(&self, rule: &str) -> Vec<Arc<Cached<Route>>> {
+        let http_routes = match Host::parse(rule) {
+            Ok(host) => self.naming(&host),
+            Err(_) => self.http_routes.get(rule),
+        };
+        let mut routes = self.ingresses.get(rule);
+        routes.extend(http_routes.iter().filter_map(|route| self.served(route)));
+        routes
     }
 
     /// The same, if it was woken recently: requests that its ingress still routes here do not belong to another app.

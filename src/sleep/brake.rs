@@ -88,6 +88,12 @@ impl fmt::Display for Hold {
 }
 
 impl Brake {
+    /// Whether an app that was put to sleep at a time counts.
+    #[must_use]
+    pub fn counts(now: Timestamp, idled: Timestamp) -> bool {
+        Age::of(idled, now).0 < HOUR
+    }
+
     /// Whether the next app has to wait: `apps` is their total number, and `idled` has the times at which some were put
     /// to sleep, in any order.
     #[must_use]
@@ -97,11 +103,8 @@ impl Brake {
         idled: impl IntoIterator<Item = Timestamp>,
         apps: usize,
     ) -> Option<Hold> {
-        let mut ages: Vec<Duration> = idled
-            .into_iter()
-            .map(|idled| Age::of(idled, now).0)
-            .filter(|age| *age < HOUR)
-            .collect();
+        let counted = idled.into_iter().filter(|idled| Self::counts(now, *idled));
+        let mut ages: Vec<Duration> = counted.map(|idled| Age::of(idled, now).0).collect();
         ages.sort_unstable();
         let share = apps.saturating_mul(self.percent.into()) / 100;
         [

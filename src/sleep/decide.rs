@@ -140,6 +140,10 @@ pub enum State {
     Asleep {
         /// When it was put to sleep.
         since: Timestamp,
+        /// What put it to sleep, as far as that is known.
+        by: Option<By>,
+        /// Which of its rules cannot be read, in words: its hours may be among them.
+        obstacle: Option<String>,
     },
 }
 
@@ -173,6 +177,8 @@ pub enum Decision {
     StayAsleep {
         /// When its hours wake it.
         until: Option<Moment>,
+        /// Which of its rules cannot be read, in words.
+        obstacle: Option<String>,
     },
     /// Wake it: its hours have begun.
     WakeBySchedule,
@@ -194,6 +200,26 @@ pub enum By {
 }
 
 impl By {
+    const ALL: [Self; 5] = [
+        Self::Command,
+        Self::Repair,
+        Self::Adopt,
+        Self::IdleAfter,
+        Self::Schedule,
+    ];
+
+    /// What has this name in an app's record.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|by| by.as_str() == name)
+    }
+
+    /// Whether it is a rule, which never puts an app to sleep within its hours.
+    #[must_use]
+    pub fn is_rule(self) -> bool {
+        matches!(self, Self::IdleAfter | Self::Schedule)
+    }
+
     /// Its name in an app's record.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -273,7 +299,17 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
             Ok(by) => Decision::Idle(by),
             Err(stay) => Decision::StayAwake(stay),
         },
-        State::Asleep { since } => asleep(facts, *since),
+        State::Asleep {
+            since,
+            by,
+            obstacle,
+        } => match (asleep(facts, *since, *by), obstacle) {
+            (Some(wakes), _) if wakes.at() <= facts.now => Decision::WakeBySchedule,
+            (until, obstacle) => Decision::StayAsleep {
+                until,
+                obstacle: obstacle.clone(),
+            },
+        },
     }
 }
 
@@ -347,15 +383,16 @@ fn may_sleep(facts: &Facts<'_>, observed: &Observed) -> Result<By, Stay> {
     }
 }
 
-fn asleep(facts: &Facts<'_>, since: Timestamp) -> Decision {
-    let Some(Awake { schedule, .. }) = &facts.rules.hours else {
-        return Decision::StayAsleep { until: None };
-    };
+/// When its hours wake an app that sleeps.
+fn asleep(facts: &Facts<'_>, since: Timestamp, by: Option<By>) -> Option<Moment> {
+    let Awake { schedule, .. } = facts.rules.hours.as_ref()?;
     let now = facts.now;
     let start = match schedule.at(now) {
         Hours::Inside {
             since: Some(start), ..
         } if since < start => Some(start),
+        // Its hours were set after that. A time in the future is that of a clock by which these hours are over.
+        Hours::Inside { .. } if by.is_some_and(By::is_rule) && since < now => Some(since),
         // It was put to sleep on purpose within these hours: the next ones wake it.
         Hours::Inside {
             until: Some(until), ..
@@ -366,12 +403,8 @@ fn asleep(facts: &Facts<'_>, since: Timestamp) -> Decision {
         Hours::Inside { .. } => None,
         Hours::Outside { next } => next,
     };
-    match start.map(|start| wakes_at(facts, schedule, start)) {
-        Some(wakes) if wakes <= now => Decision::WakeBySchedule,
-        wakes => Decision::StayAsleep {
-            until: wakes.map(|wakes| Moment::new(wakes, now, schedule.zone())),
-        },
-    }
+    let wakes = wakes_at(facts, schedule, start?);
+    Some(Moment::new(wakes, now, schedule.zone()))
 }
 
 /// When a span that begins at `start` wakes this app. The time is always within the span, however short that is.
@@ -446,8 +479,16 @@ impl fmt::Display for Decision {
             }
             Self::Idle(By::IdleAfter) => f.write_str("falls asleep now: not used"),
             Self::Idle(By::Schedule) => f.write_str("falls asleep now: outside its hours"),
-            Self::StayAsleep { until: Some(until) } => write!(f, "asleep until {until}"),
-            Self::StayAsleep { until: None } => f.write_str("asleep"),
+            Self::StayAsleep { until, obstacle } => {
+                f.write_str("asleep")?;
+                if let Some(until) = until {
+                    write!(f, " until {until}")?;
+                }
+                match obstacle {
+                    Some(obstacle) => write!(f, "; {obstacle}"),
+                    None => Ok(()),
+                }
+            }
             Self::WakeBySchedule => f.write_str("wakes now: its hours have begun"),
         }
     }
@@ -844,12 +885,18 @@ mod tests {
         }
     }
 
-    fn asleep(schedule: &str, since: &str, now: &str) -> String {
+    fn asleep(schedule: &str, by: Option<By>, since: &str, now: &str) -> String {
         let rules = Rules {
             hours: hours(schedule, Asleep::ByActivity),
             ..Rules::default()
         };
-        decide_about(&rules, time(now), State::Asleep { since: time(since) }).to_string()
+        let since = time(since);
+        let state = State::Asleep {
+            since,
+            by,
+            obstacle: None,
+        };
+        decide_about(&rules, time(now), state).to_string()
     }
 
     #[test]
@@ -940,14 +987,53 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                asleep(schedule, since, now),
+                asleep(schedule, None, since, now),
                 expected,
                 "{schedule}, since {since}, at {now}"
             );
         }
-        let state = State::Asleep { since: ago(60) };
-        let decision = decide_about(&by_activity(), evening(), state);
-        assert_eq!(decision, Decision::StayAsleep { until: None });
+        let (since, by) = (ago(60), Some(By::IdleAfter));
+        let state = |obstacle: Option<&str>| State::Asleep {
+            since,
+            by,
+            obstacle: obstacle.map(ToOwned::to_owned),
+        };
+        let told = |state| decide_about(&by_activity(), evening(), state).to_string();
+        assert_eq!(told(state(None)), "asleep");
+        // Its hours may be what cannot be read.
+        let wrong = "unidler/awake: expected hours";
+        assert_eq!(told(state(Some(wrong))), format!("asleep; {wrong}"));
+    }
+
+    #[test]
+    fn hours_wake_an_app_that_a_rule_put_to_sleep_before_they_were_set() {
+        let wakes = "wakes now: its hours have begun";
+        let (since, now) = ("2026-11-30T11:00:00Z", "2026-11-30T12:00:00Z");
+        for (by, of_the_office, always) in [
+            (Some(By::IdleAfter), wakes, wakes),
+            (Some(By::Schedule), wakes, wakes),
+            // Somebody wants it to sleep, or may want that.
+            (Some(By::Command), "asleep until Tue 07:30", "asleep"),
+            (Some(By::Repair), "asleep until Tue 07:30", "asleep"),
+            (Some(By::Adopt), "asleep until Tue 07:30", "asleep"),
+            (None, "asleep until Tue 07:30", "asleep"),
+        ] {
+            assert_eq!(asleep(OFFICE, by, since, now), of_the_office, "{by:?}");
+            assert_eq!(asleep("always", by, since, now), always, "{by:?}");
+            assert_eq!(asleep("never", by, since, now), "asleep", "{by:?}");
+        }
+        // By a clock ahead of ours, which put it to sleep when these hours were over.
+        let (since, now) = ("2026-11-30T19:00:00Z", "2026-11-30T18:59:58Z");
+        let by = Some(By::Schedule);
+        assert_eq!(asleep(OFFICE, by, since, now), "asleep until Tue 07:30");
+    }
+
+    #[test]
+    fn what_puts_apps_to_sleep_is_known_by_its_name() {
+        for by in By::ALL {
+            assert_eq!(By::named(by.as_str()), Some(by));
+        }
+        assert_eq!(By::named("somebody"), None);
     }
 
     /// When each of some apps wakes, in seconds after the start of its hours.
@@ -965,10 +1051,17 @@ mod tests {
                     now,
                     rules: &rules,
                     wake_spread,
-                    state: State::Asleep { since: ago(60) },
+                    state: State::Asleep {
+                        since: ago(60),
+                        by: None,
+                        obstacle: None,
+                    },
                 })
             };
-            let Decision::StayAsleep { until: Some(until) } = at(evening()) else {
+            let Decision::StayAsleep {
+                until: Some(until), ..
+            } = at(evening())
+            else {
                 panic!("{}", at(evening()));
             };
             // It does what it says, and not before.

@@ -118,8 +118,10 @@ pub enum Why {
     /// Its requests were counted before, but none since its ingress began to serve it anew, and another ingress may be
     /// serving it now.
     NotCountedSince,
-    /// Its ingress does not count all of its requests, or is not the only one that serves it.
+    /// Its ingress does not count all of its requests.
     PartlyCounted,
+    /// Its routes are of several classes, and perhaps not all of their controllers are counted.
+    SeveralClasses,
     /// Something counts that sees no visitors, such as the sidecars of other apps.
     OthersCounted,
     /// Another Service is counted under the same name.
@@ -134,6 +136,8 @@ pub enum Why {
     OpenConnections,
     /// No endpoint of the app answered at its activity URL.
     ActivityDown,
+    /// Several of its Services may be meant by its activity URL.
+    ActivityAmbiguous,
     /// The activity URL responded with a status other than 200.
     ActivityStatus(u16),
     /// The response of the activity URL has no time.
@@ -161,10 +165,12 @@ impl Why {
             | Self::NeverCounted
             | Self::NotCountedSince
             | Self::PartlyCounted
+            | Self::SeveralClasses
             | Self::SharedName
             | Self::IngressRestarted
             | Self::OpenConnections
             | Self::ActivityDown
+            | Self::ActivityAmbiguous
             | Self::ActivityStatus(_)
             | Self::ActivityUnreadable
             | Self::NoCpuMetrics
@@ -186,6 +192,9 @@ impl fmt::Display for Why {
                 "no request was counted since its ingress last began to serve it"
             }
             Self::PartlyCounted => "not all of its requests are counted",
+            Self::SeveralClasses => {
+                "its routes have several classes, and perhaps not all of them are counted"
+            }
             Self::OthersCounted => {
                 "not only gateways count its requests: choose the gateways with --prometheus-match"
             }
@@ -197,6 +206,9 @@ impl fmt::Display for Why {
             Self::NothingCounted => "no request of any app was counted lately",
             Self::OpenConnections => "its connections stay open",
             Self::ActivityDown => "its activity URL does not answer",
+            Self::ActivityAmbiguous => {
+                "it has several Services: annotate the one that has the activity URL"
+            }
             Self::ActivityStatus(status) => {
                 return write!(f, "its activity URL answers with status {status}");
             }

@@ -182,7 +182,7 @@ impl Record {
     }
 
     fn is_adopted(&self) -> bool {
-        self.by == By::Adopt.as_str()
+        By::named(&self.by) == Some(By::Adopt)
     }
 
     /// How often in a row the app did not stay asleep, if this ends its sleep now.

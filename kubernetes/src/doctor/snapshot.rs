@@ -81,8 +81,8 @@ impl Snapshot {
         let account = match account {
             None if api_server.in_cluster => None,
             None => Some(ServiceAccount {
-                namespace: "unidler".to_owned(),
-                name: "unidler".to_owned(),
+                namespace: settings.service_namespace.clone(),
+                name: settings.service_name.clone(),
             }),
             account => account,
         };

@@ -127,7 +127,7 @@ pub(crate) fn expect_controller(
 /// Checks that a route refers to a port that the Service still has while the app is idled.
 pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> anyhow::Result<()> {
     ensure!(
-        route.value.kind != RouteKind::HttpRoute,
+        !matches!(route.value.kind, RouteKind::HttpRoute { .. }),
         "{route} routes to {service}, but Gateway API controllers refuse ExternalName Services: idle the app with \
          --handover slice"
     );
@@ -145,7 +145,7 @@ pub(crate) fn expect_route(route: &Cached<Route>, service: &Cached<Service>) -> 
 ///
 /// An `HTTPRoute` has another problem: it cannot refer to such a Service at all.
 pub(crate) fn lost_port(route: &Route, service: &Cached<Service>) -> Option<String> {
-    if route.kind == RouteKind::HttpRoute {
+    if let RouteKind::HttpRoute { .. } = route.kind {
         return None;
     }
     let mut ports = route.ports(&service.namespace, &service.name);

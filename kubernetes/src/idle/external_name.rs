@@ -50,7 +50,7 @@ impl ExternalNamePlan {
             ..
         } = self;
         format!(
-            "Deployment {namespace}/{deployment} has 0 replicas and gets {replicas} back when somebody visits it."
+            "scaled Deployment {namespace}/{deployment} from {replicas} to 0 replicas. The next visit restores them."
         )
     }
 

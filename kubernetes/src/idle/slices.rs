@@ -258,12 +258,11 @@ impl SlicePlan {
     /// The message after it was carried out.
     pub(super) fn done(&self) -> String {
         let idled = self.idled.iter();
-        let idled = idled.map(|(workload, replicas)| {
-            format!("{workload} has 0 replicas and gets {replicas} back")
-        });
+        let idled = idled
+            .map(|(workload, replicas)| format!("scaled {workload} from {replicas} to 0 replicas"));
         let idled: Vec<_> = idled.collect();
         let held = self.held.concat();
-        format!("{} when somebody visits it.{held}", idled.join(", "))
+        format!("{}. The next visit restores them.{held}", idled.join(", "))
     }
 
     /// Updates the plan to its outcome. Needed workloads may have been put to sleep in the meantime, with this app or

@@ -64,6 +64,36 @@ fn caches_of(change: impl FnOnce(&mut Listed)) -> Caches {
     Caches::of(listed, &ClusterSettings::of_tests())
 }
 
+#[test]
+fn an_app_is_in_the_namespace_of_its_services_wherever_its_routes_are() {
+    let caches = caches_of(|listed| {
+        let accepted = json!([{ "type": "Accepted", "status": "True" }]);
+        let gateway = json!({ "name": "web", "namespace": "gateway" });
+        let backend = json!({ "name": "api", "namespace": "team", "port": 80 });
+        listed.http_routes = vec![object(json!({
+            "metadata": { "name": "api", "namespace": "gateway" },
+            "spec": { "parentRefs": [gateway], "hostnames": ["far.example"], "rules": [{ "backendRefs": [backend] }] },
+            "status": { "parents": [{ "parentRef": gateway, "conditions": accepted }] },
+        }))];
+        let listener = json!({ "name": "http", "port": 80, "protocol": "HTTP" });
+        listed.gateways = vec![object(json!({
+            "metadata": gateway,
+            "spec": { "gatewayClassName": "web", "listeners": [listener] },
+        }))];
+        let from = json!({ "group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": "gateway" });
+        listed.grants = vec![object(json!({
+            "metadata": { "name": "routes", "namespace": "team" },
+            "spec": { "from": [from], "to": [{ "group": "", "kind": "Service" }] },
+        }))];
+    });
+    let apps = super::of_namespace("team", &caches);
+    let apps: Vec<_> = apps.iter().map(ToString::to_string).collect();
+    assert!(
+        apps.contains(&"api.example, far.example".to_owned()),
+        "{apps:?}"
+    );
+}
+
 /// Each app, with what is planned or why nothing is.
 fn told(asked: &Asked) -> Vec<String> {
     told_of(asked, &caches(), &Surroundings::default())
@@ -92,8 +122,8 @@ fn an_app_of_several_hosts_is_idled_once() {
     assert_eq!(
         told(&Asked::Hosts(hosts.into(), None)),
         [
-            "www.web.example, web.example: Deployment team/web has 0 replicas and gets 2 back when somebody visits it.",
-            "api.example: Deployment team/api has 0 replicas and gets 2 back when somebody visits it.",
+            "www.web.example, web.example: scaled Deployment team/web from 2 to 0 replicas. The next visit restores them.",
+            "api.example: scaled Deployment team/api from 2 to 0 replicas. The next visit restores them.",
         ]
     );
 }
@@ -108,8 +138,10 @@ fn a_namespace_is_all_that_its_routes_lead_to() {
         node.starts_with("*.node.example: Service team/node is of type NodePort: "),
         "{node}"
     );
-    assert!(api.starts_with("api.example: Deployment team/api has 0 replicas"));
-    assert!(web.starts_with("web.example, www.web.example: Deployment team/web has 0 replicas"));
+    assert!(api.starts_with("api.example: scaled Deployment team/api from 2 to 0 replicas"));
+    assert!(web.starts_with(
+        "web.example, www.web.example: scaled Deployment team/web from 2 to 0 replicas"
+    ));
     assert!(super::of_namespace("nowhere", &caches()).is_empty());
 }
 
@@ -167,7 +199,7 @@ fn what_another_scales_to_and_from_zero_is_left_to_it() {
         autoscaler(None, json!({}), "api"),
     ] {
         let told = told(surroundings);
-        assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
+        assert!(told.contains("from 2 to 0 replicas"), "{told}");
     }
 }
 
@@ -194,7 +226,7 @@ fn an_app_whose_controller_cannot_lead_its_visitors_here_is_refused() {
     );
     for controller in ["traefik.io/ingress-controller", "example.com/of-our-own"] {
         let told = told_of_api(&caches(), &class(controller));
-        assert!(told.contains("has 0 replicas and gets 2 back"), "{told}");
+        assert!(told.contains("from 2 to 0 replicas"), "{told}");
     }
 }
 
@@ -290,7 +322,7 @@ fn what_has_made_a_workload_is_scaled_in_its_place() {
     let told = told_of_api(&caches(json!({ "replicas": 3 })), &Surroundings::default());
     assert_eq!(
         told,
-        "api.example: Site.example.com team/api has 0 replicas and gets 3 back when somebody visits it."
+        "api.example: scaled Site.example.com team/api from 3 to 0 replicas. The next visit restores them."
     );
     let told = told_of_api(&caches(json!({})), &Surroundings::default());
     assert!(told.contains("set its spec.replicas"), "{told}");
@@ -323,7 +355,7 @@ fn the_deployment_that_a_rollout_takes_its_pods_from_stays_at_zero() {
     let told = told_of_api(&caches, &Surroundings::default());
     assert_eq!(
         told,
-        "api.example: Rollout team/rolled has 0 replicas and gets 3 back when somebody visits it."
+        "api.example: scaled Rollout team/rolled from 3 to 0 replicas. The next visit restores them."
     );
     let asked = Asked::Hosts(vec![Host::parse("api.example").expect("a host")], None);
     let (settings, handover) = (ClusterSettings::of_tests(), Handover::Slice);

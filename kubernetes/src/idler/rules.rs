@@ -286,6 +286,9 @@ pub(super) fn obstacle_of_source(
 pub(super) fn not_asked(state: &State) -> Decision {
     match state {
         State::Awake(_) => Decision::StayAwake(Stay::NoRule),
-        State::Asleep { .. } => Decision::StayAsleep { until: None },
+        State::Asleep { .. } => Decision::StayAsleep {
+            until: None,
+            obstacle: None,
+        },
     }
 }

@@ -24,6 +24,8 @@ struct World {
     namespace: Value,
     /// Labels and annotations of the routes of an app, of its Service, and of its Deployment.
     metadata: Vec<(&'static str, [Value; 3])>,
+    /// More hosts, each routed to some of the Services.
+    hosts: Vec<(&'static str, &'static [&'static str])>,
     /// The slices of apps that sleep.
     slices: Vec<Value>,
     /// Whether they are awake all the same.
@@ -42,6 +44,7 @@ impl World {
             apps: apps.to_vec(),
             namespace: json!({}),
             metadata: Vec::new(),
+            hosts: Vec::new(),
             slices: Vec::new(),
             is_awake: false,
             settings: IdlerSettings {
@@ -115,6 +118,13 @@ impl World {
             });
             listed.deployments.push(object(deployment));
         }
+        for (host, services) in &self.hosts {
+            let backend = |service: &&str| json!({ "backend": { "service": { "name": service, "port": { "number": 80 } } } });
+            let paths: Vec<_> = services.iter().map(backend).collect();
+            let mut ingress = named(host, "team", &json!({}));
+            ingress["spec"] = json!({ "rules": [{ "host": host, "http": { "paths": paths } }] });
+            listed.ingresses.push(object(ingress));
+        }
         let settings = ClusterSettings::of_tests();
         let caches = Caches::of(listed, &settings);
         let mut idler = Idler::new(self.settings.clone(), None, Timestamp::MIN);
@@ -156,8 +166,13 @@ fn annotated(annotations: Value) -> Value {
 }
 
 fn slice(service: &str, since: &str) -> Value {
+    slice_by("schedule", service, since)
+}
+
+fn slice_by(by: &str, service: &str, since: &str) -> Value {
     let workload = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": service, "uid": service, "replicas": 2, "generation": 0 });
-    let record = json!({ "v": 1, "workloads": [workload], "phase": "asleep", "since": since, "by": "schedule" });
+    let record =
+        json!({ "v": 1, "workloads": [workload], "phase": "asleep", "since": since, "by": by });
     json!({
         "metadata": {
             "name": format!("{service}-unidler"), "namespace": "team",
@@ -324,17 +339,88 @@ fn an_app_that_somebody_keeps_waking_is_left_alone() {
 
 #[test]
 fn an_app_that_sleeps_wakes_when_its_hours_begin() {
-    let told = |hours: &str, since: &str| {
+    let told = |hours: &str, by: &str, since: &str| {
         let hours = annotated(json!({ "unidler/awake": hours }));
         let mut world = World::of(&["web"]).with("web", hours, json!({}), json!({}));
-        world.slices.push(slice("web", since));
+        world.slices.push(slice_by(by, "web", since));
         world.told().remove(0)
     };
     let wakes = "web.example: wakes now: its hours have begun";
-    assert_eq!(told(IN_HOURS, "2026-11-30T19:00:00Z"), wakes);
+    assert_eq!(told(IN_HOURS, "cli", "2026-11-30T19:00:00Z"), wakes);
     // Somebody has put it to sleep within them.
-    assert_ne!(told(IN_HOURS, "2026-12-01T14:00:00Z"), wakes);
-    assert_ne!(told(OUT_OF_HOURS, "2026-11-30T19:00:00Z"), wakes);
+    assert_ne!(told(IN_HOURS, "cli", "2026-12-01T14:00:00Z"), wakes);
+    // A rule has, before they were set.
+    assert_eq!(told(IN_HOURS, "schedule", "2026-12-01T14:00:00Z"), wakes);
+    assert_ne!(told(OUT_OF_HOURS, "cli", "2026-11-30T19:00:00Z"), wakes);
+}
+
+#[test]
+fn what_shares_a_host_is_one_app_and_hours_wake_what_is_still_asleep_of_it() {
+    let hours = annotated(json!({ "unidler/awake": IN_HOURS }));
+    let mut world = World::of(&["web", "api", "docs"]).in_namespace(hours);
+    world.hosts = vec![("all.example", &["web", "api"])];
+    let (app, docs) = ("all.example, api.example, web.example", "docs.example");
+    let inside = |app: &str| format!("{app}: inside its hours until 18:00 UTC");
+    assert_eq!(world.told(), [inside(app), inside(docs)]);
+    // A visitor, or a Service that was added, has left it in this state.
+    world.slices.push(slice("api", "2026-11-30T19:00:00Z"));
+    let wakes = format!("{app}: wakes now: its hours have begun");
+    assert_eq!(world.told(), [wakes, inside(docs)]);
+}
+
+#[test]
+fn an_app_counts_once_for_the_brake() {
+    let apps = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let hours = json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" });
+    let mut world = World::of(&apps).in_namespace(annotated(hours));
+    world.hosts = vec![("all.example", &["a", "b", "c"])];
+    let since = "2026-12-01T14:59:00Z";
+    world.slices = ["a", "b", "c"].map(|app| slice(app, since)).into();
+    // Of ten apps, two may fall asleep within an hour.
+    let told = world.told();
+    let count = |what: &str| told.iter().filter(|line| line.contains(what)).count();
+    let counts = ["falls asleep now", "at most 2 apps within one hour"].map(count);
+    assert_eq!(counts, [1, 8], "{told:?}");
+}
+
+#[test]
+fn of_several_services_the_annotated_one_is_asked() {
+    let annotations = json!({ "unidler/idle-after": "2h", "unidler/activity": "/last-seen" });
+    let ambiguous = "it has several Services: annotate the one that has the activity URL";
+    let asked = "its activity URL does not answer";
+    let told = |service: Value| {
+        let mut world = World::of(&["web", "api"])
+            .in_namespace(annotated(annotations.clone()))
+            .with("api", json!({}), service, json!({}));
+        world.hosts = vec![("*.example", &["web", "api"])];
+        world.told()
+    };
+    let app = "*.example, api.example, web.example";
+    assert_eq!(
+        told(json!({})),
+        [format!(
+            "{app}: no source says anything: {ambiguous} (activity)"
+        )]
+    );
+    let own = annotated(json!({ "unidler/activity": "/last-seen" }));
+    assert_eq!(
+        told(own),
+        [format!(
+            "{app}: no source says anything: {asked} (activity)"
+        )]
+    );
+}
+
+#[test]
+fn hours_that_cannot_be_read_are_named_while_the_app_sleeps() {
+    let hours = annotated(json!({ "unidler/awake": "Mon-Fri 9-5" }));
+    let mut world = World::of(&["web"]).with("web", hours, json!({}), json!({}));
+    world.slices.push(slice("web", "2026-11-30T19:00:00Z"));
+    let told = world.told().remove(0);
+    assert!(
+        told.starts_with("web.example: asleep; unidler/awake: "),
+        "{told}"
+    );
 }
 
 #[test]
@@ -344,7 +430,10 @@ fn a_plan_is_a_table_or_json() {
     let planned = [Planned {
         app: idle::of_tests("web.example", "team", "web"),
         id: None,
-        decision: Decision::StayAsleep { until: None },
+        decision: Decision::StayAsleep {
+            until: None,
+            obstacle: None,
+        },
     }];
     assert_eq!(table(&planned), "web.example  asleep");
     let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep", "notBefore": null }]);

@@ -158,11 +158,16 @@ impl Caches {
         let adopted = parts
             .iter()
             .filter_map(|part| Some((part.id(), known(part)?.max(of_keda(part).unwrap_or(0)))));
-        let mut adopted: HashMap<_, _> = adopted.collect();
+        let adopted: HashMap<_, _> = adopted.collect();
         // If a workload woke with fewer replicas than it had, the program that puts it to sleep next would record the
         // smaller number.
-        adopted.retain(|_, replicas| *replicas <= self.max_replicas);
-        adopted
+        match adopted
+            .values()
+            .all(|replicas| *replicas <= self.max_replicas)
+        {
+            true => adopted,
+            false => HashMap::new(),
+        }
     }
 
     /// The `ScaledObject`s of a workload.

@@ -33,9 +33,11 @@ impl Caches {
             .hostnames()
             .flat_map(|hostname| HttpRoute::taken(hostname, &listeners))
             .collect();
-        let value = route
-            .value
-            .route(hosts, |backend| self.is_granted(&route.namespace, backend));
+        let classes = gateways
+            .iter()
+            .map(|(_, gateway)| gateway.value.class.clone());
+        let is_granted = |backend: &Backend| self.is_granted(&route.namespace, backend);
+        let value = route.value.route(hosts, is_granted, classes.collect());
         (!value.rules.is_empty()).then(|| {
             Arc::new(Cached {
                 namespace: route.namespace.clone(),

@@ -667,6 +667,37 @@ fn the_services_of_a_host_that_lead_here_are_one_app() {
 }
 
 #[test]
+fn what_hosts_share_a_service_wakes_with_it() {
+    let cluster = |api: &'static str| {
+        let cluster = [
+            "ingress a/tool tool.example>web tool.example>api",
+            "ingress a/www www.example>web other.example>docs",
+            "ingress b/tool www.example>web tool.example>stranger",
+            "service a/web",
+            "service a/api",
+            "service a/docs",
+            "deployment a/front taken",
+            "statefulset a/db taken",
+            "deployment a/docs taken",
+            "slice a/web-unidler on=Deployment:front",
+            "slice a/docs-unidler on=Deployment:docs",
+            api,
+        ];
+        caches(&cluster)
+    };
+    let id_of = |caches: &Caches, host: &str| {
+        let found = caches.find(&Host::parse(host).expect("a host"));
+        found.expect("an app").id.as_str().to_owned()
+    };
+    let asleep = cluster("slice a/api-unidler on=StatefulSet:db");
+    assert_eq!(id_of(&asleep, "www.example"), "a/api+web");
+    assert_eq!(id_of(&asleep, "tool.example"), "a/api+web");
+    assert_eq!(id_of(&asleep, "other.example"), "a/docs");
+    let awake = cluster("statefulset a/other");
+    assert_eq!(id_of(&awake, "www.example"), "a/web");
+}
+
+#[test]
 fn a_younger_claim_to_a_host_does_not_get_the_visitors_of_an_older_one() {
     let cluster = [
         "ingress a/tool born=2020 tool.example>web",

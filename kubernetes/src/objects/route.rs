@@ -4,6 +4,8 @@
 pub(crate) mod http_route;
 mod ingress;
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 use unidler::host::Host;
 
@@ -35,7 +37,10 @@ pub(crate) enum RouteKind {
         /// The name of its class.
         class: Option<Box<str>>,
     },
-    HttpRoute,
+    HttpRoute {
+        /// The names of the classes of the Gateways that have accepted it.
+        classes: BTreeSet<Box<str>>,
+    },
 }
 
 impl RouteKind {
@@ -43,7 +48,7 @@ impl RouteKind {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "Ingress",
-            Self::HttpRoute => "HTTPRoute",
+            Self::HttpRoute { .. } => "HTTPRoute",
         }
     }
 
@@ -51,7 +56,15 @@ impl RouteKind {
     pub(crate) fn resource(&self) -> &'static str {
         match self {
             Self::Ingress { .. } => "ingress",
-            Self::HttpRoute => "httproute",
+            Self::HttpRoute { .. } => "httproute",
+        }
+    }
+
+    /// Whether several controllers may serve it.
+    pub(crate) fn has_several_classes(&self) -> bool {
+        match self {
+            Self::Ingress { .. } => false,
+            Self::HttpRoute { classes } => classes.len() > 1,
         }
     }
 }
@@ -111,7 +124,7 @@ impl Route {
     pub(crate) fn serves(&self, rule: &Rule, host: &Host) -> bool {
         match self.kind {
             RouteKind::Ingress { .. } => host.is_served_by(&rule.host),
-            RouteKind::HttpRoute => common(&rule.host, host.as_str()) == Some(host.as_str()),
+            RouteKind::HttpRoute { .. } => common(&rule.host, host.as_str()) == Some(host.as_str()),
         }
     }
 

@@ -2,7 +2,10 @@
 
 use std::{fmt::Display, str::FromStr};
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::ObjectMeta, jiff::Timestamp};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    jiff::{self, Timestamp, civil, tz::TimeZone},
+};
 use unidler::{
     probe::Probes,
     sleep::{
@@ -113,6 +116,21 @@ pub(crate) struct Downscaler {
     pub(crate) exclude_until: Option<Result<Timestamp, String>>,
 }
 
+/// A time as kube-downscaler reads it: in RFC 3339, or a date, perhaps with a time, in UTC.
+struct ExcludeUntil(Timestamp);
+
+impl FromStr for ExcludeUntil {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let until = text.parse::<Timestamp>().or_else(|error| {
+            let time = text.parse::<civil::DateTime>().map_err(|_| error)?;
+            Ok::<_, jiff::Error>(time.to_zoned(TimeZone::UTC)?.timestamp())
+        });
+        until.map(Self)
+    }
+}
+
 impl SleepRules {
     /// `None` if it has no settings. Boxed, since most objects have none.
     pub(crate) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
@@ -131,7 +149,8 @@ impl SleepRules {
                 // kube-downscaler treats any value other than `false` as true.
                 is_excluded: excluded.is_some_and(|text| !text.eq_ignore_ascii_case("false")),
                 uptime: read(metadata, DOWNSCALER_UPTIME),
-                exclude_until: read(metadata, DOWNSCALER_EXCLUDE_UNTIL),
+                exclude_until: read(metadata, DOWNSCALER_EXCLUDE_UNTIL)
+                    .map(|until| until.map(|ExcludeUntil(until)| until)),
             },
         };
         (rules != Self::default()).then(|| Box::new(rules))
@@ -232,6 +251,17 @@ mod tests {
             let rules = rules(json!({}), json!({ "downscaler/exclude": text }));
             let downscaler = rules.map(|rules| rules.downscaler).unwrap_or_default();
             assert_eq!(downscaler.is_excluded, is_excluded, "{text}");
+        }
+        for (text, expected) in [
+            ("2026-12-01T08:00:00Z", Some("2026-12-01T08:00:00Z")),
+            ("2026-12-01T08:00", Some("2026-12-01T08:00:00Z")),
+            ("2026-12-01 08:00", Some("2026-12-01T08:00:00Z")),
+            ("2026-12-01", Some("2026-12-01T00:00:00Z")),
+            ("tomorrow", None),
+        ] {
+            let until = read(json!({ "downscaler/exclude-until": text })).exclude_until;
+            let until = until.expect("a time").ok().map(|until| until.to_string());
+            assert_eq!(until.as_deref(), expected, "{text}");
         }
         let both = read(json!({
             "downscaler/uptime": "Mon-Fri 07:30-19:00 Europe/London", "downscaler/exclude-until": "2026-12-01T08:00:00Z",

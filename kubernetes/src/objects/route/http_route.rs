@@ -1,6 +1,8 @@
 //! An `HTTPRoute`. What it serves depends on its [Gateways](Gateway) and on [`ReferenceGrant`s](crate::objects::Grant)
 //! as well.
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::jiff::Timestamp;
 
 use super::{Backend, Port, Route, RouteKind, Rule, common};
@@ -125,11 +127,12 @@ impl HttpRoute {
         listeners.filter_map(move |listener| common(hostname, listener))
     }
 
-    /// The effective route for these hosts, to these of its Services.
+    /// The effective route for these hosts, to these of its Services, by Gateways of these classes.
     pub(crate) fn route<'a>(
         &self,
         hosts: impl IntoIterator<Item = &'a str>,
         is_granted: impl Fn(&Backend) -> bool,
+        classes: BTreeSet<Box<str>>,
     ) -> Route {
         let backends: Box<[Backend]> = self
             .backends
@@ -142,7 +145,7 @@ impl HttpRoute {
             backends: backends.clone(),
         };
         Route {
-            kind: RouteKind::HttpRoute,
+            kind: RouteKind::HttpRoute { classes },
             rules: hosts.into_iter().map(rule).collect(),
             others: Box::default(),
             created: self.created,

@@ -341,6 +341,9 @@ impl Counts {
         for (way, name) in ways {
             let name = name.as_ref().ok_or(Why::PartlyCounted)?;
             names.check(name)?;
+            if way.route.has_several_classes() {
+                return Err(Why::SeveralClasses);
+            }
             // Without a number, the use is unknown.
             if reading.uses.get(name).is_some_and(|uses| *uses != 0.0) {
                 return Err(Why::PrometheusUnreadable);
@@ -425,8 +428,8 @@ impl<'a> Name<'a> {
         {
             self.trouble = Some(Why::SharedName);
         } else if way.route != self.first.route {
-            // Only one of the controllers counts.
-            self.trouble = self.trouble.or(Some(Why::PartlyCounted));
+            // Perhaps only one of the controllers counts.
+            self.trouble = self.trouble.or(Some(Why::SeveralClasses));
         }
     }
 }

@@ -57,23 +57,65 @@ impl Targets {
         if self.up.is_empty() || !self.up.iter().all(|share| *share >= MIN_UP) {
             return Err(Why::PrometheusGaps);
         }
-        if !self.scrapes.values().all(is_complete) {
-            return Err(Why::PrometheusGaps);
+        let mut incomplete = self.scrapes.values().filter(|parts| !is_complete(parts));
+        let is_restarted = !self.restarts.iter().all(|times| *times == 0.0);
+        if incomplete.clone().any(|parts| !began_or_ended(parts)) || !self.was_always_there() {
+            Err(Why::PrometheusGaps)
+        } else if is_restarted || incomplete.next().is_some() {
+            Err(Why::IngressRestarted)
+        } else {
+            Ok(())
         }
-        match self.restarts.iter().all(|times| *times == 0.0) {
-            true => Ok(()),
-            false => Err(Why::IngressRestarted),
+    }
+
+    /// Whether at any time one of them was scraped.
+    fn was_always_there(&self) -> bool {
+        let mut all = Parts::default();
+        for (part, times) in self
+            .scrapes
+            .values()
+            .flat_map(|parts| parts.iter().enumerate())
+        {
+            all[part] += times;
         }
+        let enough = enough(self.scrapes.values().flatten().copied());
+        all.iter().all(|times| *times >= enough)
     }
 }
 
 /// Whether all parts have as many scrapes as the best one, with a tolerance of one or a tenth. The scrape interval is
 /// not known.
 fn is_complete(parts: &Parts) -> bool {
-    let best = parts.iter().copied().fold(0.0, f64::max);
-    let enough = (best - f64::max(1.0, best / 10.0)).max(1.0);
+    let enough = enough(parts.iter().copied());
     // NaN does not pass this comparison.
-    best >= 2.0 && parts.iter().all(|times| *times >= enough)
+    parts.iter().all(|times| *times >= enough)
+}
+
+/// Whether what is missing is that a pod began or ended within the window, as in a rollout: it was scraped in all parts
+/// between, and perhaps for a while in the parts in which it began and ended.
+fn began_or_ended(parts: &Parts) -> bool {
+    let is_there = |times: &f64| *times > 0.0;
+    let (Some(latest), Some(oldest)) = (
+        parts.iter().position(is_there),
+        parts.iter().rposition(is_there),
+    ) else {
+        return false;
+    };
+    let enough = enough(parts.iter().copied());
+    let mut between = parts[latest..oldest].iter();
+    if latest > 0 {
+        between.next();
+    }
+    between.all(|times| *times >= enough)
+}
+
+/// How many scrapes a part has to have, compared with the best one. If that has less than two, nothing is enough.
+fn enough(parts: impl Iterator<Item = f64>) -> f64 {
+    let best = parts.fold(0.0, f64::max);
+    match best >= 2.0 {
+        true => best - f64::max(1.0, best / 10.0),
+        false => f64::INFINITY,
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +166,7 @@ mod tests {
             parts[part] = times;
             parts
         };
-        let gaps = Err(Why::PrometheusGaps);
+        let (gaps, restarted) = (Err(Why::PrometheusGaps), Err(Why::IngressRestarted));
         for (what, targets, expected) in [
             ("one", targets(&[full], &[1.0], &[0.0]), Ok(())),
             (
@@ -159,8 +201,49 @@ mod tests {
             ),
             ("new", targets(&[with(7, 0.0)], &[1.0], &[0.0]), gaps),
             (
+                "one of two is gone",
+                targets(&[full, with(0, 0.0)], &[1.0; 2], &[0.0; 2]),
+                restarted,
+            ),
+            (
                 "one of three is new",
                 targets(&[full, full, with(7, 0.0)], &[1.0; 3], &[0.0; 3]),
+                restarted,
+            ),
+            (
+                "one for another",
+                targets(
+                    &[
+                        [60.0, 60.0, 60.0, 11.0, 0.0, 0.0, 0.0, 0.0],
+                        [0.0, 0.0, 0.0, 50.0, 60.0, 60.0, 60.0, 60.0],
+                    ],
+                    &[1.0; 2],
+                    &[0.0; 2],
+                ),
+                restarted,
+            ),
+            (
+                "for a short while",
+                targets(
+                    &[full, [0.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 0.0]],
+                    &[1.0],
+                    &[],
+                ),
+                restarted,
+            ),
+            (
+                "new, with a gap",
+                targets(
+                    &[full, [60.0, 60.0, 30.0, 60.0, 60.0, 0.0, 0.0, 0.0]],
+                    &[1.0],
+                    &[],
+                ),
+                gaps,
+            ),
+            ("less by now", targets(&[with(0, 20.0)], &[1.0], &[]), gaps),
+            (
+                "never scraped",
+                targets(&[[0.0; PARTS as usize]], &[1.0], &[]),
                 gaps,
             ),
             (

@@ -40,6 +40,6 @@ fn name_of(way: &Way) -> Option<String> {
         RouteKind::Ingress { .. } if !host.starts_with('*') => {
             Some(format!("{}/{}", way.backend.namespace, way.backend.service))
         }
-        RouteKind::Ingress { .. } | RouteKind::HttpRoute => None,
+        RouteKind::Ingress { .. } | RouteKind::HttpRoute { .. } => None,
     }
 }

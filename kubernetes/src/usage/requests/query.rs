@@ -24,6 +24,9 @@ use crate::usage::ways::{Served, Way};
 /// The maximum age of a series' samples if it counts as present: enough for two scrapes.
 const RECENT: Duration = Duration::from_mins(5);
 
+/// How long after the last use of any app an answer without any counts.
+const DAY: Duration = Duration::from_hours(24);
+
 /// The placeholder for the window in a query.
 const WINDOW: &str = "$window";
 
@@ -117,13 +120,12 @@ impl Reading {
             known.is_whole &=
                 present.contains(&series) && parts.get(&series).is_some_and(|parts| *parts >= all);
         }
-        // A broken query returns nothing, or 0 for everything. An ingress without any use looks the same.
-        let mut uses = reading.services.values().chain(reading.hosts.values());
-        if uses.any(|uses| uses.count > 0.0) {
-            Ok(reading)
-        } else {
-            Err(Why::NothingCounted)
-        }
+        Ok(reading)
+    }
+
+    fn has_uses(&self) -> bool {
+        let mut uses = self.services.values().chain(self.hosts.values());
+        uses.any(|uses| uses.count > 0.0)
     }
 
     /// The entry that a series belongs to; `None` if its labels do not identify one.
@@ -196,6 +198,8 @@ impl Reading {
 pub(super) struct Answers {
     query: Query,
     latest: Latest<Reading>,
+    /// When an answer last had any use in it.
+    used: Option<Instant>,
 }
 
 impl Answers {
@@ -203,6 +207,7 @@ impl Answers {
         Self {
             query,
             latest: Latest::default(),
+            used: None,
         }
     }
 
@@ -211,16 +216,28 @@ impl Answers {
         prometheus: &mut Prometheus,
         windows: &BTreeSet<Duration>,
     ) {
-        let Self { query, latest } = self;
+        let Self {
+            query,
+            latest,
+            used,
+        } = self;
         let question = |window| query.question(window);
-        latest
-            .refresh(prometheus, windows, question, Reading::of)
-            .await;
+        let read = |samples| {
+            let reading = Reading::of(samples)?;
+            if reading.has_uses() {
+                *used = Some(Instant::now());
+            }
+            Ok(reading)
+        };
+        latest.refresh(prometheus, windows, question, read).await;
     }
 
     pub(super) fn verdict(&self, app: &Served, window: Duration, now: Instant) -> Verdict {
+        // A broken query returns nothing, or 0 for everything. So do apps that nobody uses, but not for days.
+        let is_lately = |used: Instant| now.saturating_duration_since(used) <= DAY;
         match self.latest.of(window, now) {
-            Ok(reading) => reading.verdict(app),
+            Ok(reading) if self.used.is_some_and(is_lately) => reading.verdict(app),
+            Ok(_) => Verdict::Silent(Why::NothingCounted),
             Err(why) => Verdict::Silent(why),
         }
     }

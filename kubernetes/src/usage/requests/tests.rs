@@ -399,7 +399,15 @@ async fn the_use_of_an_app_is_that_of_all_ways_to_it() {
     let api = "team-api-80@kubernetes";
     let gateway = "team-tool-http-80@kubernetesgateway";
     let of_gateway = Way {
-        route: RouteKind::HttpRoute,
+        route: http_route(&["web"]),
+        ..way("team", "tool")
+    };
+    let of_another_gateway = Way {
+        route: http_route(&["envoy"]),
+        ..way("team", "tool")
+    };
+    let of_two_classes = Way {
+        route: http_route(&["envoy", "web"]),
         ..way("team", "tool")
     };
     let of_another_class = Way {
@@ -445,7 +453,7 @@ async fn the_use_of_an_app_is_that_of_all_ways_to_it() {
         // The Gateway may be that of another controller.
         (
             "one kind alone is counted",
-            vec![way("team", "tool"), of_gateway],
+            vec![way("team", "tool"), of_gateway.clone()],
             counted(TOOL, "http", "0").into(),
             silent(Why::NeverCounted),
         ),
@@ -454,6 +462,19 @@ async fn the_use_of_an_app_is_that_of_all_ways_to_it() {
             vec![way("team", "tool"), of_another_class],
             counted(TOOL, "http", "0").into(),
             silent(Why::NeverCounted),
+        ),
+        // One request may have been counted long before the other controller took over.
+        (
+            "one route of two classes",
+            vec![of_two_classes],
+            counted(gateway, "http", "0").into(),
+            silent(Why::SeveralClasses),
+        ),
+        (
+            "two routes of two classes",
+            vec![of_gateway, of_another_gateway],
+            counted(gateway, "http", "0").into(),
+            silent(Why::SeveralClasses),
         ),
         (
             "one way is not counted",
@@ -504,7 +525,7 @@ async fn what_is_counted_together_with_something_else_says_nothing() {
         (
             "an Ingress of another class",
             another_class,
-            silent(Why::PartlyCounted),
+            silent(Why::SeveralClasses),
         ),
     ] {
         assert_eq!(
@@ -625,7 +646,7 @@ async fn istio_counts_by_namespace_and_service_for_all_hosts() {
         ),
     ] {
         let served = app(vec![Way {
-            route: RouteKind::HttpRoute,
+            route: http_route(&["web"]),
             host: host.map(ToOwned::to_owned),
             ..way("team", "tool")
         }]);
@@ -669,6 +690,13 @@ async fn sidecars_among_the_gateways_of_istio_keep_all_apps_awake() {
     assert_eq!(verdict(samples.clone()).await, Verdict::Unused);
     samples.push(sample(json!({ PART: "others" }), "1"));
     assert_eq!(verdict(samples).await, silent(Why::OthersCounted));
+}
+
+fn http_route(classes: &[&str]) -> RouteKind {
+    let classes = classes.iter().map(|class| (*class).into());
+    RouteKind::HttpRoute {
+        classes: classes.collect(),
+    }
 }
 
 fn access(
@@ -991,6 +1019,28 @@ async fn a_query_of_ones_own_says_nothing_of_series_that_were_not_there_all_the_
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_query_without_any_use_counts_for_a_day_after_the_last_one() {
+    let scripted = Scripted::silent();
+    let mut requests = scripted.requests("sum(x[$window])".parse().expect("a dialect"));
+    let windows = BTreeSet::from([WINDOW]);
+    let mut verdict = async |count: &str| {
+        let labels = json!({ "namespace": "team", "service": "tool" });
+        let samples = with_parts(&[sample(labels, count)], |_| Some("8"), |_| true);
+        scripted.answers(move |_| (StatusCode::OK, vector(&samples)));
+        requests.refresh(&windows).await;
+        let ways = Ways::to_all(&[tool()]);
+        requests.of_all(&ways).verdict(&tool(), WINDOW)
+    };
+    let nothing = silent(Why::NothingCounted);
+    assert_eq!(verdict("0").await, nothing, "it may be broken");
+    assert_eq!(verdict("1").await, USED);
+    tokio::time::advance(Duration::from_hours(23)).await;
+    assert_eq!(verdict("0").await, Verdict::Unused);
+    tokio::time::advance(Duration::from_hours(2)).await;
+    assert_eq!(verdict("0").await, nothing);
+}
+
 #[tokio::test]
 async fn whatever_is_no_whole_answer_says_nothing() {
     let unreadable = silent(Why::PrometheusUnreadable);
@@ -1008,6 +1058,14 @@ async fn whatever_is_no_whole_answer_says_nothing() {
             "notes",
             200,
             but(json!({ "infos": ["metric might not be a counter"] })),
+            Verdict::Unused,
+        ),
+        (
+            "notes among the warnings",
+            200,
+            but(
+                json!({ "warnings": ["PromQL info: metric might not be a counter, name does not end in _total"] }),
+            ),
             Verdict::Unused,
         ),
         (

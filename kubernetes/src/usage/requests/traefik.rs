@@ -49,7 +49,7 @@ fn name_of(way: &Way) -> Option<String> {
                 normalized(&format!("{namespace}-{service}-{port}"))
             ))
         }
-        RouteKind::HttpRoute => Some(format!(
+        RouteKind::HttpRoute { .. } => Some(format!(
             "{}@kubernetesgateway",
             normalized(&format!("{namespace}-{service}-http-{port}"))
         )),
@@ -73,6 +73,9 @@ mod tests {
     #[test]
     fn a_service_is_named_as_traefik_names_it() {
         let ingress = RouteKind::Ingress { class: None };
+        let http_route = RouteKind::HttpRoute {
+            classes: ["traefik".into()].into(),
+        };
         let host = Some("tool.example");
         for (route, host, service, port, expected) in [
             (
@@ -98,14 +101,14 @@ mod tests {
             ),
             (ingress, None, "tool", Port::Number(80), None),
             (
-                RouteKind::HttpRoute,
+                http_route.clone(),
                 host,
                 "tool",
                 Port::Number(80),
                 Some("team-tool-http-80@kubernetesgateway"),
             ),
             (
-                RouteKind::HttpRoute,
+                http_route.clone(),
                 Some("*"),
                 "tool",
                 Port::Number(80),
