@@ -70,8 +70,8 @@ test("several hosts are idled at once, an app of two of them once, and a refusal
     expect(await operate("idle", web, db, www)).toEqual({
         code: 0,
         stdout: [
-            `Idled ${web}, ${www}: Deployment ${team.namespace}/web has 0 replicas and gets 2 back when somebody visits it.`,
-            `Idled ${db}: StatefulSet ${team.namespace}/db has 0 replicas and gets 2 back when somebody visits it.`,
+            `Idled ${web}, ${www}: scaled Deployment ${team.namespace}/web from 2 to 0 replicas. The next visit restores them.`,
+            `Idled ${db}: scaled StatefulSet ${team.namespace}/db from 2 to 0 replicas. The next visit restores them.`,
             "",
         ].join("\n"),
         stderr: "",
@@ -99,8 +99,8 @@ test("of a namespace, all is idled that can be", async ({ operate, team }) => {
 
     const { code, stdout, stderr } = await operate("idle", "--namespace", team.namespace);
     expect(stdout.trimEnd().split("\n").sort()).toEqual([
-        `Idled *.${team.host("any")}: Deployment ${team.namespace}/any has 0 replicas and gets 2 back when somebody visits it.`,
-        `Idled ${team.host("web")}, ${team.host("www")}: Deployment ${team.namespace}/web has 0 replicas and gets 2 back when somebody visits it.`,
+        `Idled *.${team.host("any")}: scaled Deployment ${team.namespace}/any from 2 to 0 replicas. The next visit restores them.`,
+        `Idled ${team.host("web")}, ${team.host("www")}: scaled Deployment ${team.namespace}/web from 2 to 0 replicas. The next visit restores them.`,
     ]);
     expect(stderr).toContain(`${team.host("node")} is not idled: Service ${team.namespace}/node is of type NodePort: `);
     expect(stderr).toContain(`${team.host("off")} is not idled: there are no replicas behind Service ${team.namespace}/off`);

@@ -2,7 +2,7 @@
 import { type Api } from "../cluster/api";
 import { AuditLog } from "../cluster/audit";
 import { type Values, helm, rendered } from "../cluster/helm";
-import { type Deployment, type Kind, type KubeObject, type NetworkPolicy } from "../cluster/objects";
+import { type Deployment, type Kind, type KubeObject, type NetworkPolicy, type Service } from "../cluster/objects";
 import { clusterFacts, documents, shipped } from "../cluster/setup";
 import { expect, test } from "./fixtures";
 
@@ -178,6 +178,8 @@ test.describe("the network policy", () => {
         expect(more).toEqual([]);
         expect(egress({ config: { otlpEndpoint: "https://collector.traces" } })[3]?.ports).toEqual([{ port: 443 }]);
         expect(egress({ config: { forward: "never" } })).toHaveLength(2);
+        const toPrometheus = egress({ config: { forward: "never", prometheus: "http://prometheus.monitoring:9090" } })[2];
+        expect(toPrometheus).toEqual({ to: [{ namespaceSelector: {} }], ports: [{ port: 9090 }] });
     });
 
     test("without a cluster to ask, has the usual ports and no way to the Internet", () => {
@@ -193,6 +195,20 @@ test.describe("the network policy", () => {
             { toEntities: ["kube-apiserver"], toPorts: [{ ports: [{ port: "443", protocol: "TCP" }, { port: "6443", protocol: "TCP" }] }] },
         ]);
     });
+});
+
+test("the Prometheus Operator is told where the metrics are, if operators want that", () => {
+    const [monitor, ...more] = rendered("servicemonitor", { serviceMonitor: { enabled: true, labels: { release: "monitoring" } } }) as unknown as [
+        { kind: string; metadata: { labels: object }; spec: { selector: { matchLabels: Record<string, unknown> }; endpoints: { port: string }[] } },
+    ];
+    expect(more).toEqual([]);
+    expect(monitor.kind).toBe("ServiceMonitor");
+    expect(monitor.metadata.labels).toMatchObject({ release: "monitoring" });
+    const service = rendered("unidler", {}).find(({ kind }) => kind === "Service") as Service;
+    expect(service.metadata.labels).toMatchObject(monitor.spec.selector.matchLabels);
+    expect(service.spec.ports?.map(({ name }) => name)).toContain(monitor.spec.endpoints[0]?.port);
+    expect(() => rendered("servicemonitor", {}), "off by default").toThrow("could not find template");
+    expect(() => rendered("servicemonitor", { serviceMonitor: { enabled: true }, config: { adminPort: "" } })).toThrow("config.adminPort");
 });
 
 function deploymentWith(values: Values): Deployment {

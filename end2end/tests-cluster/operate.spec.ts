@@ -45,7 +45,7 @@ test("an app that was idled comes back as it was, whatever its Service is like",
     const before = await specs(api, awake);
     expect(await operate(...idleOf(awake))).toEqual({
         code: 0,
-        stdout: `Idled ${awake.host}: Deployment ${awake.namespace}/${awake.name} has 0 replicas and gets 2 back when somebody visits it.\n`,
+        stdout: `Idled ${awake.host}: scaled Deployment ${awake.namespace}/${awake.name} from 2 to 0 replicas. The next visit restores them.\n`,
         stderr: "",
     });
 

@@ -68,7 +68,7 @@ const test = base.extend<{ isLate: boolean; box: Box; idled: Box }, { ownService
         await expect.poll(() => readyAddresses(api, box.namespace)).toBe(2);
         const { code, stdout, stderr } = await operate("idle", "--scalable", SANDBOXES, box.host);
         expect(stderr).toBe("");
-        expect(stdout).toBe(`Idled ${box.host}: Sandbox.sandboxes.test ${box.namespace}/box has 0 replicas and gets 2 back when somebody visits it.\n`);
+        expect(stdout).toBe(`Idled ${box.host}: scaled Sandbox.sandboxes.test ${box.namespace}/box from 2 to 0 replicas. The next visit restores them.\n`);
         expect(code).toBe(0);
         expect(await box.state()).toEqual({ replicas: 0, diverted: [OURS] });
         // It looks once a minute whether the kind is there.

@@ -32,7 +32,7 @@ for (const strategy of ["canary", "blueGreen", "workloadRef"] as const) {
         const idled = Date.now();
         expect(await run(operator, "idle", app.host)).toMatchObject({
             code: 0,
-            stdout: `Idled ${app.host}: Rollout ${namespace}/${name} has 0 replicas and gets 2 back when somebody visits it.\n`,
+            stdout: `Idled ${app.host}: scaled Rollout ${namespace}/${name} from 2 to 0 replicas. The next visit restores them.\n`,
         });
         await load.settles("unidler");
         const idling = load.answers.splice(0);

@@ -1,5 +1,5 @@
 /**
- * docs/idle-automatically.md, "From nothing to sleeping apps in ten minutes": its commands as they stand there, with real Helm,
+ * docs/idle-automatically.md, "Set it up in ten minutes": its commands as they stand there, with real Helm,
  * Prometheus, Traefik and kube-proxy. Only the time without use is seconds.
  */
 import { execFileSync } from "node:child_process";

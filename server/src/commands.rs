@@ -29,7 +29,7 @@ pub enum Operate {
     Idle(idle::Options),
     /// Wake an app without a visitor.
     ///
-    /// Exit code: 0 if it is up, or without --wait if it is starting; 1 if it cannot start; 2 if it is not up in time, or the
+    /// Exit code: 0 if it is ready, or without --wait if it is starting; 1 if it cannot start; 2 if it is not ready in time, or the
     /// cluster cannot be asked.
     Wake(wake::Options),
     /// Keep an app awake for a while, regardless of its hours and its use.
@@ -40,7 +40,7 @@ pub enum Operate {
     KeepAwake(keep_awake::Options),
     /// Restore all idled apps and remove unidler's `EndpointSlices`: run this before you uninstall unidler.
     ///
-    /// Each app gets its replicas back, and its visitors once it answers, or after half a minute.
+    /// The replicas of each app are restored, and its visitors are routed to it once it answers, or after half a minute.
     ///
     /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
     Restore(restore::Options),

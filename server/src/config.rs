@@ -21,8 +21,8 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Cluster")]
 pub struct ClusterArgs {
-    /// Label that ties together an app's Ingress, Deployment and Service. With `host`, its value is the full hostname; with
-    /// any other label, the first part of the hostname.
+    /// For apps of the 2020 form: label that ties together an app's Ingress, Deployment and Service. With `host`, its value is the full
+    /// hostname; with any other label, the first part of the hostname.
     #[arg(long, env = "UNIDLE_KEY_LABEL", default_value = "host", value_name = "LABEL", value_parser = label, global = true)]
     pub unidle_key_label: String,
 
@@ -37,7 +37,7 @@ pub struct ClusterArgs {
     )]
     pub service: ServiceName,
 
-    /// Domain of the cluster's DNS names. An idled app's Service points to SERVICE.NAMESPACE.svc.DOMAIN.
+    /// Domain of the cluster's DNS names. In the 2020 form, an idled app's Service points to SERVICE.NAMESPACE.svc.DOMAIN.
     #[arg(
         long,
         env = "UNIDLER_CLUSTER_DOMAIN",

@@ -240,10 +240,18 @@ mod tests {
 
     /// Operators look for what a visitor has read to them.
     #[test]
-    fn troubleshooting_lists_every_reason_in_the_words_of_the_page() {
+    fn troubleshooting_lists_every_problem_in_the_words_of_the_page() {
         let page = include_str!("../../../docs/troubleshoot.md");
-        for one in Reason::ALL {
-            let row = format!("| {} |", reason(one).what);
+        let reasons = Reason::ALL.into_iter().map(|one| reason(one).what);
+        let others = [
+            WORDS.not_reachable_lead,
+            WORDS.held_lead,
+            WORDS.crowded,
+            WORDS.refused,
+        ];
+        for text in reasons.chain(others) {
+            let sentence = text.split_inclusive('.').next().unwrap_or_default();
+            let row = format!("| {sentence} |");
             assert!(page.contains(&row), "no row {row}");
         }
     }

@@ -14,7 +14,8 @@ use crate::config::ClusterArgs;
 /// The options of `unidler doctor`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct Options {
-    /// Service account whose permissions are checked [default: the pod's own inside a cluster, else unidler:unidler].
+    /// Service account whose permissions are checked [default: the pod's own inside a cluster, else that with the name of
+    /// unidler's Service].
     #[arg(long, value_name = "NAMESPACE:NAME")]
     pub service_account: Option<ServiceAccount>,
 

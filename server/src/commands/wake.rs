@@ -31,7 +31,7 @@ pub struct Options {
     #[arg(value_parser = host)]
     pub host: Host,
 
-    /// How long to wait until the app is up, such as 90s or 10m. Without it, the command ends when the app has its replicas,
+    /// How long to wait until the app is ready, such as 90s or 10m. Without it, the command ends when the app has its replicas,
     /// which it gets after what it needs; unidler's server does the rest.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     pub wait: Option<Duration>,
