@@ -38,6 +38,12 @@ pub trait Cluster: fmt::Debug + Send + Sync + 'static {
         write: &'a Write,
     ) -> BoxFuture<'a, Result<(), ApplyError>>;
 
+    /// The apps that sleep and that have to wake with another one, since hosts of that would not work without them. From
+    /// memory.
+    fn companions(&self, _app: &AppId) -> Vec<AppId> {
+        Vec::new()
+    }
+
     /// How requests for a host can get to its app from inside the cluster, if they can. From memory.
     fn way(&self, _host: &Host) -> Option<Way> {
         None

@@ -180,6 +180,16 @@ test("what two apps share sleeps when neither is awake", async ({ api, cluster, 
     expect(await cluster.replicas("one", "two", "cache")).toEqual([2, 2, 1]);
 });
 
+test("a visitor of one host also wakes what another host of the app needs", async ({ api, cluster, operate, unidler }) => {
+    const [host, www, { namespace }] = [cluster.host("app"), cluster.host("www"), cluster];
+    await cluster.create({ api: { paths: { "/api": "app" } }, web: { paths: { "/": "app", "/www": "www" } } });
+    expect(await operate("idle", host)).toMatchObject({ code: 0 });
+    expect(await cluster.replicas("api", "web")).toEqual([0, 0]);
+    expect((await events(unidler.port, www)).at(-1)?.event).toBe("success");
+    await expect.poll(() => cluster.replicas("api", "web")).toEqual([2, 2]);
+    for (const service of ["web", "api"]) await expect.poll(() => divertedOf(api, namespace, service), { timeout: 30_000 }).toEqual([]);
+});
+
 test("what is in another namespace counts only if it names what needs it", async ({ cluster, operate, scaled, unidler }) => {
     const [host, { namespace, other }] = [cluster.host("app"), cluster];
     await cluster.create({

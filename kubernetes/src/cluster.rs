@@ -144,6 +144,13 @@ impl Cluster for KubernetesCluster {
             .collect()
     }
 
+    fn companions(&self, app: &AppId) -> Vec<AppId> {
+        let found = self.observer.app(app);
+        let companions = found.map(|found| self.observer.caches.companions(&found));
+        let companions = companions.unwrap_or_default().into_iter();
+        companions.map(|found| found.id).collect()
+    }
+
     fn observe(&self, app: &AppId) -> Observation {
         self.observer
             .app(app)

@@ -11,10 +11,7 @@ use unidler::{
     cluster::{Ended, Way, Write},
     host::Host,
     probe::Probes,
-    sleep::{
-        brake::{Cause, Undone},
-        verdict::Why,
-    },
+    sleep::brake::{Cause, Undone},
     start::Start,
 };
 
@@ -494,34 +491,34 @@ impl Found {
         ports.all(is_same).then_some((service, port))
     }
 
-    /// The Service and the port that report when the app was last used, with a host of it: those that its routes lead to.
-    /// Of several, the one that has the annotation itself.
-    pub(crate) fn reporting(&self) -> Result<(String, &Cached<Service>, &ServicePort), Why> {
-        let rules = self.routes.iter().flat_map(|route| &route.value.rules);
-        let backends = rules.flat_map(|rule| rule.backends.iter().map(|each| (&rule.host, each)));
-        let mut ways: Vec<_> = backends
-            .filter_map(|(host, backend)| {
+    /// The Service and the port that report when the app was last used, with a host of it: those of its first route, if
+    /// possible of one in its own namespace, and for a host that is no wildcard.
+    pub(crate) fn reporting(&self) -> Option<(String, &Cached<Service>, &ServicePort)> {
+        let rules = self.routes.iter().flat_map(|route| {
+            let rules = route.value.rules.iter();
+            rules.map(move |rule| (route, rule))
+        });
+        let ways = rules.flat_map(|(route, rule)| {
+            let backends = rule.backends.iter();
+            backends.filter_map(move |backend| {
                 let mut services = self.services.iter();
                 let service = services.find(|each| backend.is_of(&each.namespace, &each.name))?;
-                Some((host, &**service, service.value.port(&backend.port)?))
+                let port = service.value.port(&backend.port)?;
+                let is_elsewhere = route.namespace != service.namespace;
+                Some((
+                    is_elsewhere,
+                    rule.host.contains('*'),
+                    &rule.host,
+                    service,
+                    port,
+                ))
             })
-            .collect();
-        let has_own = |service: &Cached<Service>| {
-            let rules = service.value.sleep.as_deref();
-            rules.is_some_and(|rules| rules.activity.is_some())
-        };
-        if ways.iter().any(|(_, service, _)| has_own(service)) {
-            ways.retain(|(_, service, _)| has_own(service));
-        }
-        ways.sort_by_key(|(host, ..)| (host.contains('*'), *host));
-        let (host, service, port) = *ways.first().ok_or(Why::ActivityDown)?;
-        let is_same = |(_, of, other): &(_, &Cached<Service>, &ServicePort)| {
-            of.name == service.name && *other == port
-        };
-        match ways.iter().all(is_same) {
-            true => Ok((host.replace('*', "www"), service, port)),
-            false => Err(Why::ActivityAmbiguous),
-        }
+        });
+        let first = ways.min_by_key(|(is_elsewhere, is_wildcard, host, ..)| {
+            (*is_elsewhere, *is_wildcard, *host)
+        });
+        let (.., host, service, port) = first?;
+        Some((host.replace('*', "www"), service, port))
     }
 
     /// The backends of the rules for a host: of those with exactly this host, or of the wildcards.

@@ -9,8 +9,9 @@ mod slices;
 mod wishes;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    fmt, mem,
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
 };
 
 use anyhow::{Context, anyhow, ensure};
@@ -63,6 +64,14 @@ impl App {
         match &self.services {
             Services::These(namespace, names) => Some((namespace, names)),
             Services::Of(..) => None,
+        }
+    }
+
+    /// Whether it is known to consist of Services of another one.
+    fn is_part_of(&self, other: &Self) -> bool {
+        match (self.services(), other.services()) {
+            (Some((home, names)), Some((other, all))) => home == other && names.is_subset(all),
+            _ => false,
         }
     }
 
@@ -207,7 +216,35 @@ fn planned(
             None => planned.push((app, plan)),
         }
     }
-    planned
+    without_parts(planned)
+}
+
+/// Leaves out the apps that are refused alone and fall asleep as a part of another one, which gets their hosts.
+fn without_parts(
+    planned: Vec<(App, Result<Plan, NotPlanned>)>,
+) -> Vec<(App, Result<Plan, NotPlanned>)> {
+    let whole = |part: &App| {
+        planned
+            .iter()
+            .position(|(app, plan)| plan.is_ok() && part.is_part_of(app))
+    };
+    let wholes: Vec<_> = planned
+        .iter()
+        .map(|(app, plan)| plan.as_ref().err().and_then(|_| whole(app)))
+        .collect();
+    let mut hosts = BTreeMap::<usize, Vec<String>>::new();
+    for ((app, _), whole) in planned.iter().zip(&wholes) {
+        if let Some(whole) = whole {
+            hosts.entry(*whole).or_default().extend(app.hosts.clone());
+        }
+    }
+    let numbered = planned.into_iter().zip(wholes).enumerate();
+    let left = numbered.filter(|(_, (_, whole))| whole.is_none());
+    let left = left.map(|(number, ((mut app, plan), _))| {
+        app.hosts.extend(hosts.remove(&number).unwrap_or_default());
+        (app, plan)
+    });
+    left.collect()
 }
 
 /// The apps of a namespace.
@@ -217,46 +254,32 @@ fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
     apps
 }
 
-/// All apps: in each namespace, the Services to which the same hosts are routed, directly or by way of others. What is behind
-/// one host falls asleep and wakes as a whole, and so does what shares a Service with that.
+/// All apps, by the namespace of their Services: in each, those with the most Services first, so that an app that is a part
+/// of another one follows it.
 pub(crate) fn of_cluster(caches: &Caches) -> Vec<App> {
     let routes = caches.routes();
-    let mut of_hosts = BTreeMap::<(&str, &str), BTreeSet<&str>>::new();
+    let mut services = BTreeMap::<(&str, &str), BTreeSet<String>>::new();
     for rule in routes.iter().flat_map(|route| &route.value.rules) {
         for backend in &rule.backends {
-            let of_host = of_hosts
+            let of_host = services
                 .entry((&backend.namespace, &rule.host))
                 .or_default();
-            of_host.insert(&backend.service);
+            of_host.insert(backend.service.to_string());
         }
     }
-    let mut apps = Vec::<(&str, BTreeSet<&str>, BTreeSet<&str>)>::new();
-    let mut of_services = HashMap::new();
-    for ((namespace, host), mut services) in of_hosts {
-        let mut hosts = BTreeSet::from([host]);
-        let known = services
-            .iter()
-            .map(|service| of_services.get(&(namespace, *service)));
-        for index in known.flatten().copied().collect::<BTreeSet<usize>>() {
-            let (_, their_hosts, their_services) = mem::take(&mut apps[index]);
-            hosts.extend(their_hosts);
-            services.extend(their_services);
-        }
-        let own = services
-            .iter()
-            .map(|service| ((namespace, *service), apps.len()));
-        of_services.extend(own);
-        apps.push((namespace, hosts, services));
+    let mut hosts = BTreeMap::<(&str, BTreeSet<String>), Vec<String>>::new();
+    for ((namespace, host), services) in services {
+        let of_services = hosts.entry((namespace, services)).or_default();
+        of_services.push(host.to_owned());
     }
-    apps.retain(|(_, hosts, _)| !hosts.is_empty());
-    apps.sort_unstable();
-    let app = |(namespace, hosts, services): (&str, BTreeSet<&str>, BTreeSet<&str>)| {
-        let services = services.into_iter().map(ToOwned::to_owned).collect();
-        App {
-            hosts: hosts.into_iter().map(ToOwned::to_owned).collect(),
-            services: Services::These(namespace.to_owned(), services),
-        }
+    let app = |((namespace, services), hosts): ((&str, _), _)| App {
+        hosts,
+        services: Services::These(namespace.to_owned(), services),
     };
+    let mut apps: Vec<_> = hosts.into_iter().collect();
+    apps.sort_by_cached_key(|((namespace, services), hosts)| {
+        (*namespace, Reverse(services.len()), hosts.clone())
+    });
     apps.into_iter().map(app).collect()
 }
 

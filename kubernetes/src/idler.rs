@@ -49,6 +49,7 @@ use crate::{
     found::Found,
     idle::{self, App, NotPlanned},
     listing::Listing,
+    objects::PointsAt,
     settings::ClusterSettings,
     surroundings::Surroundings,
     usage::{
@@ -113,22 +114,20 @@ impl Candidate {
         caches.of_services(&self.namespace, &services).ok()
     }
 
-    /// How to ask when it was last used, if it reports that itself and if its rules depend on that.
-    fn asked(&self, found: Option<&Found>) -> Option<Result<Asked, Why>> {
-        let (url, window) = (self.rules.activity.clone()?, self.rules.window()?);
-        let asked = found.ok_or(Why::ActivityDown).and_then(|found| {
-            let (host, service, port) = found.reporting()?;
-            Ok(Asked {
-                url,
-                window,
-                namespace: service.namespace.clone(),
-                service: service.name.clone(),
-                port: port.name.as_deref().unwrap_or_default().into(),
-                host,
-                id: found.id.clone(),
-            })
-        });
-        Some(asked)
+    /// How to ask when it was last used, if it reports that itself.
+    fn asked(&self, caches: &Caches, window: Duration) -> Option<Asked> {
+        let url = self.rules.activity.clone()?;
+        let found = self.found(caches)?;
+        let (host, service, port) = found.reporting()?;
+        Some(Asked {
+            url,
+            window,
+            namespace: service.namespace.clone(),
+            service: service.name.clone(),
+            port: port.name.as_deref().unwrap_or_default().into(),
+            host,
+            id: found.id.clone(),
+        })
     }
 }
 
@@ -328,8 +327,7 @@ impl Idler {
         for candidate in self.candidates(caches) {
             if let Some(window) = candidate.rules.window() {
                 windows.insert(window);
-                let found = candidate.found(caches);
-                asked.extend(candidate.asked(found.as_ref()).and_then(Result::ok));
+                asked.extend(candidate.asked(caches, window));
             }
         }
         // The shortest windows are left out, since a longer one serves their apps as well.
@@ -351,16 +349,15 @@ impl Idler {
         &self,
         rules: &AppRules,
         found: Option<&Found>,
-        asked: Option<Result<Asked, Why>>,
         requests: impl FnOnce(Duration) -> Option<Verdict>,
         now: Timestamp,
     ) -> Use {
         let Some(window) = rules.window() else {
             return Use::of([]);
         };
-        let activity = asked.map(|asked| match asked {
-            Ok(asked) => self.activity.verdict(&asked.id, window, now),
-            Err(why) => Verdict::Silent(why),
+        let activity = rules.activity.as_ref().map(|_| match found {
+            Some(found) => self.activity.verdict(&found.id, window, now),
+            None => Verdict::Silent(Why::ActivityDown),
         });
         // An app with an activity URL is not put to sleep because of its requests: they can only keep it awake.
         let requests =
@@ -409,7 +406,6 @@ impl Idler {
             .count();
         let mut planned = Vec::new();
         for (candidate, found) in candidates {
-            let asked = candidate.asked(found.as_ref());
             let Candidate {
                 app,
                 namespace,
@@ -430,20 +426,19 @@ impl Idler {
                 }
             };
             // Without regard to the workloads that it needs: those may be starting for another app.
-            let services_here = found.as_ref().map_or(0, |found| {
-                let services = found.services.iter();
-                services.filter(|service| found.leads_here(service)).count()
+            let is_asleep = found.as_ref().is_some_and(|found| {
+                let mut services = found.services.iter();
+                services.all(|service| found.leads_here(service))
             });
-            let is_whole = found
-                .as_ref()
-                .is_some_and(|found| services_here == found.services.len());
-            let asleep = found.as_ref().filter(|_| services_here > 0).and_then(since);
-            let asleep = asleep.map(|(since, by)| State::Asleep {
+            let is_half_asleep = !is_asleep && found.as_ref().is_some_and(is_half_asleep);
+            let since = found.as_ref().and_then(since);
+            let since = since.filter(|_| is_asleep || is_half_asleep);
+            let asleep = since.map(|(since, by)| State::Asleep {
                 since,
                 by,
                 obstacle: rules.obstacle.clone(),
             });
-            let state = match asleep.clone().filter(|_| is_whole) {
+            let state = match asleep.clone().filter(|_| is_asleep) {
                 Some(asleep) => asleep,
                 None => {
                     let requests = |window| {
@@ -459,7 +454,7 @@ impl Idler {
                         woken: found.as_ref().and_then(woken),
                         changed: found.as_ref().and_then(|found| self.changed(found)),
                         started: self.started,
-                        seen: self.seen(&rules, found.as_ref(), asked, requests, now),
+                        seen: self.seen(&rules, found.as_ref(), requests, now),
                         hold: {
                             let is_own = |idled: &&Idled| idled.is_of(&namespace, &services);
                             let others = idled.iter().filter(|idled| !is_own(idled));
@@ -485,7 +480,6 @@ impl Idler {
                             state,
                         })
                     };
-                    // A part of it may have woken before, or have been added to it.
                     let wakes = asleep
                         .map(decide)
                         .filter(|decision| *decision == Decision::WakeBySchedule);
@@ -621,6 +615,16 @@ impl Idled {
 fn slices(found: &Found) -> impl Iterator<Item = &Slice> {
     let services = found.services.iter();
     services.filter_map(|service| Some(&found.slice(service)?.value))
+}
+
+/// Whether unidler keeps a part of an app asleep while another part is awake: one that has woken before, or was added.
+fn is_half_asleep(found: &Found) -> bool {
+    let mut services = found.services.iter();
+    let slices = services.clone().filter_map(|each| found.diverting(each));
+    let mut slices = slices.peekable();
+    slices.peek().is_some()
+        && slices.all(|slice| !slice.value.is_adopted())
+        && services.all(|each| each.value.points_at == PointsAt::Pods)
 }
 
 /// Since when an app is asleep, and what put it to sleep.

@@ -21,7 +21,7 @@ use std::{
 };
 
 use k8s_openapi::jiff::Timestamp;
-use unidler::{app::AppId, host::Host, progress::Reason};
+use unidler::{app::AppId, host::Host, progress::Reason, start::Start};
 
 pub(crate) use self::{groups::Unmet, http_routes::Defect};
 use crate::{
@@ -236,50 +236,12 @@ impl Caches {
         wanted.retain(|(_, backend)| is_wanted(backend));
         // As above: among several namespaces, the oldest claim wins.
         let namespace = &wanted.first()?.1.namespace;
-        let of_host = wanted
+        let names: BTreeSet<&str> = wanted
             .iter()
             .filter(|(_, backend)| backend.namespace == *namespace)
-            .map(|(_, backend)| backend.service.clone());
-        // Those of other hosts, too, if they share a Service: they fell asleep together, and wake together.
-        let mut names = BTreeSet::new();
-        let mut next: Vec<_> = of_host.collect();
-        while let Some(name) = next.pop() {
-            if !names.insert(name.clone()) {
-                continue;
-            }
-            for rule in self.rules_to(namespace, &name) {
-                let shared = self.routes_of(&rule).into_iter();
-                let shared = shared.flat_map(|route| {
-                    let backends = route.value.backends(&rule).cloned();
-                    backends.collect::<Vec<_>>()
-                });
-                let shared = shared.filter(|backend| backend.namespace == *namespace);
-                next.extend(shared.filter(is_wanted).map(|backend| backend.service));
-            }
-        }
-        Some(self.of_services(namespace, &names.iter().map(|name| &**name).collect()))
-    }
-
-    /// The hosts of the rules that route to a Service.
-    fn rules_to(&self, namespace: &str, service: &str) -> BTreeSet<String> {
-        let routes = self.routes_to(namespace, service);
-        let rules = routes.iter().flat_map(|route| &route.value.rules);
-        let to_it = rules.filter(|rule| {
-            let mut backends = rule.backends.iter();
-            backends.any(|backend| backend.is_of(namespace, service))
-        });
-        to_it.map(|rule| rule.host.clone()).collect()
-    }
-
-    /// The routes that have a rule for a host, possibly a wildcard.
-    fn routes_of(&self, rule: &str) -> Vec<Arc<Cached<Route>>> {
-        let http_routes = match Host::parse(rule) {
-            Ok(host) => self.naming(&host),
-            Err(_) => self.http_routes.get(rule),
-        };
-        let mut routes = self.ingresses.get(rule);
-        routes.extend(http_routes.iter().filter_map(|route| self.served(route)));
-        routes
+            .map(|(_, backend)| &*backend.service)
+            .collect();
+        Some(self.of_services(namespace, &names))
     }
 
     /// The same, if it was woken recently: requests that its ingress still routes here do not belong to another app.
@@ -592,6 +554,52 @@ impl Caches {
             backends.into_iter().any(|(_, backend)| is_awake(backend))
         });
         other.map(|served| served.rule)
+    }
+
+    /// The Services that unidler keeps asleep and to which hosts are routed that are also routed to a Service of an app: what is
+    /// behind one host falls asleep as a whole, and would not work while only a part of it is awake. What visitors of the app
+    /// have to do has to be enough to wake them.
+    pub(crate) fn companions(&self, found: &Found) -> Vec<Found> {
+        let Some(namespace) = found.services.first().map(|own| &*own.namespace) else {
+            return Vec::new();
+        };
+        let is_asleep = |backend: &&Backend| {
+            let mut own = found.services.iter();
+            let slice = self.slice_of(namespace, &backend.service);
+            *backend.namespace == *namespace
+                && own.all(|own| own.name != *backend.service)
+                && slice.is_some_and(|slice| slice.value.diverts() && !slice.value.is_adopted())
+        };
+        let is_by_button = found.start() == Start::Button;
+        let mut names = BTreeSet::new();
+        for host in found.hosts() {
+            for route in self.routes_of(host) {
+                let others = route.value.backends(host).filter(is_asleep);
+                names.extend(others.map(|other| other.service.clone()));
+            }
+        }
+        let found = names.into_iter().filter_map(|name| {
+            let found = self.of_services(namespace, &[&*name].into()).ok()?;
+            let is_enough =
+                found.start() == Start::Visit || (found.start() == Start::Button && is_by_button);
+            is_enough.then_some(found)
+        });
+        found.collect()
+    }
+
+    /// The routes that have a rule for a host, possibly a wildcard.
+    fn routes_of(&self, rule: &str) -> Vec<Arc<Cached<Route>>> {
+        let http_routes = match Host::parse(rule) {
+            Ok(host) => self.naming(&host),
+            // A listener may have cut a route for all hosts to this one.
+            Err(_) => [rule, HttpRoute::ALL]
+                .into_iter()
+                .flat_map(|rule| self.http_routes.get(rule))
+                .collect(),
+        };
+        let mut routes = self.ingresses.get(rule);
+        routes.extend(http_routes.iter().filter_map(|route| self.served(route)));
+        routes
     }
 
     /// The hosts of all rules with their backends: the oldest claim first.

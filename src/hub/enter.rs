@@ -49,9 +49,28 @@ impl Inner {
         host: Option<&Host>,
         mandate: Mandate,
     ) -> Arc<Wake> {
-        match wakes.get(app) {
-            Some(wake) if wake.accepts(host, mandate) => Arc::clone(wake),
-            _ => self.begin(wakes, app, host, mandate),
+        let Some(wake) = wakes.get(app).cloned() else {
+            return self.begin(wakes, app, host, mandate);
+        };
+        let before = wake.mandate();
+        if !wake.accepts(host, mandate) {
+            return self.begin(wakes, app, host, mandate);
+        }
+        if before < Mandate::Wake && mandate == Mandate::Wake {
+            self.wake_companions(wakes, app);
+        }
+        wake
+    }
+
+    /// Wakes what hosts of an app need besides it. Each of these has its own companions: that ends, since it begins nothing
+    /// that is being woken already.
+    fn wake_companions(self: &Arc<Self>, wakes: &mut Wakes, app: &AppId) {
+        for other in self.cluster.companions(app) {
+            let is_waking =
+                |wake: &Arc<Wake>| wake.mandate() == Mandate::Wake && !wake.phase().is_terminal();
+            if !wakes.get(&other).is_some_and(is_waking) {
+                self.enter(wakes, &other, None, Mandate::Wake);
+            }
         }
     }
 
@@ -66,6 +85,9 @@ impl Inner {
         let wake = self.replace(wakes, app, host, mandate);
         self.tasks
             .spawn(Driver::new(Arc::clone(self), Arc::clone(&wake), None).run());
+        if mandate == Mandate::Wake {
+            self.wake_companions(wakes, app);
+        }
         wake
     }
 

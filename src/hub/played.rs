@@ -326,6 +326,15 @@ impl Cluster for Played {
             .collect()
     }
 
+    /// Those whose names begin with `pair-` share a host.
+    fn companions(&self, app: &AppId) -> Vec<AppId> {
+        let is_one = |name: &str| name.starts_with("pair-");
+        let mut apps = self.apps();
+        apps.retain(|other| is_one(app.as_str()) && is_one(other.as_str()) && other != app);
+        apps.retain(|other| !self.is_awake(other.as_str()));
+        apps
+    }
+
     fn observe(&self, app: &AppId) -> Observation {
         self.observe_with(app, |_| Endpoints::Unknown)
     }

@@ -97,6 +97,34 @@ async fn fifty_visitors_cost_as_many_writes_as_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_shares_a_host_with_the_app_of_a_visitor_wakes_with_it() {
+    let up = Fate::Up(Duration::from_secs(5));
+    for (is_watched, is_other_watched) in [(false, false), (true, false), (false, true)] {
+        let names = ["pair-api", "pair-docs", "pair-web", "other"];
+        let cluster = Played::new(names.map(|name| (name.to_owned(), up)));
+        let hub = cluster.hub(10);
+        // From pages in tabs that nobody looks at.
+        let joined = [(is_watched, "pair-web"), (is_other_watched, "pair-api")];
+        let joined = joined.into_iter().filter(|(is_open, _)| *is_open);
+        for (_, name) in joined {
+            tokio::spawn(hub.join(&host(name)).collect::<Vec<_>>());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        assert!(matches!(
+            last_phase(&hub, "pair-web").await,
+            Phase::Ready { .. }
+        ));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let awake = names.map(|name| cluster.is_awake(name));
+        assert_eq!(
+            awake,
+            [true, true, true, false],
+            "{is_watched} {is_other_watched}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn three_replicas_of_ours_write_three_times_in_all() {
     let cluster = DemoCluster::default();
     let hubs = [(); 3].map(|()| hub_of(&cluster));

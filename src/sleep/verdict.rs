@@ -136,8 +136,6 @@ pub enum Why {
     OpenConnections,
     /// No endpoint of the app answered at its activity URL.
     ActivityDown,
-    /// Several of its Services may be meant by its activity URL.
-    ActivityAmbiguous,
     /// The activity URL responded with a status other than 200.
     ActivityStatus(u16),
     /// The response of the activity URL has no time.
@@ -170,7 +168,6 @@ impl Why {
             | Self::IngressRestarted
             | Self::OpenConnections
             | Self::ActivityDown
-            | Self::ActivityAmbiguous
             | Self::ActivityStatus(_)
             | Self::ActivityUnreadable
             | Self::NoCpuMetrics
@@ -206,9 +203,6 @@ impl fmt::Display for Why {
             Self::NothingCounted => "no request of any app was counted lately",
             Self::OpenConnections => "its connections stay open",
             Self::ActivityDown => "its activity URL does not answer",
-            Self::ActivityAmbiguous => {
-                "it has several Services: annotate the one that has the activity URL"
-            }
             Self::ActivityStatus(status) => {
                 return write!(f, "its activity URL answers with status {status}");
             }

@@ -65,6 +65,29 @@ fn caches_of(change: impl FnOnce(&mut Listed)) -> Caches {
 }
 
 #[test]
+fn what_falls_asleep_as_a_part_of_an_app_is_not_refused() {
+    let caches = caches_of(|listed| {
+        let path = |service: &str| json!({ "backend": { "service": { "name": service, "port": { "name": "http" } } } });
+        let paths = [path("web"), path("api")];
+        listed.ingresses.push(object(json!({
+            "metadata": { "name": "both", "namespace": "team" },
+            "spec": { "rules": [{ "host": "both.example", "http": { "paths": paths } }] },
+        })));
+    });
+    let told = told_of(
+        &Asked::Namespace("team".into()),
+        &caches,
+        &Surroundings::default(),
+    );
+    let [both, node] = &*told else {
+        panic!("{told:?}")
+    };
+    let hosts = "both.example, api.example, web.example, www.web.example: ";
+    assert!(both.starts_with(hosts), "{both}");
+    assert!(node.starts_with("*.node.example: "), "{node}");
+}
+
+#[test]
 fn an_app_is_in_the_namespace_of_its_services_wherever_its_routes_are() {
     let caches = caches_of(|listed| {
         let accepted = json!([{ "type": "Accepted", "status": "True" }]);

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep};
 use tracing::warn;
 use unidler::{host::Host, hub::Hub, sleep::decide::By};
 
-use super::{App, Asked, NotPlanned, Plan, Services, decide, of_namespace};
+use super::{App, Asked, NotPlanned, Plan, Services, decide, of_namespace, without_parts};
 use crate::{
     api_server::ApiServer,
     caches::{Caches, Listed, ours},
@@ -134,7 +134,7 @@ impl Wishes {
             let plan = decide(&app, caches, surroundings, settings, &Handover::Slice, now);
             (app, plan)
         });
-        planned.collect()
+        without_parts(planned.collect())
     }
 
     /// Reports once why a wish is refused: in the log, and on the workloads.

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::jiff::Timestamp;
 use unidler::sleep::{
-    decide::{Awake, Decision, IdleAfter, Rules, State, Stay},
+    decide::{Asleep, Awake, Decision, IdleAfter, Rules, State, Stay},
     schedule::Hours,
 };
 
@@ -53,8 +53,76 @@ impl AppRules {
         rules.is_some_and(|rules| self.obstacle.is_none() && rules.sleep().is_some())
     }
 
-    /// The rules of the app that consists of some Services of a namespace.
+    /// The rules of the app that consists of some Services of a namespace: what is said of one of them permits nothing for
+    /// the others, unless they are in front of the same workloads.
     pub(super) fn of(
+        namespace: &str,
+        names: &BTreeSet<String>,
+        caches: &Caches,
+        settings: &IdlerSettings,
+    ) -> Self {
+        let mut left = names.clone();
+        // A route may name Services that do not exist.
+        left.retain(|name| caches.services.named(namespace, name).is_some());
+        let mut all = Vec::new();
+        while let Some(name) = left.pop_first() {
+            let mut same = BTreeSet::from([name]);
+            if !left.is_empty() {
+                same = caches.with_siblings(namespace, &same);
+                left.retain(|name| !same.contains(name));
+            }
+            all.push(Self::of_same(namespace, &same, caches, settings));
+        }
+        all.into_iter().reduce(Self::and).unwrap_or_default()
+    }
+
+    /// The rules for what falls asleep together with something else.
+    fn and(self, other: Self) -> Self {
+        // What may not sleep has no rules, but its hours wake it if it does.
+        let (rules, others) = match (self.rules, other.rules) {
+            (None, None) => return Self::default(),
+            (rules, others) => (rules.unwrap_or_default(), others.unwrap_or_default()),
+        };
+        let mut obstacle = self.obstacle.or(other.obstacle);
+        if self.activity.is_some() || other.activity.is_some() {
+            let several = || format!("{ACTIVITY} says nothing of the other Services of its host");
+            obstacle.get_or_insert_with(several);
+        }
+        let idle_after = match (rules.idle_after, others.idle_after) {
+            (Some(IdleAfter::Never), _) | (_, Some(IdleAfter::Never)) => Some(IdleAfter::Never),
+            (Some(IdleAfter::Unused(one)), Some(IdleAfter::Unused(other))) => {
+                Some(IdleAfter::Unused(one.max(other)))
+            }
+            // At most its hours put one of them to sleep.
+            (None, _) | (_, None) => None,
+        };
+        let hours = match (rules.hours, others.hours) {
+            (Some(one), Some(other)) if one.schedule != other.schedule => {
+                obstacle.get_or_insert_with(|| contradiction("unidler/awake"));
+                Some(one)
+            }
+            (Some(one), Some(other)) if one.asleep == other.asleep => Some(one),
+            (Some(Awake { schedule, .. }), _) | (None, Some(Awake { schedule, .. })) => {
+                Some(Awake {
+                    schedule,
+                    asleep: Asleep::ByActivity,
+                })
+            }
+            (None, None) => None,
+        };
+        Self {
+            rules: Some(Rules {
+                idle_after,
+                hours,
+                keep_awake_until: rules.keep_awake_until.max(others.keep_awake_until),
+            }),
+            activity: None,
+            obstacle,
+        }
+    }
+
+    /// The rules for Services in front of the same workloads.
+    fn of_same(
         namespace: &str,
         names: &BTreeSet<String>,
         caches: &Caches,

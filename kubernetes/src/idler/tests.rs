@@ -355,17 +355,90 @@ fn an_app_that_sleeps_wakes_when_its_hours_begin() {
 }
 
 #[test]
-fn what_shares_a_host_is_one_app_and_hours_wake_what_is_still_asleep_of_it() {
+fn hours_wake_what_is_still_asleep_of_a_host() {
     let hours = annotated(json!({ "unidler/awake": IN_HOURS }));
-    let mut world = World::of(&["web", "api", "docs"]).in_namespace(hours);
+    let mut world = World::of(&["web", "api"]).in_namespace(hours);
     world.hosts = vec![("all.example", &["web", "api"])];
-    let (app, docs) = ("all.example, api.example, web.example", "docs.example");
-    let inside = |app: &str| format!("{app}: inside its hours until 18:00 UTC");
-    assert_eq!(world.told(), [inside(app), inside(docs)]);
     // A visitor, or a Service that was added, has left it in this state.
     world.slices.push(slice("api", "2026-11-30T19:00:00Z"));
-    let wakes = format!("{app}: wakes now: its hours have begun");
-    assert_eq!(world.told(), [wakes, inside(docs)]);
+    let wakes = "wakes now: its hours have begun";
+    assert_eq!(
+        world.told(),
+        [
+            format!("all.example: {wakes}"),
+            format!("api.example: {wakes}"),
+            "web.example: inside its hours until 18:00 UTC".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_of_one_service_puts_no_other_to_sleep() {
+    let none = || json!({});
+    let told = |web: [Value; 3], api: [Value; 3], namespace: Value| {
+        let [route, service, workload] = web;
+        let world = World::of(&["web", "api"]).in_namespace(namespace);
+        let world = world.with("web", route, service, workload);
+        let [route, service, workload] = api;
+        let mut world = world.with("api", route, service, workload);
+        world.hosts = vec![("all.example", &["web", "api"])];
+        world.told().remove(0)
+    };
+    let at_once = json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" });
+    let annotations = |all: Value| annotated(all);
+    let (at_once, never) = (
+        annotations(at_once),
+        annotations(json!({ "unidler/idle-after": "never" })),
+    );
+    let sleeps = "all.example: falls asleep now: outside its hours";
+    assert_eq!(
+        told(
+            [none(), none(), none()],
+            [none(), none(), none()],
+            at_once.clone()
+        ),
+        sleeps
+    );
+    let web = || [at_once.clone(), none(), none()];
+    for (api, namespace, expected) in [
+        // Nothing permits it for the other one.
+        ([none(), none(), none()], none(), "no rule puts it to sleep"),
+        (
+            [none(), none(), never.clone()],
+            may_sleep(),
+            "it never sleeps",
+        ),
+        ([none(), none(), none()], never.clone(), "it never sleeps"),
+        (
+            [
+                annotations(json!({ "unidler/awake": "Sat 08:00-12:00 UTC" })),
+                none(),
+                none(),
+            ],
+            may_sleep(),
+            "conflicting values of unidler/awake",
+        ),
+        // It is put to sleep by use alone, which nobody knows.
+        (
+            [none(), none(), none()],
+            may_sleep(),
+            "no source says anything",
+        ),
+        (
+            [
+                none(),
+                annotations(json!({ "unidler/activity": "/" })),
+                none(),
+            ],
+            may_sleep(),
+            "unidler/activity says nothing of the other Services of its host",
+        ),
+    ] {
+        assert_eq!(
+            told(web(), api, namespace),
+            format!("all.example: {expected}")
+        );
+    }
 }
 
 #[test]
@@ -376,39 +449,11 @@ fn an_app_counts_once_for_the_brake() {
     world.hosts = vec![("all.example", &["a", "b", "c"])];
     let since = "2026-12-01T14:59:00Z";
     world.slices = ["a", "b", "c"].map(|app| slice(app, since)).into();
-    // Of ten apps, two may fall asleep within an hour.
+    // Of 13, two may fall asleep within an hour: that host, the nine others, and each host alone that sleeps with it.
     let told = world.told();
     let count = |what: &str| told.iter().filter(|line| line.contains(what)).count();
     let counts = ["falls asleep now", "at most 2 apps within one hour"].map(count);
     assert_eq!(counts, [1, 8], "{told:?}");
-}
-
-#[test]
-fn of_several_services_the_annotated_one_is_asked() {
-    let annotations = json!({ "unidler/idle-after": "2h", "unidler/activity": "/last-seen" });
-    let ambiguous = "it has several Services: annotate the one that has the activity URL";
-    let asked = "its activity URL does not answer";
-    let told = |service: Value| {
-        let mut world = World::of(&["web", "api"])
-            .in_namespace(annotated(annotations.clone()))
-            .with("api", json!({}), service, json!({}));
-        world.hosts = vec![("*.example", &["web", "api"])];
-        world.told()
-    };
-    let app = "*.example, api.example, web.example";
-    assert_eq!(
-        told(json!({})),
-        [format!(
-            "{app}: no source says anything: {ambiguous} (activity)"
-        )]
-    );
-    let own = annotated(json!({ "unidler/activity": "/last-seen" }));
-    assert_eq!(
-        told(own),
-        [format!(
-            "{app}: no source says anything: {asked} (activity)"
-        )]
-    );
 }
 
 #[test]

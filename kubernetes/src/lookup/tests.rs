@@ -667,34 +667,39 @@ fn the_services_of_a_host_that_lead_here_are_one_app() {
 }
 
 #[test]
-fn what_hosts_share_a_service_wakes_with_it() {
-    let cluster = |api: &'static str| {
-        let cluster = [
-            "ingress a/tool tool.example>web tool.example>api",
-            "ingress a/www www.example>web other.example>docs",
-            "ingress b/tool www.example>web tool.example>stranger",
-            "service a/web",
-            "service a/api",
-            "service a/docs",
-            "deployment a/front taken",
-            "statefulset a/db taken",
-            "deployment a/docs taken",
-            "slice a/web-unidler on=Deployment:front",
-            "slice a/docs-unidler on=Deployment:docs",
-            api,
-        ];
-        caches(&cluster)
-    };
-    let id_of = |caches: &Caches, host: &str| {
+fn what_hosts_share_with_an_app_is_its_companion_while_it_sleeps() {
+    let cluster = [
+        "ingress a/tool tool.example>web tool.example>api",
+        "ingress a/www www.example>web other.example>docs *.wild>api *.wild>never",
+        "ingress b/tool www.example>web tool.example>stranger",
+        "service a/web",
+        "service a/api",
+        "service a/docs",
+        "service a/never",
+        "deployment a/front taken",
+        "statefulset a/db taken",
+        "deployment a/docs taken",
+        "deployment a/never taken",
+        "slice a/web-unidler on=Deployment:front",
+        "slice a/docs-unidler on=Deployment:docs",
+        "slice a/never-unidler on=Deployment:never",
+        "slice a/api-unidler on=StatefulSet:db",
+    ];
+    let companions = |cluster: &[&str], host: &str| {
+        let caches = caches(cluster);
         let found = caches.find(&Host::parse(host).expect("a host"));
-        found.expect("an app").id.as_str().to_owned()
+        let found = found.expect("an app");
+        let companions = caches.companions(&found).into_iter();
+        companions
+            .map(|found| found.id.as_str().to_owned())
+            .collect::<Vec<_>>()
     };
-    let asleep = cluster("slice a/api-unidler on=StatefulSet:db");
-    assert_eq!(id_of(&asleep, "www.example"), "a/api+web");
-    assert_eq!(id_of(&asleep, "tool.example"), "a/api+web");
-    assert_eq!(id_of(&asleep, "other.example"), "a/docs");
-    let awake = cluster("statefulset a/other");
-    assert_eq!(id_of(&awake, "www.example"), "a/web");
+    let none: [&str; 0] = [];
+    assert_eq!(companions(&cluster, "www.example"), ["a/api"]);
+    assert_eq!(companions(&cluster, "other.example"), none);
+    assert_eq!(companions(&cluster, "b.wild"), ["a/web"]);
+    let [rest @ .., _] = &cluster;
+    assert_eq!(companions(rest, "www.example"), none, "it is awake");
 }
 
 #[test]

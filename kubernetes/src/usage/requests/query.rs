@@ -198,7 +198,7 @@ impl Reading {
 pub(super) struct Answers {
     query: Query,
     latest: Latest<Reading>,
-    /// When an answer last had any use in it.
+    /// When the answer about the shortest window last had any use in it.
     used: Option<Instant>,
 }
 
@@ -222,14 +222,17 @@ impl Answers {
             used,
         } = self;
         let question = |window| query.question(window);
-        let read = |samples| {
-            let reading = Reading::of(samples)?;
-            if reading.has_uses() {
-                *used = Some(Instant::now());
-            }
-            Ok(reading)
-        };
-        latest.refresh(prometheus, windows, question, read).await;
+        latest
+            .refresh(prometheus, windows, question, Reading::of)
+            .await;
+        // A longer window would remember a use for longer.
+        let now = Instant::now();
+        let shortest = windows.first().map(|window| latest.of(*window, now));
+        if let Some(Ok(reading)) = shortest
+            && reading.has_uses()
+        {
+            *used = Some(now);
+        }
     }
 
     pub(super) fn verdict(&self, app: &Served, window: Duration, now: Instant) -> Verdict {
