@@ -36,7 +36,8 @@ const SWEEP: Duration = Duration::from_secs(60);
 const AFTERWARDS: Duration = Duration::from_mins(20);
 const AFTER_FAULTS: Duration = Duration::from_hours(8);
 /// The longest that an idled app may be out of everybody's reach, if nothing goes wrong with the repair: until the
-/// next sweep, the minute for which that looks at it, and what a write may take.
+/// next sweep, the minute for which that looks at it, and what a write may take. A group is repaired in waves, each of
+/// which may take as long.
 const REACH: Duration = Duration::from_secs(135);
 /// How much older than what a hub sees of it something may be when it is written.
 const SIGHT: Duration = Duration::from_secs(1);
@@ -307,8 +308,8 @@ struct Truth {
     connected: bool,
     /// Whether the app was ever up.
     was_up: bool,
-    /// Since when nobody can reach an app that is marked as idled.
-    stranded: Option<Instant>,
+    /// Since when nobody can reach an app that is marked as idled, and how many workloads were asleep at most.
+    stranded: Option<(Instant, u32)>,
     /// Whether unidler is to put it to sleep.
     is_to_sleep: bool,
     /// Whether nobody else does anything.
@@ -647,18 +648,21 @@ impl Truth {
     /// Looks at the state after a change.
     fn check(&mut self) {
         let is_ours = self.service.now().is_ours;
-        let is_stranded = !is_ours && (0..self.parts.len()).any(|part| self.is_asleep(part));
+        let asleep = (0..self.parts.len()).filter(|part| self.is_asleep(*part));
+        let waves = u32::try_from(asleep.count()).expect("few parts");
+        let is_stranded = !is_ours && waves > 0;
         match self.stranded {
-            Some(since) if !is_stranded => {
+            Some((since, waves)) if !is_stranded => {
                 assert!(
-                    !self.is_calm || since.elapsed() <= REACH,
-                    "out of reach for {:?}",
+                    !self.is_calm || since.elapsed() <= REACH * waves,
+                    "out of reach for {:?}, with {waves} waves to wake",
                     since.elapsed()
                 );
                 self.stranded = None;
             }
-            None if is_stranded => self.stranded = Some(Instant::now()),
-            _ => {}
+            Some((since, before)) => self.stranded = Some((since, before.max(waves))),
+            None if is_stranded => self.stranded = Some((Instant::now(), waves)),
+            None => {}
         }
     }
 
@@ -983,6 +987,30 @@ impl Deed {
                 | Self::MarkAgain
         )
     }
+}
+
+/// Somebody starts the app again before it sleeps: what it needs follows, one after the other.
+#[tokio::test(start_paused = true)]
+async fn what_an_app_needs_that_is_started_while_it_falls_asleep_is_woken_in_waves() {
+    let event = |at, deed, gap| Event {
+        at,
+        deed,
+        gap,
+        halves: 0,
+        hub: 0,
+        part: 0,
+    };
+    let script = Script {
+        is_awake: true,
+        is_sliced: true,
+        is_group: true,
+        parts: 4,
+        hubs: 1,
+        faults: Vec::new(),
+        events: vec![event(0, Deed::Idle, 0), event(7415, Deed::ScaleUp, 15)],
+        staleness: (938, 363),
+    };
+    run(script).await;
 }
 
 #[tokio::test(start_paused = true)]
