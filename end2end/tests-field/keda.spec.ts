@@ -6,6 +6,7 @@ import { sleepOf } from "../cluster/asleep";
 import { type KubeObject } from "../cluster/objects";
 import { type FieldApp } from "../field/apps";
 import { startKeda } from "../field/keda";
+import { visit } from "../field/load";
 import { fieldFacts } from "../field/setup";
 import { expect, test as base } from "./fixtures";
 
@@ -44,6 +45,8 @@ for (const [minReplicaCount, what, kept] of [
         await api.patch("Namespace", "", namespace, { metadata: { annotations: { "unidler/adopt": "marked" } } });
         await api.apply(scaledObject(app, minReplicaCount, { [PAUSED]: "0" }));
         await expect.poll(() => sleepOf(api, app), { timeout: 60_000 }).toEqual({ replicas: 0, diverted: [fieldFacts().unidlerAddress] });
+        // Traefik had no route while nothing was behind it.
+        await expect.poll(async () => (await visit(app.host)).by).toBe("unidler");
 
         const asked = watchWrites();
         await page.goto(`http://${app.host}/reports?year=2026`);
