@@ -197,7 +197,7 @@ test.describe("the network policy", () => {
     });
 });
 
-test("the Prometheus Operator is told where the metrics are, if operators want that", () => {
+test("the ServiceMonitor selects unidler's Service and its metrics port", () => {
     const [monitor, ...more] = rendered("servicemonitor", { serviceMonitor: { enabled: true, labels: { release: "monitoring" } } }) as unknown as [
         { kind: string; metadata: { labels: object }; spec: { selector: { matchLabels: Record<string, unknown> }; endpoints: { port: string }[] } },
     ];

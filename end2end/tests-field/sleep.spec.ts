@@ -1,7 +1,7 @@
 /** Apps that unidler puts to sleep by itself: real Prometheus, which scrapes real Traefik. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { run } from "../cluster/program";
+import { type Ran, run } from "../cluster/program";
 import { IMAGE } from "../cluster/app";
 import { type KubeObject } from "../cluster/objects";
 import { type FieldApp } from "../field/apps";
@@ -130,11 +130,16 @@ test.describe("with a query of its own", () => {
     });
 });
 
+/** Runs `unidler plan`, which asks this Prometheus. */
+function planWith(operator: string, { url }: Prometheus): (...options: string[]) => Promise<Ran> {
+    return (...options) => run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", url, "--requests", "traefik", ...options);
+}
+
 test("plan says what would sleep and when, and why the rest would not", async ({ api, startApp, operator, prometheus }) => {
     test.setTimeout(180_000);
     const [may, mayNot] = [await startApp(), await startApp()];
     await optIn(api, may);
-    const plan = (...options: string[]) => run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik", ...options);
+    const plan = planWith(operator, prometheus);
     const lineOf = async (host: string) => {
         const { code, stdout } = await plan();
         expect(code).toBe(0);
@@ -159,7 +164,7 @@ test("a Prometheus that demands TLS and a password is asked with both", async ({
     const app = await startApp();
     await optIn(api, app);
     const headers = Object.entries(AUTHORIZED).map(([name, value]) => `${name}: ${value}`).join("\n");
-    const plan = (...options: string[]) => run(operator, "plan", "--idle-after", `${WINDOW}s`, "--prometheus", prometheus.url, "--requests", "traefik", ...options);
+    const plan = planWith(operator, prometheus);
     const ca = ["--prometheus-ca", prometheus.certificate];
     const isUsed = async () => {
         await visit(app.host);

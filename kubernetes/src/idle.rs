@@ -219,48 +219,40 @@ fn planned(
     without_parts(planned)
 }
 
-/// Leaves out the apps that are refused alone and fall asleep as a part of another one, which gets their hosts.
+/// Leaves out the apps that are refused alone and fall asleep as a part of another one, which precedes them and gets their
+/// hosts.
 fn without_parts(
     planned: Vec<(App, Result<Plan, NotPlanned>)>,
 ) -> Vec<(App, Result<Plan, NotPlanned>)> {
-    let whole = |part: &App| {
-        planned
-            .iter()
-            .position(|(app, plan)| plan.is_ok() && part.is_part_of(app))
-    };
-    let wholes: Vec<_> = planned
-        .iter()
-        .map(|(app, plan)| plan.as_ref().err().and_then(|_| whole(app)))
-        .collect();
-    let mut hosts = BTreeMap::<usize, Vec<String>>::new();
-    for ((app, _), whole) in planned.iter().zip(&wholes) {
-        if let Some(whole) = whole {
-            hosts.entry(*whole).or_default().extend(app.hosts.clone());
+    let mut left = Vec::<(App, Result<Plan, NotPlanned>)>::new();
+    for (app, plan) in planned {
+        let mut wholes = left.iter_mut().filter(|_| plan.is_err());
+        match wholes.find(|(other, plan)| plan.is_ok() && app.is_part_of(other)) {
+            Some((whole, _)) => whole.hosts.extend(app.hosts),
+            None => left.push((app, plan)),
         }
     }
-    let numbered = planned.into_iter().zip(wholes).enumerate();
-    let left = numbered.filter(|(_, (_, whole))| whole.is_none());
-    let left = left.map(|(number, ((mut app, plan), _))| {
-        app.hosts.extend(hosts.remove(&number).unwrap_or_default());
-        (app, plan)
-    });
-    left.collect()
+    left
 }
 
 /// The apps of a namespace.
 fn of_namespace(namespace: &str, caches: &Caches) -> Vec<App> {
-    let mut apps = of_cluster(caches);
-    apps.retain(|app| app.services().is_some_and(|(own, _)| own == namespace));
-    apps
+    apps(caches, |own| own == namespace)
 }
 
-/// All apps, by the namespace of their Services: in each, those with the most Services first, so that an app that is a part
-/// of another one follows it.
+/// All apps.
 pub(crate) fn of_cluster(caches: &Caches) -> Vec<App> {
+    apps(caches, |_| true)
+}
+
+/// The apps whose Services are in some namespaces: in each, those with the most Services first, so that an app that is a part
+/// of another one follows it.
+fn apps(caches: &Caches, is_wanted: impl Fn(&str) -> bool) -> Vec<App> {
     let routes = caches.routes();
     let mut services = BTreeMap::<(&str, &str), BTreeSet<String>>::new();
     for rule in routes.iter().flat_map(|route| &route.value.rules) {
-        for backend in &rule.backends {
+        let backends = rule.backends.iter();
+        for backend in backends.filter(|backend| is_wanted(&backend.namespace)) {
             let of_host = services
                 .entry((&backend.namespace, &rule.host))
                 .or_default();

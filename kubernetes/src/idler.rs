@@ -430,16 +430,16 @@ impl Idler {
                 let mut services = found.services.iter();
                 services.all(|service| found.leads_here(service))
             });
-            let is_half_asleep = !is_asleep && found.as_ref().is_some_and(is_half_asleep);
             let since = found.as_ref().and_then(since);
-            let since = since.filter(|_| is_asleep || is_half_asleep);
-            let asleep = since.map(|(since, by)| State::Asleep {
+            let asleep = |(since, by)| State::Asleep {
                 since,
                 by,
                 obstacle: rules.obstacle.clone(),
-            });
-            let state = match asleep.clone().filter(|_| is_asleep) {
-                Some(asleep) => asleep,
+            };
+            let is_half_asleep = !is_asleep && found.as_ref().is_some_and(is_half_asleep);
+            let rest = since.filter(|_| is_half_asleep).map(asleep);
+            let state = match since.filter(|_| is_asleep) {
+                Some(since) => asleep(since),
                 None => {
                     let requests = |window| {
                         let served = ways.to(&namespace, services.iter().map(String::as_str));
@@ -480,10 +480,11 @@ impl Idler {
                             state,
                         })
                     };
-                    let wakes = asleep
-                        .map(decide)
-                        .filter(|decision| *decision == Decision::WakeBySchedule);
-                    wakes.unwrap_or_else(|| decide(state))
+                    let rest = rest.map(decide);
+                    match rest.filter(|rest| *rest == Decision::WakeBySchedule) {
+                        Some(wakes) => wakes,
+                        None => decide(state),
+                    }
                 }
                 Some(_) | None => rules::not_asked(&state),
             };

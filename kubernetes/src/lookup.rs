@@ -536,24 +536,16 @@ impl Caches {
     /// A host that routes to a Service of an app, and to another Service that is awake and would not work without the
     /// first.
     pub(crate) fn shared(&self, found: &Found) -> Option<String> {
-        let hosts = found.hosts();
-        let rules = self.rules();
-        let mut others = rules.filter(|served| hosts.contains(&*served.rule));
-        let is_awake = |backend: &Backend| {
-            let Backend {
-                namespace, service, ..
-            } = backend;
-            let mut own = found.services.iter();
+        let is_awake = |Backend {
+                            namespace, service, ..
+                        }: &Backend| {
             let named = self.services.named(namespace, service);
-            own.all(|own| !backend.is_of(&own.namespace, &own.name))
-                && named.is_some_and(|service| service.value.points_at == PointsAt::Pods)
+            named.is_some_and(|service| service.value.points_at == PointsAt::Pods)
                 && !self.is_diverted(namespace, service)
         };
-        let other = others.find(|served| {
-            let backends = served.backends();
-            backends.into_iter().any(|(_, backend)| is_awake(backend))
-        });
-        other.map(|served| served.rule)
+        let mut hosts = found.hosts().into_iter();
+        let host = hosts.find(|host| self.beside(found, host).iter().any(is_awake));
+        host.map(ToOwned::to_owned)
     }
 
     /// The Services that unidler keeps asleep and to which hosts are routed that are also routed to a Service of an app: what is
@@ -563,21 +555,18 @@ impl Caches {
         let Some(namespace) = found.services.first().map(|own| &*own.namespace) else {
             return Vec::new();
         };
-        let is_asleep = |backend: &&Backend| {
-            let mut own = found.services.iter();
+        let is_asleep = |backend: &Backend| {
             let slice = self.slice_of(namespace, &backend.service);
             *backend.namespace == *namespace
-                && own.all(|own| own.name != *backend.service)
                 && slice.is_some_and(|slice| slice.value.diverts() && !slice.value.is_adopted())
         };
+        let hosts = found.hosts().into_iter();
+        let others = hosts.flat_map(|host| self.beside(found, host));
+        let names: BTreeSet<_> = others
+            .filter(is_asleep)
+            .map(|other| other.service)
+            .collect();
         let is_by_button = found.start() == Start::Button;
-        let mut names = BTreeSet::new();
-        for host in found.hosts() {
-            for route in self.routes_of(host) {
-                let others = route.value.backends(host).filter(is_asleep);
-                names.extend(others.map(|other| other.service.clone()));
-            }
-        }
         let found = names.into_iter().filter_map(|name| {
             let found = self.of_services(namespace, &[&*name].into()).ok()?;
             let is_enough =
@@ -587,19 +576,20 @@ impl Caches {
         found.collect()
     }
 
-    /// The routes that have a rule for a host, possibly a wildcard.
-    fn routes_of(&self, rule: &str) -> Vec<Arc<Cached<Route>>> {
-        let http_routes = match Host::parse(rule) {
-            Ok(host) => self.naming(&host),
-            // A listener may have cut a route for all hosts to this one.
-            Err(_) => [rule, HttpRoute::ALL]
-                .into_iter()
-                .flat_map(|rule| self.http_routes.get(rule))
-                .collect(),
+    /// What a host, possibly a wildcard, is routed to besides the Services of an app.
+    fn beside(&self, found: &Found, host: &str) -> Vec<Backend> {
+        let mut routes = self.ingresses.get(host);
+        // A listener may cut a route for a wildcard to a narrower one: those that name any host of the wildcard.
+        if let Ok(host) = Host::parse(&host.replace('*', "any")) {
+            let http_routes = self.naming(&host);
+            routes.extend(http_routes.iter().filter_map(|route| self.served(route)));
+        }
+        let is_other = |backend: &&Backend| {
+            let mut own = found.services.iter();
+            own.all(|own| !backend.is_of(&own.namespace, &own.name))
         };
-        let mut routes = self.ingresses.get(rule);
-        routes.extend(http_routes.iter().filter_map(|route| self.served(route)));
-        routes
+        let backends = routes.iter().flat_map(|route| route.value.backends(host));
+        backends.filter(is_other).cloned().collect()
     }
 
     /// The hosts of all rules with their backends: the oldest claim first.

@@ -135,7 +135,6 @@ impl SleepArgs {
     ///
     /// If the configured Prometheus cannot be used.
     pub fn idler(&self, started: Timestamp) -> anyhow::Result<Idler> {
-        let access = self.access().transpose()?;
         let settings = IdlerSettings {
             idle_after: match self.idle_after {
                 Some(IdleAfter::Unused(window)) => Some(window),
@@ -145,23 +144,25 @@ impl SleepArgs {
             brake: self.idle_brake,
             busy_cpu: self.busy_cpu,
             wake_spread: self.wake_spread,
-            prometheus: access.as_ref().and_then(Access::service),
+            prometheus: self.prometheus.as_ref().and_then(PrometheusUrl::service),
         };
-        let source = access.zip(self.requests.clone());
+        let source = self.access()?.zip(self.requests.clone());
         let matchers = self.prometheus_match.clone();
         let requests = source.map(|(access, dialect)| Requests::new(access, dialect, matchers));
         Ok(Idler::new(settings, requests.transpose()?, started))
     }
 
     /// How to reach Prometheus, if there is one.
-    fn access(&self) -> Option<anyhow::Result<Access>> {
-        let url = self.prometheus.clone()?;
-        Some(Access::new(
-            url,
-            self.prometheus_token_file.clone(),
-            self.prometheus_ca.clone(),
-            &self.prometheus_headers.clone().unwrap_or_default(),
-        ))
+    fn access(&self) -> anyhow::Result<Option<Access>> {
+        let access = self.prometheus.clone().map(|url| {
+            Access::new(
+                url,
+                self.prometheus_token_file.clone(),
+                self.prometheus_ca.clone(),
+                &self.prometheus_headers.clone().unwrap_or_default(),
+            )
+        });
+        access.transpose()
     }
 }
 

@@ -148,12 +148,6 @@ impl Access {
         })
     }
 
-    /// The namespace and the name of the Service, if it is one of the cluster.
-    #[must_use]
-    pub fn service(&self) -> Option<(String, String)> {
-        self.url.service()
-    }
-
     /// A client.
     pub(super) fn client(self) -> anyhow::Result<Client> {
         let is_secure = self.url.is_secure();
