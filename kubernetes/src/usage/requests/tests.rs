@@ -760,7 +760,7 @@ fn what_is_sent_to_prometheus_is_checked_and_stays_secret() {
         // Nothing would be verified.
         access(http, None, file, "name: secret"),
     ] {
-        let refused = format!("{:?}", refused.expect_err("a refusal"));
+        let refused = format!("{:#}", refused.expect_err("a refusal"));
         assert!(!refused.contains("secret"), "{refused}");
     }
 }
