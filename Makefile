@@ -52,6 +52,7 @@ lint: ## formatting, clippy, types of the tests, links in the documentation
 	cargo clippy --quiet -p unidler --no-default-features --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler --features engine -p unidler-kubernetes -p unidler-server -p unidler-bench --all-targets -- --deny warnings
 	cargo clippy --quiet -p unidler-frontend --target wasm32-unknown-unknown -- --deny warnings
+	RUSTDOCFLAGS='--deny warnings' cargo doc --quiet --workspace --no-deps --document-private-items
 	node scripts/circles.mjs
 	node scripts/links.mjs
 	cd end2end && npx tsc --noEmit

@@ -306,7 +306,7 @@ impl Service {
     /// What the Service has to point to while its app is awake, if that is certain.
     ///
     /// That is its original spec, if it was kept; otherwise the labels that select the Deployment's pods, and the port
-    /// that the Deployment [is certain of](Deployment::target_port). A Service for pods that share their `app` label
+    /// that the Deployment [is certain of](Workload::target_port). A Service for pods that share their `app` label
     /// with other pods would route to those as well, so that label alone only counts if nothing else selects.
     ///
     /// # Errors
