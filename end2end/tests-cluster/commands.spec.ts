@@ -219,7 +219,7 @@ test("every app of either form is given back, and no slice is left", async ({ ap
     expect(await operate("restore"), "what is restored has to be said").toMatchObject({ code: 2 });
 });
 
-test("what cannot be given back is said, with what it had, and its visitors do not land where nobody is", async ({ api, operate, team }, testInfo) => {
+test("an app that cannot be restored is reported, and keeps the record of its replicas until it can", async ({ api, operate, team }, testInfo) => {
     const web = team.host("web");
     await team.create({ name: "web", hosts: [web] });
     expect(await operate("idle", web)).toMatchObject({ code: 0 });
@@ -234,10 +234,13 @@ test("what cannot be given back is said, with what it had, and its visitors do n
         const { code, stderr } = await run(kubeconfig, "restore", "--all");
         expect(code).toBe(1);
         expect(stderr).toContain(`not restored: ${web}: Deployment ${team.namespace}/web gets 2 replicas: Deployment ${team.namespace}/web: the cluster forbids it`);
-        expect([await team.replicas("web"), await team.slice("web")]).toEqual([0, undefined]);
+        expect(stderr).toContain(`EndpointSlice ${team.namespace}/web-unidler is kept, since its app is still asleep`);
+        expect([await team.replicas("web"), await team.slice("web")]).toEqual([0, [OURS]]);
     } finally {
         await leave();
     }
+    expect(await operate("restore", "--all")).toMatchObject({ code: 0 });
+    expect([await team.replicas("web"), await team.slice("web")]).toEqual([2, undefined]);
 });
 
 test("the documented permissions are enough for each command", async ({ api, operate, team }, testInfo) => {

@@ -1,9 +1,10 @@
 //! Restores every idled app, for the uninstallation of unidler.
 //!
 //! No slice of unidler's own may remain that points to a Service that no longer exists. So visitors are routed to their
-//! app once it responds, or otherwise after a while: an app that cannot start is not waited for.
+//! app once it responds, or otherwise after a while: an app that cannot start is not waited for. Only where replicas
+//! cannot be restored does the slice remain, since nothing else may record how many there were.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use futures::{Stream, StreamExt, stream};
@@ -15,8 +16,8 @@ use unidler::{
 };
 
 use crate::{
-    caches::Caches, found::Found, listing::Listing, objects::PointsAt, operator::Operator,
-    settings::ClusterSettings,
+    cache::Cached, caches::Caches, diversion::slice::Slice, found::Found, listing::Listing,
+    objects::PointsAt, operator::Operator, settings::ClusterSettings,
 };
 
 /// How many apps are restored at the same time.
@@ -29,6 +30,8 @@ const PATIENCE_WITH_ALL: Duration = Duration::from_secs(90);
 const EFFECT: Duration = Duration::from_secs(2);
 /// The maximum number of attempts for a write.
 const TRIES: u32 = 4;
+
+type Slices = Vec<Arc<Cached<Slice>>>;
 
 /// An idled app with its former state. It is displayed as its hosts, with the replicas to restore.
 #[derive(Debug)]
@@ -54,11 +57,11 @@ pub fn idled(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<Idled
 
 fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
     let apps = caches.apps().into_iter();
-    let is_asleep = |found: &Found| {
+    let has_record = |found: &Found| {
         let mut workloads = found.workloads.iter();
         workloads.any(|workload| found.replicas_to_restore(workload, 1).is_some())
     };
-    let idled = apps.filter(|found| found.is_here() || is_asleep(found));
+    let idled = apps.filter(|found| found.is_here() || has_record(found));
     idled.map(|found| idled_app(&found, settings)).collect()
 }
 
@@ -99,7 +102,8 @@ impl Operator {
         stream::iter(apps).map(restore).buffer_unordered(AT_ONCE)
     }
 
-    /// Deletes every slice of unidler's own, whatever Service it belongs to.
+    /// Deletes every slice of unidler's own, whatever Service it belongs to, except those of apps that are still asleep:
+    /// they could not be restored, or fell asleep in the meantime.
     ///
     /// # Errors
     ///
@@ -109,23 +113,44 @@ impl Operator {
         let mut changes = self.cluster.observer.changes();
         for _ in 0..TRIES {
             changes.mark_unchanged();
-            for slice in self.caches().slices.all() {
+            for slice in self.slices().0 {
                 match self.cluster.delete_slice(&slice).await {
                     // It was replaced or deleted in the meantime: the cache is outdated.
                     Ok(()) | Err(ApplyError::Conflict) => {}
                     Err(why) => error = Some(anyhow!("cannot delete {slice}: {why}")),
                 }
             }
-            if self.caches().slices.all().is_empty() {
-                return Ok(());
+            if self.slices().0.is_empty() {
+                break;
             }
             let _ = timeout_at(Instant::now() + EFFECT, changes.changed()).await;
         }
-        let left = self.caches().slices.all();
-        let Some(first) = left.first() else {
-            return Ok(());
+        let (left, kept) = self.slices();
+        if let Some(first) = left.first() {
+            return Err(error.unwrap_or_else(|| anyhow!("{first} still exists and keeps changing")));
+        }
+        match kept.first() {
+            Some(first) => Err(anyhow!(
+                "{first} is kept, since its app is still asleep: run `unidler restore --all` again"
+            )),
+            None => Ok(()),
+        }
+    }
+
+    /// The slices of unidler's own: those to delete, and those of apps that are still asleep and have to be restored.
+    fn slices(&self) -> (Slices, Slices) {
+        let is_asleep = |found: &Found| {
+            let mut workloads = found.workloads.iter();
+            !found.is_left_asleep()
+                && workloads.any(|workload| {
+                    workload.value.replicas == 0 && found.replicas_to_restore(workload, 1).is_some()
+                })
         };
-        Err(error.unwrap_or_else(|| anyhow!("{first} still exists and keeps changing")))
+        let asleep = self.caches().apps().into_iter().filter(is_asleep);
+        let needed = asleep.flat_map(|found| found.slices);
+        let needed: HashSet<_> = needed.map(|slice| slice.id()).collect();
+        let all = self.caches().slices.all().into_iter();
+        all.partition(|slice| !needed.contains(&slice.id()))
     }
 
     /// Restores the replicas of an app, and routes its visitors there once it responds. Returns the last error.
@@ -186,6 +211,9 @@ impl Operator {
             false => self.scale_up(id, end).await,
         };
         let has_replicas = app.is_left || scale(&self.cluster.observe(id)).is_none();
+        if !has_replicas {
+            return Err(error.unwrap_or_else(|| anyhow!("its replicas could not be restored")));
+        }
         let mut observations = self.cluster.watch(id);
         observations.next().await;
         let mut tries = 0;
@@ -210,7 +238,7 @@ impl Operator {
                     .all(|workload| workload.record.is_none())
         };
         match (error, self.cluster.observe(id)) {
-            (_, Ok(app)) if has_replicas && is_back(&app) => Ok(()),
+            (_, Ok(app)) if is_back(&app) => Ok(()),
             (Some(error), _) => Err(error),
             (None, Ok(_)) => Err(anyhow!(
                 "it is not known where its Service pointed, or the Service points elsewhere: `unidler doctor` says what to do"
