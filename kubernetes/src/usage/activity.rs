@@ -8,13 +8,16 @@ use std::{collections::HashMap, mem, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, future::try_join_all, stream};
-use http::{Request, StatusCode, Uri, header};
+use http::{HeaderMap, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use k8s_openapi::{api::discovery::v1::EndpointSlice, jiff::Timestamp};
+use k8s_openapi::{
+    api::discovery::v1::EndpointSlice,
+    jiff::{SignedDuration, Timestamp, fmt::rfc2822},
+};
 use kube::api::ListParams;
 use tokio::time::timeout;
 use unidler::{
@@ -35,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const AT_ONCE: usize = 64;
 /// How soon an app is asked again after it gave no answer, or a time in the future.
 const AGAIN: Duration = Duration::from_mins(5);
+/// How far our clock may be ahead of that of an app.
+const TOLERANCE: SignedDuration = SignedDuration::from_secs(10);
 /// The maximum size of an answer, in bytes.
 const MAX_ANSWER: usize = 64 << 10;
 
@@ -207,22 +212,36 @@ async fn ask(
     if response.status() != StatusCode::OK {
         return Err(Why::ActivityStatus(response.status().as_u16()));
     }
+    let ahead = ahead_of(response.headers(), Timestamp::now());
     let answer = Limited::new(response.into_body(), MAX_ANSWER)
         .collect()
         .await;
     let answer = answer.map_err(|_| Why::ActivityUnreadable)?.to_bytes();
-    url.last_use(&answer).ok_or(Why::ActivityUnreadable)
+    let last = url.last_use(&answer).ok_or(Why::ActivityUnreadable)?;
+    last.checked_add(ahead).map_err(|_| Why::ActivityUnreadable)
+}
+
+/// How far our clock is ahead of that of an app, by the time that its response says it is there. Otherwise a jump of our
+/// clock would make everything look unused.
+fn ahead_of(headers: &HeaderMap, now: Timestamp) -> SignedDuration {
+    let date = headers.get(header::DATE);
+    let date = date.and_then(|date| {
+        rfc2822::DateTimeParser::new()
+            .parse_timestamp(date.as_bytes())
+            .ok()
+    });
+    date.map(|date| now.duration_since(date))
+        .filter(|ahead| *ahead > TOLERANCE)
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use axum::{
         Router,
-        http::HeaderMap,
         response::{IntoResponse, Redirect},
         routing::get,
     };
-    use k8s_openapi::jiff::SignedDuration;
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
 
@@ -352,19 +371,21 @@ mod tests {
                 "/large",
                 get(|| async { " ".repeat(MAX_ANSWER) + "1796137200" }),
             )
-            .route("/html", get(|| async { "<html>" }));
+            .route("/html", get(|| async { "<html>" }))
+            .route(
+                "/behind",
+                get(|| async {
+                    (
+                        [(header::DATE, "Tue, 01 Dec 2015 15:00:30 GMT")],
+                        "1448982000",
+                    )
+                }),
+            );
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         tokio::spawn(async move { axum::serve(listener, router).await });
         let Activity { client, .. } = Activity::new();
-        for (url, expected) in [
-            ("/seen", Ok("2026-12-01T15:00:00Z".parse().expect("a time"))),
-            ("/broken", Err(Why::ActivityStatus(500))),
-            ("/away", Err(Why::ActivityStatus(303))),
-            ("/gone", Err(Why::ActivityStatus(404))),
-            ("/large", Err(Why::ActivityUnreadable)),
-            ("/html", Err(Why::ActivityUnreadable)),
-        ] {
+        let ask = async |url: &str| {
             let app = Asked {
                 id: AppId::new("app"),
                 url: url.parse().expect("a URL"),
@@ -374,7 +395,36 @@ mod tests {
                 port: "".into(),
                 host: "tool.example".into(),
             };
-            assert_eq!(ask(&client, &app, address).await, expected, "{url}");
+            ask(&client, &app, address).await
+        };
+        for (url, expected) in [
+            ("/seen", Ok("2026-12-01T15:00:00Z".parse().expect("a time"))),
+            ("/broken", Err(Why::ActivityStatus(500))),
+            ("/away", Err(Why::ActivityStatus(303))),
+            ("/gone", Err(Why::ActivityStatus(404))),
+            ("/large", Err(Why::ActivityUnreadable)),
+            ("/html", Err(Why::ActivityUnreadable)),
+        ] {
+            assert_eq!(ask(url).await, expected, "{url}");
         }
+        let seconds_ago = Timestamp::now().duration_since(ask("/behind").await.expect("a time"));
+        assert!((29..60).contains(&seconds_ago.as_secs()), "{seconds_ago}");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_makes_nothing_older() {
+        let ahead = |date: &str| {
+            let headers = HeaderMap::from_iter([(header::DATE, date.parse().expect("a value"))]);
+            ahead_of(&headers, NOW).as_secs()
+        };
+        for (date, expected) in [
+            ("Wed, 31 Dec 1969 21:00:00 GMT", 3 * 3600),
+            ("Wed, 31 Dec 1969 23:59:55 GMT", 0),
+            ("Thu, 01 Jan 1970 03:00:00 GMT", 0),
+            ("yesterday", 0),
+        ] {
+            assert_eq!(ahead(date), expected, "{date}");
+        }
+        assert_eq!(ahead_of(&HeaderMap::new(), NOW), SignedDuration::ZERO);
     }
 }
