@@ -113,6 +113,8 @@ pub enum Why {
     PrometheusUnreadable,
     /// The ingress was not scraped for a part of the window.
     PrometheusGaps,
+    /// The ingress was scraped too rarely for a window of this length.
+    RarelyScraped,
     /// Nothing has shown yet that the requests of this app are counted.
     NeverCounted,
     /// Its requests were counted before, but none since its ingress began to serve it anew, and another ingress may be
@@ -160,6 +162,7 @@ impl Why {
             | Self::SeveralClusters => true,
             // Also where nobody visits any app for a while.
             Self::NothingCounted
+            | Self::RarelyScraped
             | Self::NeverCounted
             | Self::NotCountedSince
             | Self::PartlyCounted
@@ -184,6 +187,9 @@ impl fmt::Display for Why {
             Self::PrometheusRefuses => "Prometheus refuses the query",
             Self::PrometheusUnreadable => "unexpected answer from Prometheus",
             Self::PrometheusGaps => "Prometheus has gaps",
+            Self::RarelyScraped => {
+                "this time without use is too short for Prometheus's scrape interval: set at least 16 times that interval"
+            }
             Self::NeverCounted => "no request was ever counted",
             Self::NotCountedSince => {
                 "no request was counted since its ingress last began to serve it"

@@ -2,8 +2,9 @@
 //!
 //! A counter begins with the first request that it counts, and `increase` does not see that one. So use is a counter that grew,
 //! or that was not there all the time. An unused app and a query that no longer matches look the same: nothing
-//! grows. Two things tell them apart: a series that the controller has from its start, present in the whole window, and a counter
-//! of the app that is present now, which shows that the controller serves the app, under the name that is asked about.
+//! grows. Three things tell them apart: a series that the controller has from its start, present in the whole window; a counter
+//! of the app that is present now, which shows that the controller serves the app, under the name that is asked about; and a request
+//! of any app within a day, which shows that the visitors still come to this controller.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -27,14 +28,15 @@ use crate::{
 
 /// The maximum age of a counter that counts as present: longer than the interval between two scrapes.
 const RECENT: Duration = Duration::from_secs(150);
-/// How long it is remembered that visitors of an app hold connections. The query runs once an hour, and takes samples
-/// at hourly intervals.
-const MEMORY: &str = "[14d:1h]";
+/// How long it is remembered that visitors of an app hold connections. The query runs once an hour. Its cost grows with
+/// the number of samples, here one every three hours.
+const MEMORY: &str = "[14d:3h]";
 /// In how many steps the last use is looked for.
 const STEPS: u32 = 100;
 /// Interval between the history queries.
 const HOUR: Duration = Duration::from_hours(1);
-/// How long the answer to a history query remains valid.
+/// How long the answer to a history query remains valid, and for how long nobody may use any app until all of them
+/// seem to be served by something that is not counted.
 const DAY: Duration = Duration::from_hours(24);
 
 /// How an ingress controller counts requests.
@@ -123,6 +125,14 @@ impl Controller {
             &format!("changes({start}[{all}]) and on (job, instance) {heartbeat}"),
             "restarts",
         );
+        // Whatever differs was used, since a counter begins with a request.
+        let day = milliseconds(window.max(DAY));
+        also(
+            &format!(
+                "count({requests} != {requests} offset {day} or {requests} unless {requests} offset {day})"
+            ),
+            "lately",
+        );
         if let Some(others) = self.others {
             also(&format!("group({})", matchers.select(others)), "others");
         }
@@ -177,6 +187,7 @@ impl Controller {
                 Some("counted") => counted.push(&*labels),
                 Some("up") => reading.targets.up.push(*value),
                 Some("restarts") => reading.targets.restarts.push(*value),
+                Some("lately") => reading.has_uses_lately = *value > 0.0,
                 Some("others") => reading.has_others = true,
                 Some(part) => {
                     let part = part.parse().ok();
@@ -199,6 +210,8 @@ struct Reading {
     /// The names under which requests are counted now.
     counted: HashMap<String, Streams>,
     targets: Targets,
+    /// Whether any app was used within a day, or within the window if that is longer.
+    has_uses_lately: bool,
     /// Whether something else counts that sees no visitors.
     has_others: bool,
 }
@@ -329,6 +342,9 @@ impl Counts {
         reading.targets.check()?;
         if reading.has_others {
             return Err(Why::OthersCounted);
+        }
+        if !reading.has_uses_lately {
+            return Err(Why::NothingCounted);
         }
         let is_good = |(asked, _): &&(Instant, _)| now.duration_since(*asked) <= DAY;
         let (_, history) = self

@@ -13,6 +13,8 @@ pub(super) const PARTS: u32 = 8;
 type Parts = [f64; PARTS as usize];
 /// The label that usually distinguishes series of several clusters.
 const CLUSTER: &str = "cluster";
+/// The minimum number of scrapes in the best part.
+const ENOUGH: f64 = 2.0;
 /// The minimum share of successful scrapes.
 const MIN_UP: f64 = 0.9;
 
@@ -53,6 +55,10 @@ impl Targets {
         let clusters: HashSet<_> = self.scrapes.keys().map(cluster).collect();
         if clusters.len() > 1 {
             return Err(Why::SeveralClusters);
+        }
+        let most = self.scrapes.values().flatten().copied().fold(0.0, f64::max);
+        if most > 0.0 && most < ENOUGH {
+            return Err(Why::RarelyScraped);
         }
         if self.up.is_empty() || !self.up.iter().all(|share| *share >= MIN_UP) {
             return Err(Why::PrometheusGaps);
@@ -109,10 +115,10 @@ fn began_or_ended(parts: &Parts) -> bool {
     between.all(|times| *times >= enough)
 }
 
-/// How many scrapes a part has to have, compared with the best one. If that has less than two, nothing is enough.
+/// How many scrapes a part has to have, compared with the best one. If that has too few, nothing is enough.
 fn enough(parts: impl Iterator<Item = f64>) -> f64 {
     let best = parts.fold(0.0, f64::max);
-    match best >= 2.0 {
+    match best >= ENOUGH {
         true => best - f64::max(1.0, best / 10.0),
         false => f64::INFINITY,
     }
@@ -259,7 +265,7 @@ mod tests {
             (
                 "hardly ever",
                 targets(&[[1.0; PARTS as usize]], &[1.0], &[0.0]),
-                gaps,
+                Err(Why::RarelyScraped),
             ),
             (
                 "a restart",

@@ -145,7 +145,11 @@ fn healthy() -> Vec<Value> {
         )
     };
     let mut samples: Vec<_> = (0..8).map(|part| target(&part.to_string(), "60")).collect();
-    samples.extend([target("up", "1"), target("restarts", "0")]);
+    samples.extend([
+        target("up", "1"),
+        target("restarts", "0"),
+        sample(json!({ PART: "lately" }), "3"),
+    ]);
     samples
 }
 
@@ -365,6 +369,12 @@ async fn an_ingress_that_was_not_watched_says_nothing() {
         ("new", without("7"), gaps),
         ("no `up`", without("up"), gaps),
         ("no start", without("restarts"), Verdict::Unused),
+        // Its visitors may have been moved to another ingress, which is not scraped.
+        (
+            "no use of any app for a day",
+            without("lately"),
+            silent(Why::NothingCounted),
+        ),
         (
             "a restart",
             [without("restarts"), vec![target("restarts", "1")]].concat(),
