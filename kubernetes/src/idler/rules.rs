@@ -191,12 +191,13 @@ impl Levels<'_> {
         [routes, services, workloads, namespace]
     }
 
-    /// Whether the app may be put to sleep: `all` if no setting decides. Objects in a Namespace cannot override its
-    /// refusal.
+    /// Whether the app may be put to sleep: `all` if no setting decides. Nothing overrides the refusal of a Namespace, a
+    /// Service or a workload.
     fn may_sleep(&self, all: bool) -> Result<bool, Contradiction> {
         let label = |rules: &SleepRules| rules.is_app;
         let of_namespace = nearest([&self.namespace], label).transpose()?;
-        if of_namespace == Some(false) {
+        let behind = self.services.iter().chain(&self.workloads);
+        if of_namespace == Some(false) || behind.filter_map(|rules| label(rules)).any(|may| !may) {
             return Ok(false);
         }
         let of_routes = nearest([&self.routes], label).transpose()?;
@@ -231,6 +232,11 @@ impl Levels<'_> {
                 })
             });
         let asleep = self.value("unidler/asleep", obstacle, |rules| rules.asleep.clone());
+        // These differ from host to host. One that cannot be read may be meant to keep visitors from waking the app.
+        let all = self.all().into_iter().flatten();
+        if let Some(why) = all.flat_map(|rules| rules.unreadable_for_visitors()).next() {
+            obstacle.get_or_insert(why.clone());
+        }
         Rules {
             idle_after,
             hours: schedule.map(|schedule| Awake {

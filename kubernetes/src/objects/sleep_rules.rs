@@ -131,6 +131,10 @@ impl FromStr for ExcludeUntil {
     }
 }
 
+fn error<T>(value: Option<&Result<T, String>>) -> Option<&String> {
+    value?.as_ref().err()
+}
+
 impl SleepRules {
     /// `None` if it has no settings. Boxed, since most objects have none.
     pub(crate) fn of(metadata: &ObjectMeta) -> Option<Box<Self>> {
@@ -156,11 +160,14 @@ impl SleepRules {
         (rules != Self::default()).then(|| Box::new(rules))
     }
 
+    /// Why the settings of how it behaves towards visitors while it sleeps cannot be parsed.
+    pub(crate) fn unreadable_for_visitors(&self) -> impl Iterator<Item = &String> {
+        let errors = [error(self.probes.as_ref()), error(self.wake.as_ref())];
+        errors.into_iter().flatten()
+    }
+
     /// Why settings of it cannot be parsed.
     pub(crate) fn unreadable(&self) -> impl Iterator<Item = &String> {
-        fn error<T>(value: Option<&Result<T, String>>) -> Option<&String> {
-            value?.as_ref().err()
-        }
         let Self {
             is_app: _,
             idle_after,
@@ -168,8 +175,8 @@ impl SleepRules {
             asleep,
             keep_awake_until,
             activity,
-            probes,
-            wake,
+            probes: _,
+            wake: _,
             adopt,
             downscaler:
                 Downscaler {
@@ -184,13 +191,12 @@ impl SleepRules {
             error(asleep.as_ref()),
             error(keep_awake_until.as_ref()),
             error(activity.as_ref()),
-            error(probes.as_ref()),
-            error(wake.as_ref()),
             error(adopt.as_ref()),
             error(uptime.as_ref()),
             error(exclude_until.as_ref()),
         ];
-        errors.into_iter().flatten()
+        let errors = errors.into_iter().flatten();
+        errors.chain(self.unreadable_for_visitors())
     }
 
     /// Whether it specifies when its app sleeps, which permits that as the label does.
