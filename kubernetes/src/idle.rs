@@ -75,6 +75,15 @@ impl App {
         }
     }
 
+    /// Adds the hosts of another finding of the same app.
+    pub(crate) fn also(&mut self, other: Self) {
+        for host in other.hosts {
+            if !self.hosts.contains(&host) {
+                self.hosts.push(host);
+            }
+        }
+    }
+
     /// The hosts by which it was found, possibly wildcards.
     pub(crate) fn hosts(&self) -> &[String] {
         &self.hosts
@@ -332,14 +341,6 @@ fn expect_namespace(namespace: &str, wanted: Option<&String>) -> anyhow::Result<
         "its app is in the namespace {namespace}"
     );
     Ok(())
-}
-
-#[cfg(test)]
-pub(crate) fn of_tests(host: &str, namespace: &str, service: &str) -> App {
-    App {
-        hosts: vec![host.into()],
-        services: Services::These(namespace.into(), [service.to_owned()].into()),
-    }
 }
 
 #[cfg(test)]

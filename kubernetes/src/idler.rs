@@ -14,7 +14,7 @@ mod rules;
 mod settings;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
     mem,
     time::Duration,
 };
@@ -50,6 +50,7 @@ use crate::{
     idle::{self, App, NotPlanned},
     listing::Listing,
     objects::PointsAt,
+    observe::ServiceName,
     settings::ClusterSettings,
     surroundings::Surroundings,
     usage::{
@@ -135,6 +136,9 @@ impl Candidate {
 #[derive(Debug)]
 pub struct Planned {
     app: App,
+    namespace: String,
+    /// The names of the Services that fall asleep together.
+    services: BTreeSet<String>,
     /// `None` if it cannot be found as a whole.
     id: Option<AppId>,
     decision: Decision,
@@ -203,10 +207,13 @@ impl Idler {
         }
         self.count(&planned);
         planned.retain(|planned| may_idle || !planned.is_to_sleep());
-        let alarms = planned.iter().filter_map(Planned::alarm);
-        let alarms = alarms.filter(|_| !is_dry_run).collect();
+        let awaited = planned.iter().filter(|_| !is_dry_run);
+        let alarms = awaited.flat_map(Planned::alarms).collect();
         cluster.observer.set_alarms(alarms);
-        for Planned { app, id, decision } in planned {
+        for Planned {
+            app, id, decision, ..
+        } in planned
+        {
             let Some(id) = id else { continue };
             match decision {
                 Decision::Idle(_) | Decision::WakeBySchedule if is_dry_run => {
@@ -388,21 +395,33 @@ impl Idler {
             .requests
             .as_ref()
             .map(|requests| requests.of_all(&ways));
-        let (mut candidates, mut seen) = (Vec::new(), HashSet::new());
+        let (mut candidates, mut places) =
+            (Vec::<(Candidate, _)>::new(), HashMap::<_, usize>::new());
         for candidate in self.candidates(caches) {
             let found = candidate.found(caches);
+            let id = found.as_ref().map(|found| found.id.clone());
             // Several hosts may route to one app.
-            if found
-                .as_ref()
-                .is_none_or(|found| seen.insert(found.id.clone()))
-            {
-                candidates.push((candidate, found));
+            match id.map(|id| places.entry(id)) {
+                Some(Entry::Occupied(place)) => {
+                    let (first, _) = &mut candidates[*place.get()];
+                    first.app.also(candidate.app);
+                    continue;
+                }
+                Some(Entry::Vacant(place)) => _ = place.insert(candidates.len()),
+                None => {}
             }
+            candidates.push((candidate, found));
         }
         let mut idled = self.idled(caches, &candidates, now);
-        let count = candidates
+        let shares = |found: &Found| {
+            let asleep = since(found).filter(|_| is_asleep(found));
+            asleep.is_none_or(|(since, _)| Brake::shares(now, since))
+        };
+        let may_sleep = candidates
             .iter()
-            .filter(|(candidate, _)| candidate.rules.may_sleep())
+            .filter(|(candidate, _)| candidate.rules.may_sleep());
+        let count = may_sleep
+            .filter(|(_, found)| found.as_ref().is_some_and(shares))
             .count();
         let mut planned = Vec::new();
         for (candidate, found) in candidates {
@@ -425,11 +444,7 @@ impl Idler {
                     Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
                 }
             };
-            // Without regard to the workloads that it needs: those may be starting for another app.
-            let is_asleep = found.as_ref().is_some_and(|found| {
-                let mut services = found.services.iter();
-                services.all(|service| found.leads_here(service))
-            });
+            let is_asleep = found.as_ref().is_some_and(is_asleep);
             let since = found.as_ref().and_then(since);
             let asleep = |(since, by)| State::Asleep {
                 since,
@@ -500,7 +515,13 @@ impl Idler {
             if let Decision::Idle(_) = decision {
                 idled.extend(Idled::of(&namespace, &services, now));
             }
-            planned.push(Planned { app, id, decision });
+            planned.push(Planned {
+                app,
+                namespace,
+                services,
+                id,
+                decision,
+            });
         }
         planned
     }
@@ -618,6 +639,12 @@ fn slices(found: &Found) -> impl Iterator<Item = &Slice> {
     services.filter_map(|service| Some(&found.slice(service)?.value))
 }
 
+/// Whether an app is asleep, without regard to the workloads that it needs: those may be starting for another app.
+fn is_asleep(found: &Found) -> bool {
+    let mut services = found.services.iter();
+    services.all(|service| found.leads_here(service))
+}
+
 /// Whether unidler keeps a part of an app asleep while another part is awake: one that has woken before, or was added.
 fn is_half_asleep(found: &Found) -> bool {
     let mut services = found.services.iter();
@@ -665,20 +692,21 @@ impl Planned {
         matches!(self.decision, Decision::Idle(_))
     }
 
-    /// When its hours wake it, if it sleeps.
-    fn alarm(&self) -> Option<(AppId, Moment)> {
-        match &self.decision {
-            Decision::StayAsleep {
-                until: Some(until), ..
-            } => Some((self.id.clone()?, until.clone())),
+    /// When its hours wake it, if it sleeps, for each of its Services: visitors may know only some of them.
+    fn alarms(&self) -> impl Iterator<Item = (ServiceName, Moment)> + '_ {
+        let until = match &self.decision {
+            Decision::StayAsleep { until, .. } => until.as_ref(),
             _ => None,
-        }
+        };
+        let services = self.services.iter();
+        let services = services.map(|name| (self.namespace.clone(), name.clone()));
+        services.filter_map(move |service| Some((service, until?.clone())))
     }
 
     fn row(&self, now: Timestamp) -> Row<'_> {
         Row {
             hosts: self.app.hosts(),
-            namespace: self.app.services().map_or("", |(namespace, _)| namespace),
+            namespace: &self.namespace,
             decision: match self.decision {
                 Decision::Idle(_) => "sleep",
                 Decision::StayAwake(_) => "stay-awake",
@@ -702,7 +730,7 @@ pub fn rows(planned: &[Planned], now: Timestamp) -> impl Serialize + '_ {
 #[must_use]
 pub fn table(planned: &[Planned]) -> String {
     if planned.is_empty() {
-        return "No route leads to a Service.".to_owned();
+        return "No route points to a Service.".to_owned();
     }
     let width = |planned: &Planned| planned.app.to_string().chars().count();
     let width = planned.iter().map(width).max().unwrap_or_default();

@@ -56,6 +56,12 @@ const SAY_AGAIN: Duration = Duration::from_mins(10);
 /// The maximum number of such hosts to remember: they are hosts of Ingresses, but there may be any number of those.
 const MAX_SAID: usize = 1_000;
 
+/// The namespace and the name of a Service.
+pub(crate) type ServiceName = (String, String);
+
+/// When the apps of Services wake by themselves.
+pub(crate) type Alarms = HashMap<ServiceName, Moment>;
+
 /// Observes the cluster.
 pub(crate) struct Observer {
     /// For watches, which are known to end.
@@ -67,8 +73,8 @@ pub(crate) struct Observer {
     /// Notified after every change of a cache.
     changed: watch::Sender<()>,
     doubts: Doubts,
-    /// When sleeping apps wake by themselves, according to the last decision.
-    alarms: RwLock<HashMap<AppId, Moment>>,
+    /// When the apps of sleeping Services wake by themselves, according to the last decision.
+    alarms: RwLock<Alarms>,
     /// When the log reported objects without an app, and with which reason.
     said: Mutex<HashMap<String, (Instant, Reason)>>,
 }
@@ -225,13 +231,18 @@ impl Observer {
     }
 
     /// Stores when apps wake by themselves.
-    pub(crate) fn set_alarms(&self, alarms: HashMap<AppId, Moment>) {
+    pub(crate) fn set_alarms(&self, alarms: Alarms) {
         *self.alarms.write().unwrap_or_else(PoisonError::into_inner) = alarms;
     }
 
-    fn wakes(&self, app: &AppId) -> Option<Moment> {
+    fn wakes(&self, found: &Found) -> Option<Moment> {
         let alarms = self.alarms.read().unwrap_or_else(PoisonError::into_inner);
-        alarms.get(app).cloned()
+        let services = found.services.iter();
+        let mut wakes = services.filter_map(|service| {
+            let service = (service.namespace.clone(), service.name.clone());
+            alarms.get(&service).cloned()
+        });
+        wakes.next()
     }
 
     /// Where slices have to point, if that is known.
@@ -338,7 +349,7 @@ impl Observer {
                 true => found.start(),
                 false => Start::Visit,
             },
-            wakes: self.wakes(&found.id),
+            wakes: self.wakes(found),
             services: found.services.iter().map(service).collect(),
             workloads: found.parts().map(workload).collect(),
         }

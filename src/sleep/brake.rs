@@ -13,10 +13,12 @@ use super::age::Age;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 /// The maximum number of apps in a minute.
 const PER_MINUTE: usize = 20;
 
-/// The maximum share of all apps that is put to sleep within an hour, but always at least one app.
+/// The maximum share that is put to sleep within an hour of the apps that were awake within the last day, but always at
+/// least one app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Brake {
     percent: u8,
@@ -94,7 +96,14 @@ impl Brake {
         Age::of(idled, now).0 < HOUR
     }
 
-    /// Whether the next app has to wait: `apps` is their total number, and `idled` has the times at which some were put
+    /// Whether an app that fell asleep at a time is one of those of which a share may fall asleep. Apps that have slept for
+    /// longer would allow all others to fall asleep at once.
+    #[must_use]
+    pub fn shares(now: Timestamp, since: Timestamp) -> bool {
+        Age::of(since, now).0 < DAY
+    }
+
+    /// Whether the next app has to wait: `apps` is the number of those that share the limit, and `idled` has the times at which some were put
     /// to sleep, in any order.
     #[must_use]
     pub fn hold(

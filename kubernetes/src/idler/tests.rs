@@ -24,6 +24,8 @@ struct World {
     namespace: Value,
     /// Labels and annotations of the routes of an app, of its Service, and of its Deployment.
     metadata: Vec<(&'static str, [Value; 3])>,
+    /// More Services, each in front of the Deployment of an app.
+    more_services: Vec<(&'static str, &'static str)>,
     /// More hosts, each routed to some of the Services.
     hosts: Vec<(&'static str, &'static [&'static str])>,
     /// The slices of apps that sleep.
@@ -44,6 +46,7 @@ impl World {
             apps: apps.to_vec(),
             namespace: json!({}),
             metadata: Vec::new(),
+            more_services: Vec::new(),
             hosts: Vec::new(),
             slices: Vec::new(),
             is_awake: false,
@@ -73,6 +76,14 @@ impl World {
 
     /// What is decided about each app, in words.
     fn told(&self) -> Vec<String> {
+        let planned = self.planned();
+        let told = planned
+            .iter()
+            .map(|planned| format!("{}: {}", planned.app, planned.decision));
+        told.collect()
+    }
+
+    fn planned(&self) -> Vec<Planned> {
         let mut listed = Listed {
             namespaces: Some(vec![object(named("team", "", &self.namespace))]),
             slices: self.slices.iter().cloned().map(object).collect(),
@@ -89,12 +100,18 @@ impl World {
             let own = self.metadata.iter().find(|(app, _)| *app == name);
             let [route, service, workload] = own.map_or(&none, |(_, own)| own);
             let labels = json!({ "app": name });
-            let mut object_of_service = named(name, namespace, service);
-            object_of_service["spec"] = json!({
-                "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
-                "selector": labels, "ports": [{ "name": "http", "port": 80 }],
-            });
-            listed.services.push(object(object_of_service));
+            let of_service = |name: &str, metadata: &Value| {
+                let mut service = named(name, namespace, metadata);
+                service["spec"] = json!({
+                    "type": "ClusterIP", "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
+                    "selector": labels, "ports": [{ "name": "http", "port": 80 }],
+                });
+                object(service)
+            };
+            listed.services.push(of_service(name, service));
+            let more = self.more_services.iter().filter(|(_, app)| *app == name);
+            let more = more.map(|(service, _)| of_service(service, &json!({})));
+            listed.services.extend(more);
             if namespace == "unidler" {
                 continue;
             }
@@ -143,11 +160,7 @@ impl World {
             idler.attempts.begin(id, self.attempt);
         }
         let surroundings = Surroundings::default();
-        let planned = idler.plan(&caches, &settings, now(), Obstacles::OfAll(&surroundings));
-        let told = planned
-            .iter()
-            .map(|planned| format!("{}: {}", planned.app, planned.decision));
-        told.collect()
+        idler.plan(&caches, &settings, now(), Obstacles::OfAll(&surroundings))
     }
 }
 
@@ -229,9 +242,19 @@ fn an_app_sleeps_only_if_somebody_says_that_it_may() {
             World::of(&["web"]).with("web", nothing(), nothing(), wish()),
             true,
         ),
-        // The label counts on routes and Namespaces alone.
+        // The label permits it on routes and Namespaces alone, and forbids it anywhere.
         (
             World::of(&["web"]).with("web", nothing(), may_sleep(), may_sleep()),
+            false,
+        ),
+        (
+            World::of(&["web"]).with("web", may_sleep(), no(), nothing()),
+            false,
+        ),
+        (
+            World::of(&["web"])
+                .in_namespace(may_sleep())
+                .with("web", wish(), nothing(), no()),
             false,
         ),
     ] {
@@ -273,6 +296,50 @@ fn what_cannot_be_read_keeps_an_app_awake_and_is_said() {
     let world = World::of(&["web"]).with("web", wrong, json!({}), json!({}));
     let told = world.told().remove(0);
     assert!(told.starts_with("web.example: unidler/awake: "), "{told}");
+    // Read only once it sleeps, when it is too late to keep visitors from waking it.
+    for name in ["unidler/wake", "unidler/probe"] {
+        let wrong = annotated(json!({ name: "Never" }));
+        let world = World::of(&["web"]).in_namespace(may_sleep());
+        let told = world.with("web", json!({}), json!({}), wrong).told();
+        assert!(
+            told[0].starts_with(&format!("web.example: {name}: ")),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn apps_that_have_slept_for_long_do_not_loosen_the_brake() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let apps = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    let falls_asleep = |since: &str| {
+        let mut world = World::of(&apps).in_namespace(hours.clone());
+        world.slices = apps[2..].iter().map(|app| slice(app, since)).collect();
+        let told = world.told();
+        let falls = told.iter().filter(|told| told.contains("falls asleep now"));
+        falls.count()
+    };
+    assert_eq!(falls_asleep("2026-12-01T08:00:00Z"), 2, "a fifth of ten");
+    assert_eq!(falls_asleep("2026-11-20T08:00:00Z"), 1, "a fifth of two");
+}
+
+#[test]
+fn each_host_of_an_app_is_in_the_plan_and_its_page_says_when_the_app_wakes() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS }));
+    let mut world = World::of(&["web"]).in_namespace(hours);
+    world.more_services = vec![("internal", "web")];
+    world.hosts = vec![("internal.example", &["internal"])];
+    let own = slice("web", "2026-12-01T13:00:00Z");
+    let mut other = slice("internal", "2026-12-01T13:00:00Z");
+    other["metadata"]["annotations"] = own["metadata"]["annotations"].clone();
+    world.slices = vec![own, other];
+    let planned = world.planned();
+    let [planned] = &planned[..] else {
+        panic!("{planned:?}");
+    };
+    assert_eq!(planned.app.to_string(), "internal.example, web.example");
+    let alarms = planned.alarms().map(|((_, service), _)| service);
+    assert_eq!(alarms.collect::<Vec<_>>(), ["internal", "web"]);
 }
 
 #[test]
@@ -470,20 +537,13 @@ fn hours_that_cannot_be_read_are_named_while_the_app_sleeps() {
 
 #[test]
 fn a_plan_is_a_table_or_json() {
-    let world = World::of(&["web"]);
-    assert_eq!(world.told().len(), 1);
-    let planned = [Planned {
-        app: idle::of_tests("web.example", "team", "web"),
-        id: None,
-        decision: Decision::StayAsleep {
-            until: None,
-            obstacle: None,
-        },
-    }];
+    let mut world = World::of(&["web"]);
+    world.slices.push(slice("web", "2026-11-30T19:00:00Z"));
+    let planned = world.planned();
     assert_eq!(table(&planned), "web.example  asleep");
     let row = json!([{ "hosts": ["web.example"], "namespace": "team", "decision": "stay-asleep", "why": "asleep", "notBefore": null }]);
     assert_eq!(json!(rows(&planned, now())), row);
-    assert_eq!(table(&[]), "No route leads to a Service.");
+    assert_eq!(table(&[]), "No route points to a Service.");
 }
 
 /// It is among those that may sleep already.
