@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::jiff::{SignedDuration, Timestamp};
 use metrics::gauge;
 use serde::Serialize;
 use tokio::task::block_in_place;
@@ -64,6 +64,9 @@ use crate::{
 /// The maximum number of windows: each takes a query. An app whose window exceeds this number is judged by a longer
 /// one.
 const MAX_WINDOWS: usize = 16;
+
+/// How long an app may take to answer once it has replicas, before it may be put to sleep again.
+const STUCK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The metric of the number of apps, by what was last [decided](Decision::kind) about them.
 pub const DECISIONS: &str = "unidler_idle_decisions";
@@ -322,6 +325,14 @@ impl Idler {
         times.max()
     }
 
+    /// Whether an app is neither asleep nor awake: something has woken it long ago, and it still does not answer.
+    fn is_stuck(&self, found: &Found, now: Timestamp) -> bool {
+        let is_long_ago = |changed: Timestamp| now.duration_since(changed) >= STUCK;
+        let mut workloads = found.workloads.iter();
+        self.changed(found).is_some_and(is_long_ago)
+            && workloads.any(|each| each.value.replicas > 0 && found.is_selected(each))
+    }
+
     fn candidates(&self, caches: &Caches) -> Vec<Candidate> {
         let apps = idle::of_cluster(caches).into_iter();
         apps.filter_map(|app| Candidate::of(app, caches, &self.settings))
@@ -444,7 +455,9 @@ impl Idler {
                     Err(NotPlanned::Refused(why)) => Some(format!("{why:#}")),
                 }
             };
-            let is_asleep = found.as_ref().is_some_and(is_asleep);
+            let is_asleep = found
+                .as_ref()
+                .is_some_and(|found| is_asleep(found) && !self.is_stuck(found, now));
             let since = found.as_ref().and_then(since);
             let asleep = |(since, by)| State::Asleep {
                 since,

@@ -1463,6 +1463,22 @@ async fn an_app_is_put_to_sleep_by_two_writes_and_its_visitors_come_first() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_whose_wake_up_has_failed_is_put_back_to_sleep_by_one_write() {
+    let cluster = Played::one(Fate::Silent);
+    let hub = cluster.hub(1);
+    assert!(matches!(
+        last_phase(&hub, "app").await,
+        Phase::Failed { .. }
+    ));
+    cluster.change("app", |app| app.is_to_sleep = true);
+    let before = names(&cluster).len();
+    sweep_for(&hub, 5).await;
+    assert_eq!(hub.idle(&AppId::new("app"), By::IdleAfter).await, Ok(()));
+    assert_eq!(&names(&cluster)[before..], ["idle"]);
+    assert_eq!(hub.look(&host("app")).phase, Phase::Asleep);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_ingress_has_as_long_as_its_operators_say_whatever_other_replicas_see_meanwhile() {
     let cluster = awake();
     let of = || {

@@ -324,6 +324,19 @@ fn apps_that_have_slept_for_long_do_not_loosen_the_brake() {
 }
 
 #[test]
+fn an_app_that_never_answered_after_it_was_woken_falls_asleep_again() {
+    let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS, "unidler/asleep": "at-once" }));
+    let mut world = World::of(&["web"]).in_namespace(hours);
+    world.slices.push(slice("web", "2026-11-30T13:00:00Z"));
+    world.is_awake = true;
+    let falls_asleep = ["web.example: falls asleep now: outside its hours"];
+    assert_eq!(world.told(), falls_asleep);
+    // Somebody may be waiting for it.
+    world.is_scaled = true;
+    assert_eq!(world.told(), ["web.example: asleep until Wed 08:00 UTC"]);
+}
+
+#[test]
 fn each_host_of_an_app_is_in_the_plan_and_its_page_says_when_the_app_wakes() {
     let hours = annotated(json!({ "unidler/awake": OUT_OF_HOURS }));
     let mut world = World::of(&["web"]).in_namespace(hours);
