@@ -8,11 +8,13 @@
 //! - [`schedule`]: the hours in which an app is awake.
 //! - [`brake`]: how many apps may be put to sleep at a time.
 //! - [`decide`]: what to do about an app, from all of these.
+//! - [`duration`]: how long, as operators write it.
 //! - [`age`], [`moment`]: how long ago something was and when it will be, in words.
 
 pub mod age;
 pub mod brake;
 pub mod decide;
+pub mod duration;
 pub mod moment;
 pub mod schedule;
 pub mod verdict;

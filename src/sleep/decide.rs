@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     age::Age,
     brake::{Cause, Hold, Undone},
+    duration::duration,
     moment::Moment,
     schedule::{Hours, Schedule},
     verdict::{LastUse, Silence, Source, Use},
@@ -76,7 +77,7 @@ pub enum IdleAfter {
 
 /// The text is neither a time nor `never`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is not a duration: expected one such as 2h or 90m, or never")]
+#[error("\"{0}\" is not a duration: expected one such as 90m, 2h or 7d, or never")]
 pub struct InvalidIdleAfter(String);
 
 impl FromStr for IdleAfter {
@@ -86,10 +87,7 @@ impl FromStr for IdleAfter {
         if text == "never" {
             return Ok(Self::Never);
         }
-        let duration = text.parse::<SignedDuration>().ok();
-        let duration = duration.and_then(|duration| Duration::try_from(duration).ok());
-        duration
-            .filter(|duration| !duration.is_zero())
+        duration(text)
             .map(Self::Unused)
             .ok_or_else(|| InvalidIdleAfter(text.to_owned()))
     }
