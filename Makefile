@@ -63,7 +63,7 @@ chart: ## checks the Helm chart, and renders the manifests of deploy/ from it
 chart-check: ## fails if those are not what the chart renders
 	scripts/chart.sh --check
 
-docs: ## writes what the reference pages and the chart say of the program; the tests fail while it differs
+docs: ## regenerates the reference pages and the chart's schema from the code; tests fail if they are out of date
 	$(with) wasm
 	UPDATE_EXPECT=1 cargo test --quiet -p unidler-server --lib reference
 

@@ -90,7 +90,7 @@ test("what was decided about apps is counted, and an alert says that their use c
     await prometheus.resume({ unidler: unidler.adminPort, otherCluster: "west" });
     for (const load of loads) await load.stop();
     await expect.poll(decided, { timeout: 60_000 }).toEqual(["blind: 2"]);
-    await expect.poll(alerts).toEqual(["UnidlerKnowsNoUse: pending"]);
+    await expect.poll(alerts).toEqual(["UnidlerUsageUnknown: pending"]);
 
     // The series have other names than unidler asks for, which looks as if nobody used anything.
     const renamed = { source_labels: ["__name__"], regex: "traefik_service_requests_total", target_label: "__name__", replacement: "traefik_requests" };

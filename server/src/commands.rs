@@ -25,12 +25,12 @@ pub enum Operate {
     /// routed to unidler first, and back to the app if it cannot be scaled.
     ///
     /// Exit code: 0 if all hosts are idled, or everything in a namespace that can be; 1 if a host is not idled, or nothing in a
-    /// namespace; 2 if the cluster cannot be asked.
+    /// namespace; 2 if the cluster cannot be reached.
     Idle(idle::Options),
     /// Wake an app without a visitor.
     ///
     /// Exit code: 0 if it is ready, or without --wait if it is starting; 1 if it cannot start; 2 if it is not ready in time, or the
-    /// cluster cannot be asked.
+    /// cluster cannot be reached.
     Wake(wake::Options),
     /// Keep an app awake for a while, regardless of its hours and its use.
     ///
@@ -42,20 +42,20 @@ pub enum Operate {
     ///
     /// The replicas of each app are restored, and its visitors are routed to it once it answers, or after half a minute.
     ///
-    /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be asked.
+    /// Exit code: 0 if all apps are restored, 1 if one is not, 2 if the cluster cannot be reached.
     Restore(restore::Options),
-    /// Show which apps would be put to sleep now, when others may be, and why not. It takes the options of the server; in the server's
-    /// pod they are set: kubectl -n unidler exec deploy/unidler -- /unidler plan
+    /// Show which apps would be put to sleep now and, for the others, what keeps them awake and until when. It takes the server's options
+    /// about sleep. In the server's pod they are set: kubectl -n unidler exec deploy/unidler -- /unidler plan
     ///
-    /// Exit code: 0, or 2 if the cluster cannot be asked.
+    /// Exit code: 0, or 2 if the cluster cannot be reached.
     Plan(plan::Options),
     /// List the idled apps.
     ///
-    /// Exit code: 0, or 2 if the cluster cannot be asked.
+    /// Exit code: 0, or 2 if the cluster cannot be reached.
     Status(status::Options),
     /// Check that apps of this cluster can be idled and woken, and show how to fix what prevents that.
     ///
-    /// Exit code: 0 if there is no error, whatever else was found; 1 if there is one; 2 if the cluster cannot be asked.
+    /// Exit code: 0 if there is no error, whatever else was found; 1 if there is one; 2 if the cluster cannot be reached.
     Doctor(doctor::Options),
 }
 

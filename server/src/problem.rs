@@ -60,22 +60,20 @@ impl Problem {
     #[must_use]
     pub fn not_up(progress: Progress) -> Self {
         let detail = match progress.phase {
-            Phase::Asleep => {
-                "Nobody used the app for a while, so it was put to sleep. Open its address in a browser to wake it."
-            }
+            Phase::Asleep => "The app is asleep. Open its address in a browser to wake it.",
             Phase::Waking { .. } => "The app is being woken. Try again in a few seconds.",
             Phase::Ready { .. } => {
-                "The app is up, but its address does not lead to it yet. Try again in a few seconds."
+                "The app is running, but its address does not reach it yet. Try again in a few seconds."
             }
             Phase::Failed { .. } => {
-                "The app cannot be woken as things are. Its address in a browser shows more."
+                "The app cannot be woken right now. Open its address in a browser for details."
             }
         };
         let (status, title) = match progress.phase {
             Phase::Failed { reason } if reason.is_not_found() => {
                 (StatusCode::NOT_FOUND, "There is no app at this address")
             }
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "The app is not up"),
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "The app is not running"),
         };
         Self {
             progress: Some(Box::new(progress)),
@@ -91,10 +89,10 @@ impl Problem {
                 "cross_site",
                 "Only the app's own address may start it, and this request comes from another site.",
             ),
-            Refusal::Prefetch => ("prefetch", "A prefetch starts nothing."),
+            Refusal::Prefetch => ("prefetch", "Prefetch requests do not wake apps."),
         };
         count(cause);
-        Self::new(StatusCode::FORBIDDEN, "Nothing was started", detail)
+        Self::new(StatusCode::FORBIDDEN, "App not started", detail)
     }
 
     /// There are too many event streams already.
@@ -103,8 +101,8 @@ impl Problem {
         count("too_many_streams");
         Self::new(
             StatusCode::TOO_MANY_REQUESTS,
-            "Too much at once",
-            "Too many are waiting at the moment. Try again in a few seconds.",
+            "Too many requests",
+            "Too many clients are waiting. Try again in a few seconds.",
         )
     }
 
@@ -156,7 +154,7 @@ impl Problem {
         let problem = Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
             "Method not allowed",
-            "This address has another method.",
+            "This address does not support that method.",
         );
         Self {
             allowed: Some(allowed),

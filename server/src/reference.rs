@@ -17,7 +17,7 @@ fn the_page_of_options_is_what_the_command_line_says() {
     let mut page = "\
 # Options
 
-To look up an option of the server or of a command. `unidler --help` says the same. This page is written by `make docs`.
+Use this page to look up an option of the server or of a command. `unidler --help` says the same. This page is written by `make docs`.
 
 Nothing is required. Each option of the server is a flag and an environment variable, and a value `config.NAME` of the chart, with
 `NAME` in camel case. A variable that is empty counts as not set.
@@ -34,7 +34,7 @@ Nothing is required. Each option of the server is a flag and an environment vari
     for heading in headings {
         _ = writeln!(
             page,
-            "\n## {heading}\n\n| flag | variable | default | what |\n|---|---|---|---|"
+            "\n## {heading}\n\n| flag | variable | default | description |\n|---|---|---|---|"
         );
         for (argument, variable) in options(&command) {
             if argument.get_help_heading().unwrap_or_default() == heading {
@@ -77,7 +77,10 @@ fn render(page: &mut String, command: &Command) {
         .filter(|argument| argument.get_env().is_none())
         .peekable();
     if own.peek().is_some() {
-        _ = writeln!(page, "\n| argument | default | what |\n|---|---|---|");
+        _ = writeln!(
+            page,
+            "\n| argument | default | description |\n|---|---|---|"
+        );
     }
     for argument in own {
         _ = writeln!(
@@ -222,10 +225,10 @@ fn the_page_of_metrics_is_what_the_program_says_of_them() {
         "\
 # Metrics
 
-To look up a metric. They are at `/metrics` on the admin port (`--admin-port`). No label names an app, a host or a namespace. This page is
-written by `make docs`.
+Use this page to look up a metric. Metrics are served at `/metrics` on the admin port (`--admin-port`). No label names an app, a host or a
+namespace. This page is written by `make docs`.
 
-| metric | kind | what |
+| metric | kind | description |
 |---|---|---|
 {}
 `deploy/monitoring/` has the [alerts](../operate.md#alerts) and a dashboard for Grafana.

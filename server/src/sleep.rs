@@ -29,7 +29,8 @@ pub struct SleepArgs {
     #[arg(long, env = "UNIDLER_IDLE_AFTER", value_name = "DURATION|never")]
     pub idle_after: Option<IdleAfter>,
 
-    /// Include all apps of the cluster, and not only those with the label. Ingress metrics do not show callers inside the cluster.
+    /// Include all apps of the cluster, and not only those with the label. Ingress metrics do not show callers inside the cluster, such
+    /// as an ingress controller that asks a login service.
     #[arg(long, env = "UNIDLER_IDLE_ALL", action = ArgAction::SetTrue)]
     pub idle_all: bool,
 
@@ -95,7 +96,7 @@ pub struct SleepArgs {
     #[arg(long, env = "UNIDLER_BUSY_CPU", value_name = "PERCENT")]
     pub busy_cpu: Option<BusyCpu>,
 
-    /// Maximum share of apps to put to sleep per hour: at least one app, and at most 20 per minute.
+    /// Maximum share of apps to put to sleep per hour, of those that were awake within a day: at least one app, and at most 20 per minute.
     #[arg(
         long,
         env = "UNIDLER_IDLE_BRAKE",

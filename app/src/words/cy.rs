@@ -9,12 +9,12 @@ pub(super) const WORDS: Words = Words {
         plain: "Mae'r ap hwn yn cysgu",
         named: "Mae {} yn cysgu",
     },
-    asleep_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Mae ei ddeffro yn cymryd ychydig o amser.",
+    asleep_lead: "Cafodd ei roi i gysgu er mwyn arbed adnoddau. Mae ei ddeffro yn cymryd ychydig o amser.",
     waking: Named {
         plain: "Yn deffro'r ap",
         named: "Yn deffro {}",
     },
-    waking_lead: "Nid yw wedi cael ei ddefnyddio ers tro, felly cafodd ei roi i gysgu. Nid oes angen i chi wneud dim: bydd yr ap yn agor yma cyn gynted ag y bydd yn barod.",
+    waking_lead: "Cafodd ei roi i gysgu er mwyn arbed adnoddau. Nid oes angen i chi wneud dim: bydd yr ap yn agor yma cyn gynted ag y bydd yn barod.",
     ready: Named {
         plain: "Bron yno",
         named: "Bron yno",

@@ -9,12 +9,12 @@ pub(super) const WORDS: Words = Words {
         plain: "This app is asleep",
         named: "{} is asleep",
     },
-    asleep_lead: "It has not been used for a while, so it was put to sleep. Waking it up takes a moment.",
+    asleep_lead: "It was put to sleep to save resources. Waking it up takes a moment.",
     waking: Named {
         plain: "Waking up the app",
         named: "Waking up {}",
     },
-    waking_lead: "It has not been used for a while, so it was put to sleep. You do not need to do anything: the app will open here as soon as it is ready.",
+    waking_lead: "It was put to sleep to save resources. You do not need to do anything: the app will open here as soon as it is ready.",
     ready: Named {
         plain: "Almost there",
         named: "Almost there",

@@ -76,7 +76,7 @@ impl FromStr for Adopt {
             "marked" => Ok(Self::Marked),
             "zero" => Ok(Self::Zero),
             "never" => Ok(Self::Never),
-            _ => Err("write marked, zero or never"),
+            _ => Err("expected marked, zero or never"),
         }
     }
 }
