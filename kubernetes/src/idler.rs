@@ -326,11 +326,15 @@ impl Idler {
     }
 
     /// Whether an app is neither asleep nor awake: something has woken it long ago, and it still does not answer.
-    fn is_stuck(&self, found: &Found, now: Timestamp) -> bool {
-        let is_long_ago = |changed: Timestamp| now.duration_since(changed) >= STUCK;
+    fn is_stuck(&self, found: &Found, caches: &Caches, now: Timestamp) -> bool {
+        // What happened before this process is not known.
+        let is_long_ago =
+            |changed: Timestamp| now.duration_since(changed.max(self.started)) >= STUCK;
         let mut workloads = found.workloads.iter();
         self.changed(found).is_some_and(is_long_ago)
             && workloads.any(|each| each.value.replicas > 0 && found.is_selected(each))
+            // Visitors may reach its pods in another way.
+            && caches.exposed(found).is_none()
     }
 
     fn candidates(&self, caches: &Caches) -> Vec<Candidate> {
@@ -457,7 +461,7 @@ impl Idler {
             };
             let is_asleep = found
                 .as_ref()
-                .is_some_and(|found| is_asleep(found) && !self.is_stuck(found, now));
+                .is_some_and(|found| is_asleep(found) && !self.is_stuck(found, caches, now));
             let since = found.as_ref().and_then(since);
             let asleep = |(since, by)| State::Asleep {
                 since,

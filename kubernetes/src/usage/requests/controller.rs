@@ -28,15 +28,15 @@ use crate::{
 
 /// The maximum age of a counter that counts as present: longer than the interval between two scrapes.
 const RECENT: Duration = Duration::from_secs(150);
-/// How long it is remembered that visitors of an app hold connections. The query runs once an hour. Its cost grows with
-/// the number of samples, here one every three hours.
-const MEMORY: &str = "[14d:3h]";
+/// How long it is remembered that visitors of an app hold connections. The query runs once an hour, and takes samples
+/// at hourly intervals.
+const MEMORY: &str = "[14d:1h]";
 /// In how many steps the last use is looked for.
 const STEPS: u32 = 100;
 /// Interval between the history queries.
 const HOUR: Duration = Duration::from_hours(1);
-/// How long the answer to a history query remains valid, and for how long nobody may use any app until all of them
-/// seem to be served by something that is not counted.
+/// How long the answer to a history query remains valid; and for how long before a window no app may be used until all
+/// of them seem to be served by something that is not counted.
 const DAY: Duration = Duration::from_hours(24);
 
 /// How an ingress controller counts requests.
@@ -125,8 +125,9 @@ impl Controller {
             &format!("changes({start}[{all}]) and on (job, instance) {heartbeat}"),
             "restarts",
         );
-        // Whatever differs was used, since a counter begins with a request.
-        let day = milliseconds(window.max(DAY));
+        // Whatever differs was used, since a counter begins with a request. Longer than the window, or what was used last
+        // would never seem unused.
+        let day = milliseconds(window + DAY);
         also(
             &format!(
                 "count({requests} != {requests} offset {day} or {requests} unless {requests} offset {day})"
@@ -210,7 +211,7 @@ struct Reading {
     /// The names under which requests are counted now.
     counted: HashMap<String, Streams>,
     targets: Targets,
-    /// Whether any app was used within a day, or within the window if that is longer.
+    /// Whether any app was used within a day before the window, or since.
     has_uses_lately: bool,
     /// Whether something else counts that sees no visitors.
     has_others: bool,
