@@ -234,7 +234,7 @@ test("an app that cannot be restored is reported, and keeps the record of its re
         const { code, stderr } = await run(kubeconfig, "restore", "--all");
         expect(code).toBe(1);
         expect(stderr).toContain(`not restored: ${web}: Deployment ${team.namespace}/web gets 2 replicas: Deployment ${team.namespace}/web: the cluster forbids it`);
-        expect(stderr).toContain(`EndpointSlice ${team.namespace}/web-unidler is kept, since its app is still asleep`);
+        expect(stderr).toContain(`EndpointSlice ${team.namespace}/web-unidler is kept, since it records the replicas of something that is still asleep`);
         expect([await team.replicas("web"), await team.slice("web")]).toEqual([0, [OURS]]);
     } finally {
         await leave();

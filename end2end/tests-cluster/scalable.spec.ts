@@ -100,7 +100,11 @@ test.describe("a kind that comes while unidler runs", () => {
     });
 });
 
-test("a Sandbox is restored by the command", async ({ operate, idled }) => {
+test("a Sandbox is restored by the command, and its record stays where its kind is not watched", async ({ operate, idled }) => {
+    const blind = await operate("restore", "--all");
+    expect(blind.stderr).toContain(`EndpointSlice ${idled.namespace}/box-unidler is kept`);
+    expect(blind.code).toBe(1);
+    expect(await idled.state()).toEqual({ replicas: 0, diverted: [OURS] });
     const { code, stdout } = await operate("restore", "--all", "--scalable", SANDBOXES);
     expect(stdout).toContain(idled.host);
     expect(code).toBe(0);

@@ -319,6 +319,14 @@ impl Caches {
         Some(self.with_pods(workload))
     }
 
+    /// Whether the kind of a recorded workload is watched. For a custom kind, only the group is known.
+    pub(crate) fn watches(&self, named: &WorkloadName) -> bool {
+        let group = named.api_version.rsplit_once('/');
+        let group = group.map_or("", |(group, _)| group);
+        let mut custom = self.custom.iter();
+        group == "apps" || custom.any(|kind| kind.scalable.group() == group)
+    }
+
     /// The workload with a name that satisfies a condition: workloads of several kinds may have the same name.
     fn named(
         &self,

@@ -4,7 +4,7 @@
 //! app once it responds, or otherwise after a while: an app that cannot start is not waited for. Only where replicas
 //! cannot be restored does the slice remain, since nothing else may record how many there were.
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use anyhow::anyhow;
 use futures::{Stream, StreamExt, stream};
@@ -16,8 +16,14 @@ use unidler::{
 };
 
 use crate::{
-    cache::Cached, caches::Caches, diversion::slice::Slice, found::Found, listing::Listing,
-    objects::PointsAt, operator::Operator, settings::ClusterSettings,
+    cache::Cached,
+    caches::Caches,
+    diversion::slice::{Recorded, Slice},
+    found::Found,
+    listing::Listing,
+    objects::PointsAt,
+    operator::Operator,
+    settings::ClusterSettings,
 };
 
 /// How many apps are restored at the same time.
@@ -58,8 +64,8 @@ pub fn idled(Listing(caches): &Listing, settings: &ClusterSettings) -> Vec<Idled
 fn idled_in(caches: &Caches, settings: &ClusterSettings) -> Vec<IdledApp> {
     let apps = caches.apps().into_iter();
     let has_record = |found: &Found| {
-        let mut workloads = found.workloads.iter();
-        workloads.any(|workload| found.replicas_to_restore(workload, 1).is_some())
+        let mut parts = found.parts();
+        parts.any(|workload| found.replicas_to_restore(workload, 1).is_some())
     };
     let idled = apps.filter(|found| found.is_here() || has_record(found));
     idled.map(|found| idled_app(&found, settings)).collect()
@@ -131,26 +137,33 @@ impl Operator {
         }
         match kept.first() {
             Some(first) => Err(anyhow!(
-                "{first} is kept, since its app is still asleep: run `unidler restore --all` again"
+                "{first} is kept, since it records the replicas of something that is still asleep, or of a kind that --scalable \
+                 does not name: run `unidler restore --all` again"
             )),
             None => Ok(()),
         }
     }
 
-    /// The slices of unidler's own: those to delete, and those of apps that are still asleep and have to be restored.
+    /// The slices of unidler's own: those to delete, and those that record the replicas of what is still asleep.
     fn slices(&self) -> (Slices, Slices) {
-        let is_asleep = |found: &Found| {
-            let mut workloads = found.workloads.iter();
-            !found.is_left_asleep()
-                && workloads.any(|workload| {
-                    workload.value.replicas == 0 && found.replicas_to_restore(workload, 1).is_some()
-                })
+        let caches = self.caches();
+        let is_needed = |slice: &Cached<Slice>| {
+            let diverts = slice.value.diverts();
+            let is_asleep = |Recorded { workload, .. }: &Recorded| {
+                match caches.workload(&slice.namespace, workload) {
+                    // What something else has put to sleep is left asleep.
+                    Some(workload) => {
+                        workload.value.replicas == 0
+                            && (workload.value.taken.is_some()
+                                || (diverts && !slice.value.is_adopted()))
+                    }
+                    None => diverts && !caches.watches(workload),
+                }
+            };
+            slice.value.recorded().iter().any(is_asleep)
         };
-        let asleep = self.caches().apps().into_iter().filter(is_asleep);
-        let needed = asleep.flat_map(|found| found.slices);
-        let needed: HashSet<_> = needed.map(|slice| slice.id()).collect();
-        let all = self.caches().slices.all().into_iter();
-        all.partition(|slice| !needed.contains(&slice.id()))
+        let all = caches.slices.all().into_iter();
+        all.partition(|slice| !is_needed(slice))
     }
 
     /// Restores the replicas of an app, and routes its visitors there once it responds. Returns the last error.
