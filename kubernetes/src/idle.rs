@@ -237,7 +237,7 @@ fn without_parts(
     for (app, plan) in planned {
         let mut wholes = left.iter_mut().filter(|_| plan.is_err());
         match wholes.find(|(other, plan)| plan.is_ok() && app.is_part_of(other)) {
-            Some((whole, _)) => whole.hosts.extend(app.hosts),
+            Some((whole, _)) => whole.also(app),
             None => left.push((app, plan)),
         }
     }

@@ -14,7 +14,7 @@ mod rules;
 mod settings;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     time::Duration,
 };
@@ -410,22 +410,17 @@ impl Idler {
             .requests
             .as_ref()
             .map(|requests| requests.of_all(&ways));
-        let (mut candidates, mut places) =
-            (Vec::<(Candidate, _)>::new(), HashMap::<_, usize>::new());
+        let (mut candidates, mut places) = (Vec::<(Candidate, _)>::new(), HashMap::new());
         for candidate in self.candidates(caches) {
             let found = candidate.found(caches);
+            let next = candidates.len();
             let id = found.as_ref().map(|found| found.id.clone());
-            // Several hosts may route to one app.
-            match id.map(|id| places.entry(id)) {
-                Some(Entry::Occupied(place)) => {
-                    let (first, _) = &mut candidates[*place.get()];
-                    first.app.also(candidate.app);
-                    continue;
-                }
-                Some(Entry::Vacant(place)) => _ = place.insert(candidates.len()),
-                None => {}
+            let place = id.map_or(next, |id| *places.entry(id).or_insert(next));
+            match candidates.get_mut(place) {
+                // Several hosts may route to one app.
+                Some((first, _)) => first.app.also(candidate.app),
+                None => candidates.push((candidate, found)),
             }
-            candidates.push((candidate, found));
         }
         let mut idled = self.idled(caches, &candidates, now);
         let shares = |found: &Found| {

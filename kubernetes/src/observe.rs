@@ -237,12 +237,10 @@ impl Observer {
 
     fn wakes(&self, found: &Found) -> Option<Moment> {
         let alarms = self.alarms.read().unwrap_or_else(PoisonError::into_inner);
-        let services = found.services.iter();
-        let mut wakes = services.filter_map(|service| {
+        found.services.iter().find_map(|service| {
             let service = (service.namespace.clone(), service.name.clone());
             alarms.get(&service).cloned()
-        });
-        wakes.next()
+        })
     }
 
     /// Where slices have to point, if that is known.

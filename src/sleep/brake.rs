@@ -103,8 +103,8 @@ impl Brake {
         Age::of(since, now).0 < DAY
     }
 
-    /// Whether the next app has to wait: `apps` is the number of those that share the limit, and `idled` has the times at which some were put
-    /// to sleep, in any order.
+    /// Whether the next app has to wait: `apps` is the number of those that share the limit, and `idled` has the times at
+    /// which some were put to sleep, in any order.
     #[must_use]
     pub fn hold(
         self,

@@ -2,9 +2,9 @@
 //!
 //! A counter begins with the first request that it counts, and `increase` does not see that one. So use is a counter that grew,
 //! or that was not there all the time. An unused app and a query that no longer matches look the same: nothing
-//! grows. Three things tell them apart: a series that the controller has from its start, present in the whole window; a counter
-//! of the app that is present now, which shows that the controller serves the app, under the name that is asked about; and a request
-//! of any app within a day, which shows that the visitors still come to this controller.
+//! grows. So an app only counts as unused if a series that the controller has from its start is present in the whole window; if a
+//! counter of the app is present now, which shows that the controller serves the app under the queried name; and if a request of any
+//! app was counted in the window or on the day before it, which shows that visitors still reach this controller.
 
 use std::{
     collections::{BTreeSet, HashMap},

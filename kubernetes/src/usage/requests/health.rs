@@ -56,8 +56,8 @@ impl Targets {
         if clusters.len() > 1 {
             return Err(Why::SeveralClusters);
         }
-        let most = self.scrapes.values().flatten().copied().fold(0.0, f64::max);
-        if most > 0.0 && most < ENOUGH {
+        let best = best(self.scrapes.values().flatten().copied());
+        if best > 0.0 && best < ENOUGH {
             return Err(Why::RarelyScraped);
         }
         if self.up.is_empty() || !self.up.iter().all(|share| *share >= MIN_UP) {
@@ -115,9 +115,14 @@ fn began_or_ended(parts: &Parts) -> bool {
     between.all(|times| *times >= enough)
 }
 
+/// The number of scrapes in the best part.
+fn best(parts: impl Iterator<Item = f64>) -> f64 {
+    parts.fold(0.0, f64::max)
+}
+
 /// How many scrapes a part has to have, compared with the best one. If that has too few, nothing is enough.
 fn enough(parts: impl Iterator<Item = f64>) -> f64 {
-    let best = parts.fold(0.0, f64::max);
+    let best = best(parts);
     match best >= ENOUGH {
         true => best - f64::max(1.0, best / 10.0),
         false => f64::INFINITY,
