@@ -32,7 +32,7 @@ use crate::{
         Controller, Destination, Gateway, Grant, HttpRoute, Namespace, Route, Scalable,
         ScaledObject, Service, Workload, WorkloadKind,
         bonds::{Named, Need},
-        gateway_api,
+        gateway_api, group_of,
         scaled_object::KedaScaledObject,
     },
     settings::ClusterSettings,
@@ -319,14 +319,6 @@ impl Caches {
         Some(self.with_pods(workload))
     }
 
-    /// Whether the kind of a recorded workload is watched. For a custom kind, only the group is known.
-    pub(crate) fn watches(&self, named: &WorkloadName) -> bool {
-        let group = named.api_version.rsplit_once('/');
-        let group = group.map_or("", |(group, _)| group);
-        let mut custom = self.custom.iter();
-        group == "apps" || custom.any(|kind| kind.scalable.group() == group)
-    }
-
     /// The workload with a name that satisfies a condition: workloads of several kinds may have the same name.
     fn named(
         &self,
@@ -529,10 +521,19 @@ impl Caches {
 
     /// Whether unidler may not read a workload that a slice has recorded.
     pub(crate) fn is_unread(&self, recorded: &WorkloadName) -> bool {
-        let (group, _) = recorded.api_version.split_once('/').unwrap_or_default();
+        let group = group_of(&recorded.api_version);
         // Without any objects of a custom kind, the name that they use for their kind is unknown.
         self.unread_workloads()
             .any(|kind| kind.group == group && (group != "apps" || kind.kind == recorded.kind))
+    }
+
+    /// Whether a workload that a slice has recorded would not be seen if it existed: its kind may not be read, or is not
+    /// watched.
+    pub(crate) fn is_unseen(&self, recorded: &WorkloadName) -> bool {
+        let group = group_of(&recorded.api_version);
+        let mut custom = self.custom.iter();
+        let is_watched = group == "apps" || custom.any(|kind| kind.scalable.group() == group);
+        !is_watched || self.is_unread(recorded)
     }
 
     /// Whether a workload needs one that may not be read.
@@ -779,6 +780,28 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_workload_may_exist_that_is_not_seen() {
+        let listed = Listed {
+            custom: vec![(Scalable::rollouts(), Some(Vec::new()))],
+            ..Listed::default()
+        };
+        let caches = Caches::of(listed, &ClusterSettings::of_tests());
+        let is_unseen = |api_version: &str, kind: &str| {
+            caches.is_unseen(&WorkloadName {
+                api_version: api_version.into(),
+                kind: kind.into(),
+                name: "tool".into(),
+            })
+        };
+        assert!(!is_unseen("apps/v1", "StatefulSet"));
+        assert!(!is_unseen("argoproj.io/v1alpha1", "Rollout"));
+        assert!(is_unseen("agents.example/v1", "Sandbox"), "not watched");
+        caches.stateful_sets.forbid();
+        assert!(is_unseen("apps/v1", "StatefulSet"), "forbidden");
+        assert!(!is_unseen("apps/v1", "Deployment"));
+    }
 
     #[test]
     fn how_many_replicas_a_workload_had_is_remembered_as_long_as_it_has_none() {

@@ -42,7 +42,7 @@ pub(crate) use self::{
     wake_seconds::WakeSeconds,
     workload::{
         Controller, Workload,
-        kind::{PodsController, WorkloadKind},
+        kind::{PodsController, WorkloadKind, group_of},
     },
 };
 

@@ -119,15 +119,16 @@ impl Operator {
         let mut changes = self.cluster.observer.changes();
         for _ in 0..TRIES {
             changes.mark_unchanged();
-            for slice in self.slices().0 {
+            let (left, _) = self.slices();
+            if left.is_empty() {
+                break;
+            }
+            for slice in left {
                 match self.cluster.delete_slice(&slice).await {
                     // It was replaced or deleted in the meantime: the cache is outdated.
                     Ok(()) | Err(ApplyError::Conflict) => {}
                     Err(why) => error = Some(anyhow!("cannot delete {slice}: {why}")),
                 }
-            }
-            if self.slices().0.is_empty() {
-                break;
             }
             let _ = timeout_at(Instant::now() + EFFECT, changes.changed()).await;
         }
@@ -157,7 +158,7 @@ impl Operator {
                             && (workload.value.taken.is_some()
                                 || (diverts && !slice.value.is_adopted()))
                     }
-                    None => diverts && !caches.watches(workload),
+                    None => diverts && caches.is_unseen(workload),
                 }
             };
             slice.value.recorded().iter().any(is_asleep)
@@ -223,8 +224,7 @@ impl Operator {
             true => None,
             false => self.scale_up(id, end).await,
         };
-        let has_replicas = app.is_left || scale(&self.cluster.observe(id)).is_none();
-        if !has_replicas {
+        if !app.is_left && scale(&self.cluster.observe(id)).is_some() {
             return Err(error.unwrap_or_else(|| anyhow!("its replicas could not be restored")));
         }
         let mut observations = self.cluster.watch(id);

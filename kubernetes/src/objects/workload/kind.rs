@@ -73,9 +73,13 @@ impl WorkloadKind {
 
     /// Whether an API version and a kind refer to this kind. A kind may have several versions.
     pub(crate) fn is(&self, api_version: &str, kind: &str) -> bool {
-        let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        self.resource.group == group && self.resource.kind == kind
+        self.resource.group == group_of(api_version) && self.resource.kind == kind
     }
+}
+
+/// The group of an API version; empty for the core's.
+pub(crate) fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
 }
 
 /// A kind of custom workloads, as kubectl names it: `rollouts.v1alpha1.argoproj.io`.
